@@ -1,0 +1,11 @@
+//! Words that every part of Sealane uses. Each type can only hold what its name says, so nothing that takes
+//! one has anything left to check.
+mod hash;
+mod mac;
+mod name;
+mod prefix;
+
+pub use hash::{base32, stable_hash};
+pub use mac::{InvalidMac, Mac};
+pub use name::{ContainerId, IfName, InvalidName, NetworkName};
+pub use prefix::{InvalidPrefix, Prefix};

@@ -1,0 +1,134 @@
+//! The names a CNI call carries: of the network, the container and the interface.
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// Empty, or with a character outside `[a-zA-Z0-9_.-]`, or not starting with a letter or digit (CNI spec 1.1, section 2).
+    #[error("invalid characters in {what} {value:?}")]
+    Characters {
+        /// Which name it was to be: `network name`, `container ID` or `interface name`.
+        what: &'static str,
+        /// The value at fault.
+        value: String,
+    },
+    /// Longer than the kernel's `IFNAMSIZ - 1` (15 bytes, `linux/if.h`).
+    #[error("interface name {value:?} is too long, the kernel takes at most 15 bytes")]
+    TooLong {
+        /// The value at fault.
+        value: String,
+    },
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                $check(text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                $check(&text)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name!(
+    /// A network interface's name: 1 to 15 bytes, no `/`, `:` or white space, not `.` or `..` (kernel `dev_valid_name`).
+    IfName,
+    check_ifname
+);
+name!(
+    /// A network's name as in the `name` key of a configuration: `^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$`.
+    NetworkName,
+    check_network
+);
+name!(
+    /// A container's ID as in `CNI_CONTAINERID`: `^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$`.
+    ContainerId,
+    check_container
+);
+
+fn check_ifname(text: &str) -> Result<(), InvalidName> {
+    let value = text.to_owned();
+    let bad = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
+    if text.is_empty() || text == "." || text == ".." || text.contains(bad) {
+        return Err(InvalidName::Characters { what: "interface name", value });
+    }
+    if text.len() > 15 { Err(InvalidName::TooLong { value }) } else { Ok(()) }
+}
+
+fn check_network(text: &str) -> Result<(), InvalidName> {
+    check_identifier("network name", text)
+}
+
+fn check_container(text: &str) -> Result<(), InvalidName> {
+    check_identifier("container ID", text)
+}
+
+fn check_identifier(what: &'static str, text: &str) -> Result<(), InvalidName> {
+    let head = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let tail = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    if head && tail { Ok(()) } else { Err(InvalidName::Characters { what, value: text.to_owned() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_a_directory_are_refused() {
+        for bad in ["", ".", "..", "a/b", "../x", "-a", "_a", ".a", "a b", "a\nb", "é"] {
+            assert!(bad.parse::<NetworkName>().is_err(), "{bad:?}");
+            assert!(bad.parse::<ContainerId>().is_err(), "{bad:?}");
+        }
+        assert!("a.b-c_D9".parse::<ContainerId>().is_ok());
+    }
+
+    #[test]
+    fn an_interface_name_has_at_most_fifteen_bytes() {
+        assert!("a".repeat(15).parse::<IfName>().is_ok());
+        assert_eq!("a".repeat(16).parse::<IfName>(), Err(InvalidName::TooLong { value: "a".repeat(16) }));
+        for bad in ["", ".", "..", "a/b", "a:b", "a b", "a\tb", "a\0"] {
+            assert!(bad.parse::<IfName>().is_err(), "{bad:?}");
+        }
+    }
+}
