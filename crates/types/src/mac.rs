@@ -20,8 +20,10 @@ impl Mac {
 
     /// A unicast, locally administered address (IEEE 802 U/L bit set, I/G bit clear) from the low 46 bits of a hash.
     pub fn local(hash: u64) -> Self {
-        let [first, b, c, d, e, f, ..] = hash.to_le_bytes();
-        Self([(first & 0xfc) | 0x02, b, c, d, e, f])
+        let mut octets = [0; 6];
+        octets.copy_from_slice(hash.to_le_bytes().split_at(6).0);
+        octets[0] = (octets[0] & 0xfc) | 0x02;
+        Self(octets)
     }
 
     /// The six octets, in transmission order.
@@ -59,9 +61,11 @@ impl From<Mac> for String {
 }
 
 impl fmt::Display for Mac {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, f] = self.0;
-        write!(out, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, octet) in self.0.iter().enumerate() {
+            write!(f, "{}{octet:02x}", if at == 0 { "" } else { ":" })?;
+        }
+        Ok(())
     }
 }
 
