@@ -1,1 +1,60 @@
-//! Nothing here yet.
+//! Namespaces to test CNI plugins in, without root and without a trace: a [`Host`] is a fresh network namespace with
+//! directories of its own, a [`Container`] another one, and a [`Call`] runs a plugin's executable as a runtime would.
+//!
+//! Theory of operation. A test executable built on this (`harness = false`) begins in [`main`]: while it still has one
+//! thread it builds the plugins, then leaves for a user namespace where it is root, with a mount namespace in which
+//! `/run` and `/var/lib` are empty tmpfs. Each test then takes a network namespace for its thread. Nothing is ever
+//! cleaned up: all of it ends with the process. What the tests see of the kernel they see through `ip`, which shares no
+//! code with what is tested.
+mod binaries;
+mod call;
+mod container;
+mod enter;
+mod error;
+mod host;
+mod snapshot;
+mod traffic;
+
+pub use binaries::{Binaries, PLUGINS};
+pub use call::{Call, Reply, Running};
+pub use container::Container;
+pub use enter::enter;
+pub use error::Error;
+pub use host::{Host, ip, sysctl};
+pub use snapshot::Snapshot;
+pub use traffic::{Protocol, reaches, serve};
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+/// The whole of a test executable's `main`: builds the plugins, enters the namespaces and runs the trials. Takes the
+/// command line of libtest, so `cargo test` and nextest drive it like any other.
+pub fn main(trials: Vec<Trial>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    // nextest asks for the list in a process of its own, and needs no namespace for that.
+    if !arguments.list {
+        if let Err(error) = Binaries::prepare().and_then(|()| enter()) {
+            eprintln!("netlab: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// `fn main` of a test file: `netlab::tests! { a_test, another }`, each a `fn()` that panics when it fails.
+#[macro_export]
+macro_rules! tests {
+    ($($test:ident),* $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            $crate::main(vec![$($crate::trial(stringify!($test), $test)),*])
+        }
+    };
+}
+
+/// One test under its name; the function panics when it fails.
+pub fn trial(name: &str, test: fn()) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok(())
+    })
+}

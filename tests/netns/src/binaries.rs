@@ -1,0 +1,149 @@
+//! The executables under test. They are those that Cargo built beside the test's own executable, or those in the
+//! directory that `SEALANE_CNI_BIN` names, such as another suite's.
+//!
+//! Theory of operation. Cargo builds no executable of another package for a test, so the first test process of a run
+//! asks it to. "Run" is nextest's run ID, or else the parent process (Cargo); a stamp file under a lock keeps all the
+//! other processes of that run from asking again.
+use crate::Error;
+use nix::fcntl::{Flock, FlockArg};
+use std::{
+    env, fs,
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The packages that hold a plugin's executable, each named as the plugin is.
+pub const PLUGINS: [&str; 5] = ["bridge", "loopback", "null", "host-local", "static"];
+const MULTICALL: &str = "sealane";
+
+/// A directory of plugins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries(PathBuf);
+
+impl Binaries {
+    /// What `SEALANE_CNI_BIN` names, else the independent executables of this build.
+    pub fn under_test() -> Result<Self, Error> {
+        match env::var_os("SEALANE_CNI_BIN") {
+            Some(dir) => Ok(Self(dir.into())),
+            None => Ok(Self(Build::of_this_test()?.dir)),
+        }
+    }
+
+    /// The reference suite, where `SEALANE_REFERENCE_BIN` says that it is; a test that needs it says when it is not.
+    pub fn reference() -> Option<Self> {
+        env::var_os("SEALANE_REFERENCE_BIN").map(|dir| Self(dir.into()))
+    }
+
+    /// The multicall executable under every plugin's name, laid out in `dir` as it is installed: as hard links.
+    pub fn multicall(dir: &Path) -> Result<Self, Error> {
+        let first = dir.join(MULTICALL);
+        let built = Build::of_this_test()?.dir.join(MULTICALL);
+        fs::create_dir_all(dir).map_err(Error::io(format!("make {}", dir.display())))?;
+        fs::copy(&built, &first).map_err(Error::io(format!("copy {}", built.display())))?;
+        for name in PLUGINS {
+            fs::hard_link(&first, dir.join(name)).map_err(Error::io(format!("link {name}")))?;
+        }
+        Ok(Self(dir.to_owned()))
+    }
+
+    /// The directory: what `CNI_PATH` names.
+    pub fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    /// The executable of a plugin, or the command that would build it.
+    pub fn plugin(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.0.join(name);
+        if path.exists() {
+            return Ok(path);
+        }
+        Err(Error::NoBinary { path, build: format!("cargo build -p {name}") })
+    }
+
+    /// Has Cargo build what the tests of this run need, once.
+    pub(crate) fn prepare() -> Result<(), Error> {
+        if env::var_os("SEALANE_CNI_BIN").is_some() { Ok(()) } else { Build::of_this_test()?.once() }
+    }
+}
+
+/// Where Cargo put this test's executable, which says where and how to build the others.
+struct Build {
+    dir: PathBuf,
+    target_dir: PathBuf,
+    triple: Option<String>,
+    profile: String,
+}
+
+impl Build {
+    /// From `TARGET-DIR[/TRIPLE]/PROFILE/deps/TEST`.
+    fn of_this_test() -> Result<Self, Error> {
+        let test = env::current_exe().map_err(Error::io("find this test's own executable"))?;
+        let dir = test.ancestors().nth(2).unwrap_or(&test).to_owned();
+        let parent = dir.parent().unwrap_or(&dir);
+        let triple =
+            parent.file_name().and_then(|name| name.to_str()).filter(|name| name.contains("-linux-"));
+        let target_dir = if triple.is_some() { parent.parent().unwrap_or(parent) } else { parent };
+        let profile = match dir.file_name().and_then(|name| name.to_str()) {
+            None | Some("debug") => "dev",
+            Some(profile) => profile,
+        };
+        Ok(Self {
+            target_dir: target_dir.to_owned(),
+            triple: triple.map(str::to_owned),
+            profile: profile.to_owned(),
+            dir,
+        })
+    }
+
+    fn once(&self) -> Result<(), Error> {
+        let stamp = self.dir.join(".netlab-built-by");
+        let doing = || Error::io(format!("use {}", stamp.display()));
+        let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(&stamp);
+        let file = file.map_err(doing())?;
+        let mut file = Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, cause)| Error::Kernel { doing: format!("lock {}", stamp.display()), cause })?;
+        let (run, mut before) = (this_run(), String::new());
+        file.read_to_string(&mut before).map_err(doing())?;
+        if before == run && run_is_known(&run) {
+            return Ok(());
+        }
+        self.build()?;
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(run.as_bytes()))
+            .map_err(doing())
+    }
+
+    fn build(&self) -> Result<(), Error> {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet", "--profile", &self.profile, "--target-dir"]).arg(&self.target_dir);
+        cargo.args(self.triple.iter().flat_map(|triple| ["--target", triple]));
+        cargo.args(PLUGINS.iter().flat_map(|name| ["-p", name])).args(["-p", "cli"]);
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let output = cargo.output().map_err(Error::io("run cargo to build the plugins"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(Error::Tool { command: format!("{cargo:?}"), said })
+    }
+}
+
+fn this_run() -> String {
+    if let Ok(run) = env::var("NEXTEST_RUN_ID") {
+        return run;
+    }
+    let parent = nix::unistd::getppid();
+    let stat = fs::read_to_string(format!("/proc/{parent}/stat")).unwrap_or_default();
+    // proc_pid_stat(5): the start time is field 22, and field 2 ends with the last parenthesis.
+    let start = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or_default();
+    format!("{parent} {start}")
+}
+
+/// A shell outlives many runs, so only Cargo and nextest count.
+fn run_is_known(run: &str) -> bool {
+    let parent = run.split(' ').next().unwrap_or_default();
+    let name = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
+    env::var_os("NEXTEST_RUN_ID").is_some() || name.starts_with("cargo")
+}

@@ -1,0 +1,168 @@
+//! The configuration of a network namespace as text, one fact a line, so that two of them can be compared.
+//!
+//! Only what somebody has configured is in it. What moves by itself is not: carrier, operational state, counters,
+//! timers, link-local addresses and routes (which come with the carrier), interface numbers.
+use crate::{Error, host};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    fmt, fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// What is configured in a network namespace, and which files lie in some directories.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Snapshot(BTreeSet<String>);
+
+/// The flags of a link that somebody sets, as `ip` spells them.
+const FLAGS: [&str; 6] = ["UP", "PROMISC", "ALLMULTI", "NOARP", "LOOPBACK", "POINTOPOINT"];
+const SYSCTLS: [&str; 3] = ["ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"];
+const QUESTIONS: &str =
+    "addr show\n-4 route show table all\n-6 route show table all\n-4 rule show\n-6 rule show\n";
+
+impl Snapshot {
+    /// Of the network namespace of this thread, and of every file below the directories, with its content. Locks, and
+    /// `last_reserved_ip.*` of host-local, hold nothing: they are left out.
+    pub fn take(directories: &[&Path]) -> Result<Self, Error> {
+        let mut facts = BTreeSet::new();
+        for row in answers()? {
+            facts.extend(link(&row));
+            facts.extend(addresses(&row));
+            facts.extend(route(&row));
+            facts.extend(rule(&row));
+        }
+        for name in SYSCTLS {
+            facts.extend(host::sysctl(name).map(|value| format!("sysctl {name} {value}")));
+        }
+        facts.extend(nftables()?.lines().map(|line| format!("nft {line}")));
+        for directory in directories {
+            files(directory, &mut facts)?;
+        }
+        Ok(Self(facts))
+    }
+
+    /// What is not the same in a later one: lines with `-` are gone, lines with `+` are new.
+    pub fn difference(&self, later: &Self) -> String {
+        let gone = self.0.difference(&later.0).map(|fact| format!("- {fact}\n"));
+        gone.chain(later.0.difference(&self.0).map(|fact| format!("+ {fact}\n"))).collect()
+    }
+
+    /// The lines that have this in them.
+    pub fn lines_with(&self, part: &str) -> Vec<&str> {
+        self.0.iter().map(String::as_str).filter(|fact| fact.contains(part)).collect()
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|fact| writeln!(out, "{fact}"))
+    }
+}
+
+/// Every row that `ip` has to the questions, all asked of one process.
+fn answers() -> Result<Vec<Value>, Error> {
+    let mut ip = Command::new("ip");
+    ip.args(["-j", "-d", "-force", "-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let doing = || Error::io("run ip, of the package iproute2");
+    let mut child = ip.spawn().map_err(doing())?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(QUESTIONS.as_bytes()).map_err(doing())?;
+    }
+    let text = child.wait_with_output().map_err(doing())?.stdout;
+    let mut rows = Vec::new();
+    for table in serde_json::Deserializer::from_slice(&text).into_iter::<Vec<Value>>() {
+        let bad = |cause| Error::NotJson { text: String::from_utf8_lossy(&text).into_owned(), cause };
+        rows.extend(table.map_err(bad)?);
+    }
+    Ok(rows)
+}
+
+fn link(row: &Value) -> Option<String> {
+    let name = row["ifname"].as_str()?;
+    let set = row["flags"].as_array()?.iter().filter_map(Value::as_str).filter(|flag| FLAGS.contains(flag));
+    let set: Vec<_> = set.collect();
+    let mut fact = format!("link {name} {set:?}");
+    for key in ["address", "mtu", "master", "txqlen", "ifalias"] {
+        fact += &field(row, key);
+    }
+    let info = &row["linkinfo"];
+    fact += &field(info, "info_kind");
+    for key in [
+        "hairpin",
+        "isolated",
+        "guard",
+        "root_block",
+        "fastleave",
+        "learning",
+        "flood",
+        "mcast_flood",
+        "neigh_suppress",
+    ] {
+        fact += &field(&info["info_slave_data"], key);
+    }
+    for key in ["vlan_filtering", "vlan_default_pvid", "stp_state", "ageing_time"] {
+        fact += &field(&info["info_data"], key);
+    }
+    Some(fact)
+}
+
+fn addresses(row: &Value) -> Vec<String> {
+    let name = row["ifname"].as_str().unwrap_or_default();
+    let fact = |address: &Value| {
+        let local = address["local"].as_str().filter(|local| !local.starts_with("fe80:"))?;
+        Some(format!("address {name} {local}/{}{}", address["prefixlen"], field(address, "label")))
+    };
+    row["addr_info"].as_array().into_iter().flatten().filter_map(fact).collect()
+}
+
+fn route(row: &Value) -> Option<String> {
+    let dst = row["dst"].as_str()?;
+    let by_itself = row["table"] == "local" || dst.starts_with("fe80:") || dst.starts_with("ff00:");
+    let mut fact = format!("route {dst}");
+    for key in ["type", "gateway", "dev", "protocol", "scope", "prefsrc", "metric", "table", "metrics"] {
+        fact += &field(row, key);
+    }
+    (!by_itself).then_some(fact)
+}
+
+fn rule(row: &Value) -> Option<String> {
+    row.get("priority").map(|_| format!("rule {row}"))
+}
+
+fn field(row: &Value, key: &str) -> String {
+    row.get(key).map(|value| format!(" {key} {value}")).unwrap_or_default()
+}
+
+/// The ruleset without its counters; nothing where there is no `nft`.
+fn nftables() -> Result<String, Error> {
+    let known =
+        ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].into_iter().find(|path| Path::new(path).exists());
+    let Some(nft) = known else { return Ok(String::new()) };
+    let output = Command::new(nft).args(["--stateless", "list", "ruleset"]).output();
+    let output = output.map_err(Error::io("run nft"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn files(directory: &Path, facts: &mut BTreeSet<String>) -> Result<(), Error> {
+    let doing = || Error::io(format!("read {}", directory.display()));
+    for entry in fs::read_dir(directory).map_err(doing())? {
+        let path = entry.map_err(doing())?.path();
+        if path.is_dir() {
+            files(&path, facts)?;
+        } else if !holds_nothing(&path) {
+            let content = fs::read(&path).map_err(doing())?;
+            facts.insert(format!("file {} {:?}", path.display(), String::from_utf8_lossy(&content)));
+        }
+    }
+    Ok(())
+}
+
+fn holds_nothing(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name == "lock" || name.ends_with(".lock") || name.starts_with("last_reserved_ip.")
+}

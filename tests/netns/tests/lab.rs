@@ -1,0 +1,76 @@
+//! The laboratory itself: a test that leans on it can trust it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test without libtest's attribute"
+)]
+use netlab::{Host, Protocol, ip, reaches, serve};
+use std::net::IpAddr;
+
+netlab::tests! {
+    a_host_starts_with_loopback_alone,
+    a_snapshot_names_what_changed,
+    a_container_that_was_killed_takes_its_links_along,
+    two_namespaces_joined_by_a_veth_hear_each_other,
+}
+
+fn a_host_starts_with_loopback_alone() {
+    let _host = Host::new().unwrap();
+    let links = ip("link show up").unwrap();
+    assert_eq!(links.as_array().unwrap().len(), 1, "{links}");
+    assert_eq!(links[0]["ifname"], "lo");
+}
+
+fn a_snapshot_names_what_changed() {
+    let host = Host::new().unwrap();
+    let before = host.snapshot().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+
+    ip("link add b0 type bridge").unwrap();
+    ip("addr add 10.9.0.1/24 dev b0").unwrap();
+    std::fs::write(host.state_dir().join("record"), "x").unwrap();
+    let changes = host.changes_since(&before).unwrap();
+    for fact in ["+ link b0", "+ address b0 10.9.0.1/24", "record \"x\""] {
+        assert!(changes.contains(fact), "{changes}");
+    }
+
+    ip("link del b0").unwrap();
+    std::fs::remove_file(host.state_dir().join("record")).unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn a_container_that_was_killed_takes_its_links_along() {
+    let host = Host::new().unwrap();
+    let before = host.snapshot().unwrap();
+    let container = host.container().unwrap();
+    ip(&format!("link add v0 type veth peer name eth0 netns {}", container.netns().display())).unwrap();
+    assert!(host.changes_since(&before).unwrap().contains("+ link v0"));
+
+    container.kill().unwrap();
+    assert_eq!(host.changes_left_since(&before).unwrap(), "");
+    container.restart().unwrap();
+    assert_eq!(container.ip("link show eth0").map_err(|_| ()), Err(()));
+}
+
+fn two_namespaces_joined_by_a_veth_hear_each_other() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    ip(&format!("link add v0 type veth peer name eth0 netns {}", container.netns().display())).unwrap();
+    for (here, inside) in [("10.9.0.1/24", "10.9.0.2/24"), ("fd09::1/64", "fd09::2/64")] {
+        ip(&format!("addr add {here} dev v0")).unwrap();
+        container.ip(&format!("addr add {inside} dev eth0")).unwrap();
+    }
+    ip("link set v0 up").unwrap();
+    container.ip("link set eth0 up").unwrap();
+
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        for address in ["10.9.0.2", "fd09::2"] {
+            let address: IpAddr = address.parse().unwrap();
+            container.exec(|| serve(protocol, address, 7)).unwrap().unwrap();
+            reaches(protocol, address, 7).unwrap();
+        }
+    }
+    let nobody: IpAddr = "10.9.0.2".parse().unwrap();
+    assert!(reaches(Protocol::Tcp, nobody, 8).is_err());
+}
