@@ -1,0 +1,82 @@
+//! What can be typed after `sealane`. Nothing but clap in here: `cargo xtask man` reads this file too.
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Container networking as small CNI plugins.
+///
+/// Does by hand what a container runtime does: attaches a network namespace to the network of a CNI
+/// configuration, checks it, detaches it. Results and errors are CNI's JSON on standard output.
+#[derive(Debug, Parser)]
+#[command(name = "sealane", version, after_help = EXAMPLES, after_long_help = ENVIRONMENT, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Attach a namespace to a network; prints the CNI result.
+    Add(Target),
+    /// Detach it again; succeeds when there is nothing left to do.
+    Del(Target),
+    /// Compare an attachment with what its configuration asks for.
+    Check(Target),
+    /// Remove what no valid attachment claims.
+    Gc {
+        /// The network's configuration: a .conflist, .conf or .json file.
+        conflist: PathBuf,
+        /// An attachment that stays; may be given many times. With none, nothing on the network is valid.
+        #[arg(long, value_name = "CONTAINER:IFNAME")]
+        valid: Vec<String>,
+    },
+    /// Say whether the network could take another attachment now.
+    Status {
+        /// The network's configuration: a .conflist, .conf or .json file.
+        conflist: PathBuf,
+    },
+    /// Print what `add` would do, step by step, and touch nothing.
+    Explain(Target),
+    /// List the plugins inside this executable, one name a line.
+    Plugins,
+}
+
+/// Which attachment of which network.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The network's configuration: a .conflist, .conf or .json file.
+    pub conflist: PathBuf,
+    /// The container's ID: letters, digits, `_`, `.` and `-`.
+    pub container: String,
+    /// The network namespace's file, such as /run/netns/blue or /proc/4711/ns/net.
+    pub netns: PathBuf,
+    /// The interface's name inside the namespace, at most 15 bytes.
+    #[arg(default_value = "eth0")]
+    pub ifname: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ip netns add blue
+  sealane explain net.conflist blue /run/netns/blue
+  sealane add net.conflist blue /run/netns/blue
+  sealane check net.conflist blue /run/netns/blue
+  sealane del net.conflist blue /run/netns/blue
+  sealane gc net.conflist --valid green:eth0";
+
+const ENVIRONMENT: &str = "\
+Examples:
+  ip netns add blue
+  sealane explain net.conflist blue /run/netns/blue
+  sealane add net.conflist blue /run/netns/blue
+  sealane check net.conflist blue /run/netns/blue
+  sealane del net.conflist blue /run/netns/blue
+  sealane gc net.conflist --valid green:eth0
+
+Environment:
+  CNI_PATH  where plugins are found, folders joined by colons (/opt/cni/bin)
+  CNI_ARGS  arguments for the plugins, such as IP=10.1.2.3;IgnoreUnknown=1
+  CAP_ARGS  capability arguments as a JSON object, such as {\"ips\":[\"10.1.2.3/24\"]}
+
+Called by the name of a plugin (`bridge`, or `my-bridge` for a copy of your own), sealane is that plugin.";

@@ -1,0 +1,92 @@
+//! `cargo xtask dist DIR`: the release as a CNI bin directory.
+//!
+//! One file, a hard link for each plugin it holds. Each name is made beside its place and renamed over it, so a runtime that
+//! execs a plugin meanwhile gets the old one or the new one whole. All names change within a millisecond; a new
+//! `bridge` that meets an old `host-local` runs it as the separate program that it is.
+use crate::{console, error::Error, shell, workspace};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{self, Command},
+};
+
+/// The multicall executable's own name.
+const MULTICALL: &str = "sealane";
+
+/// Builds, then lays `dir` out. Files of other names in it are not looked at.
+pub(crate) fn run(workspace: &workspace::Workspace, dir: &Path) -> Result<(), Error> {
+    let built = build(workspace)?;
+    let names = shell::read(Command::new(&built).arg("plugins"))?;
+    fs::create_dir_all(dir).map_err(|cause| failed("make", dir, cause))?;
+    let multicall = dir.join(MULTICALL);
+    replace(&multicall, |new| fs::copy(&built, new).map(drop))?;
+    for name in String::from_utf8_lossy(&names).lines() {
+        replace(&dir.join(name), |new| fs::hard_link(&multicall, new))?;
+    }
+    console::note(&format!(
+        "dist: {} in {}",
+        String::from_utf8_lossy(&names).trim().replace('\n', ", "),
+        dir.display()
+    ));
+    Ok(())
+}
+
+/// Builds the release of the multicall executable; its path is cargo's to say.
+fn build(workspace: &workspace::Workspace) -> Result<PathBuf, Error> {
+    let mut cargo = workspace::cargo();
+    cargo.current_dir(&workspace.root).args(["build", "--release", "--locked", "--package", "cli"]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    let messages = shell::read(&mut cargo)?;
+    let executable = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message.get("executable")?.as_str().map(PathBuf::from)
+    };
+    String::from_utf8_lossy(&messages)
+        .lines()
+        .filter_map(executable)
+        .next_back()
+        .ok_or(Error::NoExecutable { package: "cli" })
+}
+
+/// Makes a file under a name of our own and moves it over `path`.
+fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = path.with_file_name(format!(".{name}.{}", process::id()));
+    let moved = make(&new).and_then(|()| fs::rename(&new, path));
+    // Also after success: rename(2) leaves both names when they are one file already.
+    match fs::remove_file(&new) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(failed("remove", &new, cause)),
+        _ => moved.map_err(|cause| failed("replace", path, cause)),
+    }
+}
+
+fn failed(what: &'static str, path: &Path, cause: io::Error) -> Error {
+    Error::File { what, path: path.into(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_replaced_file_is_a_new_one_and_leaves_no_other_name() {
+        let dir = std::env::temp_dir().join(format!("xtask-dist-{}", process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let (one, two) = (dir.join("one"), dir.join("two"));
+        fs::write(&one, "old").unwrap();
+        let running = fs::metadata(&one).unwrap().ino();
+        let held = fs::File::open(&one).unwrap(); // keeps the old inode's number from being used again
+        replace(&one, |new| fs::write(new, "new")).unwrap();
+        for _again in 0..2 {
+            replace(&two, |new| fs::hard_link(&one, new)).unwrap();
+        }
+        drop(held);
+
+        assert_eq!(fs::read_to_string(&two).unwrap(), "new");
+        assert_ne!(fs::metadata(&one).unwrap().ino(), running);
+        assert_eq!(fs::metadata(&one).unwrap().ino(), fs::metadata(&two).unwrap().ino());
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,149 @@
+//! `cargo xtask prove`: what takes minutes and so is not in every test run.
+//!
+//! Each step runs whatever became of the one before it; the summary at the end says of each `ok`, `FAILED` or
+//! `not run` and why. Only what failed makes the exit code 1, so read the summary before calling it proven.
+use crate::{console, dist, error, error::Error, shell, workspace, workspace::Workspace};
+use nix::unistd::Uid;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+/// How a step ended.
+enum Outcome {
+    Ok,
+    Failed(Error),
+    NotRun(String),
+}
+
+/// Runs every step.
+pub(crate) fn run(workspace: &Workspace) -> ExitCode {
+    let shared = workspace.shared();
+    let bin = workspace.target.join("dist");
+    let mut steps = deny(workspace);
+    steps.push(("dist", outcome(dist::run(workspace, &bin))));
+    match crate::bench::reference(&shared) {
+        Ok(reference) => steps.extend(tests(workspace, &reference)),
+        Err(error) => steps.push(("tests beside the reference plugins", Outcome::Failed(error))),
+    }
+    for recipe in ["40-cnitool.sh", "10-containerd-ctr.sh"] {
+        steps.push((recipe, self::recipe(&shared, recipe, &bin)));
+    }
+    summary(&steps)
+}
+
+fn outcome(result: Result<(), Error>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Ok,
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+/// Licences, sources and duplicate versions need no network. Advisories need a copy of the `RustSec` database, which
+/// is a git repository and in no registry: they are checked when a copy is where cargo-deny keeps it.
+fn deny(workspace: &Workspace) -> Vec<(&'static str, Outcome)> {
+    let (offline, advisories) = ("licences, sources, bans", "advisories");
+    let program = match cargo_deny(workspace) {
+        Ok(program) => program,
+        Err(error) => return vec![(offline, Outcome::Failed(error))],
+    };
+    let check = |what: &[&str]| {
+        let mut deny = Command::new(&program);
+        outcome(shell::run(deny.current_dir(&workspace.root).args(["--offline", "check"]).args(what)))
+    };
+    let databases = advisory_databases();
+    let advised = if is_there(&databases) {
+        check(&["advisories"])
+    } else {
+        Outcome::NotRun(format!(
+            "no database in {}, fetch one with `cargo deny fetch db`",
+            databases.display()
+        ))
+    };
+    vec![(offline, check(&["licenses", "sources", "bans"])), (advisories, advised)]
+}
+
+/// `cargo-deny`, built into `target/tools` the first time.
+fn cargo_deny(workspace: &Workspace) -> Result<PathBuf, Error> {
+    let root = workspace.target.join("tools");
+    let program = root.join("bin/cargo-deny");
+    if !program.exists() {
+        let mut cargo = workspace::cargo();
+        // From outside the workspace: its target and flags are for our own executables.
+        cargo.current_dir("/").args(["install", "--quiet", "--locked", "cargo-deny", "--root"]).arg(&root);
+        shell::run(&mut cargo)?;
+    }
+    Ok(program)
+}
+
+/// Where cargo-deny keeps advisory databases, by its documentation.
+fn advisory_databases() -> PathBuf {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
+        .unwrap_or_default()
+        .join("advisory-dbs")
+}
+
+/// Whether the folder holds a database; cargo-deny leaves an empty one when it could not fetch.
+fn is_there(databases: &Path) -> bool {
+    let folder =
+        |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.path().join(".git").exists());
+    fs::read_dir(databases).is_ok_and(|mut entries| entries.any(folder))
+}
+
+/// The whole suite and every kill point, with the reference plugins to compare with, as a user without privileges.
+fn tests(workspace: &Workspace, reference: &Path) -> Vec<(&'static str, Outcome)> {
+    let test = |what: &[&str], chaos: &str| {
+        let mut cargo = unprivileged(workspace);
+        cargo.args(["test", "--locked"]).args(what);
+        cargo.env("SEALANE_REFERENCE_BIN", reference).env("SEALANE_CHAOS", chaos);
+        outcome(shell::run(&mut cargo))
+    };
+    vec![
+        ("tests beside the reference plugins", test(&["--workspace"], "")),
+        ("every kill point", test(&["--package", "chaos"], "full")),
+    ]
+}
+
+/// `cargo`, without privileges: in a copy of the tree when we are root.
+fn unprivileged(workspace: &Workspace) -> Command {
+    if !Uid::effective().is_root() {
+        return workspace::cargo();
+    }
+    let mut script = Command::new("bash");
+    script.arg(workspace.root.join(".ci/unprivileged")).arg("cargo");
+    script
+}
+
+/// One recipe with our plugins; a runtime needs root.
+fn recipe(shared: &Path, name: &str, bin: &Path) -> Outcome {
+    let path = shared.join("recipes").join(name);
+    if !Uid::effective().is_root() {
+        return Outcome::NotRun("it needs root".into());
+    }
+    if !path.exists() {
+        return Outcome::NotRun(format!("{} is missing", path.display()));
+    }
+    let bin = match fs::canonicalize(bin) {
+        Ok(bin) => bin,
+        Err(cause) => return Outcome::Failed(Error::File { what: "find", path: bin.into(), cause }),
+    };
+    outcome(shell::run(Command::new("bash").arg(path).env("CNI_PLUGIN_DIR", bin).env("CNI_ONLY", "bridge")))
+}
+
+fn summary(steps: &[(&str, Outcome)]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for (name, outcome) in steps {
+        let text = match outcome {
+            Outcome::Ok => "ok".into(),
+            Outcome::NotRun(why) => format!("not run: {why}"),
+            Outcome::Failed(error) => {
+                code = ExitCode::FAILURE;
+                format!("FAILED: {}", error::chain(error))
+            }
+        };
+        console::say(&format!("{name:36} {text}"));
+    }
+    code
+}
