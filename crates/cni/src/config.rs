@@ -1,0 +1,142 @@
+//! What every configuration has in common, read in the reference's order: the name, the version, then the rest.
+use crate::{
+    args::Args,
+    error::Error,
+    json::{self, DecodeError},
+    request::{AttachmentId, Call, Verb},
+    result::{AddResult, Dns},
+    version::Version,
+};
+use serde::{Deserialize, de::Error as _};
+use serde_json::Value;
+use std::path::PathBuf;
+use types::NetworkName;
+
+/// A configuration that is JSON and has a name; nothing else is known of it.
+pub(crate) struct Named {
+    stdin: Vec<u8>,
+    config: Value,
+    network: NetworkName,
+}
+
+#[derive(Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[derive(Default)]
+struct Envelope {
+    r#type: String,
+    ipam: Ipam,
+    dns: Dns,
+    prev_result: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Ipam {
+    r#type: String,
+}
+
+impl Call {
+    /// The call that a runtime would make with this configuration: for what looks at configurations without being called.
+    pub fn new(
+        verb: Verb,
+        stdin: Vec<u8>,
+        args: Args,
+        cni_path: Vec<PathBuf>,
+        supported: &'static [Version],
+    ) -> Result<Call, Error> {
+        Named::read(stdin)?.call(verb, args, cni_path, supported)
+    }
+
+    /// The attachments that a GC is to keep. No list is refused, for it says nothing; an empty one says that nothing is
+    /// valid. libcni sends it under a second, mistaken name too (containernetworking/cni#1101).
+    pub fn valid_attachments(&self) -> Result<Vec<AttachmentId>, Error> {
+        let list = ["cni.dev/valid-attachments", "cni.dev/attachments"];
+        let list = list.into_iter().find_map(|key| json::field(&self.config, key));
+        json::decode(list.ok_or(Error::NoValidAttachments)?).map_err(Error::ValidAttachments)
+    }
+}
+
+impl Named {
+    /// Reads the text, and of it the name.
+    pub(crate) fn read(stdin: Vec<u8>) -> Result<Self, Error> {
+        let config = json::parse(&stdin).map_err(Error::Config)?;
+        if !config.is_object() && !config.is_null() {
+            return Err(Error::Config(DecodeError::custom("it is not an object")));
+        }
+        let network = match text(&config, "name")? {
+            "" => return Err(Error::MissingName),
+            name => name.parse().map_err(|_| Error::NetworkName(name.to_owned()))?,
+        };
+        Ok(Self { stdin, config, network })
+    }
+
+    /// The call, once its version is one that the plugin and the verb know.
+    pub(crate) fn call(
+        self,
+        verb: Verb,
+        args: Args,
+        cni_path: Vec<PathBuf>,
+        supported: &'static [Version],
+    ) -> Result<Call, Error> {
+        let version = version(text(&self.config, "cniVersion")?, verb, supported)?;
+        let envelope: Envelope = json::decode(&self.config).map_err(Error::Config)?;
+        Ok(Call {
+            version,
+            network: self.network,
+            plugin_type: envelope.r#type,
+            prev_result: prev_result(envelope.prev_result, version, verb)?,
+            dns: envelope.dns,
+            ipam_type: Some(envelope.ipam.r#type).filter(|name| !name.is_empty()),
+            config: self.config,
+            stdin: self.stdin,
+            args,
+            cni_path,
+        })
+    }
+}
+
+/// A text field; empty when it is absent.
+fn text<'a>(config: &'a Value, key: &str) -> Result<&'a str, Error> {
+    match json::field(config, key) {
+        None => Ok(""),
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => {
+            Err(Error::Config(DecodeError::custom(format_args!("{other} is not a string")).under(key)))
+        }
+    }
+}
+
+fn version(text: &str, verb: Verb, supported: &'static [Version]) -> Result<Version, Error> {
+    let text = if text.is_empty() { Version::V0_1_0.as_str() } else { text };
+    if verb.since() > Version::V0_1_0 {
+        let asked = numbers(text)?;
+        let reaches = |version: &Version| numbers(version.as_str()).is_ok_and(|version| version >= asked);
+        if asked < numbers(verb.since().as_str())? {
+            return Err(Error::VerbTooNew { verb: verb.as_str(), since: verb.since() });
+        }
+        if !supported.iter().any(reaches) {
+            return Err(Error::PluginTooOld { verb: verb.as_str() });
+        }
+    }
+    let known = supported.iter().find(|version| version.as_str() == text);
+    known.copied().ok_or_else(|| Error::Incompatible { config: text.to_owned(), supported })
+}
+
+/// `major.minor.micro`; what is left out is 0.
+fn numbers(text: &str) -> Result<[u32; 3], Error> {
+    let invalid = || Error::VersionNumber(text.to_owned());
+    let mut numbers = [0; 3];
+    let mut parts = text.split('.');
+    for (number, part) in numbers.iter_mut().zip(&mut parts) {
+        *number = part.parse().map_err(|_| invalid())?;
+    }
+    if parts.next().is_some() { Err(invalid()) } else { Ok(numbers) }
+}
+
+fn prev_result(value: Option<Value>, version: Version, verb: Verb) -> Result<Option<AddResult>, Error> {
+    let result = value.map(|value| AddResult::from_json(value, version)).transpose();
+    match verb {
+        Verb::Add | Verb::Check => result.map_err(Error::PrevResult),
+        Verb::Del | Verb::Gc | Verb::Status | Verb::Version => Ok(result.unwrap_or_default()),
+    }
+}

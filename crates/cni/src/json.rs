@@ -1,0 +1,156 @@
+//! JSON as the reference's decoder reads it. Runtimes written in Go send `HostPort` for `hostPort`, because that decoder
+//! does not care; a decoder that does loses every port mapping without a word.
+//!
+//! - The names of *known fields* (those of a struct that derives `Deserialize`) are matched whatever their case; the last
+//!   one wins. The keys of maps are data and stay as they are.
+//! - `null` is absent: the field is simply not there.
+//!
+//! `#[serde(flatten)]` turns a struct into a map and so switches this off: do not use it here.
+mod fields;
+
+use fields::Fields;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, IntoDeserializer, Visitor, value::SeqDeserializer},
+    forward_to_deserialize_any,
+};
+use serde_json::Value;
+use std::{borrow::Borrow, borrow::Cow, fmt, str::FromStr};
+
+/// The text is not JSON, or not the JSON that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    /// Where in the value, outermost key first; empty for the value itself.
+    path: Vec<String>,
+    cause: String,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(out, "{}: ", self.path.join("."))?;
+        }
+        out.write_str(&self.cause)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+impl de::Error for DecodeError {
+    fn custom<T: fmt::Display>(cause: T) -> Self {
+        Self { path: Vec::new(), cause: cause.to_string() }
+    }
+}
+
+impl DecodeError {
+    /// The same error, seen from the value that holds `key`.
+    pub(crate) fn under(mut self, key: &str) -> Self {
+        self.path.insert(0, key.to_owned());
+        self
+    }
+}
+
+/// Reads one JSON text; anything but white space after it is an error.
+pub fn parse(bytes: &[u8]) -> Result<Value, DecodeError> {
+    serde_json::from_slice(bytes).map_err(de::Error::custom)
+}
+
+/// Makes a `T` of a value (or a reference to one), by the rules of this module.
+pub fn decode<T: DeserializeOwned>(value: impl Borrow<Value>) -> Result<T, DecodeError> {
+    T::deserialize(Lenient(value.borrow()))
+}
+
+/// For a field such as an address, which some clients send as `""` when they have none: `""` is absent.
+///
+/// ```
+/// #[derive(serde::Deserialize)]
+/// struct Mapping {
+///     #[serde(default, rename = "hostIP", deserialize_with = "cni::json::absent_if_empty")]
+///     host_ip: Option<std::net::IpAddr>,
+/// }
+/// let mapping: Mapping = cni::json::decode(serde_json::json!({"HostIP": ""})).unwrap();
+/// assert_eq!(mapping.host_ip, None);
+/// ```
+pub fn absent_if_empty<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    match Option::<Cow<'de, str>>::deserialize(deserializer)? {
+        Some(text) if !text.is_empty() => text
+            .parse()
+            .map(Some)
+            .map_err(|error| de::Error::custom(format_args!("invalid value {text:?}: {error}"))),
+        _ => Ok(None),
+    }
+}
+
+/// The value of the last key that is `name` whatever its case and not `null`.
+pub(crate) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    let present = |(key, value): &(&String, &Value)| key.eq_ignore_ascii_case(name) && !value.is_null();
+    value.as_object()?.iter().rfind(present).map(|(_, value)| value)
+}
+
+/// A value that is read by the rules of this module.
+#[derive(Clone, Copy)]
+struct Lenient<'de>(&'de Value);
+
+impl<'de> IntoDeserializer<'de, DecodeError> for Lenient<'de> {
+    type Deserializer = Self;
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Lenient<'de> {
+    type Error = DecodeError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(truth) => visitor.visit_bool(*truth),
+            Value::Number(number) => number.deserialize_any(visitor).map_err(de::Error::custom),
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Lenient))),
+            Value::Object(map) => visitor.visit_map(Fields::all(map)),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        match self.0 {
+            Value::Object(map) => visitor.visit_map(Fields::known(map, fields)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.0.deserialize_enum(name, variants, visitor).map_err(de::Error::custom)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map identifier ignored_any
+    }
+}

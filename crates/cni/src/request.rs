@@ -1,0 +1,133 @@
+//! What a plugin is asked: the verb, the configuration, and the attachment it is about.
+use crate::{
+    args::Args,
+    error::{Error, Fail},
+    json,
+    result::{AddResult, Dns},
+    version::Version,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::path::PathBuf;
+use types::{ContainerId, IfName, NetworkName};
+
+/// What `CNI_COMMAND` can ask for (CNI spec 1.1, section 2).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Verb {
+    /// Attach a container to a network.
+    Add,
+    /// Detach it.
+    Del,
+    /// Say whether the attachment is as ADD left it.
+    Check,
+    /// Remove every attachment that is not in a list.
+    Gc,
+    /// Say whether an ADD could succeed.
+    Status,
+    /// Say which versions the plugin speaks.
+    Version,
+}
+
+/// A call, whatever its verb.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The configuration's version.
+    pub version: Version,
+    /// The network's name.
+    pub network: NetworkName,
+    /// The configuration's `type`: the plugin's file name. Empty when the configuration has none.
+    pub plugin_type: String,
+    /// The whole configuration.
+    pub config: Value,
+    /// The configuration exactly as it came, for delegates.
+    pub stdin: Vec<u8>,
+    /// `CNI_ARGS`.
+    pub args: Args,
+    /// The folders of `CNI_PATH`, where delegates are looked for.
+    pub cni_path: Vec<PathBuf>,
+    /// The previous plugin's result, or ADD's own on CHECK and DEL. On DEL, GC and STATUS one that cannot be read is absent:
+    /// they must not fail for it.
+    pub prev_result: Option<AddResult>,
+    /// The configuration's `dns`.
+    pub dns: Dns,
+    /// The configuration's `ipam.type`; absent when empty.
+    pub ipam_type: Option<String>,
+}
+
+/// What ADD, CHECK and DEL are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// `CNI_CONTAINERID`.
+    pub container: ContainerId,
+    /// `CNI_IFNAME`: the interface's name in the container.
+    pub ifname: IfName,
+    /// `CNI_NETNS`: always there for ADD and CHECK; for DEL the namespace may be gone.
+    pub netns: Option<PathBuf>,
+}
+
+/// The name of an attachment: one of `cni.dev/valid-attachments`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+pub struct AttachmentId {
+    /// The container.
+    #[serde(rename = "containerID")]
+    pub container: ContainerId,
+    /// The interface's name in it.
+    pub ifname: IfName,
+}
+
+impl Verb {
+    /// The verb as `CNI_COMMAND` spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Verb::Add => "ADD",
+            Verb::Del => "DEL",
+            Verb::Check => "CHECK",
+            Verb::Gc => "GC",
+            Verb::Status => "STATUS",
+            Verb::Version => "VERSION",
+        }
+    }
+
+    /// The first version that has the verb.
+    pub(crate) const fn since(self) -> Version {
+        match self {
+            Verb::Add | Verb::Del | Verb::Version => Version::V0_1_0,
+            Verb::Check => Version::V0_4_0,
+            Verb::Gc | Verb::Status => Version::V1_1_0,
+        }
+    }
+}
+
+impl std::str::FromStr for Verb {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let verbs = [Verb::Add, Verb::Del, Verb::Check, Verb::Gc, Verb::Status, Verb::Version];
+        verbs
+            .into_iter()
+            .find(|verb| verb.as_str() == text)
+            .ok_or_else(|| Error::UnknownCommand(text.to_owned()))
+    }
+}
+
+impl Call {
+    /// The plugin's own configuration, as the user typed it.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Fail> {
+        Ok(json::decode(&self.config).map_err(Error::Netconf)?)
+    }
+
+    /// What the runtime sends for a capability: `runtimeConfig.<key>`.
+    pub fn runtime_config<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fail> {
+        self.inner(&["runtimeConfig", key])
+    }
+
+    /// An argument in the configuration: `args.cni.<key>`.
+    pub fn cni_arg<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fail> {
+        self.inner(&["args", "cni", key])
+    }
+
+    fn inner<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>, Fail> {
+        let found = path.iter().try_fold(&self.config, |value, key| json::field(value, key));
+        let decoded = found.map(json::decode::<T>).transpose();
+        Ok(decoded.map_err(|error| Error::Netconf(error.under(&path.join("."))))?)
+    }
+}
