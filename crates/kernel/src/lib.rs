@@ -1,1 +1,27 @@
-//! Nothing here yet.
+//! All of Linux that Sealane touches, and no policy: what to make and in which order is decided elsewhere.
+//!
+//! Everything is synchronous and belongs to the thread that calls it. A [`Rtnl`] speaks to the network namespace it
+//! was opened in; [`Netns::run`] opens one in another. Requests are built as [`Message`]s by [`link`], [`addr`] and
+//! [`route`], and sent as many at a time as one likes by [`Rtnl::transact`].
+pub mod addr;
+mod boot;
+mod error;
+pub mod link;
+mod message;
+mod netns;
+mod process;
+mod reply;
+pub mod route;
+mod socket;
+pub mod sysctl;
+mod unlink;
+
+pub use boot::{boot_id, machine_id};
+pub use error::{Error, Refusal};
+pub use link::{BridgePort, Link};
+pub use message::Message;
+pub use netns::{Netns, NetnsId};
+pub use nix::errno::Errno;
+pub use process::{Detached, detached};
+pub use socket::{Answer, Rtnl};
+pub use unlink::unlink_link;

@@ -1,0 +1,187 @@
+//! Links as they are: looked up, listed, watched.
+use crate::{Error, Message, Rtnl, reply::attributes};
+use netlink_packet_core::{DecodeError, Emitable, parse_mac, parse_string, parse_u8, parse_u32};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage},
+};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, setsockopt, socket, sockopt::BindToDevice},
+};
+use std::{ffi::OsString, os::fd::BorrowedFd};
+use types::{IfName, Mac};
+
+/// A link as it was when the kernel was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The number, unique in its namespace. 1 is `lo`.
+    pub index: u32,
+    /// The name.
+    pub name: IfName,
+    /// The Ethernet address, if it is of that kind.
+    pub mac: Option<Mac>,
+    /// The largest packet in bytes.
+    pub mtu: u32,
+    /// Whether it is administratively up (`IFF_UP`).
+    pub up: bool,
+    /// Whether it was told to take every frame (`IFF_PROMISC`); a bridge's ports do so without being told.
+    pub promisc: bool,
+    /// Whether it is a loopback (`IFF_LOOPBACK`).
+    pub loopback: bool,
+    /// The driver: `bridge`, `veth`, ...; none for `lo` and most hardware.
+    pub kind: Option<String>,
+    /// The index of what it is a port of.
+    pub master: Option<u32>,
+    /// The index of a veth's other end, or of a VLAN's or macvlan's lower link, in the namespace that one is in.
+    pub peer: Option<u32>,
+    /// Its settings as the port of a bridge, if it is one.
+    pub port: Option<BridgePort>,
+}
+
+/// What a bridge does with one of its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BridgePort {
+    /// Frames may go back to the port they came from.
+    pub hairpin: bool,
+    /// No frames between this port and other isolated ones.
+    pub isolated: bool,
+}
+
+/// Asks for a link by name; its answer has the link. `ENODEV` if there is none.
+pub fn query(name: &IfName) -> Message {
+    let mut link = without_statistics();
+    link.attributes.push(LinkAttribute::IfName(name.to_string()));
+    Message::new(format!("look up link {name}"), RouteNetlinkMessage::GetLink(link), 0)
+}
+
+/// The link of this name, if there is one. Waits for the kernel's network lock; [`exists`] does not.
+pub fn lookup(rtnl: &mut Rtnl, name: &IfName) -> Result<Option<Link>, Error> {
+    match rtnl.request(query(name)) {
+        Ok(answer) => Ok(answer.link),
+        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All links of the namespace, but those whose names are not UTF-8: none of those is ours.
+pub fn links(rtnl: &mut Rtnl) -> Result<Vec<Link>, Error> {
+    let body = RouteNetlinkMessage::GetLink(without_statistics());
+    rtnl.list(&Message::new("list links".to_owned(), body, 0), Link::read)
+}
+
+/// A third of the answer, which nobody here reads.
+fn without_statistics() -> LinkMessage {
+    let mut link = LinkMessage::default();
+    link.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    link
+}
+
+/// Whether the calling thread's namespace has a link of this name. Never waits for the kernel's network lock.
+pub fn exists(name: &IfName) -> Result<bool, Error> {
+    let scratch = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|errno| Error::system("open a socket", errno))?;
+    bind(std::os::fd::AsFd::as_fd(&scratch), name)
+}
+
+/// Ties a socket to the link of this name, by its index; false if there is no such link.
+///
+/// `SO_BINDTODEVICE` (socket(7)) rather than the ioctl `SIOCGIFINDEX`: both look the name up without the network lock,
+/// but for a name that is not there the ioctl has root's kernel run modprobe, twice (`dev_load` in
+/// `net/core/dev_ioctl.c`).
+pub(crate) fn bind(socket: BorrowedFd<'_>, name: &IfName) -> Result<bool, Error> {
+    match setsockopt(&socket, BindToDevice, &OsString::from(name.as_str())) {
+        Ok(()) => Ok(true),
+        Err(Errno::ENODEV) => Ok(false),
+        Err(errno) => Err(Error::system(format!("look up link {name}"), errno)),
+    }
+}
+
+/// Whether the link that a socket is tied to is still there.
+pub(crate) fn is_bound(socket: BorrowedFd<'_>) -> Result<bool, Error> {
+    match getsockopt(&socket, BindToDevice) {
+        Ok(name) => Ok(!name.is_empty()),
+        Err(Errno::ENODEV) => Ok(false),
+        Err(errno) => Err(Error::system("look whether a link is gone", errno)),
+    }
+}
+
+impl Link {
+    /// Reads what follows the header of an `RTM_NEWLINK`; none if the name is not UTF-8.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
+        let header = LinkHeader::parse(bytes)?;
+        let (mut name, mut mac, mut mtu, mut master, mut peer) = (None, None, 0, None, None);
+        let mut info = Info::default();
+        for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
+            let (kind, value) = attribute?;
+            match kind {
+                libc::IFLA_IFNAME => name = parse_string(value).ok().and_then(|name| name.parse().ok()),
+                libc::IFLA_ADDRESS => mac = parse_mac(value).ok().map(Mac::new),
+                libc::IFLA_MTU => mtu = parse_u32(value)?,
+                libc::IFLA_MASTER => master = Some(parse_u32(value)?),
+                libc::IFLA_LINK => peer = Some(parse_u32(value)?).filter(|peer| *peer != 0),
+                libc::IFLA_LINKINFO => info = Info::read(value)?,
+                _ => {}
+            }
+        }
+        Ok(name.map(|name| Self {
+            index: header.index,
+            name,
+            mac,
+            mtu,
+            up: header.flags.contains(LinkFlags::Up),
+            promisc: header.flags.contains(LinkFlags::Promisc),
+            loopback: header.flags.contains(LinkFlags::Loopback),
+            kind: info.kind,
+            master,
+            peer,
+            port: info.port,
+        }))
+    }
+}
+
+/// The driver's part of a link (`IFLA_LINKINFO`).
+#[derive(Default)]
+struct Info {
+    kind: Option<String>,
+    port: Option<BridgePort>,
+}
+
+impl Info {
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (mut info, mut master, mut port) = (Self::default(), String::new(), &[][..]);
+        for attribute in attributes(bytes) {
+            let (kind, value) = attribute?;
+            match kind {
+                libc::IFLA_INFO_KIND => info.kind = Some(parse_string(value)?),
+                libc::IFLA_INFO_SLAVE_KIND => master = parse_string(value)?,
+                libc::IFLA_INFO_SLAVE_DATA => port = value,
+                _ => {}
+            }
+        }
+        if master == "bridge" {
+            info.port = Some(BridgePort::read(port)?);
+        }
+        Ok(info)
+    }
+}
+
+impl BridgePort {
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut port = Self::default();
+        for attribute in attributes(bytes) {
+            let (kind, value) = attribute?;
+            match kind {
+                IFLA_BRPORT_MODE => port.hairpin = parse_u8(value)? != 0,
+                IFLA_BRPORT_ISOLATED => port.isolated = parse_u8(value)? != 0,
+                _ => {}
+            }
+        }
+        Ok(port)
+    }
+}
+
+// linux/if_link.h, which libc lacks.
+const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_ISOLATED: u16 = 33;

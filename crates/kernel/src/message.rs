@@ -1,0 +1,51 @@
+//! One rtnetlink request before it is sent (rtnetlink(7)).
+use crate::Netns;
+use netlink_packet_core::{Emitable, NetlinkHeader};
+use netlink_packet_route::RouteNetlinkMessage;
+use types::IfName;
+
+/// A request to the kernel: to make, change or delete one object. It is plain data; nothing happens before
+/// [`crate::Rtnl::transact`].
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// What it asks for, as it goes on after "the kernel refused to".
+    pub(crate) what: String,
+    body: RouteNetlinkMessage,
+    flags: u16,
+    /// The link it makes, whose number the answer is to tell.
+    pub(crate) echo: Option<IfName>,
+    /// The body names this namespace by the number of its descriptor, so that must stay open.
+    _netns: Option<Netns>,
+}
+
+impl Message {
+    pub(crate) fn new(what: String, body: RouteNetlinkMessage, flags: u16) -> Self {
+        Self { what, body, flags, echo: None, _netns: None }
+    }
+
+    pub(crate) fn echoing(self, link: &IfName) -> Self {
+        Self { echo: Some(link.clone()), ..self }
+    }
+
+    pub(crate) fn holding(self, netns: &Netns) -> Self {
+        Self { _netns: Some(netns.clone()), ..self }
+    }
+
+    /// Appends the request to `batch`, with `flags` (`NLM_F_*`) besides its own.
+    pub(crate) fn append_to(&self, batch: &mut Vec<u8>, sequence: u32, flags: u16) {
+        let mut header = NetlinkHeader::default();
+        let length = header.buffer_len() + self.body.buffer_len();
+        header.length = u32::try_from(length).unwrap_or(u32::MAX);
+        header.message_type = self.body.message_type();
+        header.flags = self.flags | flags;
+        header.sequence_number = sequence;
+        let start = batch.len();
+        batch.resize(start + length, 0);
+        if let Some((head, body)) =
+            batch.get_mut(start..).and_then(|m| m.split_at_mut_checked(header.buffer_len()))
+        {
+            header.emit(head);
+            self.body.emit(body);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Routes (rtnetlink(7), `linux/rtnetlink.h`).
+use crate::{Error, Message, Rtnl, reply::attributes};
+use netlink_packet_core::{DecodeError, Emitable, NLM_F_CREATE, parse_ip, parse_u32};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    route::{
+        RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteProtocol,
+        RouteScope, RouteType,
+    },
+};
+use nix::libc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use types::Prefix;
+
+/// A unicast route through one link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads, without host bits; `0.0.0.0/0` and `::/0` are the defaults.
+    pub dst: Prefix,
+    /// The next hop; none if everybody in `dst` is on the link itself.
+    pub gateway: Option<IpAddr>,
+    /// The index of the link.
+    pub link: u32,
+    /// The largest packet on this way in bytes.
+    pub mtu: Option<u32>,
+    /// The largest TCP segment to announce in bytes.
+    pub advmss: Option<u32>,
+    /// Of two routes to one place the lower is taken (`metric` of ip-route(8)).
+    pub priority: Option<u32>,
+    /// The table; none is the main one, 254.
+    pub table: Option<u32>,
+    /// `RT_SCOPE_*` of `linux/rtnetlink.h`: 0 universe, 253 link, 254 host. None asks for universe; IPv6 has only that.
+    pub scope: Option<u8>,
+}
+
+/// Adds a route, beside others to the same place. The same one again is `EEXIST`.
+pub fn add(route: &Route) -> Message {
+    let mut message = body(route);
+    message.header.kind = RouteType::Unicast;
+    message.header.scope = RouteScope::from(route.scope.unwrap_or(libc::RT_SCOPE_UNIVERSE));
+    Message::new(format!("add {}", text(route)), RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE)
+}
+
+/// Deletes a route that was added by hand (`RTPROT_BOOT`: by us, by ip(8), by the reference plugins), never one of
+/// the kernel's own; what is none in `route` may be anything. `ESRCH` if there is none such.
+pub fn delete(route: &Route) -> Message {
+    let mut message = body(route);
+    message.header.scope = RouteScope::from(route.scope.unwrap_or(libc::RT_SCOPE_NOWHERE));
+    Message::new(format!("delete {}", text(route)), RouteNetlinkMessage::DelRoute(message), 0)
+}
+
+/// All unicast routes through a link, of every table, IPv4 first. A link that is not there has none.
+pub fn of(rtnl: &mut Rtnl, index: u32) -> Result<Vec<Route>, Error> {
+    let mut routes = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        message.attributes.push(RouteAttribute::Oif(index));
+        let what = format!("list routes through link {index}");
+        let request = Message::new(what, RouteNetlinkMessage::GetRoute(message), 0);
+        match rtnl.list(&request, |bytes| read(bytes, index)) {
+            Err(error) if error.errno() == Some(crate::Errno::ENODEV) => {}
+            list => routes.extend(list?.into_iter().flatten()),
+        }
+    }
+    Ok(routes)
+}
+
+fn text(route: &Route) -> String {
+    match route.gateway {
+        Some(gateway) => format!("route to {} via {gateway} through link {}", route.dst, route.link),
+        None => format!("route to {} through link {}", route.dst, route.link),
+    }
+}
+
+fn body(route: &Route) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family =
+        if route.dst.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.destination_prefix_length = route.dst.length();
+    message.header.protocol = RouteProtocol::Boot;
+    let attributes = &mut message.attributes;
+    if route.dst.length() > 0 {
+        attributes.push(RouteAttribute::Destination(RouteAddress::from(route.dst.network().address())));
+    }
+    attributes.extend(route.gateway.map(|gateway| RouteAttribute::Gateway(RouteAddress::from(gateway))));
+    attributes.push(RouteAttribute::Oif(route.link));
+    attributes.extend(route.priority.map(RouteAttribute::Priority));
+    let metrics: Vec<_> =
+        route.mtu.map(RouteMetric::Mtu).into_iter().chain(route.advmss.map(RouteMetric::Advmss)).collect();
+    if !metrics.is_empty() {
+        attributes.push(RouteAttribute::Metrics(metrics));
+    }
+    let table = route.table.unwrap_or(u32::from(libc::RT_TABLE_MAIN));
+    // The header's field has 8 bits; tables above need the attribute.
+    message.header.table = u8::try_from(table).unwrap_or_else(|_| {
+        attributes.push(RouteAttribute::Table(table));
+        libc::RT_TABLE_UNSPEC
+    });
+    message
+}
+
+/// The routes through link `index` in what follows the header of an `RTM_NEWROUTE`: more than one if it has several
+/// next hops (`RTA_MULTIPATH`).
+fn read(bytes: &[u8], index: u32) -> Result<Option<Vec<Route>>, DecodeError> {
+    let header = RouteHeader::parse(bytes)?;
+    // A cloned route is a cache's: an exception the kernel learned, not something that was configured.
+    if header.kind != RouteType::Unicast || header.flags.contains(RouteFlags::Cloned) {
+        return Ok(None);
+    }
+    let any = match header.address_family {
+        AddressFamily::Inet => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        _ => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let (mut dst, mut table, mut hops) = (any, u32::from(header.table), &[][..]);
+    let mut route = Route {
+        dst: Prefix::host(any),
+        gateway: None,
+        link: 0,
+        mtu: None,
+        advmss: None,
+        priority: None,
+        table: None,
+        scope: Some(u8::from(header.scope)),
+    };
+    for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
+        let (kind, value) = attribute?;
+        match kind {
+            libc::RTA_DST => dst = parse_ip(value)?,
+            libc::RTA_OIF => route.link = parse_u32(value)?,
+            libc::RTA_GATEWAY | libc::RTA_VIA => route.gateway = Some(gateway(kind, value)?),
+            libc::RTA_PRIORITY => route.priority = Some(parse_u32(value)?),
+            libc::RTA_TABLE => table = parse_u32(value)?,
+            libc::RTA_METRICS => (route.mtu, route.advmss) = metrics(value)?,
+            libc::RTA_MULTIPATH => hops = value,
+            _ => {}
+        }
+    }
+    route.dst = Prefix::new(dst, header.destination_prefix_length)
+        .map_err(|_| DecodeError::from(format!("a prefix length of {}", header.destination_prefix_length)))?;
+    route.table = Some(table);
+    let mut routes = next_hops(&route, hops)?;
+    routes.push(route);
+    routes.retain(|route| route.link == index);
+    Ok(Some(routes))
+}
+
+/// One route for each `struct rtnexthop`: its length in 2 bytes, flags, hops, the link's index, attributes.
+fn next_hops(route: &Route, mut hops: &[u8]) -> Result<Vec<Route>, DecodeError> {
+    let mut routes = Vec::new();
+    while let Some(([low, high, _, _, link @ ..], _)) = hops.split_first_chunk::<8>() {
+        let length = usize::from(u16::from_ne_bytes([*low, *high]));
+        let mut hop = Route { link: u32::from_ne_bytes(*link), ..route.clone() };
+        for attribute in attributes(hops.get(8..length).unwrap_or_default()) {
+            let (kind, value) = attribute?;
+            if matches!(kind, libc::RTA_GATEWAY | libc::RTA_VIA) {
+                hop.gateway = Some(gateway(kind, value)?);
+            }
+        }
+        routes.push(hop);
+        hops = hops.get(length.next_multiple_of(4).max(8)..).unwrap_or_default();
+    }
+    Ok(routes)
+}
+
+/// `RTA_VIA` is a gateway of the other family: two bytes say which, then its address.
+fn gateway(kind: u16, value: &[u8]) -> Result<IpAddr, DecodeError> {
+    parse_ip(if kind == libc::RTA_VIA { value.get(2..).unwrap_or_default() } else { value })
+}
+
+/// The MTU and the announced segment size among a route's metrics.
+fn metrics(bytes: &[u8]) -> Result<(Option<u32>, Option<u32>), DecodeError> {
+    let (mut mtu, mut advmss) = (None, None);
+    for attribute in attributes(bytes) {
+        let (kind, value) = attribute?;
+        match kind {
+            RTAX_MTU => mtu = Some(parse_u32(value)?),
+            RTAX_ADVMSS => advmss = Some(parse_u32(value)?),
+            _ => {}
+        }
+    }
+    Ok((mtu, advmss))
+}
+
+// linux/rtnetlink.h, which libc lacks.
+const RTAX_MTU: u16 = 2;
+const RTAX_ADVMSS: u16 = 8;

@@ -1,0 +1,57 @@
+//! The network's kernel parameters under `/proc/sys/net` (kernel `Documentation/networking/ip-sysctl.rst`).
+//!
+//! They belong to the network namespace of the thread that opens the file: wrap a call in [`crate::Netns::run`] for
+//! another one's. A name is given part by part, because a link's name may hold a `.`.
+use crate::Error;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::PathBuf,
+};
+
+/// The value of a parameter such as `["ipv4", "ip_forward"]`, without the line's end.
+pub fn read(name: &[&str]) -> Result<String, Error> {
+    let path = path(name)?;
+    let mut value =
+        fs::read_to_string(&path).map_err(|cause| Error::io(format!("read {}", path.display()), &cause))?;
+    value.truncate(value.trim_end().len());
+    Ok(value)
+}
+
+/// Sets a parameter such as `["ipv6", "conf", "eth0", "accept_dad"]`.
+pub fn write(name: &[&str], value: &str) -> Result<(), Error> {
+    let path = path(name)?;
+    // One write: the kernel takes each as a value of its own (and ignores one that starts behind the first byte).
+    OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(value.as_bytes()))
+        .map_err(|cause| Error::io(format!("write {value:?} to {}", path.display()), &cause))
+}
+
+fn path(name: &[&str]) -> Result<PathBuf, Error> {
+    let mut path = PathBuf::from("/proc/sys/net");
+    for part in name {
+        if matches!(*part, "" | "." | "..") || part.contains(['/', '\0']) {
+            return Err(Error::SysctlName { part: (*part).to_owned() });
+        }
+        path.push(part);
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_name_leaves_its_folder() {
+        for bad in ["", ".", "..", "a/b", "../kernel", "a\0b"] {
+            assert!(matches!(read(&["ipv4", bad]), Err(Error::SysctlName { .. })), "{bad:?}");
+        }
+        assert_eq!(
+            path(&["ipv4", "conf", "eth0.5"]).unwrap(),
+            PathBuf::from("/proc/sys/net/ipv4/conf/eth0.5")
+        );
+    }
+}

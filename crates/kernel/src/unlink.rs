@@ -1,0 +1,53 @@
+//! Deleting a link without waiting for the kernel to be done with it.
+//!
+//! # Theory of operation
+//! The kernel takes a link out of sight within a fraction of a millisecond, lets go of its network lock, and then
+//! waits for a grace period (some 25 ms) before it answers. A detached child sends the request and waits; the caller
+//! looks, without the lock, until the link is out of sight. From then on its name is free.
+use crate::{
+    Error, Rtnl, link,
+    process::{LIMIT, Outcome, detached},
+};
+use nix::errno::Errno;
+use std::{
+    os::fd::{AsFd, AsRawFd},
+    time::{Duration, Instant},
+};
+use types::IfName;
+
+const SHORTEST_NAP: Duration = Duration::from_micros(30);
+const LONGEST_NAP: Duration = Duration::from_millis(2);
+
+/// Deletes the link of this name in the namespace of `rtnl`, and a veth's other end with it. When it returns, the
+/// name is free. A link that is not there is success.
+///
+/// With `wait` the kernel is done with it, too, and there is no child: for callers under a PID 1 that reaps nothing.
+pub fn unlink_link(mut rtnl: Rtnl, name: &IfName, wait: bool) -> Result<(), Error> {
+    if wait {
+        return delete(&mut rtnl, name);
+    }
+    if !rtnl.watch(name)? {
+        return Ok(());
+    }
+    let kept = rtnl.as_fd().as_raw_fd();
+    let mut child = detached("delete a link", &[kept], || delete(&mut rtnl, name))?;
+    let (start, mut nap) = (Instant::now(), SHORTEST_NAP);
+    while rtnl.sees_watched()? {
+        match child.outcome_within(nap)? {
+            Some(Outcome::Failed(errno)) => return Err(Error::system(format!("delete link {name}"), errno)),
+            Some(Outcome::Done) => return Ok(()),
+            None if start.elapsed() > LIMIT => {
+                return Err(Error::TimedOut { what: format!("delete link {name}"), limit: LIMIT });
+            }
+            None => nap = (nap * 2).min(LONGEST_NAP),
+        }
+    }
+    Ok(())
+}
+
+fn delete(rtnl: &mut Rtnl, name: &IfName) -> Result<(), Error> {
+    match rtnl.request(link::delete(name)) {
+        Err(error) if error.errno() != Some(Errno::ENODEV) => Err(error),
+        _ => Ok(()),
+    }
+}
