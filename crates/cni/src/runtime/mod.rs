@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod list;
 mod plugin;
+mod preview;
 
 pub use attachment::RuntimeAttachment;
 pub use cache::{Cache, CachedAttachment, DEFAULT_CACHE_DIR};
