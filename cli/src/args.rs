@@ -50,10 +50,9 @@ pub struct Target {
     /// The container's ID: letters, digits, `_`, `.` and `-`.
     pub container: String,
     /// The network namespace's file, such as /run/netns/blue or /proc/4711/ns/net.
-    pub netns: PathBuf,
-    /// The interface's name inside the namespace, at most 15 bytes.
-    #[arg(default_value = "eth0")]
-    pub ifname: String,
+    pub netns: String,
+    /// The interface's name inside the namespace, at most 15 bytes [default: $CNI_IFNAME, else eth0].
+    pub ifname: Option<String>,
 }
 
 const EXAMPLES: &str = "\
