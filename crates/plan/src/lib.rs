@@ -1,1 +1,101 @@
-//! Nothing here yet.
+//! An attachment as one value: a list of typed steps. ADD applies it, CHECK compares it with the kernel, DEL undoes
+//! what it owns, `sealane explain` and the golden tests print it.
+//!
+//! # Theory of operation
+//! Steps run in the order in which they stand. Neighbours that are netlink requests in one network namespace go to the
+//! kernel in one message ([`apply()`]); a step that is shared with other attachments is looked at and changed under a
+//! lock of its network or of the host ([`State`]). Every index is known from the answer that made the link, so nothing
+//! is read back and nothing is waited for.
+mod act;
+mod apply;
+mod check;
+mod error;
+mod facts;
+mod journal;
+mod lock;
+mod places;
+mod port;
+mod record;
+mod shared;
+mod state;
+pub mod step;
+mod undo;
+mod veth;
+mod within;
+
+pub use apply::{Failed, apply};
+pub use check::{Difference, check};
+pub use error::Error;
+pub use facts::{Bridge as BridgeFact, Facts, Query};
+pub use journal::Intent;
+pub use places::{Departure, Place, Places};
+pub use record::{Key, Record};
+pub use state::State;
+pub use step::Step;
+pub use undo::{stands, undo};
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What an attachment consists of, in the order in which it is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    steps: Vec<(Hold, Step)>,
+}
+
+/// How a step belongs to the attachment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// Shared with other attachments: made when it is missing, never undone by one attachment's DEL.
+    Ensure,
+    /// This attachment's alone: DEL undoes it.
+    Own,
+    /// Needed only while ADD runs: CHECK passes over it (a chained plugin may have changed it since), DEL too.
+    Once,
+}
+
+impl Plan {
+    /// Adds a step that is shared with other attachments.
+    pub fn ensure(&mut self, step: impl Into<Step>) {
+        self.steps.push((Hold::Ensure, step.into()));
+    }
+
+    /// Adds a step that is this attachment's alone.
+    pub fn own(&mut self, step: impl Into<Step>) {
+        self.steps.push((Hold::Own, step.into()));
+    }
+
+    /// Adds a step that matters only while ADD runs.
+    pub fn once(&mut self, step: impl Into<Step>) {
+        self.steps.push((Hold::Once, step.into()));
+    }
+
+    /// The steps in order.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = (Hold, &Step)> {
+        self.steps.iter().map(|(hold, step)| (*hold, step))
+    }
+
+    /// The part that is the attachment's alone: what its record has to hold.
+    #[must_use]
+    pub fn owned(&self) -> Plan {
+        Plan { steps: self.steps.iter().filter(|(hold, _)| *hold == Hold::Own).cloned().collect() }
+    }
+}
+
+/// One step a line: `ensure bridge cni0 ...`.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|(hold, step)| writeln!(f, "{hold:<7}{step}"))
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Hold::Ensure => "ensure",
+            Hold::Own => "own",
+            Hold::Once => "once",
+        })
+    }
+}

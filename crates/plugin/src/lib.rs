@@ -1,1 +1,118 @@
-//! Nothing here yet.
+//! What the main of every plugin does: request, lease, plan, record, apply, answer. A plugin is a [`Recipe`]; the rest
+//! is here, once.
+//!
+//! # Theory of operation
+//! ADD writes its record before it changes anything, asks the IPAM plugin for addresses, makes the plan from them and
+//! from the facts, and applies it. Whatever fails, what was done is taken back and the record goes last. Whatever is
+//! killed, the record stays, and the next ADD or DEL or GC takes back what it announces. DEL needs nothing but the
+//! record: links first, so that an address is never free while somebody still answers to it; then the lease; then the
+//! record.
+mod attach;
+mod detach;
+mod endpoint;
+mod error;
+mod explain;
+mod inspect;
+
+pub use endpoint::Endpoint;
+pub use error::Error;
+pub use explain::Explain;
+
+use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail, Handler};
+use plan::{Facts, Plan, Query};
+use std::{marker::PhantomData, process::ExitCode};
+
+/// A plugin, as pure functions. It never calls the kernel, reads a file or a clock.
+pub trait Recipe: Sync {
+    /// The CNI name: of the executable and of `type` in a configuration.
+    const NAME: &'static str;
+
+    /// What the configuration means: it cannot hold nonsense.
+    type Config;
+
+    /// Reads and refuses the configuration: the one place that does, before anything is changed.
+    fn configure(call: &Call) -> Result<Self::Config, Fail>;
+
+    /// What the plan must know of the host.
+    fn asks(_config: &Self::Config) -> Vec<Query> {
+        Vec::new()
+    }
+
+    /// The address that the container's interface was asked to have.
+    fn mac(_config: &Self::Config) -> Option<types::Mac> {
+        None
+    }
+
+    /// Refuses a lease that the plugin can't work with.
+    fn accept(_call: &Call, _config: &Self::Config, _lease: &Lease) -> Result<(), Fail> {
+        Ok(())
+    }
+
+    /// The steps of an attachment.
+    fn plan(config: &Self::Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan;
+
+    /// What ADD answers.
+    fn result(
+        call: &Call,
+        config: &Self::Config,
+        endpoint: &Endpoint,
+        lease: &Lease,
+        facts: &Facts,
+    ) -> AddResult;
+
+    /// What an attachment without a record may have left: the steps it would own, by name alone.
+    fn remains(endpoint: &Endpoint) -> Plan;
+}
+
+/// What an IPAM plugin answered: addresses, routes, name servers. Empty without IPAM.
+pub type Lease = AddResult;
+
+/// A recipe as an executable plugin.
+pub struct Plugin<R> {
+    delegates: Delegates,
+    recipe: PhantomData<fn() -> R>,
+}
+
+impl<R: Recipe> Plugin<R> {
+    /// The plugin of this recipe.
+    pub const fn new() -> Self {
+        Self { delegates: Delegates { built_in: ipam::BUILT_IN }, recipe: PhantomData }
+    }
+}
+
+impl<R: Recipe> Default for Plugin<R> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The `main` of a plugin's own executable.
+pub fn run<R: Recipe>() -> ExitCode {
+    cni::serve(&Plugin::<R>::new())
+}
+
+impl<R: Recipe> Handler for Plugin<R> {
+    fn name(&self) -> &'static str {
+        R::NAME
+    }
+
+    fn add(&self, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
+        attach::add::<R>(&self.delegates, call, at)
+    }
+
+    fn check(&self, call: &Call, at: &Attachment) -> Result<(), Fail> {
+        inspect::check::<R>(&self.delegates, call, at)
+    }
+
+    fn del(&self, call: &Call, at: &Attachment) -> Result<(), Fail> {
+        detach::del::<R>(&self.delegates, call, at)
+    }
+
+    fn gc(&self, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {
+        detach::gc::<R>(&self.delegates, call, valid)
+    }
+
+    fn status(&self, call: &Call) -> Result<(), Fail> {
+        inspect::status(&self.delegates, call)
+    }
+}

@@ -87,6 +87,13 @@ name!(
     check_container
 );
 
+impl IfName {
+    /// `lo`, which every network namespace has (`loopback_net_init` in the kernel).
+    pub fn loopback() -> Self {
+        Self("lo".to_owned())
+    }
+}
+
 fn check_ifname(text: &str) -> Result<(), InvalidName> {
     let value = text.to_owned();
     let bad = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();

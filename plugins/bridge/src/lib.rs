@@ -1,1 +1,219 @@
-//! Nothing here yet.
+//! `bridge`: containers on one Ethernet segment of their host, with the host as their gateway if it is asked to be.
+//! Keys, defaults and result are those of the reference's `bridge` 1.9.
+mod config;
+
+pub use config::{Config, Error};
+
+use cni::{AddResult, Call, Fail, Interface, Ip, Route};
+use plan::{Facts, Place, Plan, Query, step};
+use plugin::{Endpoint, Lease, Plugin, Recipe};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use types::{Mac, Prefix};
+
+/// The plugin.
+pub static PLUGIN: Plugin<Bridge> = Plugin::new();
+
+/// The recipe.
+#[derive(Debug)]
+pub struct Bridge;
+
+impl Recipe for Bridge {
+    const NAME: &'static str = "bridge";
+    type Config = Config;
+
+    fn configure(call: &Call) -> Result<Config, Fail> {
+        Config::read(call)
+    }
+
+    fn asks(config: &Config) -> Vec<Query> {
+        vec![Query::Bridge(config.bridge.clone())]
+    }
+
+    fn mac(config: &Config) -> Option<Mac> {
+        config.mac
+    }
+
+    fn accept(call: &Call, _config: &Config, lease: &Lease) -> Result<(), Fail> {
+        match &call.ipam_type {
+            Some(ipam) if lease.ips.is_empty() => Err(Error::NoAddress { ipam: ipam.clone() }.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
+        let mut plan = Plan::default();
+        plan.ensure(step::Bridge {
+            name: config.bridge.clone(),
+            mac: bridge_mac(config, endpoint, facts),
+            mtu: config.mtu,
+            promisc: config.port.promiscuous(),
+        });
+        if let config::Mode::Gateway { force, .. } = config.mode {
+            gateway(&mut plan, config, lease, force);
+        }
+        cable(&mut plan, config, endpoint);
+        match config.mode {
+            config::Mode::Layer2 { up: false } => {}
+            config::Mode::Layer2 { up: true } => plan.own(up(endpoint)),
+            config::Mode::Addressed | config::Mode::Gateway { .. } => {
+                addressed(&mut plan, config, endpoint, lease)
+            }
+        }
+        plan
+    }
+
+    fn result(call: &Call, config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> AddResult {
+        let interface = |name: &str, mac: Mac| Interface {
+            name: name.to_owned(),
+            mac: mac.to_string(),
+            ..Interface::default()
+        };
+        let sandbox = endpoint.netns.to_string_lossy().into_owned();
+        let interfaces = vec![
+            interface(config.bridge.as_str(), bridge_mac(config, endpoint, facts)),
+            interface(endpoint.host.as_str(), endpoint.host_mac),
+            Interface { sandbox: Some(sandbox), ..interface(endpoint.ifname.as_str(), endpoint.mac) },
+        ];
+        let ips = lease
+            .ips
+            .iter()
+            .map(|ip| Ip { interface: Some(2), gateway: next_hop(config, ip), ..ip.clone() })
+            .collect();
+        let dns = if call.dns.is_empty() { lease.dns.clone() } else { call.dns.clone() };
+        AddResult { interfaces, ips, routes: routes(config, lease), dns }
+    }
+
+    fn remains(endpoint: &Endpoint) -> Plan {
+        let mut plan = Plan::default();
+        plan.own(step::Veth {
+            host: endpoint.host.clone(),
+            host_mac: endpoint.host_mac,
+            peer: endpoint.ifname.clone(),
+            peer_mac: endpoint.mac,
+            master: None,
+            mtu: None,
+            tx_queues: 1,
+            rx_queues: 1,
+        });
+        plan
+    }
+}
+
+/// The address a bridge has, or will have if it is made here.
+fn bridge_mac(config: &Config, endpoint: &Endpoint, facts: &Facts) -> Mac {
+    let there = facts.bridges.get(&config.bridge).and_then(|bridge| bridge.mac);
+    there.unwrap_or_else(|| endpoint.shared_mac(&config.bridge))
+}
+
+/// The host's part of being a gateway: its addresses on the bridge, and forwarding of their families.
+fn gateway(plan: &mut Plan, config: &Config, lease: &Lease, force: bool) {
+    let gateways: Vec<Prefix> = lease.ips.iter().filter_map(|ip| on_bridge(config, ip)).collect();
+    for prefix in &gateways {
+        plan.ensure(step::BridgeAddress { bridge: config.bridge.clone(), prefix: *prefix, force });
+    }
+    if gateways.iter().any(|prefix| prefix.is_ipv4()) {
+        plan.ensure(step::Forwarding::Ipv4);
+    }
+    if gateways.iter().any(|prefix| !prefix.is_ipv4()) {
+        plan.ensure(step::Forwarding::Ipv6);
+    }
+}
+
+/// The pair of interfaces, and how the bridge treats its port.
+fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint) {
+    plan.own(step::Veth {
+        host: endpoint.host.clone(),
+        host_mac: endpoint.host_mac,
+        peer: endpoint.ifname.clone(),
+        peer_mac: endpoint.mac,
+        master: Some(config.bridge.clone()),
+        mtu: config.mtu,
+        tx_queues: config.tx_queues,
+        rx_queues: config.rx_queues,
+    });
+    let (hairpin, isolated) = (config.port.hairpin(), config.port.isolated());
+    if hairpin || isolated {
+        plan.own(step::BridgePort { link: endpoint.host.clone(), hairpin, isolated });
+    }
+}
+
+/// What the container has on its end. The parameters come before the addresses that they are about.
+fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Lease) {
+    let link = || endpoint.ifname.clone();
+    let parameter = |family: &str, name: &str, value: &str| step::Sysctl {
+        place: Place::Container,
+        path: vec![family.into(), "conf".into(), endpoint.ifname.to_string(), name.into()],
+        value: value.into(),
+        optional: true,
+    };
+    if config.detect_duplicates {
+        plan.once(parameter("ipv6", "enhanced_dad", "1"));
+    }
+    plan.once(parameter("ipv6", "accept_dad", if config.detect_duplicates { "1" } else { "0" }));
+    plan.once(parameter("ipv4", "arp_notify", "1"));
+    plan.own(up(endpoint));
+    for ip in &lease.ips {
+        plan.own(step::Address { place: Place::Container, link: link(), prefix: ip.address });
+    }
+    for route in routes(config, lease) {
+        plan.own(step::Route {
+            place: Place::Container,
+            link: link(),
+            dst: route.dst,
+            gateway: route.gw.or_else(|| family_gateway(config, lease, route.dst.is_ipv4())),
+            mtu: route.mtu,
+            advmss: route.advmss,
+            priority: route.priority,
+            table: route.table,
+            scope: route.scope,
+        });
+    }
+}
+
+fn up(endpoint: &Endpoint) -> step::Up {
+    step::Up { place: Place::Container, link: endpoint.ifname.clone() }
+}
+
+/// IPAM's routes, and a default route of each family that has none if the bridge is to be the default gateway.
+fn routes(config: &Config, lease: &Lease) -> Vec<Route> {
+    let mut routes = lease.routes.clone();
+    if !matches!(config.mode, config::Mode::Gateway { default_route: true, .. }) {
+        return routes;
+    }
+    let defaults = [
+        (true, Prefix::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)),
+        (false, Prefix::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0)),
+    ];
+    for (is_ipv4, dst) in defaults {
+        let Ok(dst) = dst else { continue };
+        let gateway = family_gateway(config, lease, is_ipv4);
+        if gateway.is_some() && !routes.iter().any(|route| route.dst == dst) {
+            routes.push(Route { gw: gateway, ..Route::to(dst) });
+        }
+    }
+    routes
+}
+
+/// The next hop of a family's routes that name none: the first address's gateway.
+fn family_gateway(config: &Config, lease: &Lease, is_ipv4: bool) -> Option<IpAddr> {
+    lease.ips.iter().filter(|ip| ip.address.is_ipv4() == is_ipv4).find_map(|ip| next_hop(config, ip))
+}
+
+/// An address's gateway: IPAM's, else, if the bridge is the gateway, the first address of the subnet.
+fn next_hop(config: &Config, ip: &Ip) -> Option<IpAddr> {
+    match config.mode {
+        config::Mode::Gateway { .. } => ip.gateway.or_else(|| first_of(ip.address)),
+        config::Mode::Layer2 { .. } | config::Mode::Addressed => ip.gateway,
+    }
+}
+
+fn on_bridge(config: &Config, ip: &Ip) -> Option<Prefix> {
+    Prefix::new(next_hop(config, ip)?, ip.address.length()).ok()
+}
+
+fn first_of(prefix: Prefix) -> Option<IpAddr> {
+    match prefix.network().address() {
+        IpAddr::V4(address) => Some(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits().checked_add(1)?))),
+        IpAddr::V6(address) => Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits().checked_add(1)?))),
+    }
+}

@@ -1,0 +1,67 @@
+//! What every kind of step can do.
+use crate::{
+    error::Error,
+    lock::Scope,
+    places::{Place, Places},
+    shared::Reversal,
+    step::Sysctl,
+};
+use kernel::{Answer, Message};
+use std::fmt::Display;
+use types::IfName;
+
+/// A step, seen by the one who applies, undoes and compares plans.
+pub(crate) trait Act: Display {
+    /// The namespace it works in.
+    fn place(&self) -> Place;
+
+    /// What there is to do. The links it names are there by now.
+    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error>;
+
+    /// Learns what the kernel answered to the request of [`Act::work`].
+    fn learn(&self, _answer: &Answer, _places: &mut Places) {}
+
+    /// Says what a refusal means.
+    fn refused(&self, cause: kernel::Error, _places: &mut Places) -> Error {
+        Error::Step { step: self.to_string(), cause }
+    }
+
+    /// Takes it back. That it is gone already is no error. Shared steps stay.
+    fn undo(&self, _places: &mut Places) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The link that it dies with, so that it need not be undone when that link is.
+    fn dies_with(&self) -> Option<(Place, &IfName)> {
+        None
+    }
+
+    /// The links that go when it is undone.
+    fn takes_along(&self) -> Vec<(Place, &IfName)> {
+        Vec::new()
+    }
+
+    /// How the kernel differs from it, in words; `None` when it does not.
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error>;
+}
+
+/// The ways in which a step is done.
+pub(crate) enum Work<'a> {
+    /// One netlink request; neighbours in one namespace travel together.
+    Netlink(Message),
+    /// A kernel parameter; neighbours in one namespace are written in one visit.
+    Sysctl(&'a Sysctl),
+    /// Something shared, looked at and changed under a lock.
+    Shared(&'a dyn Shared),
+    /// There is nothing to do, only to compare.
+    Nothing,
+}
+
+/// A step that is shared with other attachments.
+pub(crate) trait Shared: Display {
+    /// The lock that guards it.
+    fn scope(&self) -> Scope;
+
+    /// Makes it if it is missing; says how to reverse exactly what was changed, last change last.
+    fn ensure(&self, places: &mut Places, done: &mut Vec<Reversal>) -> Result<(), Error>;
+}

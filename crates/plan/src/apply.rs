@@ -1,0 +1,160 @@
+//! All or nothing: a plan is applied in order, and what was done is taken back when a step fails.
+use crate::{
+    Hold, Plan, Step,
+    act::{Shared, Work},
+    error::Error,
+    lock::Lock,
+    places::{Place, Places},
+    record::Key,
+    shared::Reversal,
+    state::State,
+    step::Sysctl,
+    undo::undo_steps,
+};
+use kernel::{Message, sysctl};
+
+/// A plan that could not be applied.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub cause: Box<Error>,
+    /// Why what had been done could not be taken back, if it could not. The record must then stay, for DEL.
+    pub residue: Option<Box<Error>>,
+}
+
+/// Applies a plan. After a failure the host is as it was before.
+pub fn apply(plan: &Plan, places: &mut Places, state: &State, key: &Key) -> Result<(), Failed> {
+    let mut run = Run {
+        places,
+        state,
+        key,
+        done: Vec::new(),
+        changed: Vec::new(),
+        batch: Batch::default(),
+        lock: None,
+    };
+    match run.steps(plan) {
+        Ok(()) => Ok(()),
+        Err(cause) => Err(Failed { cause: Box::new(cause), residue: run.take_back().err().map(Box::new) }),
+    }
+}
+
+struct Run<'a> {
+    places: &'a mut Places,
+    state: &'a State,
+    key: &'a Key,
+    /// The own steps that are done.
+    done: Vec<&'a Step>,
+    /// What this run changed of shared things.
+    changed: Vec<Reversal>,
+    batch: Batch<'a>,
+    lock: Option<Lock>,
+}
+
+/// Neighbouring steps that wait to be done together in one namespace.
+#[derive(Default)]
+struct Batch<'a> {
+    place: Option<Place>,
+    netlink: Vec<(&'a Step, Hold, Message)>,
+    sysctls: Vec<&'a Sysctl>,
+}
+
+impl<'a> Run<'a> {
+    fn steps(&mut self, plan: &'a Plan) -> Result<(), Error> {
+        for (hold, step) in plan.steps() {
+            self.step(hold, step)?;
+        }
+        self.flush()
+    }
+
+    fn step(&mut self, hold: Hold, step: &'a Step) -> Result<(), Error> {
+        let act = step.act();
+        if self.batch.place != Some(act.place()) {
+            self.flush()?;
+            self.batch.place = Some(act.place());
+        }
+        match act.work(self.places)? {
+            Work::Nothing => Ok(()),
+            Work::Shared(shared) => {
+                self.flush()?;
+                self.ensure(shared)
+            }
+            Work::Sysctl(sysctl) => {
+                self.flush_netlink()?;
+                self.batch.sysctls.push(sysctl);
+                Ok(())
+            }
+            Work::Netlink(message) => {
+                self.lock = None;
+                self.flush_sysctls()?;
+                self.batch.netlink.push((step, hold, message));
+                Ok(())
+            }
+        }
+    }
+
+    /// The lock is held from the first of several shared neighbours to the last.
+    fn ensure(&mut self, shared: &dyn Shared) -> Result<(), Error> {
+        let held = self.lock.take().filter(|lock| lock.scope() == shared.scope());
+        self.lock = Some(held.map_or_else(|| self.state.lock(self.key, shared.scope()), Ok)?);
+        shared.ensure(self.places, &mut self.changed)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.flush_sysctls()?;
+        self.flush_netlink()
+    }
+
+    fn flush_sysctls(&mut self) -> Result<(), Error> {
+        let sysctls = std::mem::take(&mut self.batch.sysctls);
+        let Some(place) = self.batch.place.filter(|_| !sysctls.is_empty()) else { return Ok(()) };
+        self.places.within(place, || sysctls.iter().try_for_each(|sysctl| sysctl.write()))?
+    }
+
+    fn flush_netlink(&mut self) -> Result<(), Error> {
+        let batch = std::mem::take(&mut self.batch.netlink);
+        let Some(place) = self.batch.place.filter(|_| !batch.is_empty()) else { return Ok(()) };
+        let messages: Vec<Message> = batch.iter().map(|(_, _, message)| message.clone()).collect();
+        let answers = self.places.rtnl(place)?.transact(&messages)?;
+        let mut refusal = None;
+        for ((step, hold, _), answer) in batch.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    step.act().learn(&answer, self.places);
+                    if hold == Hold::Own {
+                        self.done.push(step);
+                    }
+                }
+                Err(cause) => refusal = refusal.or(Some((step, cause))),
+            }
+        }
+        refusal.map_or(Ok(()), |(step, cause)| Err(step.act().refused(cause, self.places)))
+    }
+
+    /// Undoes what this run did, last first. Shared things only while nobody else can have come to rely on them.
+    fn take_back(&mut self) -> Result<(), Error> {
+        let own = undo_steps(&self.done, self.places);
+        while let Some(change) = self.changed.pop() {
+            let scope = change.scope();
+            let held = self.lock.take().filter(|lock| lock.scope() == scope);
+            self.lock = Some(held.map_or_else(|| self.state.lock(self.key, scope), Ok)?);
+            if self.state.is_alone(self.key, scope)? {
+                change.reverse(self.places)?;
+            }
+        }
+        self.lock = None;
+        own
+    }
+}
+
+impl Sysctl {
+    /// Writes it in the namespace that the thread is in.
+    pub(crate) fn write(&self) -> Result<(), Error> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        match sysctl::write(&path, &self.value) {
+            Err(cause) if self.optional && cause.errno() == Some(nix::errno::Errno::ENOENT) => Ok(()),
+            Err(cause) => Err(Error::Step { step: self.to_string(), cause }),
+            Ok(()) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What can go wrong between a plan and the kernel.
+use crate::{check::Difference, places::Place};
+use std::{io, path::PathBuf};
+use types::{IfName, Prefix};
+
+/// Why a plan could not be applied, undone or compared, or a record not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel refused outside any step, such as opening a socket.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+    /// The kernel refused a step.
+    #[error("could not make {step}")]
+    Step {
+        /// The step's line of text.
+        step: String,
+        /// The kernel's words.
+        #[source]
+        cause: kernel::Error,
+    },
+    /// A name that is to be this attachment's own is in use already.
+    #[error("container veth name (\"{name}\") already exists {place}")]
+    NameTaken {
+        /// The interface's name.
+        name: IfName,
+        /// Where it was found.
+        place: Place,
+    },
+    /// An interface that a step works on is missing.
+    #[error("no interface \"{name}\" {place}")]
+    NoLink {
+        /// The interface's name.
+        name: IfName,
+        /// Where it was looked for.
+        place: Place,
+    },
+    /// The name of the bridge belongs to something else.
+    #[error("failed to create bridge \"{name}\": \"{name}\" already exists but is not a bridge")]
+    NotABridge {
+        /// The interface's name.
+        name: IfName,
+        /// What it is: the kernel's link kind, or `device` for hardware.
+        kind: String,
+    },
+    /// The bridge has another gateway address of this subnet or family.
+    #[error("failed to set bridge addr: \"{bridge}\" already has an IP address different from {wanted}")]
+    OtherAddress {
+        /// The bridge.
+        bridge: IfName,
+        /// The address that was to be set.
+        wanted: Prefix,
+        /// The one that is there.
+        found: Prefix,
+    },
+    /// A step in the container's namespace, and no namespace was given.
+    #[error("no container network namespace was given")]
+    NoContainer,
+    /// CHECK found the kernel different from the plan.
+    #[error("{}", Difference::lines(.0))]
+    Differs(Vec<Difference>),
+    /// A file of the state directory could not be read or written.
+    #[error("could not {doing} {}", path.display())]
+    State {
+        /// What was being done, as a verb: `create`, `read`, `write`, `lock`, `remove`.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's words.
+        #[source]
+        cause: io::Error,
+    },
+    /// No place for the state directory is known.
+    #[error("no directory for state: neither SEALANE_STATE_DIR nor XDG_RUNTIME_DIR is set")]
+    NoStateDir,
+    /// Another process is at this very attachment.
+    #[error("another ADD or DEL of {attachment} is running")]
+    Busy {
+        /// The attachment: network, container and interface.
+        attachment: String,
+    },
+}
+
+impl Error {
+    /// What the person does next, if anything general can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Kernel(cause) | Error::Step { cause, .. } => cause.hint(),
+            Error::NameTaken { name, place } => Some(format!(
+                "`ip link` {place} shows {name}; DEL the attachment that has it, or ask for another name with CNI_IFNAME"
+            )),
+            Error::NoLink { name, .. } => {
+                Some(format!("something else removed {name}; DEL the attachment and ADD it again"))
+            }
+            Error::NotABridge { name, kind } => {
+                Some(format!("{name} is a {kind}; set \"bridge\" to another name"))
+            }
+            Error::OtherAddress { bridge, found, .. } => Some(format!(
+                "{bridge} has {found}; give the network a bridge of its own, or set \"forceAddress\": true to replace it"
+            )),
+            Error::NoContainer => {
+                Some("set CNI_NETNS to the container's namespace, such as /run/netns/NAME".into())
+            }
+            Error::Differs(_) => Some("DEL the attachment and ADD it again".into()),
+            Error::State { .. } | Error::NoStateDir => {
+                Some("set SEALANE_STATE_DIR to a directory on tmpfs that this user can write".into())
+            }
+            Error::Busy { .. } => Some("try again when it has ended".into()),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The network namespaces that a plan works in: the host's, and the container's.
+use crate::error::Error;
+use kernel::{Link, Netns, Rtnl, link};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use types::IfName;
+
+/// A network namespace, as a plan names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// The namespace that the plugin was started in.
+    Host,
+    /// The container's.
+    Container,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Place::Host => "on the host",
+            Place::Container => "in the container",
+        })
+    }
+}
+
+/// Who sits out the kernel's grace period (about 25 ms) after a link is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// A child that outlives the plugin; the plugin leaves as soon as the link is out of sight.
+    Detached,
+    /// The plugin itself. For a PID 1 that reaps nothing.
+    Waiting,
+}
+
+/// A netlink socket in each namespace, opened when it is first needed, and the indices of the links met so far.
+pub struct Places {
+    netns: Option<Netns>,
+    sockets: [Option<Rtnl>; 2],
+    indices: Vec<(Place, IfName, u32)>,
+    pub(crate) departure: Departure,
+}
+
+impl Places {
+    /// The host's namespace, and the container's if there is one.
+    pub fn new(netns: Option<Netns>, departure: Departure) -> Self {
+        Self { netns, sockets: [None, None], indices: Vec::new(), departure }
+    }
+
+    /// The socket in this namespace.
+    pub(crate) fn rtnl(&mut self, place: Place) -> Result<&mut Rtnl, Error> {
+        let socket = self.take(place)?;
+        Ok(self.slot(place).insert(socket))
+    }
+
+    /// The socket itself, for one who will hold it beyond this process.
+    pub(crate) fn take(&mut self, place: Place) -> Result<Rtnl, Error> {
+        match self.slot(place).take() {
+            Some(socket) => Ok(socket),
+            None => Ok(self.within(place, Rtnl::open)??),
+        }
+    }
+
+    /// Does something in this namespace.
+    pub(crate) fn within<T>(&self, place: Place, work: impl FnOnce() -> T) -> Result<T, Error> {
+        match place {
+            Place::Host => Ok(work()),
+            Place::Container => Ok(self.container()?.run(work)?),
+        }
+    }
+
+    /// The container's namespace.
+    pub(crate) fn container(&self) -> Result<&Netns, Error> {
+        self.netns.as_ref().ok_or(Error::NoContainer)
+    }
+
+    /// Whether there is a container namespace to work in.
+    pub(crate) fn has_container(&self) -> bool {
+        self.netns.is_some()
+    }
+
+    /// Remembers the index of a link, so that it need not be asked for.
+    pub(crate) fn met(&mut self, place: Place, name: &IfName, index: u32) {
+        self.forget(place, name);
+        self.indices.push((place, name.clone(), index));
+    }
+
+    /// Forgets a link that is gone.
+    pub(crate) fn forget(&mut self, place: Place, name: &IfName) {
+        self.indices.retain(|(there, known, _)| (*there, known) != (place, name));
+    }
+
+    /// The index of a link that must be there.
+    pub(crate) fn index(&mut self, place: Place, name: &IfName) -> Result<u32, Error> {
+        let known = self.indices.iter().find(|(there, known, _)| (*there, known) == (place, name));
+        if let Some((_, _, index)) = known {
+            return Ok(*index);
+        }
+        let link = self.link(place, name)?.ok_or_else(|| Error::NoLink { name: name.clone(), place })?;
+        self.met(place, name, link.index);
+        Ok(link.index)
+    }
+
+    /// What the kernel says of a link, if it is there.
+    pub(crate) fn link(&mut self, place: Place, name: &IfName) -> Result<Option<Link>, Error> {
+        Ok(link::lookup(self.rtnl(place)?, name)?)
+    }
+
+    fn slot(&mut self, place: Place) -> &mut Option<Rtnl> {
+        let [host, container] = &mut self.sockets;
+        match place {
+            Place::Host => host,
+            Place::Container => container,
+        }
+    }
+}

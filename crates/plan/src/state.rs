@@ -1,0 +1,86 @@
+//! The state directory: what lives as long as the kernel's state does and dies with it at a reboot.
+//!
+//! `STATE/attachments/<network>/<container>:<ifname>/<plugin>.<n>`, one small file an attachment and plugin; `n` counts
+//! the uses of one plugin in a chain.
+use crate::{
+    error::Error,
+    lock::{Lock, Scope},
+    record::Key,
+};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+use types::{ContainerId, IfName, NetworkName};
+
+/// The state directory of this host.
+#[derive(Debug, Clone)]
+pub struct State {
+    attachments: PathBuf,
+}
+
+impl State {
+    /// `$SEALANE_STATE_DIR`, else `/run/sealane` for root, else `$XDG_RUNTIME_DIR/sealane`. Nothing is created yet.
+    pub fn from_env() -> Result<Self, Error> {
+        let named = |variable| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let root = || nix::unistd::geteuid().is_root().then(|| PathBuf::from("/run/sealane"));
+        let user = || named("XDG_RUNTIME_DIR").map(|directory| directory.join("sealane"));
+        let directory = named("SEALANE_STATE_DIR").or_else(root).or_else(user).ok_or(Error::NoStateDir)?;
+        Ok(Self::at(&directory))
+    }
+
+    /// The state directory at this path.
+    pub fn at(directory: &Path) -> Self {
+        Self { attachments: directory.join("attachments") }
+    }
+
+    /// The attachments of a network that have a record, in no order.
+    pub fn attachments(&self, network: &NetworkName) -> Result<Vec<(ContainerId, IfName)>, Error> {
+        let names = entries(&self.network(network))?;
+        let parse = |name: String| {
+            let (container, ifname) = name.rsplit_once(':')?;
+            Some((container.parse().ok()?, ifname.parse().ok()?))
+        };
+        Ok(names.into_iter().filter_map(parse).collect())
+    }
+
+    pub(crate) fn lock(&self, key: &Key, scope: Scope) -> Result<Lock, Error> {
+        match scope {
+            // It can't be removed meanwhile: the record of who locks it lies in it.
+            Scope::Network => Lock::on(&self.network(&key.network), scope),
+            Scope::Host => Lock::on(&self.attachments, scope),
+        }
+    }
+
+    /// Whether no other attachment of this scope has a record. A record is written before anything else is done, so
+    /// whoever may rely on something shared is seen here.
+    pub(crate) fn is_alone(&self, key: &Key, scope: Scope) -> Result<bool, Error> {
+        let networks = match scope {
+            Scope::Network => vec![key.network.to_string()],
+            Scope::Host => entries(&self.attachments)?,
+        };
+        let mut others = 0;
+        for network in networks {
+            let ours = network == key.network.as_str();
+            let names = entries(&self.attachments.join(&network))?;
+            others += names.iter().filter(|name| !ours || **name != key.directory()).count();
+        }
+        Ok(others == 0)
+    }
+
+    pub(crate) fn network(&self, network: &NetworkName) -> PathBuf {
+        self.attachments.join(network.as_str())
+    }
+}
+
+/// The names in a directory; none if it does not exist.
+fn entries(directory: &Path) -> Result<Vec<String>, Error> {
+    let failed = |cause| Error::State { doing: "read", path: directory.to_owned(), cause };
+    match fs::read_dir(directory) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(cause) => Err(failed(cause)),
+        Ok(entries) => entries
+            .map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned()))
+            .collect(),
+    }
+}

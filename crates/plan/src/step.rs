@@ -1,0 +1,269 @@
+//! The kinds of step. A step is one kernel transaction and one line of text.
+use crate::places::Place;
+use serde::{Deserialize, Serialize};
+use std::{fmt, net::IpAddr};
+use types::{IfName, Mac, Prefix};
+
+/// One step of a [`crate::Plan`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each variant is the type of its name, documented there")]
+pub enum Step {
+    Bridge(Bridge),
+    BridgeAddress(BridgeAddress),
+    Forwarding(Forwarding),
+    Veth(Veth),
+    BridgePort(BridgePort),
+    Sysctl(Sysctl),
+    Up(Up),
+    Address(Address),
+    Route(Route),
+    Alone(Alone),
+}
+
+macro_rules! step_from {
+    ($($name:ident),*) => {
+        $(impl From<$name> for Step {
+            fn from(step: $name) -> Step {
+                Step::$name(step)
+            }
+        })*
+
+        impl Step {
+            pub(crate) fn act(&self) -> &dyn crate::act::Act {
+                match self {
+                    $(Step::$name(step) => step,)*
+                }
+            }
+        }
+
+        impl fmt::Display for Step {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Step::$name(step) => step.fmt(f),)*
+                }
+            }
+        }
+    };
+}
+step_from!(Bridge, BridgeAddress, Forwarding, Veth, BridgePort, Sysctl, Up, Address, Route, Alone);
+
+/// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of
+/// that name that is no bridge is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bridge {
+    /// The bridge's name.
+    pub name: IfName,
+    /// The address it gets if it is made here; fixed, so that it does not change as ports come and go.
+    pub mac: Mac,
+    /// Its MTU in bytes if it is made here; `None` leaves it to the kernel (1500).
+    pub mtu: Option<u32>,
+    /// Whether it must receive every frame (`IFF_PROMISC`).
+    pub promisc: bool,
+}
+
+/// A gateway address on a bridge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeAddress {
+    /// The bridge.
+    pub bridge: IfName,
+    /// The address with the length of its subnet.
+    pub prefix: Prefix,
+    /// Whether an address that is in the way is removed instead of refused.
+    pub force: bool,
+}
+
+/// Forwarding between interfaces, of one family and the whole namespace (`ip-sysctl`: `ip_forward`, `conf/all/forwarding`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names of the two families")]
+pub enum Forwarding {
+    Ipv4,
+    Ipv6,
+}
+
+/// A veth pair: one end on the host, up and on its bridge, the other born in the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Veth {
+    /// The host end's name.
+    pub host: IfName,
+    /// The host end's address.
+    pub host_mac: Mac,
+    /// The container end's name.
+    pub peer: IfName,
+    /// The container end's address.
+    pub peer_mac: Mac,
+    /// The bridge that the host end is a port of.
+    pub master: Option<IfName>,
+    /// The MTU of both ends in bytes; `None` leaves it to the kernel (1500).
+    pub mtu: Option<u32>,
+    /// Transmit queues of each end; the kernel's default is one per possible CPU and costs twice the time.
+    pub tx_queues: u32,
+    /// Receive queues of each end.
+    pub rx_queues: u32,
+}
+
+/// Settings of a bridge port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgePort {
+    /// The port's interface.
+    pub link: IfName,
+    /// Whether a frame may leave by the port it came in on (`IFLA_BRPORT_MODE`).
+    pub hairpin: bool,
+    /// Whether frames of other isolated ports are dropped (`IFLA_BRPORT_ISOLATED`).
+    pub isolated: bool,
+}
+
+/// A kernel parameter below `/proc/sys/net`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sysctl {
+    /// Which namespace's.
+    pub place: Place,
+    /// The path below `/proc/sys/net`, part by part (an interface's name may contain a dot).
+    pub path: Vec<String>,
+    /// The value to write.
+    pub value: String,
+    /// Whether a kernel without this parameter will do (IPv6 may be switched off).
+    pub optional: bool,
+}
+
+/// An interface that is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Up {
+    /// Where the interface is.
+    pub place: Place,
+    /// Its name.
+    pub link: IfName,
+}
+
+/// An interface that is the container's only one. ADD does nothing for it, CHECK looks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alone {
+    /// The interface.
+    pub link: IfName,
+}
+
+/// An address on an interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Where the interface is.
+    pub place: Place,
+    /// The interface.
+    pub link: IfName,
+    /// The address with the length of its subnet.
+    pub prefix: Prefix,
+}
+
+/// A route through an interface. The CNI spec's 1.1 route, section "Success".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where the interface is.
+    pub place: Place,
+    /// The interface.
+    pub link: IfName,
+    /// The destination.
+    pub dst: Prefix,
+    /// The next hop; without one the destination is on the link.
+    pub gateway: Option<IpAddr>,
+    /// The path's MTU in bytes (`RTAX_MTU`).
+    pub mtu: Option<u32>,
+    /// The maximum segment size to advertise in bytes (`RTAX_ADVMSS`).
+    pub advmss: Option<u32>,
+    /// The metric; the lower wins (`RTA_PRIORITY`).
+    pub priority: Option<u32>,
+    /// The routing table; `None` is the main table, 254.
+    pub table: Option<u32>,
+    /// The scope, 0 (universe) to 255 (nowhere), `rtnetlink(7)`.
+    pub scope: Option<u8>,
+}
+
+impl fmt::Display for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bridge {} up, mac {} if new", self.name, self.mac)?;
+        let mtu = self.mtu.map_or(String::new(), |mtu| format!(", mtu {mtu} if new"));
+        write!(f, "{mtu}{}, accept_ra 0", if self.promisc { ", promiscuous" } else { "" })
+    }
+}
+
+impl fmt::Display for BridgeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let force = if self.force { ", in place of any that differs" } else { "" };
+        write!(f, "address {} on {}{force}", self.prefix, self.bridge)
+    }
+}
+
+impl fmt::Display for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Forwarding::Ipv4 => "forwarding of IPv4",
+            Forwarding::Ipv6 => "forwarding of IPv6",
+        })
+    }
+}
+
+impl fmt::Display for Veth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "veth {} (mac {})", self.host, self.host_mac)?;
+        if let Some(master) = &self.master {
+            write!(f, " on bridge {master}")?;
+        }
+        write!(f, " to {} (mac {}) in the container", self.peer, self.peer_mac)?;
+        let mtu = self.mtu.map_or(String::new(), |mtu| format!(", mtu {mtu}"));
+        write!(f, "{mtu}, queues {} out {} in", self.tx_queues, self.rx_queues)
+    }
+}
+
+impl fmt::Display for BridgePort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on = |on| if on { "on" } else { "off" };
+        write!(f, "port {}: hairpin {}, isolated {}", self.link, on(self.hairpin), on(self.isolated))
+    }
+}
+
+impl fmt::Display for Sysctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sysctl net/{} = {} {}", self.path.join("/"), self.value, self.place)?;
+        f.write_str(if self.optional { ", if the kernel has it" } else { "" })
+    }
+}
+
+impl fmt::Display for Up {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} up {}", self.link, self.place)
+    }
+}
+
+impl fmt::Display for Alone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no interface but {} {}", self.link, Place::Container)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "address {} on {} {}", self.prefix, self.link, self.place)
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "route to {}", self.dst)?;
+        if let Some(gateway) = self.gateway {
+            write!(f, " via {gateway}")?;
+        }
+        write!(f, " dev {}", self.link)?;
+        let numbers = [
+            ("mtu", self.mtu),
+            ("advmss", self.advmss),
+            ("metric", self.priority),
+            ("table", self.table),
+            ("scope", self.scope.map(u32::from)),
+        ];
+        for (word, number) in numbers {
+            if let Some(number) = number {
+                write!(f, " {word} {number}")?;
+            }
+        }
+        write!(f, " {}", self.place)
+    }
+}

@@ -1,0 +1,98 @@
+//! The veth pair as a step.
+use crate::{
+    act::{Act, Work},
+    error::Error,
+    places::{Departure, Place, Places},
+    step::Veth,
+};
+use kernel::{Answer, link};
+use nix::errno::Errno;
+use types::IfName;
+
+impl Act for Veth {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
+        let master = self.master.as_ref().map(|bridge| places.index(Place::Host, bridge)).transpose()?;
+        Ok(Work::Netlink(link::veth(&link::Veth {
+            host: &self.host,
+            host_mac: self.host_mac,
+            peer: &self.peer,
+            peer_mac: self.peer_mac,
+            netns: places.container()?,
+            master,
+            mtu: self.mtu,
+            tx_queues: self.tx_queues,
+            rx_queues: self.rx_queues,
+        })))
+    }
+
+    /// A kernel that gives no answer is asked when the index is needed.
+    fn learn(&self, answer: &Answer, places: &mut Places) {
+        let Some(link) = &answer.link else { return };
+        places.met(Place::Host, &self.host, link.index);
+        if let Some(peer) = link.peer {
+            places.met(Place::Container, &self.peer, peer);
+        }
+    }
+
+    fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
+        if cause.errno() != Some(Errno::EEXIST) {
+            return Error::Step { step: self.to_string(), cause };
+        }
+        let taken = [(Place::Container, &self.peer), (Place::Host, &self.host)];
+        let found = taken.into_iter().find(|(place, name)| matches!(places.link(*place, name), Ok(Some(_))));
+        match found {
+            Some((place, name)) => Error::NameTaken { name: name.clone(), place },
+            None => Error::Step { step: self.to_string(), cause },
+        }
+    }
+
+    /// By its end on the host; an end in the container alone is one that another suite made under another name.
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        if is_veth(places, Place::Host, &self.host)? {
+            return unlink(places, Place::Host, &self.host);
+        }
+        if places.has_container() && is_veth(places, Place::Container, &self.peer)? {
+            return unlink(places, Place::Container, &self.peer);
+        }
+        Ok(())
+    }
+
+    fn takes_along(&self) -> Vec<(Place, &IfName)> {
+        vec![(Place::Host, &self.host), (Place::Container, &self.peer)]
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let Some(host) = places.link(Place::Host, &self.host)? else {
+            return Ok(Some(format!("there is no {} on the host", self.host)));
+        };
+        let Some(peer) = places.link(Place::Container, &self.peer)? else {
+            return Ok(Some(format!("there is no {} in the container", self.peer)));
+        };
+        let master = self.master.as_ref().map(|bridge| places.index(Place::Host, bridge)).transpose()?;
+        Ok(if peer.kind.as_deref() != Some("veth") {
+            Some(format!("{} in the container is no veth", self.peer))
+        } else if peer.mac != Some(self.peer_mac) {
+            Some(format!("{} has mac {}", self.peer, peer.mac.map_or("none".into(), |mac| mac.to_string())))
+        } else if host.master != master {
+            Some(format!("{} is not on that bridge", self.host))
+        } else {
+            None
+        })
+    }
+}
+
+fn is_veth(places: &mut Places, place: Place, name: &IfName) -> Result<bool, Error> {
+    Ok(places.link(place, name)?.is_some_and(|link| link.kind.as_deref() == Some("veth")))
+}
+
+fn unlink(places: &mut Places, place: Place, name: &IfName) -> Result<(), Error> {
+    let socket = places.take(place)?;
+    let wait = places.departure == Departure::Waiting;
+    places.within(place, || kernel::unlink_link(socket, name, wait))??;
+    places.forget(place, name);
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! Steps on an interface that is there already: its state, its addresses, its routes, its parameters. All die with it.
+use crate::{
+    act::{Act, Work},
+    error::Error,
+    places::{Place, Places},
+    step::{Address, Alone, Route, Sysctl, Up},
+};
+use kernel::{Link, Message, addr, link, route, sysctl};
+use nix::errno::Errno;
+use types::IfName;
+
+impl Act for Up {
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Netlink(link::set_up(places.index(self.place, &self.link)?)))
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let Some(index) = index_if_there(places, self.place, &self.link)? else { return Ok(()) };
+        gone(places, self.place, link::set_down(index), &[Errno::ENODEV])
+    }
+
+    fn dies_with(&self) -> Option<(Place, &IfName)> {
+        Some((self.place, &self.link))
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        Ok(match places.link(self.place, &self.link)? {
+            None => Some(format!("there is no {} {}", self.link, self.place)),
+            Some(link) if !link.up => Some(format!("{} is down", self.link)),
+            Some(_) => None,
+        })
+    }
+}
+
+impl Act for Address {
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Netlink(addr::add(places.index(self.place, &self.link)?, self.prefix, false)))
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let Some(index) = index_if_there(places, self.place, &self.link)? else { return Ok(()) };
+        gone(places, self.place, addr::delete(index, self.prefix), &[Errno::EADDRNOTAVAIL, Errno::ENODEV])
+    }
+
+    fn dies_with(&self) -> Option<(Place, &IfName)> {
+        Some((self.place, &self.link))
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let Some(index) = index_if_there(places, self.place, &self.link)? else {
+            return Ok(Some(format!("there is no {} {}", self.link, self.place)));
+        };
+        let found = addr::of(places.rtnl(self.place)?, index)?;
+        let there = found.iter().any(|address| address.prefix == self.prefix);
+        Ok((!there).then(|| format!("{} does not have it", self.link)))
+    }
+}
+
+impl Route {
+    fn on(&self, link: u32) -> route::Route {
+        route::Route {
+            dst: self.dst,
+            gateway: self.gateway,
+            link,
+            mtu: self.mtu,
+            advmss: self.advmss,
+            priority: self.priority,
+            table: self.table,
+            scope: self.scope,
+        }
+    }
+
+    /// Whether the kernel's route is this one; what this one leaves open the kernel has filled in.
+    fn is(&self, found: &route::Route) -> bool {
+        let main = 254;
+        found.dst == self.dst
+            && found.gateway == self.gateway
+            && found.table.unwrap_or(main) == self.table.unwrap_or(main)
+            && (self.priority.is_none() || found.priority == self.priority)
+            && (self.mtu.is_none() || found.mtu == self.mtu)
+            && (self.advmss.is_none() || found.advmss == self.advmss)
+    }
+}
+
+impl Act for Route {
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
+        let index = places.index(self.place, &self.link)?;
+        Ok(Work::Netlink(route::add(&self.on(index))))
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let Some(index) = index_if_there(places, self.place, &self.link)? else { return Ok(()) };
+        gone(places, self.place, route::delete(&self.on(index)), &[Errno::ESRCH, Errno::ENODEV])
+    }
+
+    fn dies_with(&self) -> Option<(Place, &IfName)> {
+        Some((self.place, &self.link))
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let Some(index) = index_if_there(places, self.place, &self.link)? else {
+            return Ok(Some(format!("there is no {} {}", self.link, self.place)));
+        };
+        let found = route::of(places.rtnl(self.place)?, index)?;
+        Ok((!found.iter().any(|route| self.is(route))).then(|| "there is no such route".into()))
+    }
+}
+
+impl Act for Sysctl {
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Sysctl(self))
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        match places.within(self.place, || sysctl::read(&path))? {
+            Err(cause) if self.optional && cause.errno() == Some(Errno::ENOENT) => Ok(None),
+            Err(cause) => Err(Error::Step { step: self.to_string(), cause }),
+            Ok(found) => Ok((found != self.value).then(|| format!("it is {found}"))),
+        }
+    }
+}
+
+impl Act for Alone {
+    fn place(&self) -> Place {
+        Place::Container
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Nothing)
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let links = link::links(places.rtnl(Place::Container)?)?;
+        let others: Vec<&str> = links
+            .iter()
+            .filter(|link| link.name != self.link && !is_born_with_netns(link))
+            .map(|link| link.name.as_str())
+            .collect();
+        Ok((!others.is_empty()).then(|| format!("there is {}", others.join(", "))))
+    }
+}
+
+/// Tunnel drivers put a device of their own into every new namespace, which is down until somebody uses it.
+fn is_born_with_netns(link: &Link) -> bool {
+    let fallbacks =
+        ["tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"];
+    !link.up && fallbacks.contains(&link.name.as_str())
+}
+
+/// Asks the kernel to take something away; that it is gone already, as these errors say, is as good.
+pub(crate) fn gone(places: &mut Places, place: Place, message: Message, good: &[Errno]) -> Result<(), Error> {
+    let answers = places.rtnl(place)?.transact(&[message])?;
+    let refusal = answers.into_iter().find_map(Result::err);
+    match refusal.filter(|cause| !cause.errno().is_some_and(|errno| good.contains(&errno))) {
+        Some(cause) => Err(cause.into()),
+        None => Ok(()),
+    }
+}
+
+/// The index of a link; `None` when it, or its namespace, is gone.
+fn index_if_there(places: &mut Places, place: Place, name: &IfName) -> Result<Option<u32>, Error> {
+    if place == Place::Container && !places.has_container() {
+        return Ok(None);
+    }
+    Ok(places.link(place, name)?.map(|link| link.index))
+}

@@ -1,0 +1,95 @@
+//! DEL and GC: both from the record, and only without one from names.
+use crate::{
+    Recipe,
+    endpoint::{Endpoint, key},
+    error::Error,
+};
+use cni::{Attachment, AttachmentId, Call, Delegates, Fail};
+use kernel::Netns;
+use plan::{Departure, Places, Record, State};
+use std::{env, time::Duration};
+
+/// How long DEL waits for an ADD of the same attachment that is still running.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
+    let state = State::from_env().map_err(Error::Plan)?;
+    match state.find(&key(call, at, R::NAME), PATIENCE).map_err(Error::Plan)? {
+        Some(record) => detach(delegates, call, at, record),
+        None => {
+            let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());
+            let mut places = Places::new(netns, departure());
+            let endpoint = Endpoint::new(call, at, String::new(), None)?;
+            let reported = call.prev_result.as_ref().map(|result| endpoint.clone().as_reported(result));
+            for ends in [Some(endpoint), reported].into_iter().flatten() {
+                plan::undo(&R::remains(&ends), &mut places).map_err(Error::Plan)?;
+            }
+            release(delegates, call, at, call.ipam_type.as_deref())
+        }
+    }
+}
+
+pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {
+    let state = State::from_env().map_err(Error::Plan)?;
+    for (container, ifname) in state.attachments(&call.network).map_err(Error::Plan)? {
+        if valid.iter().any(|one| one.container == container && one.ifname == ifname) {
+            continue;
+        }
+        let at = Attachment { container, ifname, netns: None };
+        match state.find(&key(call, &at, R::NAME), Duration::ZERO) {
+            // Somebody is at it at this moment: then it is not garbage.
+            Ok(None) | Err(plan::Error::Busy { .. }) => {}
+            Ok(Some(record)) => detach(delegates, call, &at, record)?,
+            Err(cause) => return Err(Error::Plan(cause).into()),
+        }
+    }
+    call.ipam_type.as_deref().map_or(Ok(()), |ipam| delegates.gc(call, valid, ipam))
+}
+
+/// Takes away what a record announces, and then the record.
+fn detach(delegates: &Delegates, call: &Call, at: &Attachment, record: Record) -> Result<(), Fail> {
+    let recorded = record.intent().map(|intent| (intent.netns.as_path(), intent.netns_id));
+    let still = recorded.and_then(|(path, id)| Netns::open(path).ok().filter(|netns| netns.id() == id));
+    let mut places = Places::new(still, departure());
+    take_down(delegates, call, at, &record, &mut places)?;
+    Ok(record.remove().map_err(Error::Plan)?)
+}
+
+/// Links first, then the lease: an address is never free while somebody still answers to it.
+pub(crate) fn take_down(
+    delegates: &Delegates,
+    call: &Call,
+    at: &Attachment,
+    record: &Record,
+    places: &mut Places,
+) -> Result<(), Fail> {
+    if let Some(plan) = record.plan() {
+        plan::undo(plan, places).map_err(Error::Plan)?;
+    }
+    let recorded = record.intent().and_then(|intent| intent.ipam.as_deref());
+    release(delegates, call, at, recorded.or(call.ipam_type.as_deref()))
+}
+
+/// Gives addresses back: by our own lease record if there is one, else by the IPAM plugin.
+pub(crate) fn release(
+    delegates: &Delegates,
+    call: &Call,
+    at: &Attachment,
+    ipam: Option<&str>,
+) -> Result<(), Fail> {
+    let Some(ipam) = ipam else { return Ok(()) };
+    let id = AttachmentId { container: at.container.clone(), ifname: at.ifname.clone() };
+    if ipam::release(&call.network, &id).map_err(Error::Ipam)? {
+        return Ok(());
+    }
+    delegates.del(call, at, ipam)
+}
+
+/// `SEALANE_SYNC=1`: the plugin sits out the kernel's grace period itself.
+pub(crate) fn departure() -> Departure {
+    if env::var_os("SEALANE_SYNC").is_some_and(|value| value == "1") {
+        Departure::Waiting
+    } else {
+        Departure::Detached
+    }
+}

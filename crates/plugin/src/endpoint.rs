@@ -1,0 +1,76 @@
+//! The two ends of an attachment: their names and addresses, decided before the kernel is asked.
+use cni::{AddResult, Attachment, Call, Fail};
+use plan::Key;
+use std::path::PathBuf;
+use types::{ContainerId, IfName, Mac, NetworkName, base32, stable_hash};
+
+use crate::error::Error;
+
+/// An attachment's ends. The same attachment always has the same names, so that a second look finds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The network.
+    pub network: NetworkName,
+    /// The container.
+    pub container: ContainerId,
+    /// The interface in the container.
+    pub ifname: IfName,
+    /// The container's namespace, as the runtime named it.
+    pub netns: PathBuf,
+    /// The interface on the host: `veth` and 11 base32 digits, 55 bits of the hash of network, container and interface.
+    pub host: IfName,
+    /// Its MAC address.
+    pub host_mac: Mac,
+    /// The MAC address of the interface in the container.
+    pub mac: Mac,
+    /// What tells this host from others on the same link: `machine-id(5)`, or the boot ID.
+    pub machine: String,
+}
+
+impl Endpoint {
+    /// The ends of this attachment, with the container's address as asked for, else by hash.
+    pub fn new(call: &Call, at: &Attachment, machine: String, mac: Option<Mac>) -> Result<Self, Fail> {
+        let parts = [call.network.as_str(), at.container.as_str(), at.ifname.as_str()];
+        let host = format!("veth{}", base32(stable_hash(&parts), 11));
+        let [network, container, ifname] = parts;
+        let hashed = |end| Mac::local(stable_hash(&[end, &machine, network, container, ifname]));
+        Ok(Self {
+            network: call.network.clone(),
+            container: at.container.clone(),
+            ifname: at.ifname.clone(),
+            netns: at.netns.clone().unwrap_or_default(),
+            host: host.parse().map_err(Error::Name)?,
+            host_mac: hashed("host"),
+            mac: mac.unwrap_or_else(|| hashed("container")),
+            machine,
+        })
+    }
+
+    /// The ends as an earlier ADD, perhaps another suite's, reported them.
+    #[must_use]
+    pub fn as_reported(mut self, result: &AddResult) -> Self {
+        let in_container = |sandbox: &Option<String>| sandbox.as_ref().is_some_and(|path| !path.is_empty());
+        for interface in &result.interfaces {
+            let mac = interface.mac.parse().ok();
+            if in_container(&interface.sandbox) && interface.name == self.ifname.as_str() {
+                self.mac = mac.unwrap_or(self.mac);
+            } else if interface.name.starts_with("veth")
+                && let Ok(name) = interface.name.parse()
+            {
+                self.host = name;
+                self.host_mac = mac.unwrap_or(self.host_mac);
+            }
+        }
+        self
+    }
+
+    /// A stable MAC address for something that this host shares between attachments.
+    pub fn shared_mac(&self, name: &IfName) -> Mac {
+        Mac::local(stable_hash(&["shared", &self.machine, name.as_str()]))
+    }
+}
+
+/// What the record of a plugin's attachment is filed under.
+pub(crate) fn key(call: &Call, at: &Attachment, plugin: &'static str) -> Key {
+    Key { network: call.network.clone(), container: at.container.clone(), ifname: at.ifname.clone(), plugin }
+}

@@ -1,0 +1,93 @@
+//! Errors of a plugin's run, each with the CNI code that the runtime sees and the hint that the person reads.
+use cni::{Code, Failure};
+use std::path::PathBuf;
+use types::InvalidName;
+
+/// Why an attachment could not be made, taken away or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A plan, a step or a record.
+    #[error(transparent)]
+    Plan(#[from] plan::Error),
+    /// What a failed ADD had done could not all be taken back.
+    #[error("{cause}; and what it had done could not be taken back: {residue}")]
+    Residue {
+        /// Why ADD failed.
+        #[source]
+        cause: Box<plan::Error>,
+        /// Why the rest stays.
+        residue: Box<plan::Error>,
+    },
+    /// The container's namespace can't be entered.
+    #[error("failed to open netns \"{}\"", path.display())]
+    Netns {
+        /// As the runtime named it.
+        path: PathBuf,
+        /// The kernel's words.
+        #[source]
+        cause: kernel::Error,
+    },
+    /// The container has this interface on this network already.
+    #[error("duplicate allocation is not allowed: {attachment} is attached")]
+    Attached {
+        /// Interface, container and network.
+        attachment: String,
+    },
+    /// CHECK without the result of ADD.
+    #[error("required prevResult missing")]
+    NoPrevResult,
+    /// A name that was to be derived can't be one. It would be a defect of ours.
+    #[error(transparent)]
+    Name(InvalidName),
+    /// Our own lease records.
+    #[error(transparent)]
+    Ipam(#[from] ipam::Error),
+    /// The host can't be told from others.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+}
+
+impl Failure for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Plan(cause) => code(cause),
+            Error::Residue { cause, .. } => code(cause),
+            Error::Netns { .. } => Code::InvalidNetns,
+            Error::Attached { .. } => Code::Taken,
+            Error::NoPrevResult => Code::InvalidConfig,
+            Error::Name(_) => Code::Internal,
+            Error::Ipam(cause) => cause.code(),
+            Error::Kernel(_) => Code::Kernel,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Plan(cause) => cause.hint(),
+            Error::Residue { .. } => Some("its record is kept: DEL takes the rest away".into()),
+            Error::Netns { .. } => {
+                Some("CNI_NETNS must name a network namespace, such as /run/netns/NAME".into())
+            }
+            Error::Attached { .. } => Some("DEL it before it is added again".into()),
+            Error::NoPrevResult => {
+                Some("CHECK compares with what ADD answered: give it as \"prevResult\"".into())
+            }
+            Error::Name(_) => None,
+            Error::Ipam(cause) => cause.hint(),
+            Error::Kernel(cause) => cause.hint(),
+        }
+    }
+}
+
+fn code(error: &plan::Error) -> Code {
+    match error {
+        plan::Error::Kernel(_) | plan::Error::Step { .. } | plan::Error::NoLink { .. } => Code::Kernel,
+        plan::Error::NameTaken { .. } | plan::Error::NotABridge { .. } | plan::Error::OtherAddress { .. } => {
+            Code::Taken
+        }
+        plan::Error::NoContainer => Code::InvalidEnvironment,
+        plan::Error::Differs(_) => Code::Check,
+        plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,
+        plan::Error::Busy { .. } => Code::TryAgain,
+    }
+}

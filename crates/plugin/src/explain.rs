@@ -1,0 +1,39 @@
+//! `sealane explain`: the plan of an ADD, and nothing changed.
+use crate::{Lease, Plugin, Recipe, detach::departure, endpoint::Endpoint, error::Error};
+use cni::{Attachment, Call, Fail, Handler};
+use kernel::Netns;
+use plan::{Facts, Places};
+
+/// A plugin that can say what an ADD would do.
+pub trait Explain: Handler {
+    /// One step a line. The addresses are those that IPAM would give now; those of an IPAM plugin that is not ours are
+    /// not known beforehand, and left out with a line that says so.
+    fn explain(&self, call: &Call, at: &Attachment) -> Result<String, Fail>;
+}
+
+impl<R: Recipe> Explain for Plugin<R> {
+    fn explain(&self, call: &Call, at: &Attachment) -> Result<String, Fail> {
+        let config = R::configure(call)?;
+        let machine = kernel::machine_id().map_err(Error::Kernel)?;
+        let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
+        let netns = Netns::open(&endpoint.netns).ok();
+        let mut places = Places::new(netns, departure());
+        let facts = Facts::answer(&R::asks(&config), &mut places).map_err(Error::Plan)?;
+        let (note, lease) = preview(call, at)?;
+        if note.is_empty() {
+            R::accept(call, &config, &lease)?;
+        }
+        Ok(format!("{note}{}", R::plan(&config, &endpoint, &lease, &facts)))
+    }
+}
+
+fn preview(call: &Call, at: &Attachment) -> Result<(String, Lease), Fail> {
+    match call.ipam_type.as_deref() {
+        None => Ok((String::new(), Lease::default())),
+        Some(ipam) if !ipam::BUILT_IN.iter().any(|(name, _)| *name == ipam) => Ok((
+            format!("# addresses come from {ipam} at ADD, and with them steps that are not shown\n"),
+            Lease::default(),
+        )),
+        Some(_) => Ok((String::new(), ipam::preview(call, at)?)),
+    }
+}

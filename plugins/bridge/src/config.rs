@@ -1,0 +1,262 @@
+//! The keys of `bridge`, in two stages: what the user typed, and what it means.
+use cni::{Call, Code, Fail, Failure};
+use serde::Deserialize;
+use types::{IfName, InvalidName, Mac};
+
+/// What the user typed: the keys of the reference's `bridge` 1.9, and `txQueues`, `rxQueues`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawConfig {
+    bridge: Option<String>,
+    is_gateway: Option<bool>,
+    is_default_gateway: Option<bool>,
+    force_address: Option<bool>,
+    ip_masq: Option<bool>,
+    mtu: Option<i64>,
+    hairpin_mode: Option<bool>,
+    promisc_mode: Option<bool>,
+    vlan: Option<i64>,
+    vlan_trunk: Option<Vec<serde::de::IgnoredAny>>,
+    macspoofchk: Option<bool>,
+    enabledad: Option<bool>,
+    disable_container_interface: Option<bool>,
+    port_isolation: Option<bool>,
+    tx_queues: Option<u32>,
+    rx_queues: Option<u32>,
+}
+
+/// What it means: nothing is left to refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub(crate) bridge: IfName,
+    pub(crate) mode: Mode,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) port: Port,
+    pub(crate) mac: Option<Mac>,
+    /// Whether the container's IPv6 addresses are probed for duplicates (RFC 4862, section 5.4) before they are used.
+    pub(crate) detect_duplicates: bool,
+    pub(crate) tx_queues: u32,
+    pub(crate) rx_queues: u32,
+}
+
+/// What the container and the host have above layer 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Nothing: frames only, and whether the container's end is up.
+    Layer2 { up: bool },
+    /// The container has addresses; the host has none of theirs on the bridge.
+    Addressed,
+    /// The bridge has the gateway's addresses and the host forwards.
+    Gateway {
+        /// Whether the container gets a default route to it.
+        default_route: bool,
+        /// Whether an address in its way is removed.
+        force: bool,
+    },
+}
+
+/// How the bridge treats the container's frames. Hairpin on a promiscuous bridge has no spelling: each frame would arrive twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Plain { isolated: bool },
+    Hairpin { isolated: bool },
+    Promiscuous { isolated: bool },
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name no interface can have.
+    #[error("invalid value of \"{key}\"")]
+    Name {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        #[source]
+        cause: InvalidName,
+    },
+    /// Not a MAC address.
+    #[error("invalid MAC address {value:?} from {from}")]
+    Mac {
+        /// Where it was given.
+        from: &'static str,
+        /// The value at fault.
+        value: String,
+    },
+    /// Not an MTU.
+    #[error("invalid MTU {value}, must be 0 or between 68 and 65535")]
+    Mtu {
+        /// The value at fault.
+        value: i64,
+    },
+    /// Not a number of queues.
+    #[error("invalid \"{key}\" {value}, must be between 1 and 4096")]
+    Queues {
+        /// The key.
+        key: &'static str,
+        /// The value at fault.
+        value: u32,
+    },
+    /// Both at once would deliver frames twice.
+    #[error("cannot set hairpin mode and promiscuous mode at the same time")]
+    HairpinAndPromiscuous,
+    /// Addresses for an interface that stays down.
+    #[error("cannot use IPAM when DisableContainerInterface flag is set")]
+    AddressesWhileDown {
+        /// The IPAM plugin that was asked for.
+        ipam: String,
+    },
+    /// A key that this version does not know how to honour.
+    #[error("\"{key}\" is not supported")]
+    Unsupported {
+        /// The key.
+        key: &'static str,
+    },
+    /// IPAM answered without an address.
+    #[error("IPAM plugin returned missing IP config")]
+    NoAddress {
+        /// The IPAM plugin.
+        ipam: String,
+    },
+}
+
+impl Failure for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Name { .. }
+            | Error::Mac { .. }
+            | Error::Mtu { .. }
+            | Error::Queues { .. }
+            | Error::HairpinAndPromiscuous
+            | Error::AddressesWhileDown { .. } => Code::InvalidConfig,
+            Error::Unsupported { .. } => Code::UnsupportedField,
+            Error::NoAddress { .. } => Code::Delegate,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Name { key, .. } => format!("set \"{key}\" to a name such as cni0"),
+            Error::Mac { from, .. } => {
+                format!("give {from} an address such as 02:42:ac:11:00:02, or leave it out")
+            }
+            Error::Mtu { .. } => "leave \"mtu\" out for the kernel's default, 1500".into(),
+            Error::Queues { key, .. } => format!("leave \"{key}\" out for one queue, the fastest to make"),
+            Error::HairpinAndPromiscuous => {
+                "set only one of \"hairpinMode\" and \"promiscMode\" to true".into()
+            }
+            Error::AddressesWhileDown { ipam } => {
+                format!("remove \"ipam\" ({ipam}), or \"disableContainerInterface\"")
+            }
+            Error::Unsupported { key } => format!("remove \"{key}\" from the network's configuration"),
+            Error::NoAddress { ipam } => {
+                format!("look at the \"ipam\" section: {ipam} was asked and gave no address")
+            }
+        })
+    }
+}
+
+impl Config {
+    /// Reads the configuration of a call and refuses what can't be.
+    pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
+        let raw: RawConfig = call.decode()?;
+        raw.refuse_unsupported()?;
+        Ok(Self {
+            bridge: raw.bridge()?,
+            mode: raw.mode(call.ipam_type.as_deref())?,
+            mtu: raw.mtu()?,
+            port: raw.port()?,
+            mac: mac(call)?,
+            detect_duplicates: raw.enabledad.unwrap_or(false),
+            tx_queues: queues("txQueues", raw.tx_queues)?,
+            rx_queues: queues("rxQueues", raw.rx_queues)?,
+        })
+    }
+}
+
+impl RawConfig {
+    fn refuse_unsupported(&self) -> Result<(), Error> {
+        let asked = [
+            ("ipMasq", self.ip_masq == Some(true)),
+            ("macspoofchk", self.macspoofchk == Some(true)),
+            ("vlan", self.vlan.is_some_and(|vlan| vlan != 0)),
+            ("vlanTrunk", self.vlan_trunk.as_ref().is_some_and(|trunk| !trunk.is_empty())),
+        ];
+        asked.into_iter().find(|(_, asked)| *asked).map_or(Ok(()), |(key, _)| Err(Error::Unsupported { key }))
+    }
+
+    fn bridge(&self) -> Result<IfName, Error> {
+        let name = self.bridge.as_deref().filter(|name| !name.is_empty()).unwrap_or("cni0");
+        name.parse().map_err(|cause| Error::Name { key: "bridge", cause })
+    }
+
+    fn mode(&self, ipam: Option<&str>) -> Result<Mode, Error> {
+        let down = self.disable_container_interface.unwrap_or(false);
+        let default_route = self.is_default_gateway.unwrap_or(false);
+        let gateway = default_route || self.is_gateway.unwrap_or(false);
+        match ipam {
+            None => Ok(Mode::Layer2 { up: !down }),
+            Some(ipam) if down => Err(Error::AddressesWhileDown { ipam: ipam.to_owned() }),
+            Some(_) if gateway => {
+                Ok(Mode::Gateway { default_route, force: self.force_address.unwrap_or(false) })
+            }
+            Some(_) => Ok(Mode::Addressed),
+        }
+    }
+
+    fn mtu(&self) -> Result<Option<u32>, Error> {
+        match self.mtu.unwrap_or(0) {
+            0 => Ok(None),
+            value @ 68..=65_535 => Ok(u32::try_from(value).ok()),
+            value => Err(Error::Mtu { value }),
+        }
+    }
+
+    fn port(&self) -> Result<Port, Error> {
+        let isolated = self.port_isolation.unwrap_or(false);
+        match (self.hairpin_mode.unwrap_or(false), self.promisc_mode.unwrap_or(false)) {
+            (true, true) => Err(Error::HairpinAndPromiscuous),
+            (true, false) => Ok(Port::Hairpin { isolated }),
+            (false, true) => Ok(Port::Promiscuous { isolated }),
+            (false, false) => Ok(Port::Plain { isolated }),
+        }
+    }
+}
+
+impl Port {
+    pub(crate) fn hairpin(self) -> bool {
+        matches!(self, Port::Hairpin { .. })
+    }
+
+    pub(crate) fn promiscuous(self) -> bool {
+        matches!(self, Port::Promiscuous { .. })
+    }
+
+    pub(crate) fn isolated(self) -> bool {
+        match self {
+            Port::Plain { isolated } | Port::Hairpin { isolated } | Port::Promiscuous { isolated } => {
+                isolated
+            }
+        }
+    }
+}
+
+/// The container's MAC address: the runtime's word counts most, then the configuration's `args`, then `CNI_ARGS`.
+fn mac(call: &Call) -> Result<Option<Mac>, Fail> {
+    let ways = [
+        ("runtimeConfig.mac", call.runtime_config::<String>("mac")?),
+        ("args.cni.mac", call.cni_arg::<String>("mac")?),
+        ("CNI_ARGS MAC", call.args.get("MAC").map(str::to_owned)),
+    ];
+    let first =
+        ways.into_iter().find_map(|(from, value)| Some((from, value.filter(|text| !text.is_empty())?)));
+    let Some((from, value)) = first else { return Ok(None) };
+    Ok(Some(value.parse().map_err(|_| Error::Mac { from, value })?))
+}
+
+fn queues(key: &'static str, value: Option<u32>) -> Result<u32, Error> {
+    match value.unwrap_or(1) {
+        count @ 1..=4096 => Ok(count),
+        value => Err(Error::Queues { key, value }),
+    }
+}
