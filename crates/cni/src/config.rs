@@ -63,7 +63,7 @@ impl Named {
         if !config.is_object() && !config.is_null() {
             return Err(Error::Config(DecodeError::custom("it is not an object")));
         }
-        let network = match text(&config, "name")? {
+        let network = match text(&config, "name").map_err(Error::Config)? {
             "" => return Err(Error::MissingName),
             name => name.parse().map_err(|_| Error::NetworkName(name.to_owned()))?,
         };
@@ -78,7 +78,8 @@ impl Named {
         cni_path: Vec<PathBuf>,
         supported: &'static [Version],
     ) -> Result<Call, Error> {
-        let version = version(text(&self.config, "cniVersion")?, verb, supported)?;
+        let version = text(&self.config, "cniVersion").map_err(Error::VersionType)?;
+        let version = known_version(version, verb, supported)?;
         let envelope: Envelope = json::decode(&self.config).map_err(Error::Config)?;
         Ok(Call {
             version,
@@ -96,17 +97,15 @@ impl Named {
 }
 
 /// A text field; empty when it is absent.
-fn text<'a>(config: &'a Value, key: &str) -> Result<&'a str, Error> {
+fn text<'a>(config: &'a Value, key: &str) -> Result<&'a str, DecodeError> {
     match json::field(config, key) {
         None => Ok(""),
         Some(Value::String(text)) => Ok(text),
-        Some(other) => {
-            Err(Error::Config(DecodeError::custom(format_args!("{other} is not a string")).under(key)))
-        }
+        Some(other) => Err(DecodeError::custom(format_args!("{other} is not a string")).under(key)),
     }
 }
 
-fn version(text: &str, verb: Verb, supported: &'static [Version]) -> Result<Version, Error> {
+fn known_version(text: &str, verb: Verb, supported: &'static [Version]) -> Result<Version, Error> {
     let text = if text.is_empty() { Version::V0_1_0.as_str() } else { text };
     if verb.since() > Version::V0_1_0 {
         let asked = numbers(text)?;

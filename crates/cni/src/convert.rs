@@ -13,7 +13,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::net::IpAddr;
+use std::{borrow::Borrow, net::IpAddr};
 use types::Prefix;
 
 /// A result cannot be had in the version asked for, or not be read.
@@ -67,12 +67,8 @@ impl AddResult {
 
     /// Reads a result by the version that it names itself, or by `default_version` when it names none: before 1.0.0 many
     /// plugins did not.
-    pub fn from_json(value: Value, default_version: Version) -> Result<AddResult, ConvertError> {
-        Self::from_value(&value, default_version)
-    }
-
-    /// [`AddResult::from_json`] for a value that is still needed.
-    pub(crate) fn from_value(value: &Value, default_version: Version) -> Result<AddResult, ConvertError> {
+    pub fn from_json(value: impl Borrow<Value>, default_version: Version) -> Result<AddResult, ConvertError> {
+        let value = value.borrow();
         Ok(match named_version(value, default_version)? {
             Version::V0_1_0 | Version::V0_2_0 => json::decode::<Result020>(value)?.into_newest(),
             Version::V0_3_0 | Version::V0_3_1 | Version::V0_4_0 => {

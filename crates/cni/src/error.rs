@@ -164,6 +164,9 @@ pub enum Error {
     /// The configuration's `name` is not `^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$`.
     #[error("invalid characters found in network name")]
     NetworkName(String),
+    /// `cniVersion` is not text.
+    #[error("decoding version from network config")]
+    VersionType(#[source] DecodeError),
     /// `cniVersion` is not made of numbers.
     #[error("invalid version {0:?}")]
     VersionNumber(String),
@@ -272,6 +275,7 @@ impl Failure for Error {
             | Error::IfNameCharacters(_) => Code::InvalidEnvironment,
             Error::Stdin(_) => Code::Io,
             Error::Config(_)
+            | Error::VersionType(_)
             | Error::VersionNumber(_)
             | Error::PrevResult(_)
             | Error::Netconf(_)
@@ -320,6 +324,7 @@ impl Failure for Error {
             | Error::IfNameDots
             | Error::Stdin(_)
             | Error::Config(_)
+            | Error::VersionType(_)
             | Error::VersionNumber(_)
             | Error::PluginTooOld { .. }
             | Error::UnknownNetns(_)

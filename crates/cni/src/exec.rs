@@ -78,7 +78,8 @@ fn patiently<T>(mut run: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 fn failure(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> Fail {
     if stdout.is_empty() {
         let stderr = String::from_utf8_lossy(stderr).into_owned();
-        return Error::Silent { status: status.to_string(), stderr }.into();
+        let status = status.code().map_or_else(|| status.to_string(), |code| format!("exit status {code}"));
+        return Error::Silent { status, stderr }.into();
     }
     match json::parse(stdout).and_then(json::decode::<ErrorReply>) {
         Ok(reply) => reply.into(),

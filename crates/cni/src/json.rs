@@ -3,7 +3,7 @@
 //!
 //! - The names of *known fields* (those of a struct that derives `Deserialize`) are matched whatever their case; the last
 //!   one wins. The keys of maps are data and stay as they are.
-//! - `null` is absent: the field is simply not there.
+//! - `null` is absent: the field is simply not there, and a `null` for a whole struct is one without fields.
 //!
 //! `#[serde(flatten)]` turns a struct into a map and so switches this off: do not use it here.
 mod fields;
@@ -136,6 +136,7 @@ impl<'de> Deserializer<'de> for Lenient<'de> {
     ) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::Object(map) => visitor.visit_map(Fields::known(map, fields)),
+            Value::Null => visitor.visit_map(Fields::none()),
             _ => self.deserialize_any(visitor),
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     result::{AddResult, Dns},
     version::Version,
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::path::PathBuf;
 use types::{ContainerId, IfName, NetworkName};
@@ -66,7 +66,7 @@ pub struct Attachment {
 }
 
 /// The name of an attachment: one of `cni.dev/valid-attachments`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttachmentId {
     /// The container.
     #[serde(rename = "containerID")]

@@ -125,7 +125,11 @@ pub(crate) fn none_or_empty(text: &Option<String>) -> bool {
     text.as_deref().is_none_or(str::is_empty)
 }
 
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference to the field"
+)]
 pub(crate) fn none_or_zero(number: &Option<u32>) -> bool {
     number.is_none_or(|number| number == 0)
 }

@@ -32,6 +32,11 @@ impl<'de> Fields<'de> {
         Self::of(entries)
     }
 
+    /// No entries.
+    pub(super) fn none() -> Self {
+        Self::of(Vec::new())
+    }
+
     fn of(entries: Vec<(&'de str, &'de Value)>) -> Self {
         Self { entries: entries.into_iter(), current: None }
     }
