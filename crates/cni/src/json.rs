@@ -11,7 +11,7 @@ mod fields;
 use fields::Fields;
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeOwned, IntoDeserializer, Visitor, value::SeqDeserializer},
+    de::{self, DeserializeOwned, IntoDeserializer, Unexpected, Visitor, value::SeqDeserializer},
     forward_to_deserialize_any,
 };
 use serde_json::Value;
@@ -137,6 +137,8 @@ impl<'de> Deserializer<'de> for Lenient<'de> {
         match self.0 {
             Value::Object(map) => visitor.visit_map(Fields::known(map, fields)),
             Value::Null => visitor.visit_map(Fields::none()),
+            // Derived code would take an array for the fields in their order.
+            Value::Array(_) => Err(de::Error::invalid_type(Unexpected::Seq, &visitor)),
             _ => self.deserialize_any(visitor),
         }
     }

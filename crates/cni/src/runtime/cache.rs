@@ -107,8 +107,9 @@ impl Cache {
         let of_another = |entry: Entry| entry.kind == KIND && !entry.is_of(name, &at.container, &at.ifname);
         if !Entry::read(&path).is_some_and(of_another) {
             // As libcni: DEL has done its work, and a file that stays is found by the next GC.
-            let _ = fs::remove_file(path);
+            let _ = fs::remove_file(&path);
         }
+        let _ = fs::remove_file(self.draft(&path));
     }
 
     fn results(&self) -> PathBuf {
@@ -119,12 +120,16 @@ impl Cache {
         self.results().join(format!("{network}-{container}-{ifname}"))
     }
 
-    /// Puts a text in a file's place at once. The new file is made beside `results` and not in it, where libcni would take
-    /// one that a crash left for an attachment; its name is always the same for one attachment, so no more than one is.
+    /// Where a file's next content is written. Beside `results` and not in it, where libcni would take one that a crash left
+    /// for an attachment; always the same for one attachment, so that DEL finds it.
+    fn draft(&self, path: &Path) -> PathBuf {
+        self.dir.join(format!(".result-{}", base32(stable_hash(&[&path.to_string_lossy()]), 12)))
+    }
+
+    /// Puts a text in a file's place at once.
     fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(self.results())?;
-        let name = base32(stable_hash(&[&path.to_string_lossy()]), 12);
-        let draft = self.dir.join(format!(".result-{name}"));
+        let draft = self.draft(path);
         match fs::remove_file(&draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
