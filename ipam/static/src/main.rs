@@ -1,2 +1,6 @@
-//! Nothing here yet.
-fn main() {}
+//! The IPAM plugin `static`.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cni::serve(&ipam::STATIC)
+}
