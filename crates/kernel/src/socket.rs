@@ -49,7 +49,8 @@ impl Rtnl {
     }
 
     /// Sends all messages at once and tells of each whether it succeeded, in their order. One that fails does not
-    /// keep the kernel from the ones after it. An error of the whole means that outcomes are unknown.
+    /// keep the kernel from the ones after it. An error of the whole means that outcomes are unknown: the answers of
+    /// more than some 40 new links, or of more than some 150 failures, do not fit into the socket's buffer.
     pub fn transact(&mut self, messages: &[Message]) -> Result<Vec<Result<Answer, Error>>, Error> {
         let Some(last) = messages.last() else { return Ok(Vec::new()) };
         let first = self.send(messages, 0)?;

@@ -1,0 +1,233 @@
+//! Making, changing, finding and deleting links.
+use crate::{bridge, errno, mac, name, send, shown, trials, veth};
+use kernel::{BridgePort, Errno, Netns, Rtnl, link};
+use libtest_mimic::Trial;
+use netlab::{Host, ip};
+use serde_json::json;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![link:
+        a_veth_is_born_whole_in_one_message,
+        a_veth_whose_name_is_taken_leaves_nothing_in_the_container,
+        a_bridge_is_born_down_with_its_address,
+        a_link_is_brought_up_and_down,
+        the_address_the_mtu_and_promiscuous_mode_are_set,
+        a_port_is_made_hairpin_and_isolated_and_plain_again,
+        a_link_that_is_no_port_has_no_port_settings,
+        a_veth_is_deleted_with_its_other_end,
+        a_link_is_looked_up_as_it_is,
+        all_links_are_listed,
+        a_name_is_seen_in_its_own_namespace_alone,
+    ]
+}
+
+fn a_veth_is_born_whole_in_one_message() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let bridge = bridge(&mut rtnl, "b0");
+    let (v0, eth0) = (name("v0"), name("eth0"));
+    let netns = Netns::open(container.netns()).unwrap();
+    let spec = link::Veth {
+        host: &v0,
+        host_mac: mac(2),
+        peer: &eth0,
+        peer_mac: mac(3),
+        netns: &netns,
+        master: Some(bridge.index),
+        mtu: Some(1400),
+        tx_queues: 1,
+        rx_queues: 2,
+    };
+    let message = link::veth(&spec);
+    drop(netns); // the message holds it
+    let made = send(&mut rtnl, message).unwrap().link.unwrap();
+
+    let here = shown("v0");
+    assert_eq!(here["ifindex"], made.index);
+    assert_eq!((&here["address"], &here["master"]), (&json!("02:42:00:00:00:02"), &json!("b0")));
+    assert_eq!(
+        (&here["mtu"], &here["num_tx_queues"], &here["num_rx_queues"]),
+        (&json!(1400), &json!(1), &json!(2))
+    );
+    assert!(here["flags"].as_array().unwrap().contains(&json!("UP")), "{here}");
+
+    let there = &container.ip("link show eth0").unwrap()[0];
+    assert_eq!(there["ifindex"], made.peer.unwrap());
+    assert_eq!((&there["address"], &there["mtu"]), (&json!("02:42:00:00:00:03"), &json!(1400)));
+    assert_eq!((&there["num_tx_queues"], &there["num_rx_queues"]), (&json!(1), &json!(2)));
+    assert!(!there["flags"].as_array().unwrap().contains(&json!("UP")), "{there}");
+}
+
+fn a_veth_whose_name_is_taken_leaves_nothing_in_the_container() {
+    let host = Host::new().unwrap();
+    let (one, two) = (host.container().unwrap(), host.container().unwrap());
+    let mut rtnl = Rtnl::open().unwrap();
+    veth(&mut rtnl, &one, None);
+    let netns = Netns::open(two.netns()).unwrap();
+    let (v0, eth0) = (name("v0"), name("eth0"));
+    let spec = link::Veth {
+        host: &v0,
+        host_mac: mac(4),
+        peer: &eth0,
+        peer_mac: mac(5),
+        netns: &netns,
+        master: None,
+        mtu: None,
+        tx_queues: 1,
+        rx_queues: 1,
+    };
+    assert_eq!(errno(send(&mut rtnl, link::veth(&spec))), Errno::EEXIST);
+    assert_eq!(two.ip("link show").unwrap().as_array().unwrap().len(), 1);
+    assert_eq!(shown("v0")["address"], "02:42:00:00:00:02");
+}
+
+fn a_bridge_is_born_down_with_its_address() {
+    let _host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let message = link::bridge(&name("b0"), mac(7), Some(9000));
+    let made = send(&mut rtnl, message.clone()).unwrap().link.unwrap();
+    let seen = shown("b0");
+    assert_eq!(seen["ifindex"], made.index);
+    assert_eq!((&seen["address"], &seen["mtu"]), (&json!("02:42:00:00:00:07"), &json!(9000)));
+    assert_eq!(seen["linkinfo"]["info_kind"], "bridge");
+    assert_eq!(
+        (made.kind.as_deref(), made.mac, made.mtu, made.up),
+        (Some("bridge"), Some(mac(7)), 9000, false)
+    );
+    assert_eq!(errno(send(&mut rtnl, message)), Errno::EEXIST);
+}
+
+fn a_link_is_brought_up_and_down() {
+    let _host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let made = bridge(&mut rtnl, "b0");
+    let up = || shown("b0")["flags"].as_array().unwrap().contains(&json!("UP"));
+    for _ in 0..2 {
+        send(&mut rtnl, link::set_up(made.index)).unwrap();
+        assert!(up());
+    }
+    for _ in 0..2 {
+        send(&mut rtnl, link::set_down(made.index)).unwrap();
+        assert!(!up());
+    }
+    send(&mut rtnl, link::set_up_by_name(&name("b0"))).unwrap();
+    assert!(up());
+    assert_eq!(errno(send(&mut rtnl, link::set_up(made.index + 1))), Errno::ENODEV);
+    assert_eq!(errno(send(&mut rtnl, link::set_up_by_name(&name("b1")))), Errno::ENODEV);
+}
+
+fn the_address_the_mtu_and_promiscuous_mode_are_set() {
+    let _host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let index = bridge(&mut rtnl, "b0").index;
+    for (last, mtu, promisc) in [(8, 1400, true), (9, 1500, false)] {
+        send(&mut rtnl, link::set_mac(index, mac(last))).unwrap();
+        send(&mut rtnl, link::set_mtu(index, mtu)).unwrap();
+        send(&mut rtnl, link::set_promisc(index, promisc)).unwrap();
+        let seen = shown("b0");
+        assert_eq!((&seen["address"], &seen["mtu"]), (&json!(mac(last).to_string()), &json!(mtu)));
+        assert_eq!(seen["flags"].as_array().unwrap().contains(&json!("PROMISC")), promisc);
+        let read = link::lookup(&mut rtnl, &name("b0")).unwrap().unwrap();
+        assert_eq!((read.mac, read.mtu, read.promisc), (Some(mac(last)), mtu, promisc));
+    }
+}
+
+fn a_port_is_made_hairpin_and_isolated_and_plain_again() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let bridge = bridge(&mut rtnl, "b0");
+    veth(&mut rtnl, &container, Some(bridge.index));
+    for (hairpin, isolated) in [(true, false), (false, true), (true, true), (false, false)] {
+        send(&mut rtnl, link::bridge_port(&name("v0"), hairpin, isolated)).unwrap();
+        let seen = &shown("v0")["linkinfo"]["info_slave_data"];
+        assert_eq!((&seen["hairpin"], &seen["isolated"]), (&json!(hairpin), &json!(isolated)));
+        let read = link::lookup(&mut rtnl, &name("v0")).unwrap().unwrap();
+        assert_eq!(read.port, Some(BridgePort { hairpin, isolated }));
+        assert_eq!(read.master, Some(bridge.index));
+        assert!(!read.promisc, "a port is promiscuous without having been told to");
+    }
+}
+
+fn a_link_that_is_no_port_has_no_port_settings() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    veth(&mut rtnl, &container, None);
+    assert_eq!(errno(send(&mut rtnl, link::bridge_port(&name("v0"), true, true))), Errno::EOPNOTSUPP);
+    assert_eq!(errno(send(&mut rtnl, link::bridge_port(&name("v1"), true, true))), Errno::ENODEV);
+    assert_eq!(link::lookup(&mut rtnl, &name("v0")).unwrap().unwrap().port, None);
+}
+
+fn a_veth_is_deleted_with_its_other_end() {
+    let host = Host::new().unwrap();
+    let before = host.snapshot().unwrap();
+    let container = host.container().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    veth(&mut rtnl, &container, None);
+    send(&mut rtnl, link::delete(&name("v0"))).unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    assert_eq!(container.ip("link show").unwrap().as_array().unwrap().len(), 1);
+    assert_eq!(errno(send(&mut rtnl, link::delete(&name("v0")))), Errno::ENODEV);
+}
+
+fn a_link_is_looked_up_as_it_is() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    assert_eq!(link::lookup(&mut rtnl, &name("v0")).unwrap(), None);
+    let made = veth(&mut rtnl, &container, None);
+    let read = link::lookup(&mut rtnl, &name("v0")).unwrap().unwrap();
+    assert_eq!((read.index, read.peer, read.mac), (made.index, made.peer, Some(mac(2))));
+    assert_eq!(
+        (read.kind.as_deref(), read.up, read.loopback, read.master),
+        (Some("veth"), true, false, None)
+    );
+    let lo = link::lookup(&mut rtnl, &name("lo")).unwrap().unwrap();
+    assert_eq!((lo.index, lo.loopback, lo.peer, lo.kind), (1, true, None, None));
+}
+
+fn all_links_are_listed() {
+    let _host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    // More than one datagram holds.
+    let names: Vec<_> = (0..40).map(|n| name(&format!("b{n}"))).collect();
+    let messages: Vec<_> = names.iter().map(|name| link::bridge(name, mac(1), None)).collect();
+    for batch in messages.chunks(20) {
+        assert!(rtnl.transact(batch).unwrap().iter().all(Result::is_ok));
+    }
+    let listed: Vec<_> =
+        link::links(&mut rtnl).unwrap().iter().map(|link| (link.index, link.name.to_string())).collect();
+    let seen = ip("link show").unwrap();
+    let seen: Vec<_> = seen
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|link| {
+            (
+                u32::try_from(link["ifindex"].as_u64().unwrap()).unwrap(),
+                link["ifname"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(listed.len(), 41);
+    assert_eq!(listed, seen);
+}
+
+fn a_name_is_seen_in_its_own_namespace_alone() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let exists = |text| link::exists(&name(text)).unwrap();
+    assert!(exists("lo") && !exists("v0"));
+    veth(&mut rtnl, &container, None);
+    assert!(exists("v0") && !exists("eth0"));
+    let netns = Netns::open(container.netns()).unwrap();
+    assert!(netns.run(|| exists("eth0") && !exists("v0")).unwrap());
+    // A link's other name is taken, too.
+    ip("link property add dev v0 altname other").unwrap();
+    assert!(exists("other"));
+    send(&mut rtnl, link::delete(&name("v0"))).unwrap();
+    assert!(!exists("v0") && !exists("other"));
+}

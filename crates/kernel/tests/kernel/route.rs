@@ -1,0 +1,134 @@
+//! Routes.
+use crate::{errno, prefix, send, trials, up};
+use kernel::{Errno, Rtnl, addr, route, route::Route};
+use libtest_mimic::Trial;
+use netlab::{Container, Host};
+use serde_json::{Value, json};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![route:
+        a_default_route_is_added_read_back_and_deleted,
+        everything_that_a_route_may_say_is_said_and_read_back,
+        two_gateways_to_one_place_are_two_routes,
+        a_gateway_out_of_reach_is_refused,
+        a_route_of_the_kernels_own_is_not_deleted,
+        a_link_that_is_gone_has_no_routes,
+    ]
+}
+
+fn to(dst: &str, gateway: Option<&str>, link: u32) -> Route {
+    Route {
+        dst: prefix(dst),
+        gateway: gateway.map(|text| text.parse().unwrap()),
+        link,
+        mtu: None,
+        advmss: None,
+        priority: None,
+        table: None,
+        scope: None,
+    }
+}
+
+/// A link with an address of each family.
+fn addressed() -> (Host, Container, Rtnl, u32) {
+    let (host, container, mut inside, eth0) = up();
+    for own in ["10.9.0.2/24", "fd09::2/64"] {
+        send(&mut inside, addr::add(eth0, prefix(own), true)).unwrap();
+    }
+    (host, container, inside, eth0)
+}
+
+fn shown(container: &Container, what: &str) -> Value {
+    container.ip(what).unwrap()[0].clone()
+}
+
+fn a_default_route_is_added_read_back_and_deleted() {
+    let (_host, container, mut inside, eth0) = addressed();
+    for (dst, gateway, list) in [("0.0.0.0/0", "10.9.0.1", "route"), ("::/0", "fd09::1", "-6 route")] {
+        let route = to(dst, Some(gateway), eth0);
+        let what = format!("{list} show default");
+        assert_eq!(shown(&container, &what), Value::Null);
+        send(&mut inside, route::add(&route)).unwrap();
+        let seen = shown(&container, &what);
+        assert_eq!((&seen["gateway"], &seen["dev"]), (&json!(gateway), &json!("eth0")));
+        assert_eq!(
+            (&seen["protocol"], &seen["scope"], &seen["type"]),
+            (&json!("boot"), &json!("global"), &json!("unicast"))
+        );
+        assert_eq!(errno(send(&mut inside, route::add(&route))), Errno::EEXIST);
+
+        let listed = route::of(&mut inside, eth0).unwrap();
+        let [read]: [_; 1] =
+            listed.into_iter().filter(|r| r.dst == route.dst).collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(
+            (read.gateway, read.table, read.scope, read.mtu),
+            (route.gateway, Some(254), Some(0), None)
+        );
+
+        send(&mut inside, route::delete(&route)).unwrap();
+        assert_eq!(shown(&container, &what), Value::Null);
+        assert_eq!(errno(send(&mut inside, route::delete(&route))), Errno::ESRCH);
+    }
+}
+
+fn everything_that_a_route_may_say_is_said_and_read_back() {
+    let (_host, container, mut inside, eth0) = addressed();
+    let full = |dst, gateway| Route {
+        mtu: Some(1400),
+        advmss: Some(1360),
+        priority: Some(7),
+        table: Some(1000),
+        ..to(dst, gateway, eth0)
+    };
+    for (route, list) in
+        [(full("10.50.0.0/16", Some("10.9.0.1")), "route"), (full("fd50::/32", Some("fd09::1")), "-6 route")]
+    {
+        send(&mut inside, route::add(&route)).unwrap();
+        let seen = shown(&container, &format!("{list} show table 1000"));
+        assert_eq!((&seen["dst"], &seen["metric"]), (&json!(route.dst.to_string()), &json!(7)));
+        assert_eq!((&seen["metrics"][0]["mtu"], &seen["metrics"][0]["advmss"]), (&json!(1400), &json!(1360)));
+        let listed = route::of(&mut inside, eth0).unwrap();
+        assert!(listed.contains(&Route { scope: Some(0), ..route.clone() }), "{listed:?}");
+        send(&mut inside, route::delete(&route)).unwrap();
+        assert_eq!(shown(&container, &format!("{list} show table all {}", route.dst)), Value::Null);
+    }
+    let link = Route { scope: Some(253), table: Some(100), ..to("10.60.0.0/16", None, eth0) };
+    send(&mut inside, route::add(&link)).unwrap();
+    assert_eq!(shown(&container, "route show table 100")["scope"], "link");
+    assert!(route::of(&mut inside, eth0).unwrap().contains(&link));
+    send(&mut inside, route::delete(&link)).unwrap();
+}
+
+fn two_gateways_to_one_place_are_two_routes() {
+    let (_host, container, mut inside, eth0) = addressed();
+    let hops = |routes: Vec<Route>, dst: &str| -> Vec<String> {
+        let dst = prefix(dst);
+        routes.iter().filter(|r| r.dst == dst).map(|r| r.gateway.unwrap().to_string()).collect()
+    };
+    for gateway in ["fd09::11", "fd09::12"] {
+        send(&mut inside, route::add(&to("fd60::/32", Some(gateway), eth0))).unwrap();
+    }
+    assert_eq!(hops(route::of(&mut inside, eth0).unwrap(), "fd60::/32"), ["fd09::11", "fd09::12"]);
+    container.ip("route add 10.60.0.0/16 nexthop via 10.9.0.11 nexthop via 10.9.0.12").unwrap();
+    assert_eq!(hops(route::of(&mut inside, eth0).unwrap(), "10.60.0.0/16"), ["10.9.0.11", "10.9.0.12"]);
+    container.ip("route add 10.61.0.0/16 via inet6 fd09::11 dev eth0").unwrap();
+    assert_eq!(hops(route::of(&mut inside, eth0).unwrap(), "10.61.0.0/16"), ["fd09::11"]);
+}
+
+fn a_gateway_out_of_reach_is_refused() {
+    let (_host, _container, mut inside, eth0) = addressed();
+    let refused = send(&mut inside, route::add(&to("10.70.0.0/16", Some("10.10.0.1"), eth0))).unwrap_err();
+    assert_eq!(refused.errno(), Some(Errno::ENETUNREACH));
+    assert!(refused.hint().unwrap().contains("gateway"));
+}
+
+fn a_route_of_the_kernels_own_is_not_deleted() {
+    let (_host, container, mut inside, eth0) = addressed();
+    assert_eq!(errno(send(&mut inside, route::delete(&to("10.9.0.0/24", None, eth0)))), Errno::ESRCH);
+    assert_eq!(shown(&container, "route show 10.9.0.0/24")["protocol"], "kernel");
+}
+
+fn a_link_that_is_gone_has_no_routes() {
+    let _host = Host::new().unwrap();
+    assert_eq!(route::of(&mut Rtnl::open().unwrap(), 99).unwrap(), []);
+}
