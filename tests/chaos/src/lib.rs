@@ -1,1 +1,127 @@
-//! Nothing of its own: the tests are in `tests/`.
+//! A plugin under `ptrace(2)`: followed from system call to system call, and killed at any of them.
+//!
+//! Theory of operation. [`run`] starts this very executable again; there [`become_the_plugin`] asks to be traced and
+//! executes the plugin, which is thus stopped before its first instruction. From then on it stops at the entry and at
+//! the exit of each of its system calls. One that is killed at the entry is never carried out; one that is killed at
+//! the exit has been, but the plugin does not know. Its children (an IPAM plugin, a detached one) are not followed, but
+//! those of its process group are waited for, so that what comes next finds nobody at work.
+use netlab::Call;
+use nix::{
+    errno::Errno,
+    sys::{
+        ptrace,
+        signal::{Signal, kill},
+        wait::{WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+use std::{
+    env,
+    io::{self, Read, Write},
+    os::unix::process::CommandExt,
+    process::{Child, Command},
+};
+
+/// The first argument of this executable when it is to become a plugin.
+const TRACED: &str = "become-the-plugin";
+
+/// How far a plugin came.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The number of each system call begun (x86-64 ABI, `asm/unistd_64.h`), in order.
+    pub calls: Vec<u64>,
+    /// Its stops: two to a system call, but one for the last.
+    pub stops: usize,
+    /// The signal that ended it, if one did.
+    pub killed: bool,
+    /// What it had printed.
+    pub stdout: String,
+}
+
+/// Why a plugin could not be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `ptrace(2)` or `wait(2)` failed.
+    #[error("could not trace a plugin")]
+    Trace(#[from] Errno),
+    /// The plugin could not be started, or not be fed.
+    #[error("could not run a plugin")]
+    Io(#[from] io::Error),
+    /// It ended before it began.
+    #[error("the plugin to trace ended with {0:?}")]
+    NotStopped(WaitStatus),
+}
+
+/// To be called first in `main`: does not return in the process that [`run`] has started.
+pub fn become_the_plugin() -> Result<(), Error> {
+    let mut arguments = env::args_os().skip(1);
+    if arguments.next().is_none_or(|first| first != TRACED) {
+        return Ok(());
+    }
+    ptrace::traceme()?;
+    Err(Command::new(arguments.next().unwrap_or_default()).exec().into())
+}
+
+/// Runs a plugin up to a stop, counted from 0 (stop `2n` is the entry of system call `n`, stop `2n + 1` its exit), and
+/// kills it there; to its end if there is none. Nobody of its process group is left when this returns.
+pub fn run(call: &Call, kill_at: Option<usize>) -> Result<Run, Error> {
+    let mut command = call.clone().program(env::current_exe()?).command();
+    let mut child = command.arg(TRACED).arg(call.path()).process_group(0).spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(call.input())?;
+    }
+    let plugin = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    match waitpid(plugin, None)? {
+        WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
+        other => return Err(Error::NotStopped(other)),
+    }
+    ptrace::setoptions(plugin, ptrace::Options::PTRACE_O_TRACESYSGOOD | ptrace::Options::PTRACE_O_EXITKILL)?;
+    let mut run = follow(plugin, kill_at)?;
+    wait_for_the_group(plugin)?;
+    run.stdout = printed(&mut child)?;
+    Ok(run)
+}
+
+fn follow(plugin: Pid, kill_at: Option<usize>) -> Result<Run, Error> {
+    let mut run = Run { calls: Vec::new(), stops: 0, killed: false, stdout: String::new() };
+    let mut signal = None;
+    loop {
+        ptrace::syscall(plugin, signal.take())?;
+        match waitpid(plugin, None)? {
+            WaitStatus::PtraceSyscall(_) => {
+                if run.stops.is_multiple_of(2) {
+                    run.calls.push(ptrace::getregs(plugin)?.orig_rax);
+                }
+                if kill_at == Some(run.stops) {
+                    kill(plugin, Signal::SIGKILL)?;
+                    waitpid(plugin, None)?;
+                    return Ok(Run { killed: true, ..run });
+                }
+                run.stops += 1;
+            }
+            WaitStatus::Stopped(_, other) => signal = Some(other),
+            WaitStatus::Exited(..) => return Ok(run),
+            WaitStatus::Signaled(..) => return Ok(Run { killed: true, ..run }),
+            _ => {}
+        }
+    }
+}
+
+/// Orphans of the plugin are ours: the laboratory adopts them.
+fn wait_for_the_group(leader: Pid) -> Result<(), Error> {
+    loop {
+        match waitpid(Pid::from_raw(-leader.as_raw()), None) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(cause) => return Err(cause.into()),
+        }
+    }
+}
+
+fn printed(child: &mut Child) -> Result<String, Error> {
+    let mut text = Vec::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        stdout.read_to_end(&mut text)?;
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}

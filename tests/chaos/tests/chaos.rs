@@ -1,2 +1,224 @@
-//! Nothing here yet.
-fn main() {}
+//! `bridge` with `host-local`, killed at the entry and at the exit of every system call of ADD and of DEL. Whatever was
+//! left half done, the DEL that every runtime sends next takes all of it away, with and without the netns; and an ADD
+//! that comes instead makes the attachment after all.
+//!
+//! Some thirty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use chaos::{Run, become_the_plugin, run};
+use libtest_mimic::Trial;
+use netlab::{Binaries, Container, Host, Snapshot, with};
+use serde_json::{Value, json};
+use std::{env, fs, path::Path, process::ExitCode};
+
+fn main() -> ExitCode {
+    if let Err(error) = become_the_plugin() {
+        eprintln!("chaos: {error:?}");
+        return ExitCode::FAILURE;
+    }
+    let mut trials = vec![
+        netlab::trial(
+            "an_add_of_the_multicall_runs_no_other_process",
+            an_add_of_the_multicall_runs_no_other_process,
+        ),
+        netlab::trial("other_leases_cost_no_system_call", other_leases_cost_no_system_call),
+        netlab::trial(
+            "an_add_killed_on_a_fresh_host_leaves_only_what_is_shared",
+            an_add_killed_on_a_fresh_host,
+        ),
+    ];
+    let killed = [("add", Kill::Add), ("del", Kill::Del)];
+    let then = [
+        ("del", Then::Del),
+        ("del_without_netns", Then::DelWithoutNetns),
+        ("the_netns_dies_and_del", Then::DieAndDel),
+        ("add_again_and_del", Then::AddAndDel),
+        ("gc", Then::Gc),
+    ];
+    for (at, (killed, then)) in
+        killed.iter().flat_map(|killed| then.iter().map(move |then| (killed, then))).enumerate()
+    {
+        let (kill, then, name) = (killed.1, then.1, format!("{}_killed_then_{}", killed.0, then.0));
+        trials.push(Trial::test(name.clone(), move || {
+            everywhere(&name, at, kill, then);
+            Ok(())
+        }));
+    }
+    netlab::main(trials)
+}
+
+/// What is killed.
+#[derive(Clone, Copy, PartialEq)]
+enum Kill {
+    Add,
+    Del,
+}
+
+/// What comes after it.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Del,
+    DelWithoutNetns,
+    DieAndDel,
+    AddAndDel,
+    Gc,
+}
+
+fn everywhere(name: &str, at: usize, kill: Kill, then: Then) {
+    let host = host();
+    let config = network(&host);
+    let stops = dry_run(&host, &config, kill);
+    let before = host.snapshot().unwrap();
+    let points = points(stops, at);
+    for point in &points {
+        killed_at(&host, &config, &before, (kill, then), *point);
+    }
+    eprintln!("{name}: killed at {} of {stops} stops", points.len());
+}
+
+fn killed_at(host: &Host, config: &Value, before: &Snapshot, (kill, then): (Kill, Then), point: usize) {
+    let container = host.container().unwrap();
+    let inside = container.snapshot().unwrap();
+    if kill == Kill::Del {
+        host.add(config, &container, "eth0").unwrap().result().unwrap();
+    }
+    let verb = if kill == Kill::Add { "ADD" } else { "DEL" };
+    let killed = run(&host.attach(verb, config, &container, "eth0").unwrap(), Some(point)).unwrap();
+    recover(host, config, &container, then, &killed);
+
+    let told =
+        format!("{verb} killed at stop {point}, system call {:?} of {:?}", killed.calls.last(), killed.calls);
+    if then == Then::DieAndDel {
+        assert_eq!(host.changes_left_since(before).unwrap(), "", "{told}");
+    } else {
+        assert_eq!(host.changes_since(before).unwrap(), "", "{told}");
+        assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "{told}");
+        container.kill().unwrap();
+    }
+}
+
+fn recover(host: &Host, config: &Value, container: &Container, then: Then, killed: &Run) {
+    let del = || host.del(config, container, "eth0").unwrap();
+    let reply = match then {
+        Then::Del => del(),
+        Then::DelWithoutNetns => host.del_without_netns(config, container, "eth0").unwrap(),
+        Then::DieAndDel => {
+            container.kill().unwrap();
+            del()
+        }
+        Then::Gc => host.gc(config, &[]).unwrap(),
+        Then::AddAndDel => {
+            let reply = host.add(config, container, "eth0").unwrap();
+            // One that has answered has made the attachment, and a second one is refused.
+            if killed.stdout.is_empty() {
+                assert!(reply.success(), "{reply:?} after {killed:?}");
+                let result = reply.json().unwrap();
+                host.check(config, container, "eth0", &result).unwrap().result().unwrap();
+            }
+            del()
+        }
+    };
+    assert_eq!((reply.success(), reply.stdout.as_str()), (true, ""), "after {killed:?}");
+}
+
+/// Only what every network shares may stay: the bridge, its addresses, and forwarding.
+fn an_add_killed_on_a_fresh_host() {
+    let first = host();
+    let binaries = first.binaries().clone();
+    let stops =
+        run(&first.attach("ADD", &network(&first), &first.container().unwrap(), "eth0").unwrap(), None)
+            .unwrap()
+            .stops;
+    let points = points(stops, 0);
+    for point in &points {
+        let host = Host::with(&binaries).unwrap();
+        let (before, container, config) =
+            (host.snapshot().unwrap(), host.container().unwrap(), network(&host));
+        let killed = run(&host.attach("ADD", &config, &container, "eth0").unwrap(), Some(*point)).unwrap();
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+        let changes = host.changes_since(&before).unwrap();
+        let shared = ["+ link b0 ", "+ address b0 ", "- sysctl ", "+ sysctl "];
+        let left: Vec<_> =
+            changes.lines().filter(|line| !shared.iter().any(|start| line.starts_with(start))).collect();
+        let left: Vec<_> = left
+            .into_iter()
+            .filter(|line| !(line.starts_with("+ route") && line.contains("dev \"b0\"")))
+            .collect();
+        assert_eq!(left, [""; 0], "killed at stop {point}, system call {:?}", killed.calls.last());
+        container.kill().unwrap();
+    }
+    eprintln!("on a fresh host: killed at {} of {stops} stops", points.len());
+}
+
+/// The IPAM plugin that `CNI_PATH` leads to is the very program that runs, so it is called, not executed.
+fn an_add_of_the_multicall_runs_no_other_process() {
+    const CLONE: u64 = 56;
+    const EXECVE: [u64; 2] = [59, 322];
+    let host = host();
+    let call = host.attach("ADD", &network(&host), &host.container().unwrap(), "eth0").unwrap();
+    let run = run(&call, None).unwrap();
+    let others: Vec<_> =
+        run.calls.iter().filter(|call| (CLONE..=EXECVE[0]).contains(call) || EXECVE.contains(call)).collect();
+    assert!(others.is_empty(), "{:?}", run.calls);
+}
+
+fn other_leases_cost_no_system_call() {
+    let host = host();
+    let ipam = json!({"type": "host-local", "subnet": "10.0.0.0/8"});
+    let config =
+        host.config(&with(&network(&host), "ipam", &with(&ipam, "dataDir", &json!(host.networks_dir()))));
+    dry_run(&host, &config, Kill::Add);
+    let calls = |verb: &str, container: &Container| {
+        run(&host.attach(verb, &config, container, "eth0").unwrap(), None).unwrap().calls.len()
+    };
+    let [few, many] = [0..10, 10..50_000].map(|leases| {
+        reserve(&host.networks_dir().join("net"), leases);
+        let container = host.container().unwrap();
+        [calls("ADD", &container), calls("DEL", &container)]
+    });
+    eprintln!("system calls of ADD and DEL: {few:?} beside 10 leases, {many:?} beside 50,000");
+    assert_eq!(few[0], many[0]);
+    // DEL polls for the link to be out of sight: as often as it takes.
+    assert!(few[1].abs_diff(many[1]) < 20, "{few:?} {many:?}");
+}
+
+fn reserve(directory: &Path, leases: std::ops::Range<u32>) {
+    for lease in leases.clone() {
+        let address = std::net::Ipv4Addr::from(0x0a01_0000 + lease);
+        fs::write(directory.join(address.to_string()), format!("other{lease}\r\neth0")).unwrap();
+    }
+    let last = std::net::Ipv4Addr::from(0x0a01_0000 + leases.end - 1);
+    fs::write(directory.join("last_reserved_ip.0"), last.to_string()).unwrap();
+}
+
+/// A host with the plugins as they are installed: one program under many names.
+fn host() -> Host {
+    let mut host = Host::new().unwrap();
+    if env::var_os("SEALANE_CNI_BIN").is_none() {
+        host.use_binaries(&Binaries::multicall(&host.dir().join("bin")).unwrap());
+    }
+    host
+}
+
+fn network(host: &Host) -> Value {
+    let ranges = json!([[{"subnet": "10.1.0.0/16"}], [{"subnet": "fd01::/64"}]]);
+    let ipam = json!({"type": "host-local", "ranges": ranges, "routes": [{"dst": "10.9.0.0/16"}]});
+    host.config(&json!({"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "hairpinMode": true, "ipam": ipam}))
+}
+
+/// One ADD and one DEL, so that what is shared exists; gives the number of stops of what is to be killed.
+fn dry_run(host: &Host, config: &Value, kill: Kill) -> usize {
+    let container = host.container().unwrap();
+    host.add(config, &container, "eth0").unwrap().result().unwrap();
+    host.del(config, &container, "eth0").unwrap().result().unwrap();
+    let [add, del] = ["ADD", "DEL"]
+        .map(|verb| run(&host.attach(verb, config, &container, "eth0").unwrap(), None).unwrap());
+    assert!(!add.stdout.is_empty() && del.stdout.is_empty(), "{}", add.stdout + &del.stdout);
+    if kill == Kill::Add { add.stops } else { del.stops }
+}
+
+/// Which stops: every one, or some thirty of them from a different one on in each test.
+fn points(stops: usize, test: usize) -> Vec<usize> {
+    let full = env::var("SEALANE_CHAOS").is_ok_and(|how| how == "full");
+    let step = if full { 1 } else { stops.div_ceil(30) };
+    (0..stops).skip(test % step).step_by(step).collect()
+}

@@ -135,9 +135,10 @@ fn this_run() -> String {
         return run;
     }
     let parent = nix::unistd::getppid();
-    let stat = fs::read_to_string(format!("/proc/{parent}/stat")).unwrap_or_default();
+    let fields = fs::read_to_string(format!("/proc/{parent}/stat")).unwrap_or_default();
     // proc_pid_stat(5): the start time is field 22, and field 2 ends with the last parenthesis.
-    let start = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or_default();
+    let start =
+        fields.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or_default();
     format!("{parent} {start}")
 }
 

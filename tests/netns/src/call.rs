@@ -4,7 +4,7 @@ use crate::Error;
 use serde_json::Value;
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
 
@@ -50,6 +50,11 @@ impl Call {
     pub fn without(mut self, key: &str) -> Self {
         self.environment.retain(|(name, _)| name != key);
         self
+    }
+
+    /// The executable.
+    pub fn path(&self) -> &Path {
+        &self.program
     }
 
     /// Runs another executable instead.

@@ -25,7 +25,7 @@ pub fn enter() -> Result<(), Error> {
     prctl::set_child_subreaper(true).map_err(Error::kernel("adopt orphans"))
 }
 
-/// user_namespaces(7): the maps can be written once, and the group's only after `setgroups` is denied.
+/// `user_namespaces(7)`: the maps can be written once, and the group's only after `setgroups` is denied.
 fn become_root(uid: Uid, gid: Gid) -> Result<(), Error> {
     for (file, text) in [
         ("setgroups", "deny".to_owned()),

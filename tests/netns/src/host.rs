@@ -93,12 +93,12 @@ impl Host {
     pub fn config(&self, keys: &Value) -> Value {
         let mut config = json!({"cniVersion": "1.1.0", "name": "net"});
         for (key, value) in keys.as_object().into_iter().flatten() {
-            config[key] = value.clone();
+            config = with(&config, key, value);
         }
-        if let Some(ipam) = config.get_mut("ipam").filter(|ipam| ipam["type"] == "host-local") {
-            if ipam["dataDir"].is_null() {
-                ipam["dataDir"] = json!(self.networks_dir());
-            }
+        let ipam =
+            config.get("ipam").filter(|ipam| ipam["type"] == "host-local" && ipam["dataDir"].is_null());
+        if let Some(ipam) = ipam.map(|ipam| with(ipam, "dataDir", &json!(self.networks_dir()))) {
+            config = with(&config, "ipam", &ipam);
         }
         config
     }
@@ -199,8 +199,11 @@ pub fn sysctl(path: &str) -> Result<String, Error> {
     Ok(text.trim_end().to_owned())
 }
 
-fn with(config: &Value, key: &str, value: &Value) -> Value {
-    let mut config = config.clone();
-    config[key] = value.clone();
-    config
+/// A JSON object with one key set to another value.
+pub fn with(object: &Value, key: &str, value: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(keys) = object.as_object_mut() {
+        keys.insert(key.to_owned(), value.clone());
+    }
+    object
 }

@@ -12,6 +12,7 @@ mod container;
 mod enter;
 mod error;
 mod host;
+mod shape;
 mod snapshot;
 mod traffic;
 
@@ -20,7 +21,8 @@ pub use call::{Call, Reply, Running};
 pub use container::Container;
 pub use enter::enter;
 pub use error::Error;
-pub use host::{Host, ip, sysctl};
+pub use host::{Host, ip, sysctl, with};
+pub use shape::shape;
 pub use snapshot::Snapshot;
 pub use traffic::{Protocol, reaches, serve};
 
@@ -32,11 +34,11 @@ use std::process::ExitCode;
 pub fn main(trials: Vec<Trial>) -> ExitCode {
     let arguments = Arguments::from_args();
     // nextest asks for the list in a process of its own, and needs no namespace for that.
-    if !arguments.list {
-        if let Err(error) = Binaries::prepare().and_then(|()| enter()) {
-            eprintln!("netlab: {error}");
-            return ExitCode::FAILURE;
-        }
+    if !arguments.list
+        && let Err(error) = Binaries::prepare().and_then(|()| enter())
+    {
+        eprintln!("netlab: {error}");
+        return ExitCode::FAILURE;
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

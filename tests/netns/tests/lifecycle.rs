@@ -1,0 +1,422 @@
+//! An attachment from ADD to DEL, with everything that can happen in between. The reference plugins fail many of these.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use netlab::{Container, Host, ip, sysctl, with};
+use serde_json::{Value, json};
+use std::fs;
+
+netlab::tests! {
+    check_names_whatever_has_drifted_inside,
+    check_names_whatever_has_drifted_on_the_host,
+    check_changes_nothing,
+    check_needs_the_former_result,
+    del_leaves_the_host_as_it_was,
+    del_without_netns_leaves_the_host_as_it_was,
+    del_after_the_netns_died_leaves_the_host_as_it_was,
+    del_takes_no_notice_of_what_the_configuration_says_now,
+    del_needs_no_ipam_plugin,
+    del_of_one_attachment_leaves_the_other,
+    del_of_one_network_leaves_the_other,
+    del_is_done_when_the_link_is_out_of_sight,
+    a_container_that_was_restarted_is_attached_again,
+    a_container_that_was_restarted_elsewhere_is_attached_again,
+    an_address_of_a_dead_attachment_is_not_lost,
+    gc_takes_what_is_not_valid,
+    gc_with_nothing_valid_takes_everything,
+    gc_without_a_list_is_refused_and_takes_nothing,
+    gc_takes_the_misspelt_list_too,
+    gc_of_one_network_leaves_the_other,
+    status_asks_the_ipam_plugin,
+    status_of_a_full_pool_is_ready_unless_it_is_asked_to_tell,
+    null_brings_loopback_up_and_no_more,
+    null_check_sees_what_has_appeared,
+    state_lies_where_it_was_told_to_and_nowhere_else,
+}
+
+fn network(host: &Host, keys: &Value) -> Value {
+    let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
+    let routes =
+        json!([{"dst": "10.9.0.0/16"}, {"dst": "10.7.0.0/16", "gw": "10.1.0.7", "priority": 7, "table": 77}]);
+    let config = json!({"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "hairpinMode": true, "mtu": 1400,
+        "ipam": {"type": "host-local", "ranges": ranges, "routes": routes}});
+    host.config(
+        &keys.as_object().unwrap().iter().fold(config, |config, (key, value)| with(&config, key, value)),
+    )
+}
+
+/// A host on which the network has been used before, so that what is shared exists.
+fn warm() -> (Host, Value) {
+    let host = Host::new().unwrap();
+    let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
+    add(&host, &config, &container);
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    (host, config)
+}
+
+fn add(host: &Host, config: &Value, container: &Container) -> Value {
+    host.add(config, container, "eth0").unwrap().result().unwrap()
+}
+
+/// Adds, lets the drift happen, and sees that CHECK names it.
+fn drifts(drift: impl FnOnce(&Container, &str), names: &[&str]) {
+    let host = Host::new().unwrap();
+    let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
+    let result = add(&host, &config, &container);
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    drift(&container, result["interfaces"][1]["name"].as_str().unwrap());
+    let reply = host.check(&config, &container, "eth0", &result).unwrap();
+    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(102)), "{names:?}: {reply:?}");
+    let said = reply.msg() + &reply.hint();
+    for name in names {
+        assert!(said.contains(name), "{names:?} not in {said}");
+    }
+}
+
+fn check_names_whatever_has_drifted_inside() {
+    for (change, names) in [
+        ("addr del 10.1.0.2/24 dev eth0", vec!["10.1.0.2/24"]),
+        ("addr del fd01::2/64 dev eth0", vec!["fd01::2/64"]),
+        ("route del default", vec!["0.0.0.0/0"]),
+        ("-6 route del default", vec!["::/0"]),
+        ("route del 10.9.0.0/16", vec!["10.9.0.0/16"]),
+        ("route del 10.7.0.0/16 table 77", vec!["10.7.0.0/16"]),
+        ("link set eth0 mtu 1300", vec!["eth0", "1300", "1400"]),
+        ("link set eth0 address 02:00:00:00:00:99", vec!["eth0", "02:00:00:00:00:99"]),
+        ("link set eth0 name eth9", vec!["eth0"]),
+        ("link del eth0", vec!["eth0"]),
+    ] {
+        drifts(|container, _| drop(container.ip(change).unwrap()), &names);
+    }
+    drifts(|container, _| drop(container.ip("link set eth0 down").unwrap()), &["eth0", "down"]);
+}
+
+fn check_names_whatever_has_drifted_on_the_host() {
+    for (change, names) in [
+        ("link set PORT nomaster", vec!["PORT", "b0"]),
+        ("link set PORT down", vec!["PORT", "down"]),
+        ("link set PORT mtu 1300", vec!["PORT", "1300"]),
+        ("link set PORT type bridge_slave hairpin off", vec!["PORT", "hairpin"]),
+        ("link set b0 down", vec!["b0", "down"]),
+        ("link del b0", vec!["b0"]),
+        ("addr del 10.1.0.1/24 dev b0", vec!["10.1.0.1/24"]),
+        ("addr del fd01::1/64 dev b0", vec!["fd01::1/64"]),
+    ] {
+        let port = std::cell::RefCell::new(String::new());
+        let host = Host::new().unwrap();
+        let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
+        let result = add(&host, &config, &container);
+        port.replace(result["interfaces"][1]["name"].as_str().unwrap().to_owned());
+        let fill = |text: &str| text.replace("PORT", &port.borrow());
+        ip(&fill(change)).unwrap();
+        let reply = host.check(&config, &container, "eth0", &result).unwrap();
+        assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(102)), "{change}: {reply:?}");
+        let said = reply.msg() + &reply.hint();
+        for name in names {
+            assert!(said.contains(&fill(name)), "{change}: {name} not in {said}");
+        }
+    }
+}
+
+fn check_changes_nothing() {
+    let host = Host::new().unwrap();
+    let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
+    let result = add(&host, &config, &container);
+    ip("addr del 10.1.0.1/24 dev b0").unwrap();
+    let (before, inside) = (host.snapshot().unwrap(), container.snapshot().unwrap());
+    host.check(&config, &container, "eth0", &result).unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+}
+
+fn check_needs_the_former_result() {
+    let host = Host::new().unwrap();
+    let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
+    add(&host, &config, &container);
+    let reply = host.attach("CHECK", &config, &container, "eth0").unwrap().run().unwrap();
+    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(7)), "{reply:?}");
+    assert!(reply.msg().contains("prevResult"), "{}", reply.msg());
+}
+
+fn del_leaves_the_host_as_it_was() {
+    let (host, config) = warm();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let inside = container.snapshot().unwrap();
+    add(&host, &config, &container);
+    assert!(host.changes_since(&before).unwrap().contains("+ link veth"));
+    for _ in 0..2 {
+        let reply = host.del(&config, &container, "eth0").unwrap();
+        assert_eq!((reply.success(), reply.stdout.as_str()), (true, ""), "{}", reply.stderr);
+        assert_eq!(host.changes_since(&before).unwrap(), "");
+        assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+    }
+}
+
+fn del_without_netns_leaves_the_host_as_it_was() {
+    let (host, config) = warm();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    add(&host, &config, &container);
+    for _ in 0..2 {
+        host.del_without_netns(&config, &container, "eth0").unwrap().result().unwrap();
+        assert_eq!(host.changes_since(&before).unwrap(), "");
+    }
+    assert!(container.ip("link show dev eth0").is_err(), "the other end goes with it");
+}
+
+fn del_after_the_netns_died_leaves_the_host_as_it_was() {
+    let (host, config) = warm();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    add(&host, &config, &container);
+    container.kill().unwrap();
+    for _ in 0..2 {
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+        assert_eq!(host.changes_left_since(&before).unwrap(), "");
+    }
+}
+
+fn del_takes_no_notice_of_what_the_configuration_says_now() {
+    for keys in [
+        json!({"bridge": "b9", "mtu": 9000, "hairpinMode": false, "isDefaultGateway": false}),
+        json!({"ipam": {"type": "host-local", "subnet": "10.77.0.0/24"}}),
+        json!({"ipam": {"type": "host-local"}}),
+        json!({"hairpinMode": true, "promiscMode": true}),
+    ] {
+        let (host, config) = warm();
+        let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+        add(&host, &config, &container);
+        let mut edited = network(&host, &keys);
+        edited["ipam"]["dataDir"] = json!(host.networks_dir());
+        host.del(&edited, &container, "eth0").unwrap().result().unwrap();
+        assert_eq!(host.changes_since(&before).unwrap(), "", "{keys}");
+    }
+}
+
+fn del_needs_no_ipam_plugin() {
+    let (host, config) = warm();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    add(&host, &config, &container);
+    let call = host.attach("DEL", &config, &container, "eth0").unwrap();
+    call.env("CNI_PATH", "/run/nobody-is-here").run().unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn del_of_one_attachment_leaves_the_other() {
+    let (host, config) = warm();
+    let container = host.container().unwrap();
+    add(&host, &config, &container);
+    let (before, inside) = (host.snapshot().unwrap(), container.snapshot().unwrap());
+    let second = network(
+        &host,
+        &json!({"isDefaultGateway": false, "isGateway": true, "ipam":
+        {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]}}),
+    );
+    host.add(&second, &container, "eth1").unwrap().result().unwrap();
+    host.del(&second, &container, "eth1").unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+}
+
+fn del_of_one_network_leaves_the_other() {
+    let (host, config) = warm();
+    let other = host
+        .config(&json!({"name": "other", "type": "bridge", "bridge": "b1", "isGateway": true, "ipam":
+        {"type": "host-local", "subnet": "10.2.0.0/24"}}));
+    let container = host.container().unwrap();
+    let result = add(&host, &config, &container);
+    host.add(&other, &container, "eth1").unwrap().result().unwrap();
+    host.del(&other, &container, "eth1").unwrap().result().unwrap();
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+}
+
+/// With its own child still waiting for the kernel, and without: it is the same to whoever looks.
+fn del_is_done_when_the_link_is_out_of_sight() {
+    let (host, config) = warm();
+    for synchronous in ["", "1"] {
+        let container = host.container().unwrap();
+        let before = host.snapshot().unwrap();
+        add(&host, &config, &container);
+        let call = host.attach("DEL", &config, &container, "eth0").unwrap();
+        call.env("SEALANE_SYNC", synchronous).run().unwrap().result().unwrap();
+        assert_eq!(host.changes_since(&before).unwrap(), "");
+        add(&host, &config, &container);
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+}
+
+fn a_container_that_was_restarted_is_attached_again() {
+    let (host, config) = warm();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let first = add(&host, &config, &container);
+    container.kill().unwrap();
+    container.restart().unwrap();
+    let second = add(&host, &config, &container);
+    host.check(&config, &container, "eth0", &second).unwrap().result().unwrap();
+    assert_eq!(
+        (first["ips"].as_array().map(Vec::len), second["ips"].as_array().map(Vec::len)),
+        (Some(2), Some(2))
+    );
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(host.changes_left_since(&before).unwrap(), "");
+}
+
+fn a_container_that_was_restarted_elsewhere_is_attached_again() {
+    let (host, config) = warm();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    add(&host, &config, &container);
+    container.kill().unwrap();
+    let elsewhere = host.container().unwrap();
+    let again = |verb: &str| {
+        let call = host.attach(verb, &config, &elsewhere, "eth0").unwrap();
+        call.env("CNI_CONTAINERID", container.id()).run().unwrap().result().unwrap()
+    };
+    again("ADD");
+    again("DEL");
+    assert_eq!(host.changes_left_since(&before).unwrap(), "");
+}
+
+fn an_address_of_a_dead_attachment_is_not_lost() {
+    let host = Host::new().unwrap();
+    let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24", "rangeStart": "10.1.0.8", "rangeEnd": "10.1.0.8"});
+    let config = network(&host, &json!({"ipam": ipam}));
+    let container = host.container().unwrap();
+    add(&host, &config, &container);
+    container.kill().unwrap();
+    container.restart().unwrap();
+    assert_eq!(add(&host, &config, &container)["ips"][0]["address"], "10.1.0.8/24");
+}
+
+fn gc_takes_what_is_not_valid() {
+    let (host, config) = warm();
+    let (kept, lost) = (host.container().unwrap(), host.container().unwrap());
+    let result = add(&host, &config, &kept);
+    let before = host.snapshot().unwrap();
+    add(&host, &config, &lost);
+    host.add(&config, &kept, "eth1").unwrap();
+    host.gc(&config, &[(kept.id(), "eth0")]).unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    host.check(&config, &kept, "eth0", &result).unwrap().result().unwrap();
+}
+
+fn gc_with_nothing_valid_takes_everything() {
+    let (host, config) = warm();
+    let before = host.snapshot().unwrap();
+    for _ in 0..3 {
+        add(&host, &config, &host.container().unwrap());
+    }
+    host.gc(&config, &[]).unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn gc_without_a_list_is_refused_and_takes_nothing() {
+    let (host, config) = warm();
+    add(&host, &config, &host.container().unwrap());
+    let before = host.snapshot().unwrap();
+    for config in [config.clone(), with(&config, "cni.dev/valid-attachments", &Value::Null)] {
+        let reply = host.call("GC", &config).unwrap().run().unwrap();
+        assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(7)), "{reply:?}");
+        assert!(reply.msg().contains("cni.dev/valid-attachments"), "{}", reply.msg());
+    }
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+/// libcni sends the list under both names, older ones under the wrong one alone (`cni.dev/attachments`).
+fn gc_takes_the_misspelt_list_too() {
+    let (host, config) = warm();
+    let before = host.snapshot().unwrap();
+    add(&host, &config, &host.container().unwrap());
+    host.call("GC", &with(&config, "cni.dev/attachments", &json!([])))
+        .unwrap()
+        .run()
+        .unwrap()
+        .result()
+        .unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn gc_of_one_network_leaves_the_other() {
+    let (host, config) = warm();
+    let other = with(&config, "name", &json!("other"));
+    let container = host.container().unwrap();
+    add(&host, &config, &container);
+    let before = host.snapshot().unwrap();
+    host.gc(&other, &[]).unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn status_asks_the_ipam_plugin() {
+    let (host, config) = warm();
+    host.status(&config).unwrap().result().unwrap();
+    let reply = host.status(&with(&config, "ipam", &json!({"type": "nobody"}))).unwrap();
+    assert_eq!(reply.status.code(), Some(1));
+    assert!(reply.msg().contains("nobody"), "{}", reply.msg());
+}
+
+fn status_of_a_full_pool_is_ready_unless_it_is_asked_to_tell() {
+    let host = Host::new().unwrap();
+    let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24", "rangeStart": "10.1.0.8", "rangeEnd": "10.1.0.8"});
+    let config = network(&host, &json!({"ipam": ipam}));
+    let telling = network(&host, &json!({"ipam": with(&ipam, "statusWhenFull", &json!("unavailable"))}));
+    host.status(&telling).unwrap().result().unwrap();
+    add(&host, &config, &host.container().unwrap());
+    host.status(&config).unwrap().result().unwrap();
+    let reply = host.status(&telling).unwrap();
+    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(50)), "{reply:?}");
+}
+
+fn null_brings_loopback_up_and_no_more() {
+    let host = Host::new().unwrap();
+    let (container, config) = (host.container().unwrap(), host.config(&json!({"type": "null"})));
+    let before = host.snapshot().unwrap();
+    let result = add(&host, &config, &container);
+    assert_eq!(container.snapshot().unwrap().lines_with("link lo [\"LOOPBACK\", \"UP\"]").len(), 1);
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    for _ in 0..2 {
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+    container.kill().unwrap();
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn null_check_sees_what_has_appeared() {
+    for (change, name) in [
+        ("link add d7 type bridge", "d7"),
+        ("addr add 10.5.0.1/32 dev lo", "10.5.0.1/32"),
+        ("route add 10.6.0.0/16 dev lo", "10.6.0.0/16"),
+        ("link set lo down", "lo"),
+    ] {
+        let host = Host::new().unwrap();
+        let (container, config) = (host.container().unwrap(), host.config(&json!({"type": "null"})));
+        let result = add(&host, &config, &container);
+        container.ip(change).unwrap();
+        let reply = host.check(&config, &container, "eth0", &result).unwrap();
+        assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(102)), "{change}: {reply:?}");
+        assert!((reply.msg() + &reply.hint()).contains(name), "{change}: {}", reply.msg());
+    }
+}
+
+fn state_lies_where_it_was_told_to_and_nowhere_else() {
+    let host = Host::new().unwrap();
+    let listing = || ["/run", "/var/lib"].map(|place| tree(place.as_ref(), host.dir()));
+    let before = listing();
+    let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
+    let result = add(&host, &config, &container);
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    assert!(!tree(&host.state_dir(), "/nowhere".as_ref()).is_empty());
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(listing(), before);
+    assert_eq!(sysctl("ipv4/ip_forward").unwrap(), "1");
+}
+
+/// Every path below a directory but those below `/run/netlab`, where other tests are at work.
+fn tree(directory: &std::path::Path, but: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.starts_with(but) || path == std::path::Path::new("/run/netlab") {
+            continue;
+        }
+        paths.extend(tree(&path, but));
+        paths.push(path);
+    }
+    paths.sort();
+    paths
+}
