@@ -8,15 +8,15 @@ use std::path::PathBuf;
 /// configuration, checks it, detaches it. Results and errors are CNI's JSON on standard output.
 #[derive(Debug, Parser)]
 #[command(name = "sealane", version, after_help = EXAMPLES, after_long_help = ENVIRONMENT, max_term_width = 100)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Attach a namespace to a network; prints the CNI result.
     Add(Target),
     /// Detach it again; succeeds when there is nothing left to do.
@@ -44,15 +44,15 @@ pub enum Verb {
 
 /// Which attachment of which network.
 #[derive(Debug, Args)]
-pub struct Target {
+pub(crate) struct Target {
     /// The network's configuration: a .conflist, .conf or .json file.
-    pub conflist: PathBuf,
+    pub(crate) conflist: PathBuf,
     /// The container's ID: letters, digits, `_`, `.` and `-`.
-    pub container: String,
+    pub(crate) container: String,
     /// The network namespace's file, such as /run/netns/blue or /proc/4711/ns/net.
-    pub netns: String,
-    /// The interface's name inside the namespace, at most 15 bytes [default: $CNI_IFNAME, else eth0].
-    pub ifname: Option<String>,
+    pub(crate) netns: String,
+    /// The interface's name inside the namespace, at most 15 bytes; `$CNI_IFNAME`, else `eth0`.
+    pub(crate) ifname: Option<String>,
 }
 
 const EXAMPLES: &str = "\

@@ -62,7 +62,8 @@ fn execute(verb: Verb) -> Result<Output, Fail> {
             return Ok(Output::Text(explain::text(&runtime, &network, &at)?));
         }
         Verb::Plugins => {
-            return Ok(Output::Text(registry::names().map(|name| format!("{name}\n")).collect()));
+            let names: Vec<_> = registry::names().collect();
+            return Ok(Output::Text(names.join("\n") + "\n"));
         }
     }
     Ok(Output::Nothing)

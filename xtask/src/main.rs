@@ -2,7 +2,7 @@
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
-#[allow(dead_code, unreachable_pub, reason = "xtask only prints what `sealane` parses")]
+#[allow(dead_code, reason = "xtask only prints what `sealane` parses")]
 #[path = "../../cli/src/args.rs"]
 mod args;
 mod bench;
