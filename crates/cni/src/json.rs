@@ -8,10 +8,10 @@
 //! `#[serde(flatten)]` turns a struct into a map and so switches this off: do not use it here.
 mod fields;
 
-use fields::Fields;
+use fields::{Fields, Items};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeOwned, IntoDeserializer, Unexpected, Visitor, value::SeqDeserializer},
+    de::{self, DeserializeOwned, Unexpected, Visitor},
     forward_to_deserialize_any,
 };
 use serde_json::Value;
@@ -20,7 +20,7 @@ use std::{borrow::Borrow, borrow::Cow, fmt, str::FromStr};
 /// The text is not JSON, or not the JSON that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    /// Where in the value, outermost key first; empty for the value itself.
+    /// Where in the value, outermost key or index first; empty for the value itself.
     path: Vec<String>,
     cause: String,
 }
@@ -95,13 +95,6 @@ pub(crate) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
 #[derive(Clone, Copy)]
 struct Lenient<'de>(&'de Value);
 
-impl<'de> IntoDeserializer<'de, DecodeError> for Lenient<'de> {
-    type Deserializer = Self;
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
 impl<'de> Deserializer<'de> for Lenient<'de> {
     type Error = DecodeError;
 
@@ -111,7 +104,7 @@ impl<'de> Deserializer<'de> for Lenient<'de> {
             Value::Bool(truth) => visitor.visit_bool(*truth),
             Value::Number(number) => number.deserialize_any(visitor).map_err(de::Error::custom),
             Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Lenient))),
+            Value::Array(items) => visitor.visit_seq(Items::of(items)),
             Value::Object(map) => visitor.visit_map(Fields::all(map)),
         }
     }

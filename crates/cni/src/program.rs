@@ -71,3 +71,39 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn note(name: &[u8], kind: u32, description: &[u8]) -> Vec<u8> {
+        let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
+        let padded =
+            |bytes: &[u8]| [bytes, &[0; 3][..bytes.len().next_multiple_of(4) - bytes.len()]].concat();
+        [&size(name)[..], &size(description), &kind.to_le_bytes(), &padded(name), &padded(description)]
+            .concat()
+    }
+
+    #[test]
+    fn the_build_id_is_found_among_other_notes() {
+        let id = [1, 2, 3, 4, 5];
+        let notes =
+            [note(b"GNU\0", 1, &[9; 16]), note(b"stapsdt\0", 3, &[7; 3]), note(b"GNU\0", 3, &id)].concat();
+        assert_eq!(find_build_id(&notes), Some(&id[..]));
+        for cut in 0..notes.len() - 3 {
+            assert_eq!(find_build_id(&notes[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(find_build_id(&[0xff; 64]), None, "sizes that overflow");
+        assert_eq!(find_build_id(&note(b"GNU\0", 3, &[])), None, "an empty id is none");
+    }
+
+    #[test]
+    fn this_program_has_a_build_id_and_a_text_has_none() {
+        assert!(build_id(Path::new(SELF)).unwrap().is_some_and(|id| id.len() >= 8));
+        let text = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        assert_eq!(build_id(&text).unwrap(), None);
+        assert!(!is_this_one(&text) && !is_this_one(Path::new("/nowhere")));
+        assert!(is_this_one(&std::env::current_exe().unwrap()));
+    }
+}

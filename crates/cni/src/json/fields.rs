@@ -1,6 +1,6 @@
-//! The entries of a JSON object as serde is to see them.
+//! The entries of a JSON object and the items of an array, as serde is to see them.
 use super::{DecodeError, Lenient};
-use serde::de::{DeserializeSeed, MapAccess, value::StrDeserializer};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, value::StrDeserializer};
 use serde_json::{Map, Value};
 
 /// Entries still to be read, and the one whose key has been read.
@@ -54,5 +54,27 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
         let (key, value) = self.current.take().unwrap_or(("", &Value::Null));
         seed.deserialize(Lenient(value)).map_err(|error| error.under(key))
+    }
+}
+
+/// Items still to be read, each with its index.
+pub(super) struct Items<'de>(std::iter::Enumerate<std::slice::Iter<'de, Value>>);
+
+impl<'de> Items<'de> {
+    /// Every item.
+    pub(super) fn of(items: &'de [Value]) -> Self {
+        Self(items.iter().enumerate())
+    }
+}
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = DecodeError;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, DecodeError> {
+        let Some((index, value)) = self.0.next() else { return Ok(None) };
+        seed.deserialize(Lenient(value)).map(Some).map_err(|error| error.under(&index.to_string()))
     }
 }
