@@ -62,14 +62,13 @@ impl Runtime {
     pub fn del(&self, network: &Network, at: &RuntimeAttachment) -> Result<(), Error> {
         at.validate()?;
         let cache = self.cache();
+        let forget = |_| {
+            cache.remove(network, at);
+            None
+        };
         let cached = match network.version {
-            Version::V0_1_0 | Version::V0_2_0 | Version::V0_3_0 | Version::V0_3_1 => None,
-            Version::V0_4_0 | Version::V1_0_0 | Version::V1_1_0 => {
-                cache.result(network, at).unwrap_or_else(|_| {
-                    cache.remove(network, at);
-                    None
-                })
-            }
+            old if old < Version::V0_4_0 => None,
+            _ => cache.result(network, at).unwrap_or_else(forget),
         };
         for plugin in network.plugins.iter().rev() {
             let outcome = self.attach(network, plugin, at, "DEL", cached.as_ref());

@@ -137,6 +137,17 @@ fn a_corrupt_cache_fails_check_but_not_del() {
 }
 
 #[test]
+fn a_corrupt_cache_is_forgotten_even_if_del_fails() {
+    let lab = Lab::new(&["first"]);
+    lab.lay("results/net-c1-eth0", "{");
+    lab.lay("DEL.first.failure", r#"{"code": 11, "msg": "busy"}"#);
+
+    lab.runtime().del(&network("1.1.0"), &at("c1")).unwrap_err();
+
+    assert!(lab.results().is_empty());
+}
+
+#[test]
 fn the_file_of_another_attachment_with_the_same_file_name_is_left_alone() {
     let lab = Lab::new(&["first"]);
     lab.lay("ADD.first.answer", RESULT);
@@ -161,6 +172,10 @@ fn the_attachments_remembered_are_listed_and_found_by_name() {
     lab.runtime().add(&net, &golden()).unwrap();
     lab.lay("results/broken", "{");
     lab.lay("results/bare", RESULT);
+    lab.lay(
+        "results/newer",
+        r#"{"kind": "cniCacheV2", "networkName": "n", "containerId": "c1", "ifName": "eth0"}"#,
+    );
     lab.lay("results/unnamed", r#"{"kind": "cniCacheV1", "containerId": "c1"}"#);
     fs::create_dir(lab.path("results/folder")).unwrap();
 

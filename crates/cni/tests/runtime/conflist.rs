@@ -45,7 +45,7 @@ fn the_highest_version_that_we_know_is_chosen() {
     assert_eq!(version(&json!({})), Version::V1_0_0);
     assert_eq!(version(&json!({"cniVersion": ""})), Version::V0_1_0);
     assert_eq!(version(&json!({"cniVersions": ["0.3.1", "1.1.0", "0.4.0"]})), Version::V1_1_0);
-    assert_eq!(version(&json!({"cniVersions": ["0.3.1", "0.4.0"]})), Version::V1_0_0);
+    assert_eq!(version(&json!({"cniVersions": ["", "0.3.1", "0.4.0"]})), Version::V1_0_0);
     assert_eq!(
         version(&json!({"cniVersions": ["0.4.0", "1.10.0", "9.9.9"], "cniVersion": ""})),
         Version::V0_4_0
