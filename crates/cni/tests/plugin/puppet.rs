@@ -26,6 +26,8 @@ struct Script {
     panic: Option<String>,
     /// A file that each verb adds its name to.
     log: Option<PathBuf>,
+    /// A file that ADD writes the number of addresses to which its delegate gave.
+    count: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,9 @@ impl Handler for Puppet {
         let mut result = AddResult::from_json(&script.result, cni::Version::LATEST)?;
         if let Some(plugin) = &call.ipam_type {
             result = DELEGATES.add(call, at, plugin)?;
+            if let Some(count) = script.count {
+                fs::write(count, result.ips.len().to_string()).unwrap();
+            }
             let name = format!("main {}", std::process::id());
             result.interfaces.push(Interface { name, ..Interface::default() });
         }
@@ -183,7 +188,13 @@ impl Bin {
         let mut puppet = Command::new(self.path().join("puppet"));
         puppet.env_clear().envs(env.iter().copied());
         puppet.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut puppet = puppet.spawn().unwrap();
+        let mut puppet = loop {
+            match puppet.spawn() {
+                // A copy, and a child of another test's still holds it open for writing.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+                spawned => break spawned.unwrap(),
+            }
+        };
         // It may fail without reading.
         let _ = std::io::Write::write_all(&mut puppet.stdin.take().unwrap(), stdin.as_bytes());
         let output = puppet.wait_with_output().unwrap();
