@@ -280,7 +280,7 @@ impl Refusal {
     fn hint(&self) -> String {
         match self {
             Self::Duplicate { .. } => {
-                "its network namespace is alive; call DEL first, or use another interface name".to_owned()
+                "the attachment is there already; call DEL first, or use another interface name".to_owned()
             }
             Self::IsGateway(_) => "request another address of the subnet".to_owned(),
             Self::Taken { holder, .. } => format!("it is held by {holder}"),

@@ -8,9 +8,10 @@ use crate::{error::Error, file};
 use cni::AttachmentId;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Write},
     net::IpAddr,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 use types::{ContainerId, IfName, NetworkName, base32, stable_hash};
@@ -101,7 +102,7 @@ impl NetnsId {
 pub(crate) enum Recorded {
     /// Nothing.
     Nothing,
-    /// Something that cannot be read: a power failure can leave that.
+    /// Something that cannot be read: a kill or a power failure can leave that.
     Unreadable,
     /// Its lease.
     Lease(Lease),
@@ -148,13 +149,22 @@ impl Leases {
         file::replace(&self.dir, &name, &bytes).map_err(failed)
     }
 
+    /// Makes the file under its own name. A kill before the text is in it leaves an empty one, and no reservation: nothing is
+    /// lost by not knowing what it would have said, so the dearer way of `file::create` is not needed.
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<bool> {
-        match file::create(&self.dir, name, bytes) {
+        let path = self.dir.join(name);
+        let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let opened = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(&self.dir)?;
-                file::create(&self.dir, name, bytes)
+                open()
             }
-            made => made,
+            opened => opened,
+        };
+        match opened {
+            Ok(mut file) => file.write_all(bytes).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -30,13 +30,10 @@ pub static HOST_LOCAL: HostLocal = HostLocal;
 pub static STATIC: Static = Static;
 
 /// The IPAM plugins that a main plugin can run in its own process.
-pub fn built_in() -> &'static [BuiltIn] {
-    static BUILT_IN: [BuiltIn; 2] = [("host-local", &HOST_LOCAL), ("static", &STATIC)];
-    &BUILT_IN
-}
+pub const BUILT_IN: &[BuiltIn] = &[("host-local", &HOST_LOCAL), ("static", &STATIC)];
 
 /// What the ADD of the call's IPAM plugin would answer now; nothing is written. Fails as that ADD would, and when the plugin is not
-/// one of [`built_in`].
+/// one of [`BUILT_IN`].
 pub fn preview(call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
     match call.ipam_type.as_deref() {
         Some("host-local") => host_local::preview(call, at),
