@@ -151,6 +151,10 @@ fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Leas
     }
     plan.once(parameter("ipv6", "accept_dad", if config.detect_duplicates { "1" } else { "0" }));
     plan.once(parameter("ipv4", "arp_notify", "1"));
+    if lease.ips.iter().any(|ip| !ip.address.is_ipv4()) {
+        plan.once(parameter("ipv6", "disable_ipv6", "0"));
+        plan.once(parameter("ipv6", "keep_addr_on_down", "1"));
+    }
     plan.own(up(endpoint));
     for ip in &lease.ips {
         plan.own(step::Address { place: Place::Container, link: link(), prefix: ip.address });

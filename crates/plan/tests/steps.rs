@@ -1,0 +1,352 @@
+//! Each kind of step against a real kernel: done, compared, undone, undone again, and compared after somebody else
+//! changed what it made.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test without libtest's attribute"
+)]
+use kernel::Netns;
+use netlab::{Container, Host, ip};
+use plan::{Departure, Error, Key, Place, Places, Plan, State, Step, apply, check, step, undo};
+
+netlab::tests! {
+    a_bridge_is_made_once_and_stays,
+    a_bridge_that_is_down_or_listens_is_put_right,
+    a_link_that_is_no_bridge_is_refused_by_name,
+    a_gateway_address_is_made_once_and_stays,
+    a_second_gateway_address_is_refused_unless_forced,
+    forwarding_is_switched_on_and_stays,
+    a_veth_comes_and_goes_whole,
+    a_veth_whose_name_is_taken_says_where,
+    a_veth_of_another_suite_goes_by_its_end_in_the_container,
+    a_port_has_its_settings_until_undone,
+    a_parameter_is_written_and_compared,
+    an_interface_goes_up_and_down,
+    an_address_comes_and_goes,
+    a_route_comes_and_goes_with_all_it_says,
+    an_interface_that_is_to_be_alone_is_compared,
+}
+
+struct Lab {
+    host: Host,
+    container: Container,
+    places: Places,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let host = Host::new().unwrap();
+        let container = host.container().unwrap();
+        let places = Places::new(Some(Netns::open(container.netns()).unwrap()), Departure::Waiting);
+        Self { host, container, places }
+    }
+
+    fn with_eth0() -> Self {
+        let lab = Self::new();
+        ip(&format!("link add v0 type veth peer name eth0 netns {}", lab.container.netns().display()))
+            .unwrap();
+        lab
+    }
+
+    fn key() -> Key {
+        Key {
+            network: "n".parse().unwrap(),
+            container: "c".parse().unwrap(),
+            ifname: "eth0".parse().unwrap(),
+            plugin: "test",
+        }
+    }
+
+    fn make(&mut self, step: impl Into<Step>) -> Result<Plan, Error> {
+        let mut plan = Plan::default();
+        plan.own(step);
+        let state = State::at(&self.host.state_dir());
+        let record = state.claim(&Self::key())?;
+        let made = apply(&plan, &mut self.places, &state, &Self::key());
+        record.remove()?;
+        made.map(|()| plan).map_err(|failed| *failed.cause)
+    }
+
+    /// Drift: after this command CHECK must say that.
+    fn drift(&mut self, plan: &Plan, inside: bool, command: &str, complaint: &str) {
+        check(plan, &mut self.places).unwrap();
+        if inside { self.container.ip(command) } else { ip(command) }.unwrap();
+        let found = check(plan, &mut self.places).unwrap_err().to_string();
+        assert!(found.contains(complaint), "after `ip {command}`: {found}");
+    }
+
+    fn undo_twice(&mut self, plan: &Plan) {
+        undo(plan, &mut self.places).unwrap();
+        undo(plan, &mut self.places).unwrap();
+    }
+}
+
+fn bridge(promisc: bool) -> step::Bridge {
+    step::Bridge {
+        name: "b0".parse().unwrap(),
+        mac: "02:00:00:00:00:01".parse().unwrap(),
+        mtu: Some(1400),
+        promisc,
+    }
+}
+
+fn a_bridge_is_made_once_and_stays() {
+    let mut lab = Lab::new();
+    let plan = lab.make(bridge(true)).unwrap();
+    let made = ip("-d link show b0").unwrap();
+    assert_eq!(
+        (made[0]["address"].as_str(), made[0]["mtu"].as_u64()),
+        (Some("02:00:00:00:00:01"), Some(1400))
+    );
+    assert_eq!(netlab::sysctl("ipv6/conf/b0/accept_ra").unwrap(), "0");
+
+    let before = lab.host.snapshot().unwrap();
+    lab.make(bridge(true)).unwrap();
+    lab.undo_twice(&plan);
+    assert_eq!(lab.host.changes_since(&before).unwrap(), "");
+    lab.drift(&plan, false, "link set b0 promisc off", "not promiscuous");
+    ip("link set b0 promisc on").unwrap();
+    lab.drift(&plan, false, "link set b0 down", "b0 is down");
+    ip("link del b0").unwrap();
+    assert!(check(&plan, &mut lab.places).unwrap_err().to_string().contains("there is no b0"));
+}
+
+fn a_bridge_that_is_down_or_listens_is_put_right() {
+    let mut lab = Lab::new();
+    ip("link add b0 type bridge").unwrap();
+    assert_eq!(netlab::sysctl("ipv6/conf/b0/accept_ra").unwrap(), "1");
+    let plan = lab.make(bridge(false)).unwrap();
+    check(&plan, &mut lab.places).unwrap();
+    assert_eq!(netlab::sysctl("ipv6/conf/b0/accept_ra").unwrap(), "0");
+}
+
+fn a_link_that_is_no_bridge_is_refused_by_name() {
+    let mut lab = Lab::new();
+    ip("link add b0 type veth peer name b1").unwrap();
+    let refused = lab.make(bridge(false)).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "failed to create bridge \"b0\": \"b0\" already exists but is not a bridge"
+    );
+    assert!(refused.hint().unwrap().contains("veth"));
+}
+
+fn gateway(prefix: &str, force: bool) -> step::BridgeAddress {
+    step::BridgeAddress { bridge: "b0".parse().unwrap(), prefix: prefix.parse().unwrap(), force }
+}
+
+fn addresses(of: &serde_json::Value) -> Vec<String> {
+    let all = of[0]["addr_info"].as_array().unwrap().iter();
+    let text = |one: &serde_json::Value| format!("{}/{}", one["local"].as_str().unwrap(), one["prefixlen"]);
+    all.filter(|one| one["scope"] == "global").map(text).collect()
+}
+
+fn a_gateway_address_is_made_once_and_stays() {
+    let mut lab = Lab::new();
+    lab.make(bridge(false)).unwrap();
+    let plan = lab.make(gateway("10.0.0.1/24", false)).unwrap();
+    lab.make(gateway("10.0.0.1/24", false)).unwrap();
+    lab.make(gateway("fd00::1/64", false)).unwrap();
+    lab.undo_twice(&plan);
+    assert_eq!(addresses(&ip("addr show b0").unwrap()), ["10.0.0.1/24", "fd00::1/64"]);
+    lab.drift(&plan, false, "addr del 10.0.0.1/24 dev b0", "b0 does not have it");
+}
+
+fn a_second_gateway_address_is_refused_unless_forced() {
+    let mut lab = Lab::new();
+    lab.make(bridge(false)).unwrap();
+    lab.make(gateway("10.0.0.1/24", false)).unwrap();
+    lab.make(gateway("fd00::1/64", false)).unwrap();
+    let before = lab.host.snapshot().unwrap();
+    for (other, found) in [("10.9.0.1/24", "10.0.0.1/24"), ("fd00::2/64", "fd00::1/64")] {
+        let refused = lab.make(gateway(other, false)).unwrap_err();
+        assert!(refused.to_string().contains(&format!("already has an IP address different from {other}")));
+        assert!(refused.hint().unwrap().contains(found), "{:?}", refused.hint());
+    }
+    assert_eq!(lab.host.changes_since(&before).unwrap(), "");
+    lab.make(gateway("fd01::1/64", false)).unwrap();
+    lab.make(gateway("10.9.0.1/24", true)).unwrap();
+    assert_eq!(addresses(&ip("addr show b0").unwrap()), ["10.9.0.1/24", "fd01::1/64", "fd00::1/64"]);
+}
+
+fn forwarding_is_switched_on_and_stays() {
+    let mut lab = Lab::new();
+    for (step, path) in
+        [(step::Forwarding::Ipv4, "ipv4/ip_forward"), (step::Forwarding::Ipv6, "ipv6/conf/all/forwarding")]
+    {
+        assert_eq!(netlab::sysctl(path).unwrap(), "0");
+        let plan = lab.make(step).unwrap();
+        lab.undo_twice(&plan);
+        check(&plan, &mut lab.places).unwrap();
+        assert_eq!(netlab::sysctl(path).unwrap(), "1");
+        std::fs::write(format!("/proc/sys/net/{path}"), "0").unwrap();
+        assert!(check(&plan, &mut lab.places).unwrap_err().to_string().contains("it is off"));
+    }
+}
+
+fn veth() -> step::Veth {
+    step::Veth {
+        host: "veth0".parse().unwrap(),
+        host_mac: "02:00:00:00:00:02".parse().unwrap(),
+        peer: "eth0".parse().unwrap(),
+        peer_mac: "02:00:00:00:00:03".parse().unwrap(),
+        master: Some("b0".parse().unwrap()),
+        mtu: Some(1300),
+        tx_queues: 2,
+        rx_queues: 1,
+    }
+}
+
+fn a_veth_comes_and_goes_whole() {
+    let mut lab = Lab::new();
+    // Its MTU is left to the kernel, which makes it that of the smallest port.
+    lab.make(step::Bridge { mtu: None, ..bridge(false) }).unwrap();
+    let before = (lab.host.snapshot().unwrap(), lab.container.snapshot().unwrap());
+    let plan = lab.make(veth()).unwrap();
+    let (outside, inside) =
+        (ip("-d link show veth0").unwrap(), lab.container.ip("-d link show eth0").unwrap());
+    for (end, mac) in [(&outside[0], "02:00:00:00:00:02"), (&inside[0], "02:00:00:00:00:03")] {
+        assert_eq!((end["address"].as_str(), end["mtu"].as_u64()), (Some(mac), Some(1300)));
+        assert_eq!((end["num_tx_queues"].as_u64(), end["num_rx_queues"].as_u64()), (Some(2), Some(1)));
+    }
+    assert_eq!(outside[0]["master"], "b0");
+    lab.drift(&plan, false, "link set veth0 nomaster", "veth0 is not on that bridge");
+    ip("link set veth0 master b0").unwrap();
+    lab.drift(&plan, true, "link set eth0 address 02:00:00:00:00:09", "eth0 has mac 02:00:00:00:00:09");
+
+    lab.undo_twice(&plan);
+    assert_eq!(lab.host.changes_since(&before.0).unwrap(), "");
+    assert_eq!(before.1.difference(&lab.container.snapshot().unwrap()), "");
+    assert!(check(&plan, &mut lab.places).unwrap_err().to_string().contains("there is no veth0 on the host"));
+}
+
+fn a_veth_whose_name_is_taken_says_where() {
+    let mut lab = Lab::with_eth0();
+    lab.make(bridge(false)).unwrap();
+    let refused = lab.make(veth()).unwrap_err().to_string();
+    assert_eq!(refused, "container veth name (\"eth0\") already exists in the container");
+    lab.container.ip("link del eth0").unwrap();
+    ip("link add veth0 type bridge").unwrap();
+    let refused = lab.make(veth()).unwrap_err().to_string();
+    assert_eq!(refused, "container veth name (\"veth0\") already exists on the host");
+}
+
+fn a_veth_of_another_suite_goes_by_its_end_in_the_container() {
+    let mut lab = Lab::with_eth0();
+    let mut plan = Plan::default();
+    plan.own(veth());
+    lab.undo_twice(&plan);
+    assert!(ip("link show v0").is_err());
+    lab.container.ip("link add eth0 type bridge").unwrap();
+    undo(&plan, &mut lab.places).unwrap();
+    assert!(lab.container.ip("link show eth0").is_ok(), "what is no veth is not ours");
+}
+
+fn a_port_has_its_settings_until_undone() {
+    let mut lab = Lab::with_eth0();
+    lab.make(bridge(false)).unwrap();
+    ip("link set v0 master b0").unwrap();
+    let port = step::BridgePort { link: "v0".parse().unwrap(), hairpin: true, isolated: true };
+    let plan = lab.make(port).unwrap();
+    let shown = |key: &str| ip("-d link show v0").unwrap()[0]["linkinfo"]["info_slave_data"][key].clone();
+    assert_eq!((shown("hairpin"), shown("isolated")), (true.into(), true.into()));
+    lab.drift(
+        &plan,
+        false,
+        "link set v0 type bridge_slave hairpin off",
+        "found hairpin false, isolated true",
+    );
+    lab.undo_twice(&plan);
+    assert_eq!((shown("hairpin"), shown("isolated")), (false.into(), false.into()));
+    ip("link set v0 nomaster").unwrap();
+    assert!(check(&plan, &mut lab.places).unwrap_err().to_string().contains("v0 is no port"));
+}
+
+fn a_parameter_is_written_and_compared() {
+    let mut lab = Lab::with_eth0();
+    let parameter = |name: &str, optional| step::Sysctl {
+        place: Place::Container,
+        path: vec!["ipv4".into(), "conf".into(), "eth0".into(), name.into()],
+        value: "1".into(),
+        optional,
+    };
+    let plan = lab.make(parameter("arp_notify", false)).unwrap();
+    assert_eq!(lab.container.sysctl("ipv4/conf/eth0/arp_notify").unwrap(), "1");
+    lab.undo_twice(&plan);
+    check(&plan, &mut lab.places).unwrap();
+    lab.container.exec(|| std::fs::write("/proc/sys/net/ipv4/conf/eth0/arp_notify", "0")).unwrap().unwrap();
+    assert!(check(&plan, &mut lab.places).unwrap_err().to_string().contains("it is 0"));
+    lab.make(parameter("no_such", true)).unwrap();
+    let refused = lab.make(parameter("no_such", false)).unwrap_err().to_string();
+    assert!(refused.contains("sysctl net/ipv4/conf/eth0/no_such"), "{refused}");
+}
+
+fn an_interface_goes_up_and_down() {
+    let mut lab = Lab::with_eth0();
+    let plan = lab.make(step::Up { place: Place::Container, link: "eth0".parse().unwrap() }).unwrap();
+    lab.drift(&plan, true, "link set eth0 down", "eth0 is down");
+    lab.container.ip("link set eth0 up").unwrap();
+    lab.undo_twice(&plan);
+    assert!(check(&plan, &mut lab.places).unwrap_err().to_string().contains("eth0 is down"));
+    ip("link del v0").unwrap();
+    undo(&plan, &mut lab.places).unwrap();
+}
+
+fn an_address_comes_and_goes() {
+    for prefix in ["10.0.0.2/24", "fd00::2/64"] {
+        let mut lab = Lab::with_eth0();
+        let address = step::Address {
+            place: Place::Container,
+            link: "eth0".parse().unwrap(),
+            prefix: prefix.parse().unwrap(),
+        };
+        let plan = lab.make(address).unwrap();
+        assert_eq!(addresses(&lab.container.ip("addr show eth0").unwrap()), [prefix]);
+        lab.drift(&plan, true, &format!("addr del {prefix} dev eth0"), "eth0 does not have it");
+        lab.container.ip(&format!("addr add {prefix} dev eth0")).unwrap();
+        lab.undo_twice(&plan);
+        assert!(addresses(&lab.container.ip("addr show eth0").unwrap()).is_empty());
+        ip("link del v0").unwrap();
+        undo(&plan, &mut lab.places).unwrap();
+    }
+}
+
+fn a_route_comes_and_goes_with_all_it_says() {
+    let mut lab = Lab::with_eth0();
+    ip("link set v0 up").unwrap();
+    lab.container.ip("link set eth0 up").unwrap();
+    lab.container.ip("addr add 10.0.0.2/24 dev eth0").unwrap();
+    let route = step::Route {
+        place: Place::Container,
+        link: "eth0".parse().unwrap(),
+        dst: "10.9.0.0/16".parse().unwrap(),
+        gateway: Some("10.0.0.1".parse().unwrap()),
+        mtu: Some(1300),
+        advmss: Some(1200),
+        priority: Some(77),
+        table: Some(100),
+        scope: Some(0),
+    };
+    let plan = lab.make(route).unwrap();
+    let shown = lab.container.ip("route show table 100").unwrap();
+    assert_eq!(
+        (shown[0]["dst"].as_str(), shown[0]["gateway"].as_str(), shown[0]["metric"].as_u64()),
+        (Some("10.9.0.0/16"), Some("10.0.0.1"), Some(77))
+    );
+    assert_eq!(shown[0]["metrics"][0], serde_json::json!({"mtu": 1300, "advmss": 1200}));
+    lab.drift(&plan, true, "route del 10.9.0.0/16 table 100", "there is no such route");
+    lab.make(plan.steps().next().unwrap().1.clone()).unwrap();
+    lab.undo_twice(&plan);
+    assert_eq!(
+        lab.container.ip("route show table 100").unwrap_or_default().as_array().map_or(0, Vec::len),
+        0
+    );
+}
+
+fn an_interface_that_is_to_be_alone_is_compared() {
+    let mut lab = Lab::new();
+    let plan = lab.make(step::Alone { link: "lo".parse().unwrap() }).unwrap();
+    lab.drift(&plan, true, "link add x0 type bridge", "there is x0");
+    lab.undo_twice(&plan);
+}
