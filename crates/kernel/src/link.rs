@@ -2,7 +2,8 @@
 mod state;
 
 use crate::{Message, Netns};
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL};
+
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{
@@ -10,6 +11,7 @@ use netlink_packet_route::{
         LinkInfo, LinkMessage,
     },
 };
+use nix::libc;
 use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
@@ -124,6 +126,24 @@ pub fn set_promisc(index: u32, promisc: bool) -> Message {
     let mut link = numbered(index);
     flags(&mut link, LinkFlags::Promisc, promisc);
     set(format!("turn {} promiscuous mode of link {index}", on(promisc)), link)
+}
+
+/// Has a link announce its IPv4 addresses when it comes up or changes its own (`ip-sysctl`: `arp_notify`), or not.
+pub fn set_arp_notify(index: u32, notify: bool) -> Message {
+    const IFLA_INET_CONF: u16 = 1;
+    const IPV4_DEVCONF_ARP_NOTIFY: u16 = 22; // linux/ip.h
+    let value = DefaultNla::new(IPV4_DEVCONF_ARP_NOTIFY, u32::from(notify).to_ne_bytes().to_vec());
+    let ipv4 = nested(libc::AF_INET.try_into().unwrap_or_default(), &nested(IFLA_INET_CONF, &value));
+    let mut link = numbered(index);
+    link.attributes.push(LinkAttribute::Other(nested(libc::IFLA_AF_SPEC, &ipv4)));
+    set(format!("turn {} announcements of link {index}", on(notify)), link)
+}
+
+/// An attribute that holds another.
+fn nested(kind: u16, inner: &DefaultNla) -> DefaultNla {
+    let mut bytes = vec![0; inner.buffer_len()];
+    inner.emit(&mut bytes);
+    DefaultNla::new(kind | NLA_F_NESTED, bytes)
 }
 
 /// Gives a link another address.

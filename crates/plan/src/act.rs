@@ -62,6 +62,10 @@ pub(crate) trait Shared: Display {
     /// The lock that guards it.
     fn scope(&self) -> Scope;
 
+    /// Whether it is there already. Asked without the lock: this attachment's record is written by now, so nobody
+    /// takes away what is found.
+    fn stands(&self, places: &mut Places) -> Result<bool, Error>;
+
     /// Makes it if it is missing; says how to reverse exactly what was changed, last change last.
     fn ensure(&self, places: &mut Places, done: &mut Vec<Reversal>) -> Result<(), Error>;
 }

@@ -93,8 +93,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The lock is held from the first of several shared neighbours to the last.
+    /// The lock is held from the first of several shared neighbours that are missing to the last.
     fn ensure(&mut self, shared: &dyn Shared) -> Result<(), Error> {
+        if shared.stands(self.places)? {
+            return Ok(());
+        }
         let held = self.lock.take().filter(|lock| lock.scope() == shared.scope());
         self.lock = Some(held.map_or_else(|| self.state.lock(self.key, shared.scope()), Ok)?);
         shared.ensure(self.places, &mut self.changed)

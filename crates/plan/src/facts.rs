@@ -39,7 +39,7 @@ impl Facts {
         for query in queries {
             match query {
                 Query::Bridge(name) => {
-                    if let Some(link) = places.link(Place::Host, name)? {
+                    if let Some(link) = places.seen(Place::Host, name)? {
                         facts.bridges.insert(name.clone(), Bridge { mac: link.mac });
                     }
                 }

@@ -75,17 +75,6 @@ impl Plan {
     pub fn steps(&self) -> impl DoubleEndedIterator<Item = (Hold, &Step)> {
         self.steps.iter().map(|(hold, step)| (*hold, step))
     }
-
-    /// What DEL has to undo, and so the record has to hold: the part that is the attachment's alone, without what dies
-    /// with a link of it.
-    #[must_use]
-    pub fn owned(&self) -> Plan {
-        let own = self.steps.iter().filter(|(hold, _)| *hold == Hold::Own);
-        let going: Vec<_> = own.clone().flat_map(|(_, step)| step.act().takes_along()).collect();
-        let lasting =
-            own.filter(|(_, step)| step.act().dies_with().is_none_or(|link| !going.contains(&link)));
-        Plan { steps: lasting.cloned().collect() }
-    }
 }
 
 /// One step a line: `ensure bridge cni0 ...`.

@@ -38,13 +38,15 @@ pub struct Places {
     netns: Option<Netns>,
     sockets: [Option<Rtnl>; 2],
     indices: Vec<(Place, IfName, u32)>,
+    /// What the facts said of links, for a second look at the same.
+    seen: Vec<(Place, IfName, Option<Link>)>,
     pub(crate) departure: Departure,
 }
 
 impl Places {
     /// The host's namespace, and the container's if there is one.
     pub fn new(netns: Option<Netns>, departure: Departure) -> Self {
-        Self { netns, sockets: [None, None], indices: Vec::new(), departure }
+        Self { netns, sockets: [None, None], indices: Vec::new(), seen: Vec::new(), departure }
     }
 
     /// The socket in this namespace.
@@ -101,7 +103,18 @@ impl Places {
         Ok(link.index)
     }
 
-    /// What the kernel says of a link, if it is there.
+    /// What the kernel said of a link when this run looked first.
+    pub(crate) fn seen(&mut self, place: Place, name: &IfName) -> Result<Option<Link>, Error> {
+        let known = self.seen.iter().find(|(there, known, _)| (*there, known) == (place, name));
+        if let Some((_, _, link)) = known {
+            return Ok(link.clone());
+        }
+        let link = self.link(place, name)?;
+        self.seen.push((place, name.clone(), link.clone()));
+        Ok(link)
+    }
+
+    /// What the kernel says of a link now, if it is there.
     pub(crate) fn link(&mut self, place: Place, name: &IfName) -> Result<Option<Link>, Error> {
         Ok(link::lookup(self.rtnl(place)?, name)?)
     }

@@ -87,6 +87,14 @@ impl Shared for Bridge {
         Scope::Network
     }
 
+    fn stands(&self, places: &mut Places) -> Result<bool, Error> {
+        let Some(link) = places.seen(Place::Host, &self.name)? else { return Ok(false) };
+        places.met(Place::Host, &self.name, link.index);
+        let is_bridge = link.kind.as_deref() == Some("bridge");
+        let deaf = link.accept_ra.is_none_or(|accepts| accepts == 0);
+        Ok(is_bridge && link.up && deaf && (link.promisc || !self.promisc))
+    }
+
     fn ensure(&self, places: &mut Places, done: &mut Vec<Reversal>) -> Result<(), Error> {
         let link = match places.link(Place::Host, &self.name)? {
             Some(link) => link,
@@ -145,6 +153,12 @@ impl Act for BridgeAddress {
 impl Shared for BridgeAddress {
     fn scope(&self) -> Scope {
         Scope::Network
+    }
+
+    fn stands(&self, places: &mut Places) -> Result<bool, Error> {
+        let index = places.index(Place::Host, &self.bridge)?;
+        let found = addr::of(places.rtnl(Place::Host)?, index)?;
+        Ok(found.iter().any(|address| address.prefix == self.prefix))
     }
 
     fn ensure(&self, places: &mut Places, done: &mut Vec<Reversal>) -> Result<(), Error> {
@@ -217,6 +231,10 @@ impl Act for Forwarding {
 impl Shared for Forwarding {
     fn scope(&self) -> Scope {
         Scope::Host
+    }
+
+    fn stands(&self, _places: &mut Places) -> Result<bool, Error> {
+        Ok(sysctl::read(self.path())? != "0")
     }
 
     fn ensure(&self, _places: &mut Places, done: &mut Vec<Reversal>) -> Result<(), Error> {

@@ -19,6 +19,7 @@ pub enum Step {
     Address(Address),
     Route(Route),
     Alone(Alone),
+    ArpNotify(ArpNotify),
 }
 
 macro_rules! step_from {
@@ -46,7 +47,7 @@ macro_rules! step_from {
         }
     };
 }
-step_from!(Bridge, BridgeAddress, Forwarding, Veth, BridgePort, Sysctl, Up, Address, Route, Alone);
+step_from!(Bridge, BridgeAddress, Forwarding, Veth, BridgePort, Sysctl, Up, Address, Route, Alone, ArpNotify);
 
 /// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of
 /// that name that is no bridge is an error.
@@ -143,6 +144,15 @@ pub struct Alone {
     pub link: IfName,
 }
 
+/// An interface that announces its IPv4 addresses when it comes up or changes its MAC address (`ip-sysctl`: `arp_notify`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArpNotify {
+    /// Where the interface is.
+    pub place: Place,
+    /// Its name.
+    pub link: IfName,
+}
+
 /// An address on an interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
@@ -236,6 +246,12 @@ impl fmt::Display for Up {
 impl fmt::Display for Alone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no interface but {} {}", self.link, Place::Container)
+    }
+}
+
+impl fmt::Display for ArpNotify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} announces its addresses {}", self.link, self.place)
     }
 }
 

@@ -7,20 +7,23 @@ use crate::{
 
 /// Undoes every step that the plan owns; what is gone already is no error. All are tried, the first error is returned.
 pub fn undo(plan: &Plan, places: &mut Places) -> Result<(), Error> {
-    let own: Vec<&Step> = plan.steps().filter(|(hold, _)| *hold == Hold::Own).map(|(_, step)| step).collect();
-    undo_steps(&own, places)
+    undo_steps(&plan.own_steps(), places)
 }
 
 /// Undoes these steps, last first, but for those that die with a link of another.
 pub(crate) fn undo_steps(steps: &[&Step], places: &mut Places) -> Result<(), Error> {
-    let going: Vec<_> = steps.iter().flat_map(|step| step.act().takes_along()).collect();
     let mut first = Ok(());
-    for act in steps.iter().rev().map(|step| step.act()) {
-        if act.dies_with().is_none_or(|link| !going.contains(&link)) {
-            first = first.and(act.undo(places));
-        }
+    for step in lasting(steps).iter().rev() {
+        first = first.and(step.act().undo(places));
     }
     first
+}
+
+/// The steps that do not die with a link of another of them.
+fn lasting<'a>(steps: &[&'a Step]) -> Vec<&'a Step> {
+    let going: Vec<_> = steps.iter().flat_map(|step| step.act().takes_along()).collect();
+    let lasts = |step: &&&Step| step.act().dies_with().is_none_or(|link| !going.contains(&link));
+    steps.iter().filter(lasts).copied().collect()
 }
 
 /// Whether a link that the plan made is still there.
@@ -34,6 +37,17 @@ pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
 }
 
 impl Plan {
+    fn own_steps(&self) -> Vec<&Step> {
+        self.steps().filter(|(hold, _)| *hold == Hold::Own).map(|(_, step)| step).collect()
+    }
+
+    /// What DEL has to undo, and so the record has to hold: the part that is the attachment's alone, without what dies
+    /// with a link of it.
+    #[must_use]
+    pub fn owned(&self) -> Plan {
+        Plan { steps: lasting(&self.own_steps()).into_iter().map(|step| (Hold::Own, step.clone())).collect() }
+    }
+
     /// Whether it makes links of its own, so that it can't be applied twice.
     pub fn makes_links(&self) -> bool {
         self.steps().any(|(_, step)| !step.act().takes_along().is_empty())

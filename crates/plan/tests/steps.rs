@@ -22,6 +22,7 @@ netlab::tests! {
     a_veth_of_another_suite_goes_by_its_end_in_the_container,
     a_port_has_its_settings_until_undone,
     a_parameter_is_written_and_compared,
+    an_interface_announces_its_addresses_until_undone,
     an_interface_goes_up_and_down,
     an_address_comes_and_goes,
     a_route_comes_and_goes_with_all_it_says,
@@ -280,6 +281,17 @@ fn a_parameter_is_written_and_compared() {
     lab.make(parameter("no_such", true)).unwrap();
     let refused = lab.make(parameter("no_such", false)).unwrap_err().to_string();
     assert!(refused.contains("sysctl net/ipv4/conf/eth0/no_such"), "{refused}");
+}
+
+fn an_interface_announces_its_addresses_until_undone() {
+    let mut lab = Lab::with_eth0();
+    let shown = |lab: &Lab| lab.container.sysctl("ipv4/conf/eth0/arp_notify").unwrap();
+    let plan = lab.make(step::ArpNotify { place: Place::Container, link: "eth0".parse().unwrap() }).unwrap();
+    check(&plan, &mut lab.places).unwrap();
+    assert_eq!(shown(&lab), "1");
+    lab.undo_twice(&plan);
+    assert_eq!(shown(&lab), "0");
+    assert!(check(&plan, &mut lab.places).unwrap_err().to_string().contains("it does not"));
 }
 
 fn an_interface_goes_up_and_down() {

@@ -14,19 +14,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
-    match state.find(&key(call, at, R::NAME), PATIENCE).map_err(Error::Plan)? {
-        Some(record) => detach(delegates, call, at, record),
-        None => {
-            let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());
-            let mut places = Places::new(netns, departure());
-            let endpoint = Endpoint::new(call, at, String::new(), None)?;
-            let reported = call.prev_result.as_ref().map(|result| endpoint.clone().as_reported(result));
-            for ends in [Some(endpoint), reported].into_iter().flatten() {
-                plan::undo(&R::remains(&ends), &mut places).map_err(Error::Plan)?;
-            }
-            release(delegates, call, at, call.ipam_type.as_deref())
-        }
+    if let Some(record) = state.find(&key(call, at, R::NAME), PATIENCE).map_err(Error::Plan)? {
+        return detach(delegates, call, at, record);
     }
+    let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());
+    let mut places = Places::new(netns, departure());
+    let endpoint = Endpoint::new(call, at, String::new(), None)?;
+    let reported = call.prev_result.as_ref().map(|result| endpoint.clone().as_reported(result));
+    for ends in [Some(endpoint), reported].into_iter().flatten() {
+        plan::undo(&R::remains(&ends), &mut places).map_err(Error::Plan)?;
+    }
+    release(delegates, call, at, call.ipam_type.as_deref())
 }
 
 pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {

@@ -137,24 +137,19 @@ fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint) {
     }
 }
 
-/// What the container has on its end. The parameters come before the addresses that they are about.
+/// What the container has on its end. The parameters come before the addresses that they are about; those of IPv6 matter
+/// only to a container that has such an address.
 fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Lease) {
     let link = || endpoint.ifname.clone();
-    let parameter = |family: &str, name: &str, value: &str| step::Sysctl {
-        place: Place::Container,
-        path: vec![family.into(), "conf".into(), endpoint.ifname.to_string(), name.into()],
-        value: value.into(),
-        optional: true,
-    };
-    if config.detect_duplicates {
-        plan.once(parameter("ipv6", "enhanced_dad", "1"));
-    }
-    plan.once(parameter("ipv6", "accept_dad", if config.detect_duplicates { "1" } else { "0" }));
-    plan.once(parameter("ipv4", "arp_notify", "1"));
     if lease.ips.iter().any(|ip| !ip.address.is_ipv4()) {
-        plan.once(parameter("ipv6", "disable_ipv6", "0"));
-        plan.once(parameter("ipv6", "keep_addr_on_down", "1"));
+        let detect = if config.detect_duplicates { "1" } else { "0" };
+        let parameters = [("disable_ipv6", "0"), ("accept_dad", detect), ("keep_addr_on_down", "1")];
+        let enhanced = config.detect_duplicates.then_some(("enhanced_dad", "1"));
+        for (name, value) in parameters.into_iter().chain(enhanced) {
+            plan.once(ipv6_parameter(endpoint, name, value));
+        }
     }
+    plan.once(step::ArpNotify { place: Place::Container, link: link() });
     plan.own(up(endpoint));
     for ip in &lease.ips {
         plan.own(step::Address { place: Place::Container, link: link(), prefix: ip.address });
@@ -171,6 +166,15 @@ fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Leas
             table: route.table,
             scope: route.scope,
         });
+    }
+}
+
+fn ipv6_parameter(endpoint: &Endpoint, name: &str, value: &str) -> step::Sysctl {
+    step::Sysctl {
+        place: Place::Container,
+        path: vec!["ipv6".into(), "conf".into(), endpoint.ifname.to_string(), name.into()],
+        value: value.into(),
+        optional: true,
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Link {
     pub peer: Option<u32>,
     /// Its settings as the port of a bridge, if it is one.
     pub port: Option<BridgePort>,
+    /// Whether it takes IPv6 router advertisements (`ip-sysctl`: `accept_ra`, 0 to 2); none without IPv6.
+    pub accept_ra: Option<u32>,
 }
 
 /// What a bridge does with one of its ports.
@@ -112,7 +114,7 @@ impl Link {
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
         let header = LinkHeader::parse(bytes)?;
         let (mut name, mut mac, mut mtu, mut master, mut peer) = (None, None, 0, None, None);
-        let mut info = Info::default();
+        let (mut info, mut accept_ra) = (Info::default(), None);
         for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
             let (kind, value) = attribute?;
             match kind {
@@ -122,6 +124,7 @@ impl Link {
                 libc::IFLA_MASTER => master = Some(parse_u32(value)?),
                 libc::IFLA_LINK => peer = Some(parse_u32(value)?).filter(|peer| *peer != 0),
                 libc::IFLA_LINKINFO => info = Info::read(value)?,
+                libc::IFLA_AF_SPEC => accept_ra = read_accept_ra(value)?,
                 _ => {}
             }
         }
@@ -137,6 +140,7 @@ impl Link {
             master,
             peer,
             port: info.port,
+            accept_ra,
         }))
     }
 }
@@ -185,3 +189,23 @@ impl BridgePort {
 // linux/if_link.h, which libc lacks.
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
+
+/// `accept_ra` out of `IFLA_AF_SPEC`: the fourth of the numbers in the IPv6 part (`DEVCONF_ACCEPT_RA`, `linux/ipv6.h`).
+fn read_accept_ra(value: &[u8]) -> Result<Option<u32>, DecodeError> {
+    const IFLA_INET6_CONF: u16 = 2;
+    const DEVCONF_ACCEPT_RA: usize = 3;
+    let mut found = None;
+    for family in attributes(value) {
+        let (family, value) = family?;
+        if i32::from(family) != libc::AF_INET6 {
+            continue;
+        }
+        for attribute in attributes(value) {
+            let (kind, numbers) = attribute?;
+            if kind == IFLA_INET6_CONF {
+                found = numbers.chunks_exact(4).nth(DEVCONF_ACCEPT_RA).map(parse_u32).transpose()?;
+            }
+        }
+    }
+    Ok(found)
+}
