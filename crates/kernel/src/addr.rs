@@ -88,3 +88,17 @@ impl Address {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_another_link_is_passed_over() {
+        let message = address(7, "10.9.0.2/24".parse().unwrap());
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        assert!(Address::read(&bytes, 7).unwrap().is_some());
+        assert_eq!(Address::read(&bytes, 8).unwrap(), None);
+    }
+}

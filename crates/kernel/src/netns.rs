@@ -46,6 +46,7 @@ impl Netns {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let file = open(path, flags, Mode::empty()).map_err(failed)?;
         let place = fstatfs(&file).map_err(failed)?;
+        // In this order: to a file of another kind the ioctl could mean anything.
         if place.filesystem_type() != NSFS_MAGIC || kind(file.as_fd()) != Ok(libc::CLONE_NEWNET) {
             return Err(Error::NotNetns { path: path.to_owned() });
         }

@@ -28,7 +28,7 @@ pub struct Rtnl {
 /// What a request that succeeded told beyond that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The link that was made or asked for. Of a new link this is its state before it got a master.
+    /// The link that was made or asked for. A new link may be told of before it got its master.
     pub link: Option<Link>,
 }
 
@@ -42,9 +42,8 @@ impl Rtnl {
     pub fn open() -> Result<Self, Error> {
         let failed = |cause| Error::io("open an rtnetlink socket", &cause);
         let socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
-        // Words with errors; and filters of lists that are honoured, or refused, never ignored.
-        socket.set_ext_ack(true).map_err(failed)?;
-        socket.set_netlink_get_strict_chk(true).map_err(failed)?;
+        // Words with errors (Linux 4.12), and lists of no more than was asked for (4.20). Older kernels do without.
+        let _ = (socket.set_ext_ack(true), socket.set_netlink_get_strict_chk(true));
         Ok(Self { socket, sequence: 0, buffer: Vec::new() })
     }
 

@@ -1,9 +1,17 @@
 //! Many messages at once.
-use crate::{bridge, errno, mac, name, send, trials};
+use crate::{bridge, errno, found, mac, name, send, trials};
 use kernel::{Answer, Errno, Error, Rtnl, link};
 use libtest_mimic::Trial;
 use netlab::Host;
-use std::error::Error as _;
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::socket::{self, MsgFlags},
+};
+use std::{
+    error::Error as _,
+    os::fd::{AsFd, AsRawFd},
+    time::Duration,
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![batch:
@@ -13,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         the_kernels_own_words_are_passed_on,
         answers_that_were_lost_are_no_success,
         a_socket_stays_with_the_namespace_it_was_opened_in,
+        an_answer_to_an_earlier_request_is_passed_over,
         without_rights_everything_is_refused_with_the_capability_named,
     ]
 }
@@ -103,24 +112,34 @@ fn a_socket_stays_with_the_namespace_it_was_opened_in() {
 
 fn without_rights_everything_is_refused_with_the_capability_named() {
     let _host = Host::new().unwrap();
-    let netns = kernel::Netns::current().unwrap();
-    // A thread that is root of a new user namespace has no rights in the network namespace of the old one. It takes a
-    // process with one thread to make one: a child.
+    // Root of a new user namespace has no rights in the network namespace of the old one. Only a process with one
+    // thread can make one: a child.
     let mut child = kernel::detached("be refused", &[], || {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER)
-            .map_err(|_| kernel::machine_id().map_or_else(|error| error, |_| unreachable()))?;
-        let mut rtnl = Rtnl::open()?;
-        match rtnl.transact(&[link::delete(&name("lo"))])?.remove(0) {
+        unshare(CloneFlags::CLONE_NEWUSER).map_err(found)?;
+        match Rtnl::open()?.transact(&[link::delete(&name("lo"))])?.remove(0) {
             Err(error) if error.hint().is_some_and(|hint| hint.contains("CAP_NET_ADMIN")) => Err(error),
             _ => Ok(()),
         }
     })
     .unwrap();
-    let told = child.failed_within(std::time::Duration::from_secs(5)).unwrap();
-    assert_eq!(told, Some(Errno::EPERM));
-    assert_eq!(netns.id(), kernel::Netns::current().unwrap().id());
+    assert_eq!(child.failed_within(Duration::from_secs(5)).unwrap(), Some(Errno::EPERM));
 }
 
-fn unreachable() -> Error {
-    Error::NoIdentifier { path: "/".into() }
+fn an_answer_to_an_earlier_request_is_passed_over() {
+    let _host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    leave_an_answer_behind(&rtnl);
+    bridge(&mut rtnl, "b0");
+    leave_an_answer_behind(&rtnl);
+    assert_eq!(link::links(&mut rtnl).unwrap().len(), 2);
+}
+
+/// Asks to delete no link at all, under a number that no other request has, and does not read the refusal.
+fn leave_an_answer_behind(rtnl: &Rtnl) {
+    let mut request = [0u8; 32];
+    request[0] = 32;
+    request[4] = 17; // RTM_DELLINK
+    request[6] = 5; // NLM_F_REQUEST | NLM_F_ACK
+    request[8..12].copy_from_slice(&0x0bad_cafe_u32.to_ne_bytes());
+    socket::send(rtnl.as_fd().as_raw_fd(), &request, MsgFlags::empty()).unwrap();
 }

@@ -68,6 +68,11 @@ fn send(rtnl: &mut Rtnl, message: Message) -> Result<Answer, Error> {
     rtnl.transact(&[message]).unwrap().remove(0)
 }
 
+/// An error for a child to tell of what it found.
+fn found(errno: kernel::Errno) -> Error {
+    Error::OpenNetns { path: "/".into(), errno }
+}
+
 fn errno<T: std::fmt::Debug>(outcome: Result<T, Error>) -> kernel::Errno {
     outcome.unwrap_err().errno().unwrap()
 }

@@ -1,5 +1,5 @@
 //! The detached child, and deletion by it.
-use crate::{bridge, name, trials, veth};
+use crate::{bridge, found, name, trials, veth};
 use kernel::{Detached, Errno, Error, Netns, Rtnl, detached, link, unlink_link};
 use libtest_mimic::Trial;
 use netlab::Host;
@@ -41,11 +41,6 @@ fn children() -> usize {
 
 fn outcome(child: &mut Detached) -> Result<Option<Errno>, Error> {
     child.failed_within(LONG)
-}
-
-/// An error for a child to tell of what it found.
-fn found(errno: Errno) -> Error {
-    Error::OpenNetns { path: "/".into(), errno }
 }
 
 fn a_deleted_links_name_is_free_at_once() {
