@@ -231,10 +231,11 @@ pub(crate) fn held_if_full(
 ) -> Result<Option<Held>, Error> {
     let taken = store.addresses()?;
     let ours = |address: &&IpAddr| set.range_of(**address).is_some_and(|range| range.gateway() != **address);
-    let taken: Vec<IpAddr> = taken.iter().filter(ours).copied().collect();
+    let mut taken: Vec<IpAddr> = taken.iter().filter(ours).copied().collect();
     if (taken.len() as u128) < set.capacity() {
         return Ok(None);
     }
+    taken.sort_unstable();
     let mut held = Held::default();
     for address in taken {
         let Some(holder) = store.holder(address)? else { return Ok(None) };

@@ -4,22 +4,23 @@
 //! - One that our record names is gone with the boot that the record is of. Unless the other suite has reserved the same address
 //!   for the same attachment since: then libcni's cache names another namespace, and that one is there.
 //! - One without a record of ours, so the other suite's, is gone when libcni's cache names a namespace that is.
+//!
+//! The cache is libcni's (`/var/lib/cni`), or the one in `$SEALANE_CNI_CACHE_DIR` if that is set.
 use crate::{
     error::Error,
     lease::{Lease, Leases, Recorded, directory},
     store::{Holder, Store},
 };
-use cni::AttachmentId;
-use serde::Deserialize;
+use cni::{
+    AttachmentId,
+    runtime::{Cache, DEFAULT_CACHE_DIR},
+};
 use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
 };
 use types::NetworkName;
-
-/// Where libcni keeps its cache; `$SEALANE_CNI_CACHE_DIR` is looked at instead if it is set.
-const CNI_CACHE_DIR: &str = "/var/lib/cni";
 
 /// A reservation that may be taken away.
 #[derive(Debug)]
@@ -70,20 +71,14 @@ impl Evidence<'_> {
         }
     }
 
-    /// The namespace that libcni's cache names for an attachment (libcni 1.3, `cniCacheV1`).
+    /// The namespace that libcni's cache names for an attachment.
     fn cached_netns(&self, id: &AttachmentId) -> Result<Option<PathBuf>, Error> {
-        let mut path = directory("SEALANE_CNI_CACHE_DIR")?.unwrap_or_else(|| PathBuf::from(CNI_CACHE_DIR));
-        path.push("results");
-        path.push(format!("{}-{}-{}", self.network, id.container, id.ifname));
-        let cached: Option<Cached> =
-            fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(cached.map(|cached| cached.netns).filter(|netns| !netns.as_os_str().is_empty()))
+        let dir = directory("SEALANE_CNI_CACHE_DIR")?;
+        let cache = Cache::new(dir.as_deref().unwrap_or(Path::new(DEFAULT_CACHE_DIR)));
+        let cached = cache.attachment(self.network.as_str(), id.container.as_str(), id.ifname.as_str());
+        let netns = cached.map(|cached| cached.attachment.netns).filter(|netns| !netns.is_empty());
+        Ok(netns.map(PathBuf::from))
     }
-}
-
-#[derive(Deserialize)]
-struct Cached {
-    netns: PathBuf,
 }
 
 /// Whether there is anything at the path; what cannot be told counts as there.

@@ -30,7 +30,7 @@ pub static HOST_LOCAL: HostLocal = HostLocal;
 pub static STATIC: Static = Static;
 
 /// The IPAM plugins that a main plugin can run in its own process.
-pub const BUILT_IN: &[BuiltIn] = &[("host-local", &HOST_LOCAL), ("static", &STATIC)];
+pub static BUILT_IN: &[BuiltIn] = &[("host-local", &HOST_LOCAL), ("static", &STATIC)];
 
 /// What the ADD of the call's IPAM plugin would answer now; nothing is written. Fails as that ADD would, and when the plugin is not
 /// one of [`BUILT_IN`].

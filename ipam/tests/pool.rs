@@ -1,4 +1,11 @@
 //! The order in which addresses are tried, against a model that does what the reference does, one step at a time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
 use ipam::pool::{InvalidRange, Range, RangeSet, RangeSpec, overlap};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,4 +1,11 @@
 //! What ADD answers and refuses, key by key. The expected values were read off the reference's 1.9.1.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
 mod host;
 
 use host::Host;
@@ -101,75 +108,82 @@ fn an_address_can_be_requested_in_three_ways() {
     assert_eq!(next[0]["address"], "10.1.0.41/24", "the round goes on from there");
 }
 
-/// The message, and the code that the runtime sees.
-#[test]
-fn what_the_reference_refuses_is_refused_in_its_words() {
-    let host = Host::new();
-    let cases = [
-        (
+type Refused = (Value, u32, &'static str);
+
+fn refused_ranges() -> Vec<Refused> {
+    let invalid = |keys, message| (keys, 7, message);
+    let subnet = |keys: Value| {
+        let mut keys = keys;
+        keys["subnet"] = json!("10.1.0.0/24");
+        keys
+    };
+    vec![
+        invalid(
             json!({"subnet": "10.1.0.0/31"}),
-            7,
             "invalid range set 0: Network 10.1.0.0/31 too small to allocate from",
         ),
-        (
+        invalid(
             json!({"subnet": "fd00::/127"}),
-            7,
             "invalid range set 0: Network fd00::/127 too small to allocate from",
         ),
-        (
+        invalid(
             json!({"subnet": "10.1.0.1/24"}),
-            7,
-            "invalid range set 0: Network has host bits set. For a subnet mask of length 24 the network address is 10.1.0.0",
+            "invalid range set 0: Network has host bits set. \
+             For a subnet mask of length 24 the network address is 10.1.0.0",
         ),
-        (json!({"subnet": "10.1.0.0"}), 7, "invalid CIDR address: 10.1.0.0"),
+        invalid(json!({"subnet": "10.1.0.0"}), "invalid CIDR address: 10.1.0.0"),
+        invalid(
+            json!({"subnet": "::ffff:10.1.0.0/120"}),
+            "invalid range set 0: IPNet IP and Mask version mismatch",
+        ),
+        invalid(
+            json!({"ranges": [[{"rangeStart": "10.1.0.3"}]]}),
+            "invalid range set 0: IP <nil> not v4 nor v6",
+        ),
+        invalid(
+            subnet(json!({"rangeStart": "10.2.0.1"})),
+            "invalid range set 0: RangeStart 10.2.0.1 not in network 10.1.0.0/24",
+        ),
+        invalid(
+            subnet(json!({"rangeEnd": "10.2.0.1"})),
+            "invalid range set 0: RangeEnd 10.2.0.1 not in network 10.1.0.0/24",
+        ),
+        invalid(subnet(json!({"gateway": "foo"})), "invalid IP address: foo"),
+    ]
+}
+
+fn refused_sets() -> Vec<Refused> {
+    let (wide, narrow) = (json!({"subnet": "10.1.0.0/24"}), json!({"subnet": "10.1.0.0/25"}));
+    let other = |key: &str, value: &str| {
+        let mut keys = wide.clone();
+        keys[key] = json!(value);
+        keys
+    };
+    vec![
         (json!({"subnet": ""}), 7, "no IP ranges specified"),
         (json!({}), 7, "no IP ranges specified"),
         (json!({"ranges": []}), 7, "no IP ranges specified"),
         (json!({"ranges": [[]]}), 7, "invalid range set 0: empty range set"),
-        (json!({"ranges": [[{"rangeStart": "10.1.0.3"}]]}), 7, "invalid range set 0: IP <nil> not v4 nor v6"),
         (
-            json!({"subnet": "10.1.0.0/24", "rangeStart": "10.2.0.1"}),
-            7,
-            "invalid range set 0: RangeStart 10.2.0.1 not in network 10.1.0.0/24",
-        ),
-        (
-            json!({"subnet": "10.1.0.0/24", "rangeEnd": "10.2.0.1"}),
-            7,
-            "invalid range set 0: RangeEnd 10.2.0.1 not in network 10.1.0.0/24",
-        ),
-        (json!({"subnet": "10.1.0.0/24", "gateway": "foo"}), 7, "invalid IP address: foo"),
-        (
-            json!({"ranges": [[{"subnet": "10.1.0.0/24"}, {"subnet": "fd00::/64"}]]}),
+            json!({"ranges": [[wide, {"subnet": "fd00::/64"}]]}),
             7,
             "invalid range set 0: mixed address families",
         ),
         (
-            json!({"ranges": [[{"subnet": "10.1.0.0/24"}, {"subnet": "10.1.0.0/25"}]]}),
+            json!({"ranges": [[wide, narrow]]}),
             7,
             "invalid range set 0: subnets 10.1.0.1-10.1.0.254 and 10.1.0.1-10.1.0.126 overlap",
         ),
-        (
-            json!({"ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.1.0.0/25"}]]}),
-            7,
-            "range set 0 overlaps with 1",
-        ),
-        (
-            json!({"subnet": "::ffff:10.1.0.0/120"}),
-            7,
-            "invalid range set 0: IPNet IP and Mask version mismatch",
-        ),
-        (
-            json!({"subnet": "10.1.0.0/24", "resolvConf": "/nope"}),
-            5,
-            "open /nope: No such file or directory (os error 2)",
-        ),
-        (
-            json!({"subnet": "10.1.0.0/24", "statusWhenFull": "no"}),
-            7,
-            "unknown value \"no\" of statusWhenFull",
-        ),
-    ];
-    for (keys, code, message) in cases {
+        (json!({"ranges": [[wide], [narrow]]}), 7, "range set 0 overlaps with 1"),
+        (other("resolvConf", "/nope"), 5, "open /nope: No such file or directory (os error 2)"),
+        (other("statusWhenFull", "no"), 7, "unknown value \"no\" of statusWhenFull"),
+    ]
+}
+
+#[test]
+fn what_the_reference_refuses_is_refused_in_its_words() {
+    let host = Host::new();
+    for (keys, code, message) in [refused_ranges(), refused_sets()].concat() {
         let reply = host.run(&host.call("ADD", &host.config(keys.clone()), "c1"));
         assert_eq!((reply.json["code"].clone(), reply.message().as_str()), (json!(code), message), "{keys}");
         assert_ne!(reply.details(), "", "{keys}: no hint");

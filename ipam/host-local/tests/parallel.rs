@@ -1,4 +1,11 @@
 //! Many processes at once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
 mod host;
 
 use host::{Host, Reply};

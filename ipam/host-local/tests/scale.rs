@@ -1,10 +1,20 @@
 //! What ADD and DEL do does not depend on how many containers there are.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
 mod host;
 mod trace;
 
 use host::Host;
 use serde_json::json;
 use std::{fs, net::Ipv4Addr};
+
+/// getdents64(2), x86-64.
+const GETDENTS64: u64 = 217;
 
 /// A host with so many leases, all of ours, on which the next address is the one after the last.
 fn full_of(leases: u32) -> Host {
@@ -37,7 +47,5 @@ fn with_a_lease_record_no_other_reservation_is_read() {
     let counts = few.each_ref().map(Vec::len);
     eprintln!("system calls of ADD, CHECK and DEL, exec and all: {counts:?}");
     assert_eq!(few, many);
-    const GETDENTS64: u64 = 217;
-    #[cfg(target_arch = "x86_64")]
-    assert!(!few.concat().contains(&GETDENTS64), "a directory was read");
+    assert!(cfg!(not(target_arch = "x86_64")) || !few.concat().contains(&GETDENTS64), "a directory was read");
 }

@@ -1,5 +1,12 @@
 //! A host of its own for each test: directories that nobody else uses, and the plugin called as a runtime calls it.
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
+#![allow(dead_code, clippy::unused_self, reason = "each test file uses some of it")]
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -43,8 +50,8 @@ impl Host {
         host
     }
 
-    /// The same host, with the reference's plugin; `None` where `SEALANE_REFERENCE_BIN` does not say where it is.
-    pub(crate) fn with_reference(&self) -> Option<PathBuf> {
+    /// The reference's plugin; `None` where `SEALANE_REFERENCE_BIN` does not say where it is.
+    pub(crate) fn reference() -> Option<PathBuf> {
         let Some(dir) = std::env::var_os("SEALANE_REFERENCE_BIN") else {
             eprintln!("skipped: SEALANE_REFERENCE_BIN names no directory of the reference plugins");
             return None;
@@ -130,8 +137,9 @@ impl Host {
     /// What libcni's cache says of an attachment.
     pub(crate) fn cache(&self, container: &str, netns: &Path) {
         let path = self.path(&format!("cache/results/net-{container}-eth0"));
-        fs::write(path, json!({"kind": "cniCacheV1", "containerId": container, "netns": netns}).to_string())
-            .unwrap();
+        let entry = json!({"kind": "cniCacheV1", "containerId": container, "config": "e30=", "ifName": "eth0",
+            "networkName": "net", "netns": netns, "result": {"cniVersion": "1.1.0"}});
+        fs::write(path, entry.to_string()).unwrap();
     }
 
     /// Every reservation of network `net` and what it holds.

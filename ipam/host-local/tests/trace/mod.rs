@@ -1,4 +1,11 @@
 //! The plugin under ptrace(2): which system calls it makes, and how it fares when it is killed at any of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test"
+)]
 #![allow(dead_code, reason = "each test file uses some of it")]
 use crate::host::{Call, Host};
 use nix::{
@@ -25,6 +32,7 @@ pub(crate) struct Trace {
 }
 
 /// Runs the call to its end, or to the n-th stop at the entry or exit of a system call (from 0), and kills it there.
+#[expect(clippy::zombie_processes, reason = "`follow` waits for it, by its number")]
 pub(crate) fn run(host: &Host, call: &Call<'_>, kill_at: Option<usize>) -> Trace {
     let (plugin, input) = host.command(host.program(), call);
     let mut child = waiting(&plugin);
