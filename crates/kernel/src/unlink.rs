@@ -39,7 +39,8 @@ pub fn unlink_link(mut rtnl: Rtnl, name: &IfName, wait: bool) -> Result<(), Erro
             None if start.elapsed() > LIMIT => {
                 return Err(Error::TimedOut { what: format!("delete link {name}"), limit: LIMIT });
             }
-            None => nap = (nap * 2).min(LONGEST_NAP),
+            // Slowly longer: the last nap, in which the link goes, stays short beside the whole.
+            None => nap = (nap * 5 / 4).min(LONGEST_NAP),
         }
     }
     Ok(())
