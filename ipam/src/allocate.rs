@@ -59,29 +59,29 @@ impl Claim<'_> {
             let store = Store::lock(&self.config.data_dir, self.network)?;
             let recorded = leases.read(self.id)?;
             let again = !matches!(recorded, Recorded::Nothing);
-            if let Recorded::Lease(lease) = recorded {
-                if lease.data_dir != self.config.data_dir {
+            match recorded {
+                Recorded::Nothing => {}
+                Recorded::Unreadable => self.refuse_holding(store.addresses_of(self.id)?.first())?,
+                Recorded::Lease(lease) if lease.data_dir == self.config.data_dir => {
+                    self.refuse_duplicate(&lease, &store, &boot)?;
+                    for address in &lease.addresses {
+                        store.release(*address, self.id)?;
+                    }
+                }
+                Recorded::Lease(lease) => {
                     self.refuse_duplicate(&lease, &Store::unlocked(&lease.data_dir, self.network), &boot)?;
                     drop(store); // never two locks at once
                     release_from(&leases, self.network, self.id, &lease.data_dir)?;
                     continue;
                 }
-                self.refuse_duplicate(&lease, &store, &boot)?;
-                for address in &lease.addresses {
-                    store.release(*address, self.id)?;
-                }
             }
             let desk = Desk { store: &store, evidence: self.evidence(&leases, &boot), vacated: &[] };
-            let taken = self.choose(&desk).and_then(|picks| self.take(&desk, &picks, again));
-            match taken {
-                Ok(Some(ips)) => return Ok(ips),
-                Ok(None) => {}
-                Err(error) => {
-                    if again {
-                        leases.remove(self.id)?;
-                    }
-                    return Err(error);
-                }
+            let picks = match self.choose(&desk) {
+                Err(error) if again => return leases.remove(self.id).and(Err(error)),
+                chosen => chosen?,
+            };
+            if let Some(ips) = self.take(&desk, &picks, again)? {
+                return Ok(ips);
             }
         }
         Err(Error::Disturbed { network: self.network.to_string() })
@@ -93,9 +93,13 @@ impl Claim<'_> {
         let boot = boot_id()?;
         let store = Store::unlocked(&self.config.data_dir, self.network);
         let mut vacated = Vec::new();
-        if let Recorded::Lease(lease) = leases.read(self.id)? {
-            self.refuse_duplicate(&lease, &Store::unlocked(&lease.data_dir, self.network), &boot)?;
-            vacated = lease.addresses;
+        match leases.read(self.id)? {
+            Recorded::Nothing => {}
+            Recorded::Unreadable => self.refuse_holding(store.addresses_of(self.id)?.first())?,
+            Recorded::Lease(lease) => {
+                self.refuse_duplicate(&lease, &Store::unlocked(&lease.data_dir, self.network), &boot)?;
+                vacated = lease.addresses;
+            }
         }
         let desk = Desk { store: &store, evidence: self.evidence(&leases, &boot), vacated: &vacated };
         self.choose(&desk)?.iter().map(Pick::ip).collect()
@@ -105,20 +109,24 @@ impl Claim<'_> {
         Evidence { network: self.network, data_dir: &self.config.data_dir, leases, boot }
     }
 
-    /// An attachment whose namespace lives and that holds what its record says keeps it.
+    /// An attachment whose namespace lives keeps what it holds: by its record, or from the other suite.
     fn refuse_duplicate(&self, lease: &Lease, store: &Store, boot: &str) -> Result<(), Error> {
         if !lease.may_live(boot) {
             return Ok(());
         }
         for address in &lease.addresses {
             if store.holder(*address)?.is_some_and(|holder| holder.is(self.id)) {
-                let set = self.config.sets.iter().position(|set| set.range_of(*address).is_some());
-                let container = self.id.container.to_string();
-                let cause = Refusal::Duplicate { address: *address, container };
-                return Err(Error::Allocate { set: set.unwrap_or(0), cause });
+                return self.refuse_holding(Some(address));
             }
         }
-        Ok(())
+        self.refuse_holding(store.addresses_of(self.id)?.first())
+    }
+
+    fn refuse_holding(&self, address: Option<&IpAddr>) -> Result<(), Error> {
+        let Some(address) = address else { return Ok(()) };
+        let set = self.config.sets.iter().position(|set| set.range_of(*address).is_some());
+        let cause = Refusal::Duplicate { address: *address, container: self.id.container.to_string() };
+        Err(Error::Allocate { set: set.unwrap_or(0), cause })
     }
 
     /// One address for each set, requested ones where there are.
@@ -142,7 +150,9 @@ impl Claim<'_> {
         let ips = picks.iter().map(Pick::ip).collect::<Result<_, _>>()?;
         let mut lease = Lease::new(self.id, desk.evidence.boot.to_owned(), self.netns, &self.config.data_dir);
         lease.addresses = picks.iter().map(|pick| pick.address).collect();
-        leases.write(&lease, again)?;
+        if let Err(error) = leases.write(&lease, again) {
+            return leases.remove(self.id).and(Err(error));
+        }
         let mut reserved = Vec::with_capacity(picks.len());
         let outcome =
             picks.iter().try_fold(true, |all, pick| Ok(all && self.reserve(desk, pick, &mut reserved)?));

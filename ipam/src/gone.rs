@@ -59,16 +59,23 @@ impl Evidence<'_> {
     /// What may be taken away to free this address.
     pub(crate) fn gone(&self, address: IpAddr, holder: &Holder) -> Result<Option<Gone>, Error> {
         let Some(id) = holder.attachment() else { return Ok(None) };
-        let cached = self.cached_netns(&id)?;
         match self.leases.read(&id)? {
             Recorded::Lease(lease)
                 if lease.addresses.contains(&address) && lease.data_dir == self.data_dir =>
             {
-                let taken_over = cached.is_some_and(|netns| netns != lease.netns && is_there(&netns));
-                Ok((lease.boot != self.boot && !taken_over).then_some(Gone::Lease(lease)))
+                let of_former_boot = lease.boot != self.boot;
+                Ok((of_former_boot && !self.is_taken_over(&id, &lease)?).then_some(Gone::Lease(lease)))
             }
-            _ => Ok(cached.filter(|netns| !is_there(netns)).map(|_| Gone::Reservation(address))),
+            _ => {
+                let gone = self.cached_netns(&id)?.is_some_and(|netns| !is_there(&netns));
+                Ok(gone.then_some(Gone::Reservation(address)))
+            }
         }
+    }
+
+    /// Whether another suite has attached the container anew since: then the cache names another namespace, which is there.
+    fn is_taken_over(&self, id: &AttachmentId, lease: &Lease) -> Result<bool, Error> {
+        Ok(self.cached_netns(id)?.is_some_and(|netns| netns != lease.netns && is_there(&netns)))
     }
 
     /// The namespace that libcni's cache names for an attachment.

@@ -10,7 +10,7 @@ use crate::{
     store::{Holder, Store},
 };
 use cni::AttachmentId;
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, net::IpAddr, path::Path};
 use types::NetworkName;
 
 /// How often the record of an attachment may move to another directory while we look.
@@ -55,7 +55,7 @@ pub(crate) fn release_from(
     Err(Error::Disturbed { network: network.to_string() })
 }
 
-fn release_recorded(store: &Store, id: &AttachmentId, addresses: &[std::net::IpAddr]) -> Result<(), Error> {
+fn release_recorded(store: &Store, id: &AttachmentId, addresses: &[IpAddr]) -> Result<(), Error> {
     let mut all = true;
     for address in addresses {
         all &= store.release(*address, id)?;

@@ -154,9 +154,24 @@ fn an_unreadable_record_costs_a_scan_and_nothing_else() {
         host.del(&small(&host), "c1");
         assert_eq!((held(&host), host.records()), (vec![], vec![]));
     }
+    // A kill before anything was reserved leaves an empty one.
     fs::write(host.path("data/leases/net/c1:eth0"), "").unwrap();
+    let address = host.add(&small(&host), "c1").unwrap();
+    assert_eq!(held(&host), one(&address, "c1\r\neth0"));
+    // Nothing tells whether it lives: as the reference.
+    fs::write(host.path("data/leases/net/c1:eth0"), "").unwrap();
+    assert!(host.add(&small(&host), "c1").unwrap_err().contains("duplicate allocation"));
+    assert_eq!(held(&host), one(&address, "c1\r\neth0"));
+}
+
+#[test]
+fn what_the_other_suite_gave_a_container_that_we_once_had_is_not_given_up() {
+    let host = Host::new();
     host.add(&small(&host), "c1").unwrap();
-    assert_eq!(host.add(&small(&host), "c1").map_err(|error| error.contains("duplicate")), Err(true));
+    fs::rename(host.path("networks/net/10.1.0.2"), host.path("networks/net/10.1.0.4")).unwrap();
+    let wanted = "failed to allocate for range 0: 10.1.0.4 has been allocated to c1, duplicate allocation is not allowed";
+    assert_eq!(host.add(&small(&host), "c1"), Err(wanted.to_owned()));
+    assert_eq!(held(&host), one("10.1.0.4", "c1\r\neth0"));
 }
 
 #[test]

@@ -1,0 +1,132 @@
+//! What other crates use: the preview of an ADD, and giving back by the lease record alone.
+//!
+//! Directories come from the environment, which a test cannot change for itself: each runs itself again in one of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy.toml allows it in tests, but does not see that helpers are theirs"
+)]
+use cni::{Args, Attachment, AttachmentId, Call, Handler, Verb, Version};
+use serde_json::{Value, json};
+use std::{env, fs, path::Path, process::Command};
+
+fn in_a_host(test: &str, work: impl FnOnce(&Path)) {
+    if let Some(dir) = env::var_os("SEALANE_TEST_DIR") {
+        return work(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env_remove("SEALANE_STATE_DIR")
+        .env("SEALANE_TEST_DIR", dir.path())
+        .env("SEALANE_DATA_DIR", dir.path().join("data"))
+        .env("SEALANE_CNI_CACHE_DIR", dir.path().join("cache"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn call(dir: &Path, ipam: &str) -> Call {
+    let config = json!({"cniVersion": "1.1.0", "name": "net", "type": "bridge",
+        "ipam": {"type": ipam, "dataDir": dir.join("networks"), "ranges": [[{"subnet": "10.1.0.0/29"}]]}});
+    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(""), Vec::new(), &Version::ALL).unwrap()
+}
+
+fn attachment(container: &str) -> Attachment {
+    let (container, ifname) = (container.parse().unwrap(), "eth0".parse().unwrap());
+    Attachment { container, ifname, netns: Some("/some/where".into()) }
+}
+
+fn id(container: &str) -> AttachmentId {
+    AttachmentId { container: container.parse().unwrap(), ifname: "eth0".parse().unwrap() }
+}
+
+#[test]
+fn a_preview_is_what_add_answers_then_and_changes_nothing() {
+    in_a_host("a_preview_is_what_add_answers_then_and_changes_nothing", |dir| {
+        let call = call(dir, "host-local");
+        for container in ["c1", "c2", "c3"] {
+            let preview = ipam::preview(&call, &attachment(container)).unwrap();
+            assert_eq!(dir.join("networks").exists(), container != "c1");
+            assert_eq!(ipam::preview(&call, &attachment(container)).unwrap(), preview);
+            assert_eq!(ipam::HOST_LOCAL.add(&call, &attachment(container)).unwrap(), preview);
+        }
+        let again = ipam::preview(&call, &attachment("c1")).unwrap_err();
+        assert!(again.hint().unwrap().contains("DEL"), "{again}");
+        // One of a former boot gives its address back first, and so can have it again.
+        let record = dir.join("data/leases/net/c1:eth0");
+        let mut value: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+        *value.get_mut("boot").unwrap() = json!("of-yore");
+        fs::write(&record, value.to_string()).unwrap();
+        fs::write(dir.join("networks/net/last_reserved_ip.0"), "10.1.0.6").unwrap();
+        let preview = ipam::preview(&call, &attachment("c1")).unwrap();
+        assert_eq!(fs::read_to_string(&record).unwrap(), value.to_string());
+        assert_eq!(preview.ips.first().unwrap().address.to_string(), "10.1.0.2/29");
+        assert_eq!(ipam::HOST_LOCAL.add(&call, &attachment("c1")).unwrap(), preview);
+    });
+}
+
+#[test]
+fn only_what_is_built_in_can_be_previewed() {
+    in_a_host("only_what_is_built_in_can_be_previewed", |dir| {
+        let fixed = call(dir, "static");
+        assert_eq!(ipam::preview(&fixed, &attachment("c1")).unwrap().ips, []);
+        let other = call(dir, "dhcp");
+        assert_eq!(
+            ipam::preview(&other, &attachment("c1")).unwrap_err().to_string(),
+            "IPAM plugin \"dhcp\" is not built in"
+        );
+        let names: Vec<&str> = ipam::BUILT_IN
+            .iter()
+            .map(|(name, handler)| {
+                assert_eq!(*name, handler.name());
+                *name
+            })
+            .collect();
+        assert_eq!(names, ["host-local", "static"]);
+    });
+}
+
+#[test]
+fn an_address_is_given_back_by_its_record_alone() {
+    in_a_host("an_address_is_given_back_by_its_record_alone", |dir| {
+        let call = call(dir, "host-local");
+        let reservation = dir.join("networks/net/10.1.0.2");
+        let network = "net".parse().unwrap();
+        assert!(!ipam::release(&network, &id("c1")).unwrap(), "nothing is known of it");
+        ipam::HOST_LOCAL.add(&call, &attachment("c1")).unwrap();
+        assert!(!ipam::release(&network, &id("c2")).unwrap());
+        assert!(reservation.exists());
+        assert!(ipam::release(&network, &id("c1")).unwrap());
+        assert!(!reservation.exists());
+        assert!(!ipam::release(&network, &id("c1")).unwrap());
+    });
+}
+
+#[test]
+fn the_data_directory_is_named_by_the_environment() {
+    let is = |data: &str, state: &str| {
+        let program = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "the_data_directory_is_printed", "--nocapture"])
+            .env("SEALANE_DATA_DIR", data)
+            .env("SEALANE_STATE_DIR", state)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&program.stdout).into_owned();
+        said.split('<').nth(1).and_then(|rest| rest.split('>').next()).unwrap().to_owned()
+    };
+    assert_eq!(is("", ""), "/var/lib/sealane");
+    assert_eq!(is("", "/run/host1"), "/run/host1/data");
+    assert_eq!(is("/data", "/run/host1"), "/data");
+    assert_eq!(is("data", ""), "SEALANE_DATA_DIR is not an absolute path: data");
+    assert_eq!(is("", "host1"), "SEALANE_STATE_DIR is not an absolute path: host1");
+}
+
+/// Not a test of its own: what the one above runs.
+#[test]
+#[expect(clippy::print_stdout, reason = "the test that runs this reads it")]
+fn the_data_directory_is_printed() {
+    let said = ipam::data_dir().map_or_else(|error| error.to_string(), |dir| dir.display().to_string());
+    println!("<{said}>");
+}
