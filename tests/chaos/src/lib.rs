@@ -11,7 +11,7 @@ use nix::{
     sys::{
         ptrace,
         signal::{Signal, kill},
-        wait::{WaitStatus, waitpid},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
 };
@@ -20,6 +20,8 @@ use std::{
     io::{self, Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command},
+    thread,
+    time::Duration,
 };
 
 /// The first argument of this executable when it is to become a plugin.
@@ -59,7 +61,15 @@ pub fn become_the_plugin() -> Result<(), Error> {
         return Ok(());
     }
     ptrace::traceme()?;
-    Err(Command::new(arguments.next().unwrap_or_default()).exec().into())
+    let mut plugin = Command::new(arguments.next().unwrap_or_default());
+    loop {
+        let error = plugin.exec();
+        // Another test that forks while this one copies the plugins holds the copy open for a moment.
+        if error.kind() != io::ErrorKind::ExecutableFileBusy {
+            return Err(error.into());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Runs a plugin up to a stop, counted from 0 (stop `2n` is the entry of system call `n`, stop `2n + 1` its exit), and
@@ -107,10 +117,12 @@ fn follow(plugin: Pid, kill_at: Option<usize>) -> Result<Run, Error> {
     }
 }
 
-/// Orphans of the plugin are ours: the laboratory adopts them.
+/// Orphans of the plugin are ours: the laboratory adopts them. They are asked for again and again because `wait(2)`
+/// sleeps for ever on a group whose last process has left it by `setsid(2)`.
 fn wait_for_the_group(leader: Pid) -> Result<(), Error> {
     loop {
-        match waitpid(Pid::from_raw(-leader.as_raw()), None) {
+        match waitpid(Pid::from_raw(-leader.as_raw()), Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(200)),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(Errno::ECHILD) => return Ok(()),
             Err(cause) => return Err(cause.into()),

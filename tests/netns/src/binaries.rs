@@ -38,9 +38,11 @@ impl Binaries {
     /// The multicall executable under every plugin's name, laid out in `dir` as it is installed: as hard links.
     pub fn multicall(dir: &Path) -> Result<Self, Error> {
         let first = dir.join(MULTICALL);
-        let built = Build::of_this_test()?.dir.join(MULTICALL);
+        let built = [Self::under_test()?.0, Build::of_this_test()?.dir].map(|dir| dir.join(MULTICALL));
+        let built =
+            built.iter().find(|path| path.exists()).ok_or_else(|| no_binary(dir.join(MULTICALL), "cli"))?;
         fs::create_dir_all(dir).map_err(Error::io(format!("make {}", dir.display())))?;
-        fs::copy(&built, &first).map_err(Error::io(format!("copy {}", built.display())))?;
+        fs::copy(built, &first).map_err(Error::io(format!("copy {}", built.display())))?;
         for name in PLUGINS {
             fs::hard_link(&first, dir.join(name)).map_err(Error::io(format!("link {name}")))?;
         }
@@ -58,7 +60,7 @@ impl Binaries {
         if path.exists() {
             return Ok(path);
         }
-        Err(Error::NoBinary { path, build: format!("cargo build -p {name}") })
+        Err(no_binary(path, name))
     }
 
     /// Has Cargo build what the tests of this run need, once.
@@ -128,6 +130,10 @@ impl Build {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         Err(Error::Tool { command: format!("{cargo:?}"), said })
     }
+}
+
+fn no_binary(path: PathBuf, package: &str) -> Error {
+    Error::NoBinary { path, build: format!("cargo build -p {package}") }
 }
 
 fn this_run() -> String {

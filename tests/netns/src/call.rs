@@ -3,9 +3,11 @@
 use crate::Error;
 use serde_json::Value;
 use std::{
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// One run of a plugin, not yet begun.
@@ -86,8 +88,8 @@ impl Call {
 
     /// Begins, in the network namespace of this thread. Configurations must fit into a pipe (64 KiB).
     pub fn start(&self) -> Result<Running, Error> {
-        let doing = || Error::io(format!("run {}", self.program.display()));
-        let mut child = self.command().spawn().map_err(doing())?;
+        let mut child = patiently(|| self.command().spawn())
+            .map_err(Error::io(format!("run {}", self.program.display())))?;
         if let Some(mut stdin) = child.stdin.take() {
             // A plugin that reads nothing (no CNI_COMMAND, a bad environment) may be gone already.
             let _gone = stdin.write_all(&self.stdin);
@@ -147,5 +149,19 @@ impl Reply {
 
     fn field(&self, name: &str) -> String {
         self.json().ok().and_then(|error| Some(error.get(name)?.as_str()?.to_owned())).unwrap_or_default()
+    }
+}
+
+/// Tries again while the executable is open for writing: a test that forks while another one copies a plugin has that
+/// descriptor for a moment.
+fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let limit = Instant::now() + Duration::from_secs(3);
+    loop {
+        match attempt() {
+            Err(busy) if busy.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < limit => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            outcome => return outcome,
+        }
     }
 }

@@ -19,8 +19,11 @@ pub struct Snapshot(BTreeSet<String>);
 /// The flags of a link that somebody sets, as `ip` spells them.
 const FLAGS: [&str; 6] = ["UP", "PROMISC", "ALLMULTI", "NOARP", "LOOPBACK", "POINTOPOINT"];
 const SYSCTLS: [&str; 3] = ["ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"];
-const QUESTIONS: &str =
-    "addr show\n-4 route show table all\n-6 route show table all\n-4 rule show\n-6 rule show\n";
+/// What `ip` is asked for each family. A family cannot be named within a batch.
+const QUESTIONS: [(&str, &str); 2] = [
+    ("-4", "link show\naddr show\nroute show table all\nrule show\n"),
+    ("-6", "addr show\nroute show table all\nrule show\n"),
+];
 
 impl Snapshot {
     /// Of the network namespace of this thread, and of every file below the directories, with its content. Locks, and
@@ -61,29 +64,39 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// Every row that `ip` has to the questions, all asked of one process.
+/// Every row that `ip` has to the questions, all those of a family asked of one process.
 fn answers() -> Result<Vec<Value>, Error> {
-    let mut ip = Command::new("ip");
-    ip.args(["-j", "-d", "-force", "-batch", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let doing = || Error::io("run ip, of the package iproute2");
-    let mut child = ip.spawn().map_err(doing())?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(QUESTIONS.as_bytes()).map_err(doing())?;
-    }
-    let text = child.wait_with_output().map_err(doing())?.stdout;
     let mut rows = Vec::new();
-    for table in serde_json::Deserializer::from_slice(&text).into_iter::<Vec<Value>>() {
-        let bad = |cause| Error::NotJson { text: String::from_utf8_lossy(&text).into_owned(), cause };
-        rows.extend(table.map_err(bad)?);
+    for (family, questions) in QUESTIONS {
+        let text = ask(family, questions)?;
+        for table in serde_json::Deserializer::from_str(&text).into_iter::<Vec<Value>>() {
+            rows.extend(table.map_err(|cause| Error::NotJson { text: text.clone(), cause })?);
+        }
     }
     Ok(rows)
 }
 
+fn ask(family: &str, questions: &str) -> Result<String, Error> {
+    let mut ip = Command::new("ip");
+    ip.args([family, "-j", "-d", "-batch", "-"]);
+    ip.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let doing = || Error::io("run ip, of the package iproute2");
+    let mut child = ip.spawn().map_err(doing())?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(questions.as_bytes()).map_err(doing())?;
+    }
+    let output = child.wait_with_output().map_err(doing())?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // An older kernel has no table of the kind asked for until something is in it, which is an error to `ip`.
+    if output.status.success() || said.contains("FIB table does not exist") {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(Error::Tool { command: format!("ip {family} -batch: {questions}"), said })
+}
+
 fn link(row: &Value) -> Option<String> {
-    let name = row["ifname"].as_str()?;
+    // Beside addresses a link is told again, and not in full.
+    let name = row["ifname"].as_str().filter(|_| row.get("addr_info").is_none())?;
     let set = row["flags"].as_array()?.iter().filter_map(Value::as_str).filter(|flag| FLAGS.contains(flag));
     let set: Vec<_> = set.collect();
     let mut fact = format!("link {name} {set:?}");

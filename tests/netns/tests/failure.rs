@@ -135,15 +135,11 @@ fn the_plugins_own_netns_is_refused() {
 
 fn the_plugins_own_netns_is_taken_when_the_runtime_insists() {
     for word in ["1", "true"] {
-        let host = warm();
-        let call =
-            host.attach("ADD", &network(&host, &json!({})), &host.container().unwrap(), "eth0").unwrap();
-        call.env("CNI_NETNS", "/proc/self/ns/net")
-            .env("CNI_NETNS_OVERRIDE", word)
-            .run()
-            .unwrap()
-            .result()
-            .unwrap();
+        let host = Host::new().unwrap();
+        let config = host.config(&json!({"type": "bridge", "bridge": "b0"}));
+        let call = host.attach("ADD", &config, &host.container().unwrap(), "eth0").unwrap();
+        let call = call.env("CNI_NETNS", "/proc/self/ns/net").env("CNI_NETNS_OVERRIDE", word);
+        call.run().unwrap().result().unwrap();
         ip("link show dev eth0").unwrap();
     }
 }

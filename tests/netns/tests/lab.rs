@@ -29,13 +29,32 @@ fn a_snapshot_names_what_changed() {
 
     ip("link add b0 type bridge").unwrap();
     ip("addr add 10.9.0.1/24 dev b0").unwrap();
+    ip("addr add fd09::1/64 dev b0").unwrap();
+    ip("link set b0 up").unwrap();
+    ip("route add 10.10.0.0/16 via 10.9.0.9").unwrap();
+    ip("route add fd10::/64 via fd09::9").unwrap();
+    ip("route add 10.11.0.0/16 dev b0 table 77").unwrap();
+    ip("rule add to 10.12.0.0/16 table 77").unwrap();
+    ip("-6 rule add to fd12::/64 table 77").unwrap();
     std::fs::write(host.state_dir().join("record"), "x").unwrap();
     let changes = host.changes_since(&before).unwrap();
-    for fact in ["+ link b0", "+ address b0 10.9.0.1/24", "record \"x\""] {
-        assert!(changes.contains(fact), "{changes}");
+    for fact in [
+        "+ link b0 [\"UP\"]",
+        "+ address b0 10.9.0.1/24",
+        "+ address b0 fd09::1/64",
+        "+ route 10.10.0.0/16 type \"unicast\" gateway \"10.9.0.9\" dev \"b0\"",
+        "+ route fd10::/64 type \"unicast\" gateway \"fd09::9\" dev \"b0\"",
+        "+ route 10.11.0.0/16",
+        "\"dst\":\"10.12.0.0\"",
+        "\"dst\":\"fd12::\"",
+        "record \"x\"",
+    ] {
+        assert!(changes.contains(fact), "{fact} not in {changes}");
     }
 
     ip("link del b0").unwrap();
+    ip("rule del to 10.12.0.0/16 table 77").unwrap();
+    ip("-6 rule del to fd12::/64 table 77").unwrap();
     std::fs::remove_file(host.state_dir().join("record")).unwrap();
     assert_eq!(host.changes_since(&before).unwrap(), "");
 }
