@@ -441,8 +441,8 @@ fn an_address_can_be_asked_for_in_three_ways() {
     };
     assert_eq!(ask(&json!({}), "IgnoreUnknown=1;IP=10.1.0.50").0, "10.1.0.50/24");
     assert_eq!(ask(&json!({"args": {"cni": {"ips": ["fd01::51"]}}}), "").1, "fd01::51/64");
-    let both = ask(&json!({"runtimeConfig": {"ips": ["10.1.0.52/24", "fd01::52"]}}), "");
-    assert_eq!(both, (json!("10.1.0.52/24"), json!("fd01::52/64")));
+    let both = ask(&json!({"runtimeConfig": {"ips": ["10.1.0.90/24", "fd01::90"]}}), "");
+    assert_eq!(both, (json!("10.1.0.90/24"), json!("fd01::90/64")));
 }
 
 fn names_of_fields_match_whatever_their_case() {
