@@ -8,6 +8,7 @@
 use netlab::Call;
 use nix::{
     errno::Errno,
+    libc::user_regs_struct,
     sys::{
         ptrace,
         signal::{Signal, kill},
@@ -26,6 +27,9 @@ use std::{
 
 /// The first argument of this executable when it is to become a plugin.
 const TRACED: &str = "become-the-plugin";
+
+/// What a system call that is to begin anew returns, to a tracer alone (`linux/errno.h`).
+const ERESTARTNOINTR: i64 = -513;
 
 /// How far a plugin came.
 #[derive(Debug, Clone)]
@@ -99,8 +103,8 @@ fn follow(plugin: Pid, kill_at: Option<usize>) -> Result<Run, Error> {
         ptrace::syscall(plugin, signal.take())?;
         match waitpid(plugin, None)? {
             WaitStatus::PtraceSyscall(_) => {
-                if run.stops.is_multiple_of(2) {
-                    run.calls.push(ptrace::getregs(plugin)?.orig_rax);
+                if !run.stopped(&ptrace::getregs(plugin)?) {
+                    continue;
                 }
                 if kill_at == Some(run.stops) {
                     kill(plugin, Signal::SIGKILL)?;
@@ -114,6 +118,21 @@ fn follow(plugin: Pid, kill_at: Option<usize>) -> Result<Run, Error> {
             WaitStatus::Signaled(..) => return Ok(Run { killed: true, ..run }),
             _ => {}
         }
+    }
+}
+
+impl Run {
+    /// Notes a stop, unless it is the exit of a system call that the kernel is going to begin anew, unseen by the
+    /// plugin: the write of some sysctls, as often as it finds the lock of the network configuration taken.
+    fn stopped(&mut self, registers: &user_regs_struct) -> bool {
+        if self.stops.is_multiple_of(2) {
+            self.calls.push(registers.orig_rax);
+        } else if registers.rax.cast_signed() == ERESTARTNOINTR {
+            self.calls.pop();
+            self.stops -= 1;
+            return false;
+        }
+        true
     }
 }
 

@@ -158,14 +158,34 @@ fn an_add_killed_on_a_fresh_host() {
 
 /// The IPAM plugin that `CNI_PATH` leads to is the very program that runs, so it is called, not executed.
 fn an_add_of_the_multicall_runs_no_other_process() {
-    const CLONE: u64 = 56;
-    const EXECVE: [u64; 2] = [59, 322];
-    let host = host();
+    // clone, fork, vfork, execve, execveat, clone3
+    const PROCESSES: [u64; 6] = [56, 57, 58, 59, 322, 435];
+    let mut host = host();
+    host.use_binaries(&Binaries::multicall(&host.dir().join("multicall")).unwrap());
     let call = host.attach("ADD", &network(&host), &host.container().unwrap(), "eth0").unwrap();
-    let run = run(&call, None).unwrap();
-    let others: Vec<_> =
-        run.calls.iter().filter(|call| (CLONE..=EXECVE[0]).contains(call) || EXECVE.contains(call)).collect();
-    assert!(others.is_empty(), "{:?}", run.calls);
+    let run = chaos::run(&call, None).unwrap();
+    assert!(!run.stdout.is_empty());
+    assert!(!run.calls.iter().any(|call| PROCESSES.contains(call)), "{:?}", run.calls);
+
+    let copy = host.dir().join("copy");
+    fs::create_dir(&copy).unwrap();
+    for name in ["bridge", "host-local"] {
+        fs::copy(host.binaries().plugin(name).unwrap(), copy.join(name)).unwrap();
+    }
+    let call = host.attach("ADD", &network(&host), &host.container().unwrap(), "eth0").unwrap();
+    let run = chaos::run(&call.env("CNI_PATH", copy.to_string_lossy()), None).unwrap();
+    assert!(!run.calls.iter().any(|call| PROCESSES.contains(call)), "of the same build: {:?}", run.calls);
+
+    let script = "#!/bin/sh\ncat > /dev/null\necho '{\"cniVersion\":\"1.1.0\",\"ips\":[{\"address\":\"10.1.0.9/16\"}]}'\n";
+    fs::remove_file(copy.join("host-local")).unwrap();
+    fs::write(copy.join("host-local"), script).unwrap();
+    fs::set_permissions(copy.join("host-local"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let config = host.config(&json!({"type": "bridge", "bridge": "b0", "ipam": {"type": "host-local"}}));
+    let call = host.attach("ADD", &config, &host.container().unwrap(), "eth0").unwrap();
+    let run = chaos::run(&call.env("CNI_PATH", copy.to_string_lossy()), None).unwrap();
+    assert!(run.calls.iter().any(|call| PROCESSES.contains(call)), "another's is executed: {:?}", run.calls);
+    assert!(run.stdout.contains("10.1.0.9/16"), "{}", run.stdout);
 }
 
 fn other_leases_cost_no_system_call() {
