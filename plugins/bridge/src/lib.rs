@@ -56,7 +56,7 @@ impl Recipe for Bridge {
             config::Mode::Layer2 { up: false } => {}
             config::Mode::Layer2 { up: true } => plan.own(up(endpoint)),
             config::Mode::Addressed | config::Mode::Gateway { .. } => {
-                addressed(&mut plan, config, endpoint, lease)
+                addressed(&mut plan, config, endpoint, lease);
             }
         }
         plan
