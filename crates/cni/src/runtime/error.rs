@@ -1,4 +1,5 @@
 //! What can go wrong on the runtime's side, with the words libcni has for it.
+use super::attachment::AttachmentError;
 use super::conflist::Network;
 use super::plugin::PluginConfig;
 use crate::convert::ConvertError;
@@ -237,67 +238,6 @@ impl Failure for ConfigError {
             | ConfigError::NothingInlined
             | ConfigError::EmptyList
             | ConfigError::NoType => None,
-        }
-    }
-}
-
-/// What is wrong with an attachment, in the words libcni has for it.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachmentError {
-    /// No container ID.
-    #[error("missing containerID")]
-    NoContainer,
-    /// Characters outside `[a-zA-Z0-9_.-]`, or a first one that is no letter or digit.
-    #[error("invalid characters in containerID: {0}")]
-    Container(String),
-    /// No interface name.
-    #[error("interface name is empty")]
-    NoInterface,
-    /// More than the 15 bytes the kernel takes.
-    #[error("interface name is too long: {0}")]
-    LongInterface(String),
-    /// `.` or `..`.
-    #[error("interface name is . or ..: {0}")]
-    DotInterface(String),
-    /// A character the kernel refuses.
-    #[error("interface name contains / or : or whitespace characters: {0:?}")]
-    Interface(String),
-    /// `CAP_ARGS` is not a JSON object.
-    #[error("invalid CAP_ARGS")]
-    CapabilityArgs(#[source] DecodeError),
-    /// A part of `CNI_ARGS` has no key.
-    #[error("invalid CNI_ARGS pair {0:?}")]
-    Pair(String),
-}
-
-impl Failure for AttachmentError {
-    fn code(&self) -> Code {
-        match self {
-            AttachmentError::NoContainer => Code::UnknownContainer,
-            AttachmentError::Container(_)
-            | AttachmentError::NoInterface
-            | AttachmentError::LongInterface(_)
-            | AttachmentError::DotInterface(_)
-            | AttachmentError::Interface(_)
-            | AttachmentError::CapabilityArgs(_)
-            | AttachmentError::Pair(_) => Code::InvalidEnvironment,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            AttachmentError::LongInterface(_) => {
-                Some("interface name should be less than 16 characters".to_owned())
-            }
-            AttachmentError::CapabilityArgs(_) => {
-                Some("it is a JSON object, one member a capability".to_owned())
-            }
-            AttachmentError::Pair(_) => Some("CNI_ARGS is KEY=VALUE;KEY=VALUE".to_owned()),
-            AttachmentError::NoContainer
-            | AttachmentError::Container(_)
-            | AttachmentError::NoInterface
-            | AttachmentError::DotInterface(_)
-            | AttachmentError::Interface(_) => None,
         }
     }
 }

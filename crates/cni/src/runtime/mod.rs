@@ -18,9 +18,9 @@ mod list;
 mod plugin;
 mod preview;
 
-pub use attachment::RuntimeAttachment;
+pub use attachment::{AttachmentError, RuntimeAttachment};
 pub use cache::{Cache, CachedAttachment, DEFAULT_CACHE_DIR};
 pub use chain::Runtime;
 pub use conflist::Network;
-pub use error::{AttachmentError, CacheError, ConfigError, Error, GcError, PluginError};
+pub use error::{CacheError, ConfigError, Error, GcError, PluginError};
 pub use plugin::PluginConfig;

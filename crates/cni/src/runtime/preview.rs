@@ -1,9 +1,9 @@
 //! The call that a plugin would get, for what explains an ADD without making it.
-use super::attachment::RuntimeAttachment;
+use super::attachment::{AttachmentError, RuntimeAttachment};
 use super::chain::Runtime;
 use super::conflist::Network;
 use super::derive;
-use super::error::{AttachmentError, PluginError};
+use super::error::PluginError;
 use super::plugin::PluginConfig;
 use crate::args::Args;
 use crate::error::Fail;
