@@ -201,7 +201,7 @@ pub enum InvalidRange {
         subnet: Prefix,
     },
     /// The subnet is written with the address of one of its hosts.
-    #[error("Network has host bits set. For a subnet mask of length {} the network address is {}", .subnet.length(), .subnet.network().address())]
+    #[error("subnet {subnet}: Network has host bits set. For a subnet mask of length {} the network address is {}", .subnet.length(), .subnet.network().address())]
     HostBits {
         /// The subnet as written.
         subnet: Prefix,
@@ -245,7 +245,7 @@ impl InvalidRange {
             Self::NoSubnet => "each range needs a `subnet`",
             Self::MixedNotation => "write an IPv4 subnet as IPv4",
             Self::TooSmall { .. } => "the longest prefix is /30 for IPv4 and /126 for IPv6",
-            Self::HostBits { .. } => "write the network's own address",
+            Self::HostBits { subnet } => return format!("write {} in place of {subnet}", subnet.network()),
             Self::StartOutside { .. } => "`rangeStart` lies in `subnet`, and not behind the range's end",
             Self::EndOutside { .. } => "`rangeEnd` lies in `subnet`, and not before `rangeStart`",
             Self::Empty => "leave the set out, or give it a range",
