@@ -201,7 +201,7 @@ pub enum InvalidRange {
         subnet: Prefix,
     },
     /// The subnet is written with the address of one of its hosts.
-    #[error("subnet {subnet}: Network has host bits set. For a subnet mask of length {} the network address is {}", .subnet.length(), .subnet.network().address())]
+    #[error("Network has host bits set. For a subnet mask of length {} the network address is {}", .subnet.length(), .subnet.network().address())]
     HostBits {
         /// The subnet as written.
         subnet: Prefix,
