@@ -5,7 +5,8 @@
 use crate::Error;
 use std::{
     fs::{self, OpenOptions},
-    io::Write,
+    io::{self, Read},
+    os::unix::fs::FileExt,
     path::PathBuf,
 };
 
@@ -18,15 +19,22 @@ pub fn read(name: &[&str]) -> Result<String, Error> {
     Ok(value)
 }
 
-/// Sets a parameter such as `["ipv6", "conf", "eth0", "accept_dad"]`.
-pub fn write(name: &[&str], value: &str) -> Result<(), Error> {
+/// Sets a parameter such as `["ipv6", "conf", "eth0", "accept_dad"]`; the value that it had, if that was another. One
+/// that has the value already is not written: to write some (`disable_ipv6`, `forwarding`) the kernel tries for its
+/// network lock, again and again while somebody else has it.
+pub fn set(name: &[&str], value: &str) -> Result<Option<String>, Error> {
     let path = path(name)?;
-    // One write: the kernel takes each as a value of its own (and ignores one that starts behind the first byte).
-    OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .and_then(|mut file| file.write_all(value.as_bytes()))
-        .map_err(|cause| Error::io(format!("write {value:?} to {}", path.display()), &cause))
+    let failed = |cause: io::Error| Error::io(format!("write {value:?} to {}", path.display()), &cause);
+    let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+    let mut was = String::new();
+    file.read_to_string(&mut was).map_err(failed)?;
+    was.truncate(was.trim_end().len());
+    if was == value {
+        return Ok(None);
+    }
+    // One write, at the start: the kernel takes each as a value of its own, and ignores one behind the first byte.
+    file.write_all_at(value.as_bytes(), 0).map_err(failed)?;
+    Ok(Some(was))
 }
 
 fn path(name: &[&str]) -> Result<PathBuf, Error> {

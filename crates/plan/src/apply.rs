@@ -154,10 +154,10 @@ impl Sysctl {
     /// Writes it in the namespace that the thread is in.
     pub(crate) fn write(&self) -> Result<(), Error> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        match sysctl::write(&path, &self.value) {
+        match sysctl::set(&path, &self.value) {
             Err(cause) if self.optional && cause.errno() == Some(nix::errno::Errno::ENOENT) => Ok(()),
             Err(cause) => Err(Error::Step { step: self.to_string(), cause }),
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     lock::Scope,
     places::{Place, Places},
     step::{Bridge, BridgeAddress, Forwarding},
-    within::gone,
+    within::{gone, index_if_there},
 };
 use kernel::{Link, Message, addr, link, sysctl};
 use nix::errno::Errno;
@@ -41,9 +41,9 @@ impl Reversal {
                 gone(places, Place::Host, message, &[Errno::ENODEV, Errno::EADDRNOTAVAIL, Errno::EEXIST])
             }
             Reversal::HostSysctl(path, value) | Reversal::Sysctl(path, value) => {
-                match sysctl::write(&parts(&path), &value) {
+                match sysctl::set(&parts(&path), &value) {
                     Err(cause) if cause.errno() != Some(Errno::ENOENT) => Err(cause.into()),
-                    Err(_) | Ok(()) => Ok(()),
+                    Err(_) | Ok(_) => Ok(()),
                 }
             }
         }
@@ -143,7 +143,9 @@ impl Act for BridgeAddress {
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let index = places.index(Place::Host, &self.bridge)?;
+        let Some(index) = index_if_there(places, Place::Host, &self.bridge)? else {
+            return Ok(Some(format!("there is no {}", self.bridge)));
+        };
         let found = addr::of(places.rtnl(Place::Host)?, index)?;
         let there = found.iter().any(|address| address.prefix == self.prefix);
         Ok((!there).then(|| format!("{} does not have it", self.bridge)))
@@ -243,16 +245,13 @@ impl Shared for Forwarding {
     }
 }
 
-/// Writes a parameter only if it differs: some values take the kernel's big lock to be written.
 fn set(
     path: &[&str],
     value: &str,
     done: &mut Vec<Reversal>,
     reversal: fn(Vec<String>, String) -> Reversal,
 ) -> Result<(), kernel::Error> {
-    let was = sysctl::read(path)?;
-    if was != value {
-        sysctl::write(path, value)?;
+    if let Some(was) = sysctl::set(path, value)? {
         done.push(reversal(path.iter().map(ToString::to_string).collect(), was));
     }
     Ok(())

@@ -137,7 +137,8 @@ pub struct Up {
     pub link: IfName,
 }
 
-/// An interface that is the container's only one. ADD does nothing for it, CHECK looks.
+/// An interface that is the container's only one, and has no addresses and routes but those of loopback. ADD does nothing
+/// for it, CHECK looks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alone {
     /// The interface.
@@ -245,7 +246,7 @@ impl fmt::Display for Up {
 
 impl fmt::Display for Alone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no interface but {} {}", self.link, Place::Container)
+        write!(f, "nothing but {} {}", self.link, Place::Container)
     }
 }
 

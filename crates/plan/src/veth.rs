@@ -72,15 +72,21 @@ impl Act for Veth {
         let Some(peer) = places.link(Place::Container, &self.peer)? else {
             return Ok(Some(format!("there is no {} in the container", self.peer)));
         };
-        let master = self.master.as_ref().map(|bridge| places.index(Place::Host, bridge)).transpose()?;
+        let master = match &self.master {
+            Some(bridge) => places.link(Place::Host, bridge)?.map(|bridge| bridge.index),
+            None => None,
+        };
         Ok(if peer.kind.as_deref() != Some("veth") {
             Some(format!("{} in the container is no veth", self.peer))
         } else if peer.mac != Some(self.peer_mac) {
             Some(format!("{} has mac {}", self.peer, peer.mac.map_or("none".into(), |mac| mac.to_string())))
-        } else if host.master != master {
+        } else if host.master != master || host.master.is_none() && self.master.is_some() {
             Some(format!("{} is not on that bridge", self.host))
+        } else if !host.up {
+            Some(format!("{} is down", self.host))
         } else {
-            None
+            // The container's end is not looked at: a chained plugin such as `tuning` may have set its MTU since.
+            self.mtu.filter(|mtu| *mtu != host.mtu).map(|_| format!("{} has mtu {}", self.host, host.mtu))
         })
     }
 }

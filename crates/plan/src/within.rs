@@ -7,7 +7,7 @@ use crate::{
 };
 use kernel::{Link, Message, addr, link, route, sysctl};
 use nix::errno::Errno;
-use types::IfName;
+use types::{IfName, Prefix};
 
 impl Act for Up {
     fn place(&self) -> Place {
@@ -179,7 +179,19 @@ impl Act for Alone {
             .filter(|link| link.name != self.link && !is_born_with_netns(link))
             .map(|link| link.name.as_str())
             .collect();
-        Ok((!others.is_empty()).then(|| format!("there is {}", others.join(", "))))
+        if !others.is_empty() {
+            return Ok(Some(format!("there is {}", others.join(", "))));
+        }
+        let Some(index) = index_if_there(places, Place::Container, &self.link)? else { return Ok(None) };
+        let addresses = addr::of(places.rtnl(Place::Container)?, index)?;
+        let routes = route::of(places.rtnl(Place::Container)?, index)?;
+        let is_ours = |prefix: Prefix| prefix.address().is_loopback();
+        let foreign = addresses.iter().map(|address| ("address", address.prefix));
+        let foreign = foreign.chain(routes.iter().map(|route| ("route to", route.dst)));
+        let foreign =
+            foreign.filter(|(_, prefix)| !is_ours(*prefix)).map(|(what, prefix)| format!("{what} {prefix}"));
+        let foreign: Vec<String> = foreign.collect();
+        Ok((!foreign.is_empty()).then(|| format!("there is {} on {}", foreign.join(", "), self.link)))
     }
 }
 
@@ -201,7 +213,7 @@ pub(crate) fn gone(places: &mut Places, place: Place, message: Message, good: &[
 }
 
 /// The index of a link; `None` when it, or its namespace, is gone.
-fn index_if_there(places: &mut Places, place: Place, name: &IfName) -> Result<Option<u32>, Error> {
+pub(crate) fn index_if_there(places: &mut Places, place: Place, name: &IfName) -> Result<Option<u32>, Error> {
     if place == Place::Container && !places.has_container() {
         return Ok(None);
     }

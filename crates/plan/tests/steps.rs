@@ -116,10 +116,14 @@ fn a_bridge_is_made_once_and_stays() {
 fn a_bridge_that_is_down_or_listens_is_put_right() {
     let mut lab = Lab::new();
     ip("link add b0 type bridge").unwrap();
-    assert_eq!(netlab::sysctl("ipv6/conf/b0/accept_ra").unwrap(), "1");
-    let plan = lab.make(bridge(false)).unwrap();
-    check(&plan, &mut lab.places).unwrap();
-    assert_eq!(netlab::sysctl("ipv6/conf/b0/accept_ra").unwrap(), "0");
+    for state in ["down", "up"] {
+        ip(&format!("link set b0 {state}")).unwrap();
+        std::fs::write("/proc/sys/net/ipv6/conf/b0/accept_ra", "1").unwrap();
+        lab.places = Places::new(None, Departure::Waiting);
+        let plan = lab.make(bridge(false)).unwrap();
+        check(&plan, &mut lab.places).unwrap();
+        assert_eq!(netlab::sysctl("ipv6/conf/b0/accept_ra").unwrap(), "0", "{state}");
+    }
 }
 
 fn a_link_that_is_no_bridge_is_refused_by_name() {
@@ -212,6 +216,10 @@ fn a_veth_comes_and_goes_whole() {
         assert_eq!((end["num_tx_queues"].as_u64(), end["num_rx_queues"].as_u64()), (Some(2), Some(1)));
     }
     assert_eq!(outside[0]["master"], "b0");
+    lab.drift(&plan, false, "link set veth0 mtu 1280", "veth0 has mtu 1280");
+    ip("link set veth0 mtu 1300").unwrap();
+    lab.drift(&plan, false, "link set veth0 down", "veth0 is down");
+    ip("link set veth0 up").unwrap();
     lab.drift(&plan, false, "link set veth0 nomaster", "veth0 is not on that bridge");
     ip("link set veth0 master b0").unwrap();
     lab.drift(&plan, true, "link set eth0 address 02:00:00:00:00:09", "eth0 has mac 02:00:00:00:00:09");
@@ -359,6 +367,11 @@ fn a_route_comes_and_goes_with_all_it_says() {
 fn an_interface_that_is_to_be_alone_is_compared() {
     let mut lab = Lab::new();
     let plan = lab.make(step::Alone { link: "lo".parse().unwrap() }).unwrap();
+    lab.container.ip("link set lo up").unwrap();
+    lab.drift(&plan, true, "addr add 10.5.0.1/32 dev lo", "address 10.5.0.1/32");
+    lab.container.ip("addr del 10.5.0.1/32 dev lo").unwrap();
+    lab.drift(&plan, true, "route add 10.6.0.0/16 dev lo", "route to 10.6.0.0/16");
+    lab.container.ip("route del 10.6.0.0/16 dev lo").unwrap();
     lab.drift(&plan, true, "link add x0 type bridge", "there is x0");
     lab.undo_twice(&plan);
 }

@@ -58,7 +58,7 @@ fn duplicate_address_detection_is_left_out_if_asked() {
     let (_host, container, mut inside, eth0) = up();
     kernel::Netns::open(container.netns())
         .unwrap()
-        .run(|| kernel::sysctl::write(&["ipv6", "conf", "eth0", "accept_dad"], "1"))
+        .run(|| kernel::sysctl::set(&["ipv6", "conf", "eth0", "accept_dad"], "1"))
         .unwrap()
         .unwrap();
     let (quick, slow) = (prefix("fd09::2/64"), prefix("fd09::3/64"));

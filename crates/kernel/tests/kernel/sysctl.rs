@@ -14,20 +14,22 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn a_parameter_is_written_and_read_back() {
     let _host = Host::new().unwrap();
-    for value in ["1", "0", "1"] {
-        sysctl::write(&["ipv4", "ip_forward"], value).unwrap();
+    for (value, was) in
+        [("1", Some("0".to_owned())), ("0", Some("1".to_owned())), ("1", Some("0".to_owned())), ("1", None)]
+    {
+        assert_eq!(sysctl::set(&["ipv4", "ip_forward"], value).unwrap(), was);
         assert_eq!(sysctl::read(&["ipv4", "ip_forward"]).unwrap(), value);
         assert_eq!(netlab::sysctl("ipv4/ip_forward").unwrap(), value);
     }
-    assert_eq!(sysctl::write(&["ipv4", "ip_forward"], "x").unwrap_err().errno(), Some(Errno::EINVAL));
+    assert_eq!(sysctl::set(&["ipv4", "ip_forward"], "x").unwrap_err().errno(), Some(Errno::EINVAL));
 }
 
 fn a_parameter_belongs_to_the_namespace_of_the_thread() {
     let host = Host::new().unwrap();
     let container = host.container().unwrap();
-    sysctl::write(&["ipv4", "ip_forward"], "0").unwrap();
+    sysctl::set(&["ipv4", "ip_forward"], "0").unwrap();
     let netns = Netns::open(container.netns()).unwrap();
-    netns.run(|| sysctl::write(&["ipv4", "ip_forward"], "1")).unwrap().unwrap();
+    netns.run(|| sysctl::set(&["ipv4", "ip_forward"], "1")).unwrap().unwrap();
     assert_eq!(container.sysctl("ipv4/ip_forward").unwrap(), "1");
     assert_eq!(sysctl::read(&["ipv4", "ip_forward"]).unwrap(), "0");
 }
@@ -37,5 +39,5 @@ fn a_parameter_that_is_not_there_is_an_error_with_its_path() {
     let error = sysctl::read(&["ipv4", "conf", "eth0.5", "arp_notify"]).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::ENOENT));
     assert!(error.to_string().contains("/proc/sys/net/ipv4/conf/eth0.5/arp_notify"), "{error}");
-    assert_eq!(sysctl::write(&["ipv4", "no_such"], "1").unwrap_err().errno(), Some(Errno::ENOENT));
+    assert_eq!(sysctl::set(&["ipv4", "no_such"], "1").unwrap_err().errno(), Some(Errno::ENOENT));
 }
