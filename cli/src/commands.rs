@@ -99,7 +99,8 @@ pub(crate) fn print_json(value: &impl Serialize) {
 
 /// Whoever closed standard output does not want to know; the work is done all the same.
 fn print(text: &[u8]) {
-    let _closed = std::io::stdout().write_all(text);
+    let mut stdout = std::io::stdout().lock();
+    let _closed = stdout.write_all(text).and_then(|()| stdout.flush());
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! `sealane`: every plugin in one executable, and the command line.
 //!
 //! Which of them it is, its file name says, before anything else is looked at: a plugin's ADD never pays for the command line.
+#![cfg_attr(not(test), no_main)]
+
 mod args;
 mod commands;
 mod error;
@@ -12,7 +14,15 @@ use error::Error;
 use registry::Role;
 use std::{env, io::Write as _, process::ExitCode};
 
+#[cfg(not(test))]
+kernel::entry!(run);
+
+#[cfg(test)]
 fn main() -> ExitCode {
+    run()
+}
+
+fn run() -> ExitCode {
     match registry::role(&env::args_os().next().unwrap_or_default()) {
         Role::Plugin(plugin) => cni::serve(plugin),
         Role::CommandLine => commands::run(),

@@ -5,6 +5,7 @@
 //! [`route`], and sent as many at a time as one likes by [`Rtnl::transact`].
 pub mod addr;
 mod boot;
+mod entry;
 mod error;
 pub mod link;
 mod message;
@@ -17,6 +18,7 @@ pub mod sysctl;
 mod unlink;
 
 pub use boot::{boot_id, machine_id};
+pub use entry::start;
 pub use error::{Error, Refusal};
 pub use link::{BridgePort, Link};
 pub use message::Message;
