@@ -129,7 +129,11 @@ fn recipe(shared: &Path, name: &str, bin: &Path) -> Outcome {
         Ok(bin) => bin,
         Err(cause) => return Outcome::Failed(Error::File { what: "find", path: bin.into(), cause }),
     };
-    outcome(shell::run(Command::new("bash").arg(path).env("CNI_PLUGIN_DIR", bin).env("CNI_ONLY", "bridge")))
+    let mut script = Command::new("bash");
+    script.arg(path).env("CNI_PLUGIN_DIR", bin).env("CNI_ONLY", "bridge");
+    // /run is the recipe's own; what a container that is never deleted has leased would else stay in /var/lib/sealane.
+    script.env("SEALANE_DATA_DIR", "/run/sealane-data");
+    outcome(shell::run(&mut script))
 }
 
 fn summary(steps: &[(&str, Outcome)]) -> ExitCode {
