@@ -1,0 +1,222 @@
+//! The plans of `bridge`, as text. Facts and leases are written down; no kernel is asked.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+use bridge::Bridge;
+use cni::{AddResult, Args, Attachment, Call, ErrorReply, Fail, Ip, Route, Verb, Version};
+use plan::{BridgeFact, Facts};
+use plugin::{Endpoint, Lease, Recipe};
+use serde_json::{Value, json};
+
+fn call(keys: &Value, args: &str) -> Call {
+    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "bridge", "bridge": "b0"});
+    for (key, value) in keys.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(args), Vec::new(), &Version::ALL).unwrap()
+}
+
+fn endpoint(call: &Call, config: &bridge::Config) -> Endpoint {
+    let netns = Some("/run/netns/c".into());
+    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
+    Endpoint::new(call, &at, "machine".into(), Bridge::mac(config)).unwrap()
+}
+
+/// Plan and result of an ADD with these keys.
+fn add(keys: &Value, lease: &Lease, facts: &Facts) -> (String, AddResult) {
+    let call = call(keys, "");
+    let config = Bridge::configure(&call).unwrap();
+    let endpoint = endpoint(&call, &config);
+    let plan = Bridge::plan(&config, &endpoint, lease, facts).to_string();
+    (plan, Bridge::result(&call, &config, &endpoint, lease, facts))
+}
+
+fn plan(keys: &Value, lease: &Lease) -> String {
+    add(keys, lease, &Facts::default()).0
+}
+
+fn lease(addresses: &[(&str, Option<&str>)], routes: &[&str]) -> Lease {
+    let ip = |(address, gateway): &(&str, Option<&str>)| Ip {
+        address: address.parse().unwrap(),
+        gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+        interface: None,
+    };
+    Lease {
+        ips: addresses.iter().map(ip).collect(),
+        routes: routes.iter().map(|dst| Route::to(dst.parse().unwrap())).collect(),
+        ..Lease::default()
+    }
+}
+
+fn both_families() -> Lease {
+    lease(&[("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", None)], &["10.9.0.0/16"])
+}
+
+fn refusal(keys: &Value, args: &str) -> ErrorReply {
+    let refused: Fail = Bridge::configure(&call(keys, args)).unwrap_err();
+    ErrorReply::new("1.1.0", &*refused)
+}
+
+#[test]
+fn layer_2_is_a_cable_that_is_up() {
+    let expected = "\
+ensure bridge b0 up, mac MAC if new, accept_ra 0
+own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+own    eth0 up in the container
+";
+    assert_eq!(without_hashes(&plan(&json!({}), &Lease::default())), expected);
+}
+
+#[test]
+fn a_disabled_interface_is_left_down() {
+    let expected = "\
+ensure bridge b0 up, mac MAC if new, accept_ra 0
+own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+";
+    assert_eq!(
+        without_hashes(&plan(&json!({"disableContainerInterface": true}), &Lease::default())),
+        expected
+    );
+}
+
+#[test]
+fn a_default_gateway_of_both_families_is_made_from_the_bridge_outwards() {
+    let keys = json!({"isDefaultGateway": true, "mtu": 1400, "hairpinMode": true, "portIsolation": true, "txQueues": 4,
+        "forceAddress": true, "ipam": {"type": "host-local"}});
+    let expected = "\
+ensure bridge b0 up, mac MAC if new, mtu 1400 if new, accept_ra 0
+ensure address 10.1.0.1/24 on b0, in place of any that differs
+ensure address fd01::1/64 on b0, in place of any that differs
+ensure forwarding of IPv4
+ensure forwarding of IPv6
+own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, mtu 1400, queues 4 out 1 in
+own    port HOST: hairpin on, isolated on
+once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kernel has it
+once   sysctl net/ipv6/conf/eth0/accept_dad = 0 in the container, if the kernel has it
+once   sysctl net/ipv6/conf/eth0/keep_addr_on_down = 1 in the container, if the kernel has it
+once   eth0 announces its addresses in the container
+own    eth0 up in the container
+own    address 10.1.0.2/24 on eth0 in the container
+own    address fd01::2/64 on eth0 in the container
+own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
+own    route to 0.0.0.0/0 via 10.1.0.1 dev eth0 in the container
+own    route to ::/0 via fd01::1 dev eth0 in the container
+";
+    assert_eq!(without_hashes(&plan(&keys, &both_families())), expected);
+}
+
+#[test]
+fn without_a_gateway_the_host_has_no_address_and_does_not_forward() {
+    let keys = json!({"promiscMode": true, "enabledad": true, "ipam": {"type": "host-local"}});
+    let expected = "\
+ensure bridge b0 up, mac MAC if new, promiscuous, accept_ra 0
+own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kernel has it
+once   sysctl net/ipv6/conf/eth0/accept_dad = 1 in the container, if the kernel has it
+once   sysctl net/ipv6/conf/eth0/keep_addr_on_down = 1 in the container, if the kernel has it
+once   sysctl net/ipv6/conf/eth0/enhanced_dad = 1 in the container, if the kernel has it
+once   eth0 announces its addresses in the container
+own    eth0 up in the container
+own    address 10.1.0.2/24 on eth0 in the container
+own    address fd01::2/64 on eth0 in the container
+own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
+";
+    assert_eq!(without_hashes(&plan(&keys, &both_families())), expected);
+}
+
+#[test]
+fn a_default_route_of_ipam_is_not_made_twice() {
+    let keys = json!({"isDefaultGateway": true, "ipam": {"type": "host-local"}});
+    let lease = lease(&[("10.1.0.2/24", Some("10.1.0.7"))], &["0.0.0.0/0"]);
+    let (plan, result) = add(&keys, &lease, &Facts::default());
+    assert_eq!(plan.matches("route to 0.0.0.0/0 via 10.1.0.7").count(), 1, "{plan}");
+    assert!(plan.contains("ensure address 10.1.0.7/24 on b0\n"), "{plan}");
+    assert_eq!(result.routes, lease.routes);
+}
+
+#[test]
+fn a_bridge_that_exists_is_reported_with_its_own_address() {
+    let mut facts = Facts::default();
+    facts
+        .bridges
+        .insert("b0".parse().unwrap(), BridgeFact { mac: Some("02:00:00:00:00:01".parse().unwrap()) });
+    let (_, result) = add(&json!({}), &Lease::default(), &facts);
+    let names: Vec<&str> = result.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    assert_eq!((names.first(), names.last()), (Some(&"b0"), Some(&"eth0")));
+    assert_eq!(result.interfaces.first().unwrap().mac, "02:00:00:00:00:01");
+    assert_eq!(result.interfaces.last().unwrap().sandbox.as_deref(), Some("/run/netns/c"));
+}
+
+#[test]
+fn the_same_attachment_always_has_the_same_names() {
+    let names = |machine: &str, keys: &Value| {
+        let call = call(keys, "");
+        let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns: None };
+        let it = Endpoint::new(&call, &at, machine.into(), None).unwrap();
+        (it.host.to_string(), it.mac.to_string())
+    };
+    let once = names("machine", &json!({}));
+    assert_eq!(once, names("machine", &json!({"mtu": 1400})));
+    assert_eq!(once.0, names("other", &json!({})).0);
+    assert_ne!(once.1, names("other", &json!({})).1);
+    assert_ne!(once.0, names("machine", &json!({"name": "m"})).0);
+    assert_eq!(once.0.len(), 15);
+}
+
+#[test]
+fn the_runtime_counts_more_than_the_configuration_and_that_more_than_the_environment() {
+    let mac = |keys: Value, args: &str| {
+        Bridge::mac(&Bridge::configure(&call(&keys, args)).unwrap()).unwrap().to_string()
+    };
+    let (args, inner) = ("MAC=02:00:00:00:00:03", json!({"cni": {"mac": "02:00:00:00:00:02"}}));
+    assert_eq!(
+        mac(json!({"args": inner, "runtimeConfig": {"mac": "02:00:00:00:00:01"}}), args),
+        "02:00:00:00:00:01"
+    );
+    assert_eq!(mac(json!({"args": inner, "runtimeConfig": {"mac": ""}}), args), "02:00:00:00:00:02");
+    assert_eq!(mac(json!({}), args), "02:00:00:00:00:03");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_is_refused_with_the_value_at_fault() {
+    let ipam = json!({"type": "host-local"});
+    let cases = [
+        (json!({"bridge": "a/b"}), 7, "\"a/b\""),
+        (json!({"mtu": 67}), 7, "67"),
+        (json!({"mtu": -1}), 7, "-1"),
+        (json!({"mtu": 65_536}), 7, "65536"),
+        (json!({"hairpinMode": true, "promiscMode": true}), 7, "hairpin mode and promiscuous mode"),
+        (json!({"disableContainerInterface": true, "ipam": ipam}), 7, "DisableContainerInterface"),
+        (json!({"txQueues": 0}), 7, "0"),
+        (json!({"rxQueues": 4097}), 7, "4097"),
+        (json!({"runtimeConfig": {"mac": "xx"}}), 7, "\"xx\""),
+        (json!({"ipMasq": true}), 2, "ipMasq"),
+        (json!({"macspoofchk": true}), 2, "macspoofchk"),
+        (json!({"vlan": 7}), 2, "vlan"),
+        (json!({"vlanTrunk": [{"id": 7}]}), 2, "vlanTrunk"),
+    ];
+    for (keys, code, part) in cases {
+        let reply = refusal(&keys, "");
+        assert_eq!(reply.code, code, "{keys}: {reply:?}");
+        assert!(reply.msg.contains(part) && !reply.details.is_empty(), "{keys}: {reply:?}");
+    }
+    assert!(
+        Bridge::configure(&call(&json!({"vlan": 0, "vlanTrunk": [], "ipMasq": false, "mtu": 0}), "")).is_ok()
+    );
+}
+
+#[test]
+fn a_lease_without_an_address_is_refused() {
+    let call = call(&json!({"ipam": {"type": "host-local"}}), "");
+    let config = Bridge::configure(&call).unwrap();
+    let refused = Bridge::accept(&call, &config, &Lease::default()).unwrap_err();
+    assert!(refused.to_string().contains("missing IP config"));
+    assert!(Bridge::accept(&call, &config, &both_families()).is_ok());
+}
+
+/// Names and addresses that come from a hash, which tests of their own hold.
+fn without_hashes(plan: &str) -> String {
+    let call = call(&json!({}), "");
+    let it = endpoint(&call, &Bridge::configure(&call).unwrap());
+    let shared = it.shared_mac(&"b0".parse().unwrap());
+    let macs = [it.host_mac, it.mac, shared].map(|mac| mac.to_string());
+    macs.iter().fold(plan.replace(it.host.as_str(), "HOST"), |text, mac| text.replace(mac.as_str(), "MAC"))
+}
