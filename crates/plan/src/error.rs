@@ -72,6 +72,12 @@ pub enum Error {
     /// No place for the state directory is known.
     #[error("no directory for state: neither SEALANE_STATE_DIR nor XDG_RUNTIME_DIR is set")]
     NoStateDir,
+    /// The state directory is named by a path that depends on where one is.
+    #[error("the state directory {} is not an absolute path", directory.display())]
+    RelativeStateDir {
+        /// The path as given.
+        directory: PathBuf,
+    },
     /// Another process is at this very attachment.
     #[error("another ADD or DEL of {attachment} is running")]
     Busy {
@@ -101,7 +107,7 @@ impl Error {
                 Some("set CNI_NETNS to the container's namespace, such as /run/netns/NAME".into())
             }
             Error::Differs(_) => Some("DEL the attachment and ADD it again".into()),
-            Error::State { .. } | Error::NoStateDir => {
+            Error::State { .. } | Error::NoStateDir | Error::RelativeStateDir { .. } => {
                 Some("set SEALANE_STATE_DIR to a directory on tmpfs that this user can write".into())
             }
             Error::Busy { .. } => Some("try again when it has ended".into()),

@@ -26,7 +26,12 @@ impl State {
         let root = || nix::unistd::geteuid().is_root().then(|| PathBuf::from("/run/sealane"));
         let user = || named("XDG_RUNTIME_DIR").map(|directory| directory.join("sealane"));
         let directory = named("SEALANE_STATE_DIR").or_else(root).or_else(user).ok_or(Error::NoStateDir)?;
-        Ok(Self::at(&directory))
+        // The next call may be made from elsewhere, and has to find what this one wrote.
+        if directory.is_absolute() {
+            Ok(Self::at(&directory))
+        } else {
+            Err(Error::RelativeStateDir { directory })
+        }
     }
 
     /// The state directory at this path.

@@ -26,10 +26,14 @@ fn lasting<'a>(steps: &[&'a Step]) -> Vec<&'a Step> {
     steps.iter().filter(lasts).copied().collect()
 }
 
-/// Whether a link that the plan made is still there.
+/// Whether a link that the plan made is still there. Of a pair the end on the host is looked for: the container's
+/// namespace may be another one by now.
 pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
-    for (place, name) in plan.steps().flat_map(|(_, step)| step.act().takes_along()) {
-        if (place == Place::Host || places.has_container()) && places.link(place, name)?.is_some() {
+    let made: Vec<_> = plan.steps().flat_map(|(_, step)| step.act().takes_along()).collect();
+    let on_host = made.iter().any(|(place, _)| *place == Place::Host);
+    for (place, name) in made {
+        let counts = if on_host { place == Place::Host } else { places.has_container() };
+        if counts && places.link(place, name)?.is_some() {
             return Ok(true);
         }
     }

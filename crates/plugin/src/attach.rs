@@ -24,7 +24,7 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     };
     let mut places = Places::new(Some(netns), departure());
     let mut record = run.state.claim(&run.key).map_err(Error::Plan)?;
-    run.settle(&mut record, &mut places, netns_id)?;
+    run.settle::<R>(&record, &mut places, netns_id)?;
     let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam: call.ipam_type.clone() };
     record.begin(intent).map_err(Error::Plan)?;
     run.attach::<R>(&config, &endpoint, record, &mut places)
@@ -45,9 +45,9 @@ struct Run<'a> {
 impl Run<'_> {
     /// What an earlier ADD of this attachment left: refused while it stands, taken away when it died or its
     /// container did.
-    fn settle(
+    fn settle<R: Recipe>(
         &self,
-        record: &mut Record,
+        record: &Record,
         places: &mut Places,
         netns_id: kernel::NetnsId,
     ) -> Result<(), Fail> {
@@ -61,7 +61,7 @@ impl Run<'_> {
         if record.is_attached() && same && plan::stands(&plan, places).map_err(Error::Plan)? {
             return Err(Error::Attached { attachment: self.key.to_string() }.into());
         }
-        take_down(self.delegates, self.call, self.at, record, places)
+        take_down::<R>(self.delegates, self.call, self.at, record, places)
     }
 
     fn attach<R: Recipe>(

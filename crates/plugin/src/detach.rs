@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
     if let Some(record) = state.find(&key(call, at, R::NAME), PATIENCE).map_err(Error::Plan)? {
-        return detach(delegates, call, at, record);
+        return detach::<R>(delegates, call, at, record);
     }
     let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());
     let mut places = Places::new(netns, departure());
@@ -37,7 +37,7 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
         match state.find(&key(call, &at, R::NAME), Duration::ZERO) {
             // Somebody is at it at this moment: then it is not garbage.
             Ok(None) | Err(plan::Error::Busy { .. }) => {}
-            Ok(Some(record)) => detach(delegates, call, &at, record)?,
+            Ok(Some(record)) => detach::<R>(delegates, call, &at, record)?,
             Err(cause) => return Err(Error::Plan(cause).into()),
         }
     }
@@ -45,25 +45,36 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
 }
 
 /// Takes away what a record announces, and then the record.
-fn detach(delegates: &Delegates, call: &Call, at: &Attachment, record: Record) -> Result<(), Fail> {
+fn detach<R: Recipe>(
+    delegates: &Delegates,
+    call: &Call,
+    at: &Attachment,
+    record: Record,
+) -> Result<(), Fail> {
     let recorded = record.intent().map(|intent| (intent.netns.as_path(), intent.netns_id));
     let still = recorded.and_then(|(path, id)| Netns::open(path).ok().filter(|netns| netns.id() == id));
     let mut places = Places::new(still, departure());
-    take_down(delegates, call, at, &record, &mut places)?;
+    take_down::<R>(delegates, call, at, &record, &mut places)?;
     Ok(record.remove().map_err(Error::Plan)?)
 }
 
 /// Links first, then the lease: an address is never free while somebody still answers to it.
-pub(crate) fn take_down(
+pub(crate) fn take_down<R: Recipe>(
     delegates: &Delegates,
     call: &Call,
     at: &Attachment,
     record: &Record,
     places: &mut Places,
 ) -> Result<(), Fail> {
-    if let Some(plan) = record.plan() {
-        plan::undo(plan, places).map_err(Error::Plan)?;
-    }
+    let undone = if let Some(plan) = record.plan() {
+        plan::undo(plan, places)
+    } else {
+        // It was left before there was a plan, or by a newer version whose steps are not known here. What is in the
+        // container may be somebody else's: only what bears our own name on the host is ours for certain.
+        let endpoint = Endpoint::new(call, at, String::new(), None)?;
+        plan::undo(&R::remains(&endpoint), &mut Places::new(None, departure()))
+    };
+    undone.map_err(Error::Plan)?;
     let recorded = record.intent().and_then(|intent| intent.ipam.as_deref());
     release(delegates, call, at, recorded.or(call.ipam_type.as_deref()))
 }

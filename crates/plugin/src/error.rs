@@ -85,7 +85,7 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::NameTaken { .. } | plan::Error::NotABridge { .. } | plan::Error::OtherAddress { .. } => {
             Code::Taken
         }
-        plan::Error::NoContainer => Code::InvalidEnvironment,
+        plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
         plan::Error::Differs(_) => Code::Check,
         plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,
         plan::Error::Busy { .. } => Code::TryAgain,
