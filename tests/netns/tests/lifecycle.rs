@@ -30,6 +30,9 @@ netlab::tests! {
     null_brings_loopback_up_and_no_more,
     null_check_sees_what_has_appeared,
     state_lies_where_it_was_told_to_and_nowhere_else,
+    a_state_directory_has_to_be_absolute,
+    del_of_an_add_that_never_began_leaves_the_containers_link,
+    del_after_a_downgrade_takes_the_link_away,
 }
 
 fn network(host: &Host, keys: &Value) -> Value {
@@ -414,4 +417,42 @@ fn tree(directory: &std::path::Path, but: &std::path::Path) -> Vec<std::path::Pa
     }
     paths.sort();
     paths
+}
+
+fn a_state_directory_has_to_be_absolute() {
+    let host = Host::new().unwrap();
+    let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
+    let before = host.snapshot().unwrap();
+    let call = host.attach("ADD", &config, &container, "eth0").unwrap().env("SEALANE_STATE_DIR", "state");
+    let reply = call.run().unwrap();
+    assert_eq!(reply.code(), Some(4), "{reply:?}");
+    assert!(reply.msg().contains("state is not an absolute path"), "{}", reply.msg());
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+/// The only record below STATE.
+fn record(host: &Host) -> std::path::PathBuf {
+    tree(&host.state_dir(), "/nowhere".as_ref()).into_iter().find(|path| path.ends_with("bridge.0")).unwrap()
+}
+
+fn del_of_an_add_that_never_began_leaves_the_containers_link() {
+    let (host, config) = warm();
+    let container = host.container().unwrap();
+    add(&host, &config, &container);
+    let text = fs::read_to_string(record(&host)).unwrap();
+    fs::write(record(&host), text.lines().next().unwrap().to_owned() + "\n").unwrap();
+    let port = ip("link show type veth").unwrap()[0]["ifname"].as_str().unwrap().to_owned();
+    ip(&format!("link set {port} name other0")).unwrap();
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    container.ip("link show eth0").unwrap();
+}
+
+fn del_after_a_downgrade_takes_the_link_away() {
+    let (host, config) = warm();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    add(&host, &config, &container);
+    let text = fs::read_to_string(record(&host)).unwrap();
+    fs::write(record(&host), text.replace("\"veth\"", "\"a-step-of-tomorrow\"")).unwrap();
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
 }
