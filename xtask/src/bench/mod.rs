@@ -33,7 +33,7 @@ pub(crate) struct Options {
     /// Containers on the bridge beforehand, ascending.
     #[arg(long, value_delimiter = ',', default_value = "0,100,500,900")]
     prefill: Vec<usize>,
-    /// ADDs and DELs traced at each number of containers; 0 leaves system calls out.
+    /// ADDs and DELs traced at each number of containers. It takes longer than all rounds; 0 leaves system calls out.
     #[arg(long, default_value_t = 3)]
     traced: usize,
     /// Measure the plugins of this directory in place of a release built now.
@@ -81,14 +81,25 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, 
     };
     let subjects = subjects(&shared.join("bench/conf"), bin, &tools);
     let isolation = isolation::Isolation::enter(&tools.driver)?;
+    let before = load();
     let measured = measure(&tools, &subjects, options, &isolation)?;
     let sound = table::print(&measured, options)?;
+    console::say(&format!(
+        "\nload of the machine before: {before}; after: {}; above 2, others were at work too",
+        load()
+    ));
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The reference plugins' directory, unpacked if it was not yet.
 pub(crate) fn reference(shared: &Path) -> Result<PathBuf, Error> {
     Ok(setup(shared)?.reference)
+}
+
+/// How many processes wanted to run, over the last minute: a busy machine shows in every figure.
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn release(workspace: &Workspace) -> Result<PathBuf, Error> {
