@@ -88,6 +88,7 @@ impl Run<'_> {
     /// Runs the driver once through all numbers of containers.
     pub(super) fn measure(&self, driver: &Path, isolation: &Isolation) -> Result<Vec<Measured>, Error> {
         isolation.clean()?;
+        super::quiet::wait();
         let out = driver.with_file_name(format!("xtask.{}.jsonl", std::process::id()));
         let orphans = self.supervise(&mut self.command(driver, &out));
         let lines = fs::read_to_string(&out);

@@ -3,12 +3,14 @@
 //! The floor is a static C program that does the same kernel work with the fewest messages; `unlist` leaves DEL when the
 //! link is out of sight, as we do, `q1` waits for the kernel. A round runs each subject once through every number of
 //! containers, and each round begins with another subject, so that a machine that slows down slows all of them.
+//! Before each run the machine is given time to come to rest.
 //! Latencies of all rounds are pooled; ratios are of medians. System calls are counted in a run of their own
 //! under `strace -f`, the detached child's among them.
 //!
 //! The driver isolates itself in namespaces but for `/var/lib/sealane`: see [`isolation`].
 mod driver;
 mod isolation;
+mod quiet;
 mod table;
 
 use crate::{console, dist, error::Error, shell, workspace::Workspace};
