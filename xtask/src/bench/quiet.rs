@@ -12,7 +12,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 const SHARE: f64 = 0.93;
 const WINDOWS: usize = 2;
 /// A machine that never comes to rest is measured as it is; its load is printed.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Returns when the processors have been idle for some seconds, or after a minute.
 pub(super) fn wait() {
