@@ -128,15 +128,17 @@ pub fn set_promisc(index: u32, promisc: bool) -> Message {
     set(format!("turn {} promiscuous mode of link {index}", on(promisc)), link)
 }
 
-/// Has a link announce its IPv4 addresses when it comes up or changes its own (`ip-sysctl`: `arp_notify`), or not.
-pub fn set_arp_notify(index: u32, notify: bool) -> Message {
+/// Brings a link up and has it announce its IPv4 addresses whenever it comes up or changes its own (`ip-sysctl`:
+/// `arp_notify`); or takes it down and ends that.
+pub fn set_announcing(index: u32, notify: bool) -> Message {
     const IFLA_INET_CONF: u16 = 1;
     const IPV4_DEVCONF_ARP_NOTIFY: u16 = 22; // linux/ip.h
     let value = DefaultNla::new(IPV4_DEVCONF_ARP_NOTIFY, u32::from(notify).to_ne_bytes().to_vec());
     let ipv4 = nested(libc::AF_INET.try_into().unwrap_or_default(), &nested(IFLA_INET_CONF, &value));
     let mut link = numbered(index);
+    flags(&mut link, LinkFlags::Up, notify);
     link.attributes.push(LinkAttribute::Other(nested(libc::IFLA_AF_SPEC, &ipv4)));
-    set(format!("turn {} announcements of link {index}", on(notify)), link)
+    set(format!("turn {} link {index} and its announcements", on(notify)), link)
 }
 
 /// An attribute that holds another.

@@ -19,23 +19,23 @@ const SHORTEST_NAP: Duration = Duration::from_micros(30);
 const LONGEST_NAP: Duration = Duration::from_millis(2);
 
 /// Deletes the link of this name in the namespace of `rtnl`, and a veth's other end with it. When it returns, the
-/// name is free. A link that is not there is success.
+/// name is free. False if there was no such link, which is as good.
 ///
 /// With `wait` the kernel is done with it, too, and there is no child: for callers under a PID 1 that reaps nothing.
-pub fn unlink_link(mut rtnl: Rtnl, name: &IfName, wait: bool) -> Result<(), Error> {
+pub fn unlink_link(mut rtnl: Rtnl, name: &IfName, wait: bool) -> Result<bool, Error> {
     if wait {
         return delete(&mut rtnl, name);
     }
     if !rtnl.watch(name)? {
-        return Ok(());
+        return Ok(false);
     }
     let kept = rtnl.as_fd().as_raw_fd();
-    let mut child = detached("delete a link", &[kept], || delete(&mut rtnl, name))?;
+    let mut child = detached("delete a link", &[kept], || delete(&mut rtnl, name).map(|_| ()))?;
     let (start, mut nap) = (Instant::now(), SHORTEST_NAP);
     while rtnl.sees_watched()? {
         match child.outcome_within(nap)? {
             Some(Outcome::Failed(errno)) => return Err(Error::system(format!("delete link {name}"), errno)),
-            Some(Outcome::Done) => return Ok(()),
+            Some(Outcome::Done) => return Ok(true),
             None if start.elapsed() > LIMIT => {
                 return Err(Error::TimedOut { what: format!("delete link {name}"), limit: LIMIT });
             }
@@ -43,12 +43,12 @@ pub fn unlink_link(mut rtnl: Rtnl, name: &IfName, wait: bool) -> Result<(), Erro
             None => nap = (nap * 5 / 4).min(LONGEST_NAP),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-fn delete(rtnl: &mut Rtnl, name: &IfName) -> Result<(), Error> {
+fn delete(rtnl: &mut Rtnl, name: &IfName) -> Result<bool, Error> {
     match rtnl.request(link::delete(name)) {
-        Err(error) if error.errno() != Some(Errno::ENODEV) => Err(error),
-        _ => Ok(()),
+        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(false),
+        other => other.map(|_| true),
     }
 }

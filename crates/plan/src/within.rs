@@ -3,7 +3,7 @@ use crate::{
     act::{Act, Work},
     error::Error,
     places::{Place, Places},
-    step::{Address, Alone, ArpNotify, Route, Sysctl, Up},
+    step::{Address, Alone, Route, Sysctl, Up},
 };
 use kernel::{Link, Message, addr, link, route, sysctl};
 use nix::errno::Errno;
@@ -15,12 +15,14 @@ impl Act for Up {
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Netlink(link::set_up(places.index(self.place, &self.link)?)))
+        let index = places.index(self.place, &self.link)?;
+        Ok(Work::Netlink(if self.announce { link::set_announcing(index, true) } else { link::set_up(index) }))
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let Some(index) = index_if_there(places, self.place, &self.link)? else { return Ok(()) };
-        gone(places, self.place, link::set_down(index), &[Errno::ENODEV])
+        let down = if self.announce { link::set_announcing(index, false) } else { link::set_down(index) };
+        gone(places, self.place, down, &[Errno::ENODEV])
     }
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {
@@ -33,32 +35,6 @@ impl Act for Up {
             Some(link) if !link.up => Some(format!("{} is down", self.link)),
             Some(_) => None,
         })
-    }
-}
-
-impl Act for ArpNotify {
-    fn place(&self) -> Place {
-        self.place
-    }
-
-    /// A request beside the others: the file below /proc would cost a visit to the namespace and thirty times as much.
-    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Netlink(link::set_arp_notify(places.index(self.place, &self.link)?, true)))
-    }
-
-    fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let Some(index) = index_if_there(places, self.place, &self.link)? else { return Ok(()) };
-        gone(places, self.place, link::set_arp_notify(index, false), &[Errno::ENODEV])
-    }
-
-    fn dies_with(&self) -> Option<(Place, &IfName)> {
-        Some((self.place, &self.link))
-    }
-
-    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let path = ["ipv4", "conf", self.link.as_str(), "arp_notify"];
-        let found = places.within(self.place, || sysctl::read(&path))??;
-        Ok((found == "0").then(|| "it does not".into()))
     }
 }
 

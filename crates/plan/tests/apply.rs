@@ -55,7 +55,7 @@ fn doomed() -> Plan {
         tx_queues: 1,
         rx_queues: 1,
     });
-    plan.own(step::Up { place: Place::Container, link: link() });
+    plan.own(step::Up { place: Place::Container, link: link(), announce: false });
     plan.own(step::Address { place: Place::Container, link: link(), prefix: "10.0.0.2/24".parse().unwrap() });
     plan.own(step::Route {
         place: Place::Container,

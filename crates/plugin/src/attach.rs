@@ -26,8 +26,14 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let mut record = run.state.claim(&run.key).map_err(Error::Plan)?;
     run.settle::<R>(&record, &mut places, netns_id)?;
     let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam: call.ipam_type.clone() };
-    record.begin(intent).map_err(Error::Plan)?;
-    run.attach::<R>(&config, &endpoint, record, &mut places)
+    let begun = record.begin(intent).map_err(|cause| Error::Plan(cause).into());
+    match begun.and_then(|()| run.lease()) {
+        Ok(lease) => run.attach::<R>(&config, &endpoint, &lease, record, &mut places),
+        Err(fail) => {
+            record.remove().map_err(Error::Plan)?;
+            Err(fail)
+        }
+    }
 }
 
 fn open(endpoint: &Endpoint) -> Result<Netns, Error> {
@@ -68,17 +74,11 @@ impl Run<'_> {
         &self,
         config: &R::Config,
         endpoint: &Endpoint,
+        lease: &Lease,
         mut record: Record,
         places: &mut Places,
     ) -> Result<AddResult, Fail> {
-        let lease = match self.lease() {
-            Ok(lease) => lease,
-            Err(fail) => {
-                record.remove().map_err(Error::Plan)?;
-                return Err(fail);
-            }
-        };
-        match self.apply::<R>(config, endpoint, &lease, &mut record, places) {
+        match self.apply::<R>(config, endpoint, lease, &mut record, places) {
             Ok(result) => Ok(result),
             Err(Undone { fail, clean }) => {
                 let released = release(self.delegates, self.call, self.at, self.call.ipam_type.as_deref());
@@ -108,7 +108,10 @@ impl Run<'_> {
         let plan = R::plan(config, endpoint, lease, &facts);
         record.announce(&plan).map_err(Error::Plan)?;
         plan::apply(&plan, places, &self.state, &self.key)?;
-        record.complete().map_err(Error::Plan)?;
+        record.complete().map_err(|cause| {
+            let residue = plan::undo(&plan, places).err().map(Box::new);
+            Failed { cause: Box::new(cause), residue }
+        })?;
         Ok(R::result(self.call, config, endpoint, lease, &facts))
     }
 }

@@ -54,7 +54,7 @@ impl Recipe for Bridge {
         cable(&mut plan, config, endpoint);
         match config.mode {
             config::Mode::Layer2 { up: false } => {}
-            config::Mode::Layer2 { up: true } => plan.own(up(endpoint)),
+            config::Mode::Layer2 { up: true } => plan.own(up(endpoint, false)),
             config::Mode::Addressed | config::Mode::Gateway { .. } => {
                 addressed(&mut plan, config, endpoint, lease);
             }
@@ -149,8 +149,7 @@ fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Leas
             plan.once(ipv6_parameter(endpoint, name, value));
         }
     }
-    plan.once(step::ArpNotify { place: Place::Container, link: link() });
-    plan.own(up(endpoint));
+    plan.own(up(endpoint, true));
     for ip in &lease.ips {
         plan.own(step::Address { place: Place::Container, link: link(), prefix: ip.address });
     }
@@ -178,8 +177,8 @@ fn ipv6_parameter(endpoint: &Endpoint, name: &str, value: &str) -> step::Sysctl 
     }
 }
 
-fn up(endpoint: &Endpoint) -> step::Up {
-    step::Up { place: Place::Container, link: endpoint.ifname.clone() }
+fn up(endpoint: &Endpoint, announce: bool) -> step::Up {
+    step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce }
 }
 
 /// IPAM's routes, and a default route of each family that has none if the bridge is to be the default gateway.

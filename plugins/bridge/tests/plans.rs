@@ -92,8 +92,7 @@ own    port HOST: hairpin on, isolated on
 once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/accept_dad = 0 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/keep_addr_on_down = 1 in the container, if the kernel has it
-once   eth0 announces its addresses in the container
-own    eth0 up in the container
+own    eth0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on eth0 in the container
 own    address fd01::2/64 on eth0 in the container
 own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
@@ -113,8 +112,7 @@ once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kerne
 once   sysctl net/ipv6/conf/eth0/accept_dad = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/keep_addr_on_down = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/enhanced_dad = 1 in the container, if the kernel has it
-once   eth0 announces its addresses in the container
-own    eth0 up in the container
+own    eth0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on eth0 in the container
 own    address fd01::2/64 on eth0 in the container
 own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container

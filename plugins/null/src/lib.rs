@@ -21,7 +21,7 @@ impl Recipe for Null {
 
     fn plan((): &(), _endpoint: &Endpoint, _lease: &Lease, _facts: &Facts) -> Plan {
         let mut plan = Plan::default();
-        plan.own(step::Up { place: Place::Container, link: IfName::loopback() });
+        plan.own(step::Up { place: Place::Container, link: IfName::loopback(), announce: false });
         plan.own(step::Alone { link: IfName::loopback() });
         plan
     }

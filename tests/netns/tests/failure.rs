@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use netlab::{Host, Protocol, Reply, ip, reaches, serve, sysctl, with};
 use serde_json::{Value, json};
-use std::{fs, net::IpAddr};
+use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt};
 
 netlab::tests! {
     a_failed_add_leaves_the_host_as_it_was,
@@ -21,6 +21,7 @@ netlab::tests! {
     every_error_has_a_code_the_value_and_a_hint,
     the_mtu_of_a_route_is_set,
     the_gateway_hears_a_new_container_over_ipv6_at_once,
+    a_state_directory_that_is_full_leaves_nothing,
 }
 
 const CODES: [u64; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 100, 101, 102, 103];
@@ -251,4 +252,32 @@ fn the_gateway_hears_a_new_container_over_ipv6_at_once() {
     let address: IpAddr = text.split('/').next().unwrap().parse().unwrap();
     container.exec(|| serve(Protocol::Tcp, address, 7)).unwrap().unwrap();
     reaches(Protocol::Tcp, address, 7).unwrap();
+}
+
+/// Each of the three lines of the record in turn can't be written.
+fn a_state_directory_that_is_full_leaves_nothing() {
+    if !std::path::Path::new("/usr/bin/strace").exists() {
+        return eprintln!("skipped: no strace to make a write fail");
+    }
+    let host = warm();
+    let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
+    let (before, inside) = (host.snapshot().unwrap(), container.snapshot().unwrap());
+    let record = host.state_dir().join(format!("attachments/net/{}:eth0/bridge.0", container.id()));
+    for line in 1..=3 {
+        let call = host.attach("ADD", &config, &container, "eth0").unwrap();
+        let script = host.dir().join(format!("full{line}"));
+        let inject = format!("inject=write:error=ENOSPC:when={line}");
+        let text = format!(
+            "#!/bin/sh\nexec strace -qq -o /dev/null -P {} -e {inject} {}\n",
+            record.display(),
+            call.path().display()
+        );
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let reply = call.program(&script).run().unwrap();
+        assert!(refused(&reply, 103).contains("No space left"), "line {line}: {}", reply.msg());
+        assert_eq!(host.changes_since(&before).unwrap(), "", "line {line}");
+        assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "line {line}");
+    }
+    host.add(&config, &container, "eth0").unwrap().result().unwrap();
 }
