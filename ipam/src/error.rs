@@ -192,7 +192,9 @@ impl Failure for Error {
             Self::RangeSet { cause, .. } => cause.hint(),
             Self::Overlap { .. } => "each address may be in one range set only".to_owned(),
             Self::OnePerFamily { .. } => "raise `cniVersion` to 0.3.0 or later".to_owned(),
-            Self::NotAPrefix(_) => "write a prefix with its length, such as 10.1.2.0/24".to_owned(),
+            Self::NotAPrefix(_) | Self::NoPrefixLength { .. } => {
+                "write it with its prefix length, such as 10.1.2.3/24".to_owned()
+            }
             Self::NotAnAddress(_) => "write an address without a length, such as 10.1.2.3".to_owned(),
             Self::NotARequest(_) | Self::NotARequestInArgs(_) => {
                 "a requested address is written 10.1.2.3 or 10.1.2.3/24".to_owned()
@@ -212,9 +214,6 @@ impl Failure for Error {
             Self::NotHeld { recorded, .. } if recorded.is_empty() => "nothing is recorded of it".to_owned(),
             Self::NotHeld { recorded, .. } => {
                 format!("it was given {}, of which not all are reserved now", list(recorded))
-            }
-            Self::NoPrefixLength { .. } => {
-                "write the address with its prefix length, such as 10.1.2.3/24".to_owned()
             }
             Self::Gateway(_) => {
                 "GATEWAY is a list of addresses with commas, such as 10.1.2.1,fd00::1".to_owned()
