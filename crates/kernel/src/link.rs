@@ -107,13 +107,6 @@ pub fn set_up(index: u32) -> Message {
     set(format!("bring up link {index}"), link)
 }
 
-/// Brings up a link that may be made in the same transaction.
-pub fn set_up_by_name(name: &IfName) -> Message {
-    let mut link = named(name);
-    flags(&mut link, LinkFlags::Up, true);
-    set(format!("bring up {name}"), link)
-}
-
 /// Takes a link down: its routes go.
 pub fn set_down(index: u32) -> Message {
     let mut link = numbered(index);
@@ -153,13 +146,6 @@ pub fn set_mac(index: u32, mac: Mac) -> Message {
     let mut link = numbered(index);
     link.attributes.push(LinkAttribute::Address(mac.octets().to_vec()));
     set(format!("set the address of link {index} to {mac}"), link)
-}
-
-/// Sets the largest packet in bytes.
-pub fn set_mtu(index: u32, mtu: u32) -> Message {
-    let mut link = numbered(index);
-    link.attributes.push(LinkAttribute::Mtu(mtu));
-    set(format!("set the MTU of link {index} to {mtu}"), link)
 }
 
 /// Deletes a link; a veth's other end goes with it. The kernel answers only after a grace period of some 25 ms:

@@ -29,6 +29,7 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
 
 pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
+    let mut swept = Ok(());
     for (container, ifname) in state.attachments(&call.network).map_err(Error::Plan)? {
         if valid.iter().any(|one| one.container == container && one.ifname == ifname) {
             continue;
@@ -37,11 +38,12 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
         match state.find(&key(call, &at, R::NAME), Duration::ZERO) {
             // Somebody is at it at this moment: then it is not garbage.
             Ok(None) | Err(plan::Error::Busy { .. }) => {}
-            Ok(Some(record)) => detach::<R>(delegates, call, &at, record)?,
-            Err(cause) => return Err(Error::Plan(cause).into()),
+            // One that can't go does not keep the others.
+            Ok(Some(record)) => swept = swept.and(detach::<R>(delegates, call, &at, record)),
+            Err(cause) => swept = swept.and(Err(Error::Plan(cause).into())),
         }
     }
-    call.ipam_type.as_deref().map_or(Ok(()), |ipam| delegates.gc(call, valid, ipam))
+    swept.and(call.ipam_type.as_deref().map_or(Ok(()), |ipam| delegates.gc(call, valid, ipam)))
 }
 
 /// Takes away what a record announces, and then the record.

@@ -24,6 +24,7 @@ netlab::tests! {
     gc_with_nothing_valid_takes_everything,
     gc_without_a_list_is_refused_and_takes_nothing,
     gc_takes_the_misspelt_list_too,
+    gc_goes_on_after_one_that_cannot_go,
     gc_of_one_network_leaves_the_other,
     status_asks_the_ipam_plugin,
     status_of_a_full_pool_is_ready_unless_it_is_asked_to_tell,
@@ -455,4 +456,22 @@ fn del_after_a_downgrade_takes_the_link_away() {
     fs::write(record(&host), text.replace("\"veth\"", "\"a-step-of-tomorrow\"")).unwrap();
     host.del(&config, &container, "eth0").unwrap().result().unwrap();
     assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn gc_goes_on_after_one_that_cannot_go() {
+    let (host, config) = warm();
+    let stuck = host.container_called("a-stuck").unwrap();
+    let others: Vec<Container> =
+        (0..8).map(|n| host.container_called(&format!("gone{n}")).unwrap()).collect();
+    for container in others.iter().chain([&stuck]) {
+        add(&host, &config, container);
+    }
+    let lease = host.data_dir().join("leases/net/a-stuck:eth0");
+    fs::remove_file(&lease).unwrap();
+    fs::create_dir(&lease).unwrap();
+    assert!(!host.gc(&config, &[]).unwrap().success());
+    assert_eq!(ip("link show type veth").unwrap().as_array().map_or(0, Vec::len), 0);
+    let records = tree(&host.state_dir(), "/nowhere".as_ref());
+    let left: Vec<_> = records.iter().filter(|path| path.ends_with("bridge.0")).collect();
+    assert!(left.len() == 1 && left[0].to_string_lossy().contains("a-stuck"), "{left:?}");
 }

@@ -31,11 +31,7 @@ fn one_failure_in_the_middle_is_told_of_that_one_alone() {
     let mut rtnl = Rtnl::open().unwrap();
     bridge(&mut rtnl, "b1");
     let messages = ["b0", "b1", "b2"].map(|text| link::bridge(&name(text), mac(1), None));
-    let quiet = [
-        link::set_up_by_name(&name("b0")),
-        link::set_up_by_name(&name("gone")),
-        link::set_up_by_name(&name("b2")),
-    ];
+    let quiet = ["b0", "gone", "b2"].map(|text| link::delete(&name(text)));
     for _ in 0..2 {
         let outcomes = rtnl.transact(&quiet).unwrap();
         assert_eq!(outcomes.len(), 3);
@@ -58,7 +54,7 @@ fn one_failure_in_the_middle_is_told_of_that_one_alone() {
         assert_eq!(outcome.unwrap(), Answer::default());
     }
     for made in ["b0", "b2"] {
-        assert!(link::lookup(&mut rtnl, &name(made)).unwrap().unwrap().up);
+        assert!(link::lookup(&mut rtnl, &name(made)).unwrap().is_none(), "{made} was to be deleted");
     }
 }
 
@@ -79,8 +75,7 @@ fn a_batch_of_nothing_succeeds() {
 fn the_kernels_own_words_are_passed_on() {
     let _host = Host::new().unwrap();
     let mut rtnl = Rtnl::open().unwrap();
-    let made = bridge(&mut rtnl, "b0");
-    let refused = send(&mut rtnl, link::set_mtu(made.index, 70_000)).unwrap_err();
+    let refused = send(&mut rtnl, link::bridge(&name("b0"), mac(1), Some(70_000))).unwrap_err();
     let words = refused.source().unwrap().to_string();
     assert!(words.contains("mtu greater than device maximum"), "{words}");
 }
