@@ -5,39 +5,48 @@
 
 mod args;
 mod commands;
+mod container;
 mod error;
 mod explain;
+mod lab;
+mod network;
+mod ping;
+mod plugins;
 mod registry;
+mod say;
+mod verbs;
 
 use cni::{ErrorReply, Version};
 use error::Error;
 use registry::Role;
-use std::{env, io::Write as _, process::ExitCode};
+use std::{env, process::ExitCode};
 
 #[cfg(not(test))]
 kernel::entry!(run);
 
 #[cfg(test)]
 fn main() -> ExitCode {
-    run()
+    run().into()
 }
 
-fn run() -> ExitCode {
+fn run() -> u8 {
     match registry::role(&env::args_os().next().unwrap_or_default()) {
-        Role::Plugin(plugin) => cni::serve(plugin),
+        Role::Plugin(plugin) => u8::from(cni::serve(plugin) != ExitCode::SUCCESS),
         Role::CommandLine => commands::run(),
+        Role::Init => lab::init(),
+        Role::Shim => container::shim(),
         Role::Unknown(name) => refuse(name),
     }
 }
 
 /// Says which names are known: to a runtime as CNI wants it, else to the person.
-fn refuse(name: String) -> ExitCode {
+fn refuse(name: String) -> u8 {
     let known = registry::names().collect::<Vec<_>>().join(", ");
-    let reply = ErrorReply::new(Version::LATEST.as_str(), &Error::UnknownName { name, known });
+    let error = Error::UnknownName { name, known };
     if env::var_os("CNI_COMMAND").is_some() {
-        commands::print_json(&reply);
+        say::json(&ErrorReply::new(Version::LATEST.as_str(), &error));
     } else {
-        let _closed = writeln!(std::io::stderr(), "sealane: {}; {}", reply.msg, reply.details);
+        say::failure(&error);
     }
-    ExitCode::FAILURE
+    1
 }

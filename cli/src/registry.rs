@@ -17,6 +17,10 @@ static PLANNERS: &[(&str, &'static dyn plugin::Explain)] =
 
 /// The name of the command line.
 const COMMAND_LINE: &str = "sealane";
+/// What the command line calls itself as, where it is the first process of a sandbox.
+pub(crate) const INIT: &str = "sealane-init";
+/// Likewise, where it keeps a container that runs in the background.
+pub(crate) const SHIM: &str = "sealane-shim";
 
 /// What this executable was called as.
 pub(crate) enum Role {
@@ -24,6 +28,10 @@ pub(crate) enum Role {
     Plugin(&'static dyn Handler),
     /// `sealane`.
     CommandLine,
+    /// The first process of a sandbox.
+    Init,
+    /// The keeper of a container in the background.
+    Shim,
     /// Neither: the file's name.
     Unknown(String),
 }
@@ -31,8 +39,11 @@ pub(crate) enum Role {
 /// What `argv[0]` stands for. A plugin wins over a copy of it: `host-local` is itself, `my-bridge` is `bridge`.
 pub(crate) fn role(argv0: &OsStr) -> Role {
     let name = Path::new(argv0).file_name().unwrap_or_default().to_string_lossy();
-    if name == COMMAND_LINE {
-        return Role::CommandLine;
+    match &*name {
+        COMMAND_LINE => return Role::CommandLine,
+        INIT => return Role::Init,
+        SHIM => return Role::Shim,
+        _ => {}
     }
     match named(&name, PLUGINS) {
         Some(plugin) => Role::Plugin(plugin),

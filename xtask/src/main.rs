@@ -3,7 +3,7 @@ use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
 #[allow(dead_code, reason = "xtask only prints what `sealane` parses")]
-#[path = "../../cli/src/args.rs"]
+#[path = "../../cli/src/args/mod.rs"]
 mod args;
 mod bench;
 mod console;

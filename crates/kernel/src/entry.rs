@@ -4,9 +4,8 @@
 //! the 430 us that an `exec` costs here, more than a plugin's whole parsing and printing. Arguments and environment are
 //! there without it (glibc hands them to `.init_array`).
 use nix::sys::signal::{SigHandler, Signal, signal};
-use std::process::ExitCode;
 
-/// Makes a function `fn() -> ExitCode` the program's start. The crate says `#![no_main]`.
+/// Makes a function `fn() -> u8`, the exit status, the program's start. The crate says `#![no_main]`.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
@@ -22,8 +21,8 @@ macro_rules! entry {
 /// ignored, as the standard library has it). What it prints it has to flush.
 #[doc(hidden)]
 #[allow(unsafe_code, reason = "a signal's disposition belongs to the whole process")]
-pub fn start(main: fn() -> ExitCode) -> i32 {
+pub fn start(main: fn() -> u8) -> i32 {
     // SAFETY: no thread is there yet, and to ignore a signal runs no handler.
     let _ignored = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
-    i32::from(main() != ExitCode::SUCCESS)
+    i32::from(main())
 }

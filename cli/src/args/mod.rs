@@ -1,11 +1,21 @@
 //! What can be typed after `sealane`. Nothing but clap in here: `cargo xtask man` reads this file too.
+mod container;
+mod lab;
+mod network;
+
+pub(crate) use container::{Exec, Format, Inspect, Logs, Ps, Remove, Run, Stop};
+pub(crate) use lab::{Lab, On, Ping};
+pub(crate) use network::{
+    Connect, Create, Disconnect, InspectNetwork, List, NetworkVerb, Prune, RemoveNetwork,
+};
+
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Container networking as small CNI plugins.
 ///
-/// Does by hand what a container runtime does: attaches a network namespace to the network of a CNI
-/// configuration, checks it, detaches it. Results and errors are CNI's JSON on standard output.
+/// Makes networks, starts processes on them, and shows what is there, in the words of docker. The verbs of CNI do by hand what
+/// a container runtime does. Without root, all of it works in `sealane lab`.
 #[derive(Debug, Parser)]
 #[command(name = "sealane", version, after_help = EXAMPLES, after_long_help = ENVIRONMENT, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -17,6 +27,39 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Make networks, look at them, and put containers on them.
+    #[command(subcommand)]
+    Network(NetworkVerb),
+    /// Start a process in a network namespace of its own, on the networks you name.
+    Run(Run),
+    /// Run a command inside a container.
+    Exec(Exec),
+    /// List containers, with the addresses that the kernel says they have.
+    Ps(Ps),
+    /// Show all about containers, as JSON.
+    Inspect(Inspect),
+    /// Print what a container that runs in the background has written.
+    Logs(Logs),
+    /// Stop containers: SIGTERM, and SIGKILL to what is left after a while.
+    Stop(Stop),
+    /// Remove containers that have ended, and what they left.
+    Rm(Remove),
+    /// Run a command on a machine of its own that is gone when the command ends; needs no root.
+    Lab(Lab),
+    /// Run a command on another machine of this lab.
+    On(On),
+    /// Send echo requests to a host (a name in /etc/hosts, or an address) and say what came back.
+    Ping(Ping),
+    /// List the plugins inside this executable, one name a line.
+    Plugins,
+    #[command(flatten)]
+    Cni(Cni),
+}
+
+/// CNI's own verbs, by hand: attach a network namespace to the network of a CNI configuration, check it, detach it. Results
+/// and errors are CNI's JSON on standard output.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cni {
     /// Attach a namespace to a network; prints the CNI result.
     Add(Target),
     /// Detach it again; succeeds when there is nothing left to do.
@@ -38,8 +81,6 @@ pub(crate) enum Verb {
     },
     /// Print what `add` would do, step by step, and touch nothing.
     Explain(Target),
-    /// List the plugins inside this executable, one name a line.
-    Plugins,
 }
 
 /// Which attachment of which network.

@@ -1,0 +1,144 @@
+//! `sealane run` and its kin: the words of `docker`, without images.
+use clap::{Args, ValueEnum};
+use std::{ffi::OsString, path::PathBuf};
+
+/// How lists are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For scripts: one object a line.
+    Json,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Forget the container when it has ended.
+    #[arg(long)]
+    pub(crate) rm: bool,
+    /// Go on in the background; prints the container's ID.
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// The container's name; one is made up if there is none.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A network, `host` or `none`; may be given many times. `bridge` if not given, which is made when it is missing.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) network: Vec<String>,
+    /// One more name that it has on its networks.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network_alias: Vec<String>,
+    /// The address it is to have on the first network.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip: Option<std::net::Ipv4Addr>,
+    /// The IPv6 address it is to have on the first network.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip6: Option<std::net::Ipv6Addr>,
+    /// The MAC address it is to have on the first network.
+    #[arg(long, value_name = "MAC")]
+    pub(crate) mac_address: Option<String>,
+    /// Its host name; its ID if not given.
+    #[arg(long)]
+    pub(crate) hostname: Option<String>,
+    /// An environment variable; without a value, the one it has here.
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// A port to publish: PORT, HOST:CONTAINER or ADDRESS:HOST:CONTAINER, then perhaps /tcp or /udp.
+    #[arg(short, long, value_name = "PORT")]
+    pub(crate) publish: Vec<String>,
+    /// A note on the container.
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<String>,
+    /// The folder the command begins in; this one if not given.
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) workdir: Option<PathBuf>,
+    /// The command and its arguments. With none, the container just stays until it is stopped.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `exec`.
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// Do not wait for the command.
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// An environment variable; without a value, the one it has here.
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// The folder the command begins in; the container's own if not given.
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) workdir: Option<PathBuf>,
+    /// The container.
+    pub(crate) container: String,
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `ps`.
+#[derive(Debug, Args)]
+pub(crate) struct Ps {
+    /// Those that have ended too.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Only the IDs.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// IDs and commands in full.
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+    /// Only containers that are so: id=, label=, name=, network= or status=.
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// A table for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// Names, or the beginnings of IDs.
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub(crate) containers: Vec<String>,
+    /// As scripts that were written for docker ask for it; it is JSON either way.
+    #[arg(short, long, value_parser = ["json"], default_value = "json")]
+    pub(crate) format: String,
+}
+
+/// `logs`.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Go on as more is written, until the container ends.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only so many of the last lines.
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(crate) tail: Option<usize>,
+    /// The container.
+    pub(crate) container: String,
+}
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    /// Seconds between SIGTERM and SIGKILL.
+    #[arg(short, long, default_value_t = 10, value_name = "SECONDS", visible_alias = "time")]
+    pub(crate) timeout: u64,
+    /// Names, or the beginnings of IDs.
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub(crate) containers: Vec<String>,
+}
+
+/// `rm`.
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// Those that run too: they are killed.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Names, or the beginnings of IDs.
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub(crate) containers: Vec<String>,
+}

@@ -1,0 +1,133 @@
+//! `sealane network`: the words of `docker network`.
+use super::Format;
+use clap::{Args, Subcommand};
+use std::net::IpAddr;
+
+/// What to do with networks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NetworkVerb {
+    /// Make a network: an ordinary CNI conflist that any runtime can use.
+    Create(Create),
+    /// List networks.
+    #[command(visible_alias = "list")]
+    Ls(List),
+    /// Show all about networks, as JSON.
+    Inspect(InspectNetwork),
+    /// Remove networks that nobody is on.
+    #[command(visible_alias = "remove")]
+    Rm(RemoveNetwork),
+    /// Remove every network that nobody is on.
+    Prune(Prune),
+    /// Put a running container on one more network.
+    Connect(Connect),
+    /// Take a running container off a network.
+    Disconnect(Disconnect),
+}
+
+/// `network create`.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The network's name: letters, digits, `_`, `.` and `-`.
+    pub(crate) network: String,
+    /// What the network is made of.
+    #[arg(short, long, default_value = "bridge")]
+    pub(crate) driver: String,
+    /// A subnet such as 10.201.7.0/24; may be given once per family. A free one is found when there is none.
+    #[arg(long, value_name = "SUBNET")]
+    pub(crate) subnet: Vec<String>,
+    /// The host's address in the subnet; its first one, if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) gateway: Vec<IpAddr>,
+    /// The part of the subnet that containers get addresses from.
+    #[arg(long, value_name = "RANGE")]
+    pub(crate) ip_range: Vec<String>,
+    /// Give containers IPv6 addresses too.
+    #[arg(long)]
+    pub(crate) ipv6: bool,
+    /// No way out of the network.
+    #[arg(long)]
+    pub(crate) internal: bool,
+    /// An option of the driver, such as com.docker.network.bridge.name=br0.
+    #[arg(short, long = "opt", value_name = "KEY=VALUE")]
+    pub(crate) opt: Vec<String>,
+    /// A note on the network.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<String>,
+}
+
+/// `network ls`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only the IDs.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// IDs in full.
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+    /// Only networks that are so: driver=, id=, label=, name=, or type=builtin or custom.
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// A table for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// `network inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectNetwork {
+    /// Names, or the beginnings of IDs.
+    #[arg(required = true, value_name = "NETWORK")]
+    pub(crate) networks: Vec<String>,
+    /// As scripts that were written for docker ask for it; it is JSON either way.
+    #[arg(short, long, value_parser = ["json"], default_value = "json")]
+    pub(crate) format: String,
+}
+
+/// `network rm`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveNetwork {
+    /// Names, or the beginnings of IDs.
+    #[arg(required = true, value_name = "NETWORK")]
+    pub(crate) networks: Vec<String>,
+    /// That there is no such network is no error.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// `network prune`.
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// `network connect`.
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    /// The network.
+    pub(crate) network: String,
+    /// The container.
+    pub(crate) container: String,
+    /// The address it is to have.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip: Option<std::net::Ipv4Addr>,
+    /// The IPv6 address it is to have.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) ip6: Option<std::net::Ipv6Addr>,
+    /// One more name that it has on this network.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) alias: Vec<String>,
+}
+
+/// `network disconnect`.
+#[derive(Debug, Args)]
+pub(crate) struct Disconnect {
+    /// The network.
+    pub(crate) network: String,
+    /// The container.
+    pub(crate) container: String,
+    /// That it is not on the network is no error.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}

@@ -1,0 +1,46 @@
+//! What goes to standard output and standard error. Whoever has closed them does not want to know; the work is done all the
+//! same.
+use cni::{ErrorReply, Failure, Version};
+use serde::Serialize;
+use std::io::Write as _;
+
+/// A text as it is.
+pub(crate) fn text(text: &str) {
+    print(text.as_bytes());
+}
+
+/// JSON, indented by four as plugins and docker do.
+pub(crate) fn json(value: &impl Serialize) {
+    let mut text = Vec::new();
+    let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    // Into memory, and with no key that is not a string: nothing here can fail.
+    let _cannot_fail = value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, indent));
+    text.push(b'\n');
+    print(&text);
+}
+
+/// One JSON object on a line of its own, for scripts.
+pub(crate) fn json_line(value: &impl Serialize) {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    print(&text);
+}
+
+/// A failure, for a person: what, why, and on the next line what to do.
+pub(crate) fn failure(failure: &dyn Failure) {
+    let reply = ErrorReply::new(Version::LATEST.as_str(), failure);
+    note(&reply.msg);
+    if !reply.details.is_empty() {
+        let _closed = writeln!(std::io::stderr(), "  {}", reply.details);
+    }
+}
+
+/// A line on standard error.
+pub(crate) fn note(text: &str) {
+    let _closed = writeln!(std::io::stderr(), "sealane: {text}");
+}
+
+fn print(text: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _closed = stdout.write_all(text).and_then(|()| stdout.flush());
+}

@@ -1,0 +1,1 @@
+//! Networks as `docker network` has them, kept as ordinary CNI conflists.

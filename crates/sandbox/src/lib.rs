@@ -1,0 +1,1 @@
+//! Processes in namespaces of their own: containers without images, and the lab.

@@ -1,0 +1,1 @@
+//! `host`: the container shares the network namespace of the host.
