@@ -30,6 +30,11 @@ impl Binaries {
         }
     }
 
+    /// The independent executables and `sealane` of this build, whatever `SEALANE_CNI_BIN` names.
+    pub(crate) fn of_this_build() -> Result<Self, Error> {
+        Ok(Self(Build::of_this_test()?.dir))
+    }
+
     /// The reference suite, where `SEALANE_REFERENCE_BIN` says that it is; a test that needs it says when it is not.
     pub fn reference() -> Option<Self> {
         env::var_os("SEALANE_REFERENCE_BIN").map(|dir| Self(dir.into()))
@@ -65,7 +70,7 @@ impl Binaries {
 
     /// Has Cargo build what the tests of this run need, once.
     pub(crate) fn prepare() -> Result<(), Error> {
-        if env::var_os("SEALANE_CNI_BIN").is_some() { Ok(()) } else { Build::of_this_test()?.once() }
+        Build::of_this_test()?.once()
     }
 }
 

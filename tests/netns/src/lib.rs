@@ -12,8 +12,10 @@ mod container;
 mod enter;
 mod error;
 mod host;
+mod lab;
 mod shape;
 mod snapshot;
+mod traces;
 mod traffic;
 
 pub use binaries::{Binaries, PLUGINS};
@@ -22,8 +24,10 @@ pub use container::Container;
 pub use enter::enter;
 pub use error::Error;
 pub use host::{Host, ip, sysctl, with};
+pub use lab::{Lab, Said, sealane, wait};
 pub use shape::shape;
 pub use snapshot::Snapshot;
+pub use traces::Namespaces;
 pub use traffic::{Protocol, reaches, serve};
 
 use libtest_mimic::{Arguments, Trial};
