@@ -14,6 +14,7 @@ mod ping;
 mod plugins;
 mod registry;
 mod say;
+mod table;
 mod verbs;
 
 use cni::{ErrorReply, Version};
