@@ -16,6 +16,8 @@ pub mod route;
 mod socket;
 pub mod sysctl;
 mod unlink;
+#[cfg(feature = "watch")]
+mod watch;
 
 pub use boot::{boot_id, machine_id};
 pub use entry::start;
@@ -27,3 +29,5 @@ pub use nix::errno::Errno;
 pub use process::{Detached, detached};
 pub use socket::{Answer, Rtnl};
 pub use unlink::unlink_link;
+#[cfg(feature = "watch")]
+pub use watch::{AddressOf, RouteTo, Watch};
