@@ -5,14 +5,20 @@
 //! [`route`], and sent as many at a time as one likes by [`Rtnl::transact`].
 pub mod addr;
 mod boot;
+mod echo;
 mod entry;
 mod error;
+mod family;
+mod isolation;
 pub mod link;
 mod message;
+pub mod mounts;
 mod netns;
+mod pidfd;
 mod process;
 mod reply;
 pub mod route;
+mod signals;
 mod socket;
 pub mod sysctl;
 mod unlink;
@@ -20,13 +26,18 @@ mod unlink;
 mod watch;
 
 pub use boot::{boot_id, machine_id};
+pub use echo::{Echo, Heard};
 pub use entry::start;
 pub use error::{Error, Refusal};
+pub use family::{Foreground, call_thread, die_with_parent, hand_down, handed_down, reap};
+pub use isolation::{Namespace, Surroundings, become_root, is_root, isolate, set_hostname, threads};
 pub use link::{BridgePort, Link};
 pub use message::Message;
 pub use netns::{Netns, NetnsId};
-pub use nix::errno::Errno;
+pub use nix::{errno::Errno, sys::signal::Signal};
+pub use pidfd::Pidfd;
 pub use process::{Detached, detached};
+pub use signals::{Caught, Signals};
 pub use socket::{Answer, Rtnl};
 pub use unlink::unlink_link;
 #[cfg(feature = "watch")]
