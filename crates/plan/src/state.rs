@@ -39,6 +39,11 @@ impl State {
         Self { attachments: directory.join("attachments") }
     }
 
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        self.attachments.parent().unwrap_or(&self.attachments)
+    }
+
     /// The attachments of a network that have a record, in no order.
     pub fn attachments(&self, network: &NetworkName) -> Result<Vec<(ContainerId, IfName)>, Error> {
         let names = entries(&self.network(network))?;
