@@ -1,1 +1,27 @@
-//! Networks as `docker network` has them, kept as ordinary CNI conflists.
+//! Networks as docker's command line has them, kept as CNI conflists that any runtime can use.
+//!
+//! # Theory of operation
+//! A network is a file, `sealane-NAME.conflist`, in the folder that runtimes read (`/etc/cni/net.d`). What CNI has no word for
+//! (ID, age, labels) stands in it under the key `"sealane"`, which other readers pass over. [`Folder::create`] holds a lock on
+//! the folder while it looks which subnets are taken and writes the file: under a name that no reader looks at, then linked to
+//! its own, so that it is there in full or not at all, and never twice.
+//!
+//! Nothing here asks the kernel: what the host has is handed in as a [`HostView`].
+mod conflist;
+mod definition;
+mod error;
+mod folder;
+mod host;
+mod id;
+mod options;
+mod pools;
+mod request;
+mod subnets;
+
+pub use definition::{Definition, Subnet};
+pub use error::{Error, InvalidOption, InvalidSubnet};
+pub use folder::{DEFAULT_NETWORK, Folder, Listing};
+pub use host::{HostAddress, HostLink, HostRoute, HostView, Obstacle};
+pub use options::KNOWN_OPTIONS;
+pub use pools::{InvalidPools, Pool, Pools};
+pub use request::Request;

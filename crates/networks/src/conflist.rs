@@ -1,0 +1,158 @@
+//! The text of a network: an ordinary conflist, and what only we know of it under `"sealane"`.
+use crate::{Subnet, options::Options};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+use types::{IfName, NetworkName, Prefix};
+
+/// The value of `"sealane"`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Extra {
+    pub(crate) id: Option<String>,
+    /// RFC 3339, UTC.
+    pub(crate) created: Option<String>,
+    pub(crate) driver: Option<String>,
+    pub(crate) internal: bool,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
+    #[serde(skip)]
+    pub(crate) ours: bool,
+}
+
+impl Extra {
+    /// That of a list's text; nothing, if somebody else has written it.
+    pub(crate) fn of(raw: &[u8]) -> Self {
+        let value = serde_json::from_slice::<Value>(raw).unwrap_or_default();
+        let extra =
+            value.get("sealane").cloned().and_then(|extra| serde_json::from_value::<Self>(extra).ok());
+        extra.map(|extra| Self { ours: true, ..extra }).unwrap_or_default()
+    }
+}
+
+/// The conflist of a bridge network, as text.
+///
+/// `hairpinMode` is what docker without its proxy, podman and nerdctl have: a container reaches itself through the bridge.
+/// Without routes a container reaches its subnet and the host, and nothing behind the host.
+pub(crate) fn bridge(
+    name: &NetworkName,
+    bridge: &IfName,
+    options: &Options,
+    subnets: &[Subnet],
+    extra: &Extra,
+) -> Vec<u8> {
+    let mut plugin = json!({
+        "type": "bridge",
+        "bridge": bridge,
+        "isGateway": true,
+        "hairpinMode": true,
+        "capabilities": {"ips": true, "mac": true},
+    });
+    if let Some(mtu) = options.mtu {
+        plugin["mtu"] = mtu.into();
+    }
+    if !options.containers_talk {
+        plugin["portIsolation"] = true.into();
+    }
+    let ranges: Vec<_> = subnets.iter().map(|subnet| json!([range(subnet)])).collect();
+    plugin["ipam"] = json!({"type": "host-local", "ranges": ranges});
+    let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": [plugin]});
+    let mut text = serde_json::to_vec_pretty(&list).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// The text of a network that is always there and needs no file.
+pub(crate) fn builtin(name: &str, kind: &str) -> Vec<u8> {
+    let extra = Extra { driver: Some(kind.to_owned()), ..Extra::default() };
+    let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": [{"type": kind}]});
+    serde_json::to_vec(&list).unwrap_or_default()
+}
+
+/// A range of `host-local`.
+fn range(subnet: &Subnet) -> Map<String, Value> {
+    let mut range = Map::new();
+    range.insert("subnet".into(), json!(subnet.subnet));
+    if let Some(part) = subnet.ip_range {
+        let (first, last) = ends(part, subnet.subnet);
+        range.insert("rangeStart".into(), json!(first));
+        range.insert("rangeEnd".into(), json!(last));
+    }
+    if let Some(gateway) = subnet.gateway {
+        range.insert("gateway".into(), json!(gateway));
+    }
+    range
+}
+
+/// The first and the last address of a part of a subnet that a host can have: not the subnet's own, not the one that IPv4 keeps
+/// for broadcasts.
+pub(crate) fn ends(part: Prefix, subnet: Prefix) -> (IpAddr, IpAddr) {
+    let (first, last) = (part.address(), part.last());
+    let first = if first == subnet.address() { beside(first, 1) } else { first };
+    let last = if last == subnet.last() && subnet.is_ipv4() { beside(last, -1) } else { last };
+    (first, last)
+}
+
+/// The address that many after this one.
+pub(crate) fn beside(address: IpAddr, distance: i8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            Ipv4Addr::from_bits(address.to_bits().wrapping_add_signed(distance.into())).into()
+        }
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits().wrapping_add_signed(distance.into())).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subnet(subnet: &str, ip_range: Option<&str>, gateway: &str) -> Subnet {
+        Subnet {
+            subnet: subnet.parse().unwrap(),
+            ip_range: ip_range.map(|range| range.parse().unwrap()),
+            gateway: Some(gateway.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn the_conflist_is_one_that_the_reference_plugins_take() {
+        let options = Options { bridge: None, mtu: Some(1400), containers_talk: false };
+        let subnets = [
+            subnet("10.201.7.0/24", Some("10.201.7.128/25"), "10.201.7.1"),
+            subnet("fd00::/64", None, "fd00::1"),
+        ];
+        let extra = Extra { id: Some("ab".into()), driver: Some("bridge".into()), ..Extra::default() };
+        let text = bridge(&"test".parse().unwrap(), &"br-ab".parse().unwrap(), &options, &subnets, &extra);
+        let expected = json!({
+            "cniVersion": "1.1.0",
+            "name": "test",
+            "sealane": {"id": "ab", "created": null, "driver": "bridge", "internal": false, "labels": {}, "options": {}},
+            "plugins": [{
+                "type": "bridge", "bridge": "br-ab", "isGateway": true, "hairpinMode": true,
+                "capabilities": {"ips": true, "mac": true}, "mtu": 1400, "portIsolation": true,
+                "ipam": {"type": "host-local", "ranges": [
+                    [{"subnet": "10.201.7.0/24", "rangeStart": "10.201.7.128", "rangeEnd": "10.201.7.254", "gateway": "10.201.7.1"}],
+                    [{"subnet": "fd00::/64", "gateway": "fd00::1"}],
+                ]},
+            }],
+        });
+        assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_range_leaves_out_what_no_host_can_have() {
+        let ends = |part: &str, subnet: &str| {
+            let (first, last) = ends(part.parse().unwrap(), subnet.parse().unwrap());
+            format!("{first} {last}")
+        };
+        assert_eq!(ends("10.1.0.0/24", "10.1.0.0/24"), "10.1.0.1 10.1.0.254");
+        assert_eq!(ends("10.1.0.64/26", "10.1.0.0/24"), "10.1.0.64 10.1.0.127");
+        assert_eq!(ends("fd00::/80", "fd00::/64"), "fd00::1 fd00::ffff:ffff:ffff");
+    }
+}
