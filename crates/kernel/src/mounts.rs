@@ -5,12 +5,15 @@
 use crate::Error;
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, open},
+    libc,
     mount::{MsFlags, mount},
-    sys::stat::Mode,
 };
 use std::{
-    os::fd::{AsRawFd, OwnedFd},
+    ffi::CString,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -44,33 +47,47 @@ fn fresh(kind: &str, at: &Path, flags: MsFlags, options: Option<&str>) -> Result
         .map_err(|errno| Error::system(format!("mount {kind} on {}", at.display()), errno))
 }
 
-/// A file or folder with what is mounted below it, as it is now: whatever is mounted over it later, it can be bound to
-/// another place.
+/// A copy of a file or folder and of all that is mounted below it, with a place nowhere. Whatever is mounted over the
+/// original later, it shows what was there before (`open_tree(2)`, Linux 5.2).
 #[derive(Debug)]
 pub struct Kept {
     was: PathBuf,
-    file: OwnedFd,
+    tree: OwnedFd,
 }
 
 impl Kept {
     /// What lies at this path; none if nothing does.
+    #[allow(unsafe_code, reason = "nix has no open_tree")]
     pub fn at(path: &Path) -> Result<Option<Self>, Error> {
-        match open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) {
-            Ok(file) => Ok(Some(Self { was: path.to_owned(), file })),
+        let failed = |errno| Error::system(format!("copy the mounts of {}", path.display()), errno);
+        let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
+        let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE.cast_unsigned();
+        // SAFETY: the name ends with a NUL and lives for the length of the call, which gives a descriptor or -1.
+        let opened = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, name.as_ptr(), flags) };
+        match Errno::result(opened) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-            Err(errno) => Err(Error::system(format!("open {}", path.display()), errno)),
+            Err(errno) => Err(failed(errno)),
+            Ok(number) => {
+                let number = i32::try_from(number).map_err(|_| failed(Errno::EBADF))?;
+                // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
+                Ok(Some(Self { was: path.to_owned(), tree: unsafe { OwnedFd::from_raw_fd(number) } }))
+            }
         }
     }
 
-    /// A path that leads to it while this lives; needs /proc.
-    pub fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
-    }
-
-    /// Binds it to another place, with all that is mounted below it.
-    pub fn bind(&self, to: &Path) -> Result<(), Error> {
-        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-        mount(Some(&self.path()), to, None::<&str>, flags, None::<&str>)
-            .map_err(|errno| Error::system(format!("bind {} to {}", self.was.display(), to.display()), errno))
+    /// Gives it a place: a folder, or a file if it is one (`move_mount(2)`).
+    #[allow(unsafe_code, reason = "nix has no move_mount")]
+    pub fn put(self, at: &Path) -> Result<(), Error> {
+        let failed = |errno| {
+            let was = self.was.display();
+            Error::system(format!("mount what was {was} on {}", at.display()), errno)
+        };
+        let name = CString::new(at.as_os_str().as_bytes()).map_err(|_| failed(Errno::EINVAL))?;
+        let (tree, here) = (self.tree.as_raw_fd(), libc::AT_FDCWD);
+        let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
+        // SAFETY: both names end with a NUL and live for the length of the call, as the descriptor does.
+        let moved =
+            unsafe { libc::syscall(libc::SYS_move_mount, tree, c"".as_ptr(), here, name.as_ptr(), flags) };
+        Errno::result(moved).map(drop).map_err(failed)
     }
 }

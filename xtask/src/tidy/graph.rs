@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plan", &["kernel", "types"]),
     ("ipam", &["cni", "types"]),
     ("networks", &["cni", "types"]),
-    ("sandbox", &["kernel", "types"]),
+    ("sandbox", &["cni", "kernel", "types"]),
     ("plugin", &["cni", "ipam", "kernel", "plan", "types"]),
     ("bridge", PLUGIN),
     ("host", PLUGIN),

@@ -1,0 +1,39 @@
+//! Starting what a person has asked for.
+use crate::Error;
+use std::{
+    ffi::OsString,
+    io,
+    path::Path,
+    process::{Child, Command},
+};
+
+/// A command to be: its words, and variables that it has besides the caller's.
+pub(crate) fn command(words: &[OsString], env: &[(String, String)]) -> Option<Command> {
+    let (program, arguments) = words.split_first()?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(env.iter().map(|(name, value)| (name, value)));
+    Some(command)
+}
+
+/// Begins it. It has the caller's folder, standard streams and process group, no signal blocked, and `SIGPIPE` ends it.
+pub(crate) fn spawn(mut command: Command) -> Result<Child, Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.spawn().map_err(|cause| not_run(&program, cause))
+}
+
+/// Moves to the folder that a command is to begin in. Not left to [`Command`], whose error would look as if there were no
+/// such program.
+pub(crate) fn begin_in(folder: &Path) -> Result<(), Error> {
+    std::env::set_current_dir(folder).map_err(|cause| Error::Workdir { path: folder.to_owned(), cause })
+}
+
+/// What it means that a program could not be executed.
+pub(crate) fn not_run(command: &str, cause: io::Error) -> Error {
+    let command = command.to_owned();
+    if cause.kind() == io::ErrorKind::NotFound {
+        let exists = command.contains('/') && Path::new(&command).exists();
+        Error::NotFound { command, exists }
+    } else {
+        Error::NotExecutable { command, cause }
+    }
+}
