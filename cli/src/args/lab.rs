@@ -1,6 +1,6 @@
 //! `sealane lab`, and what one does in it.
 use clap::Args;
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 /// `lab`.
 #[derive(Debug, Args)]
@@ -29,12 +29,12 @@ pub(crate) struct Ping {
     /// How many requests; until interrupted if not given.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// Seconds between requests.
-    #[arg(short, long, default_value_t = 1.0, value_name = "SECONDS")]
-    pub(crate) interval: f64,
-    /// Seconds to wait for an answer.
-    #[arg(short = 'W', long, default_value_t = 2.0, value_name = "SECONDS")]
-    pub(crate) timeout: f64,
+    /// Seconds between requests, such as 0.2.
+    #[arg(short, long, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) interval: Duration,
+    /// Seconds to wait for answers after the last request.
+    #[arg(short = 'W', long, default_value = "2", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Duration,
     /// IPv4 only.
     #[arg(short = '4', conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,
@@ -43,4 +43,15 @@ pub(crate) struct Ping {
     pub(crate) ipv6: bool,
     /// A name in /etc/hosts, or an address.
     pub(crate) host: String,
+}
+
+/// A number of seconds, perhaps with a fraction. None may be so short that a host is flooded.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_millis(2);
+    let duration = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    match duration {
+        Some(duration) if duration >= SHORTEST => Ok(duration),
+        Some(_) => Err("that is shorter than 0.002 seconds".into()),
+        None => Err("not a number of seconds".into()),
+    }
 }
