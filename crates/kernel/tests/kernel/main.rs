@@ -7,6 +7,7 @@
 )]
 mod addr;
 mod batch;
+mod echo;
 mod link;
 mod netns;
 mod process;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = [
         addr::trials(),
         batch::trials(),
+        echo::trials(),
         link::trials(),
         netns::trials(),
         process::trials(),
