@@ -9,6 +9,7 @@ mod container;
 mod error;
 mod explain;
 mod lab;
+mod look;
 mod network;
 mod ping;
 mod plugins;

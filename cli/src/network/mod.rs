@@ -1,4 +1,8 @@
 //! `sealane network`.
+mod view;
+
+pub(crate) use view::View;
+
 use crate::{args::NetworkVerb, container};
 use cni::Fail;
 

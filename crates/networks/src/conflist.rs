@@ -44,21 +44,21 @@ pub(crate) fn bridge(
     subnets: &[Subnet],
     extra: &Extra,
 ) -> Vec<u8> {
-    let mut plugin = json!({
-        "type": "bridge",
-        "bridge": bridge,
-        "isGateway": true,
-        "hairpinMode": true,
-        "capabilities": {"ips": true, "mac": true},
-    });
+    let ranges: Vec<_> = subnets.iter().map(|subnet| json!([range(subnet)])).collect();
+    let mut plugin = Map::new();
+    let mut set = |key: &str, value: Value| plugin.insert(key.to_owned(), value);
+    set("type", json!("bridge"));
+    set("bridge", json!(bridge));
+    set("isGateway", json!(true));
+    set("hairpinMode", json!(true));
+    set("capabilities", json!({"ips": true, "mac": true}));
     if let Some(mtu) = options.mtu {
-        plugin["mtu"] = mtu.into();
+        set("mtu", json!(mtu));
     }
     if !options.containers_talk {
-        plugin["portIsolation"] = true.into();
+        set("portIsolation", json!(true));
     }
-    let ranges: Vec<_> = subnets.iter().map(|subnet| json!([range(subnet)])).collect();
-    plugin["ipam"] = json!({"type": "host-local", "ranges": ranges});
+    set("ipam", json!({"type": "host-local", "ranges": ranges}));
     let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": [plugin]});
     let mut text = serde_json::to_vec_pretty(&list).unwrap_or_default();
     text.push(b'\n');

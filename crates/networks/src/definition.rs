@@ -97,41 +97,29 @@ impl Definition {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Ipam {
-    ipam: Option<Ranges>,
-}
-
 /// `host-local`'s ranges, in both of its spellings. What is no address is nobody's subnet: the plugin itself says what is wrong.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Ranges {
     ranges: Vec<Option<Vec<Range>>>,
-    subnet: Option<String>,
-    range_start: Option<String>,
-    range_end: Option<String>,
-    gateway: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Range {
     subnet: Option<String>,
-    range_start: Option<String>,
-    range_end: Option<String>,
+    #[serde(rename = "rangeStart")]
+    first: Option<String>,
+    #[serde(rename = "rangeEnd")]
+    last: Option<String>,
     gateway: Option<String>,
 }
 
 fn subnets(plugin: &PluginConfig) -> Vec<Subnet> {
-    let config = serde_json::Value::Object(plugin.config.clone());
-    let ipam = json::decode::<Ipam>(config).ok().and_then(|raw| raw.ipam).unwrap_or_default();
-    let Ranges { ranges, subnet, range_start, range_end, gateway } = ipam;
-    let single = Range { subnet, range_start, range_end, gateway };
-    let mut all: Vec<_> = std::iter::once(single)
-        .chain(ranges.into_iter().flatten().flatten())
-        .filter_map(Range::read)
-        .collect();
+    let Some(ipam) = plugin.config.get("ipam") else { return Vec::new() };
+    let single = json::decode::<Range>(ipam).ok();
+    let listed = json::decode::<Ranges>(ipam).unwrap_or_default().ranges.into_iter().flatten().flatten();
+    let mut all: Vec<_> = single.into_iter().chain(listed).filter_map(Range::read).collect();
     all.sort_by_key(|subnet| !subnet.subnet.is_ipv4());
     all
 }
@@ -142,8 +130,8 @@ impl Range {
             text?.parse().ok()
         }
         let subnet = self.subnet?.parse::<Prefix>().ok()?.network();
-        let ip_range = address(self.range_start)
-            .zip(address(self.range_end))
+        let ip_range = address(self.first)
+            .zip(address(self.last))
             .and_then(|(first, last)| narrowest(first, last))
             .filter(|range| *range != subnet);
         Some(Subnet { subnet, ip_range, gateway: address(self.gateway) })

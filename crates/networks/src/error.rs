@@ -1,8 +1,14 @@
 //! What can go wrong with networks, and what the person who asked does next. Where docker has words for it, they are docker's.
-use crate::{host::Obstacle, options::KNOWN_OPTIONS, pools::InvalidPools};
+mod option;
+mod subnet;
+
+pub use option::InvalidOption;
+pub use subnet::InvalidSubnet;
+
+use crate::{host::Obstacle, pools::InvalidPools};
 use cni::{Code, Failure};
-use std::{io, net::IpAddr, path::PathBuf};
-use types::{IfName, InvalidName, Prefix};
+use std::{io, path::PathBuf};
+use types::{IfName, InvalidName, NetworkName, Prefix};
 
 /// One variant a cause.
 #[derive(Debug, thiserror::Error)]
@@ -149,125 +155,6 @@ pub enum Error {
     Broken(cni::runtime::Error),
 }
 
-/// What is wrong with an option of the driver.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidOption {
-    /// The driver has no such option.
-    #[error("the bridge driver has no such option")]
-    Unknown {
-        /// The option that was probably meant.
-        similar: Option<&'static str>,
-    },
-    /// No link can have this name.
-    #[error("{value:?} cannot be the name of a bridge")]
-    Name {
-        /// The name.
-        value: String,
-        /// Why.
-        #[source]
-        cause: InvalidName,
-    },
-    /// Not an MTU.
-    #[error("{0:?} is not an MTU between 68 and 65535")]
-    Mtu(String),
-    /// Neither true nor false.
-    #[error("{0:?} is neither true nor false")]
-    Switch(String),
-    /// There is no masquerade yet.
-    #[error("masquerade is not supported")]
-    Masquerade,
-}
-
-/// What is wrong with what was said about subnets.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSubnet {
-    /// The address of a host where that of a network belongs.
-    #[error("{what} {given} has host bits set")]
-    HostBits {
-        /// `subnet` or `ip-range`.
-        what: &'static str,
-        /// As given.
-        given: Prefix,
-    },
-    /// Addresses that mean something else.
-    #[error("subnet {subnet} overlaps with {what}")]
-    Reserved {
-        /// The subnet.
-        subnet: Prefix,
-        /// What they mean.
-        what: &'static str,
-    },
-    /// No room for a gateway and a container.
-    #[error("subnet {subnet} is too small for a gateway and a container")]
-    TooSmall {
-        /// The subnet.
-        subnet: Prefix,
-    },
-    /// Two subnets of one address family.
-    #[error("multiple {} subnets, {one} and {other}, are not supported", if .one.is_ipv4() { "IPv4" } else { "IPv6" })]
-    TwoOfOneFamily {
-        /// The first.
-        one: Prefix,
-        /// The second.
-        other: Prefix,
-    },
-    /// A gateway or a range without any subnet.
-    #[error("every ip-range or gateway must have a corresponding subnet")]
-    NoSubnet,
-    /// A gateway in none of the subnets.
-    #[error("no matching subnet for gateway {gateway}")]
-    StrayGateway {
-        /// The gateway.
-        gateway: IpAddr,
-        /// The subnets.
-        subnets: Vec<Prefix>,
-    },
-    /// A range that is not in one of the subnets.
-    #[error("no matching subnet for range {range}")]
-    StrayRange {
-        /// The range.
-        range: Prefix,
-        /// The subnets.
-        subnets: Vec<Prefix>,
-    },
-    /// Two gateways in one subnet.
-    #[error("cannot configure multiple gateways ({one}, {other}) on the same subnet ({subnet})")]
-    TwoGateways {
-        /// The first.
-        one: IpAddr,
-        /// The second.
-        other: IpAddr,
-        /// The subnet.
-        subnet: Prefix,
-    },
-    /// Two ranges in one subnet.
-    #[error("cannot configure multiple ranges ({one}, {other}) on the same subnet ({subnet})")]
-    TwoRanges {
-        /// The first.
-        one: Prefix,
-        /// The second.
-        other: Prefix,
-        /// The subnet.
-        subnet: Prefix,
-    },
-    /// The subnet's own address, or its broadcast address.
-    #[error("gateway {gateway} is no host's address in {subnet}")]
-    NoHost {
-        /// The gateway.
-        gateway: IpAddr,
-        /// The subnet.
-        subnet: Prefix,
-    },
-    /// A range with no address for a container.
-    #[error("ip-range {range} has no address for a container")]
-    EmptyRange {
-        /// The range.
-        range: Prefix,
-        /// The gateway, which no container gets.
-        gateway: IpAddr,
-    },
-}
-
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
@@ -295,14 +182,7 @@ impl Failure for Error {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotFound { similar: Some(similar), .. } => {
-                format!("did you mean {similar:?}? `sealane network ls` lists them")
-            }
-            Self::NotFound { name, similar: None } => {
-                format!(
-                    "`sealane network ls` lists those there are; `sealane network create {name}` makes it"
-                )
-            }
+            Self::NotFound { name, similar } => not_found_hint(name, similar.as_deref()),
             Self::Ambiguous { .. } => "give more of the ID, or the name".into(),
             Self::Name { .. } => {
                 "a name has letters, digits, `_`, `.` and `-`, and begins with a letter or digit".into()
@@ -310,48 +190,37 @@ impl Failure for Error {
             Self::LongName { .. } => "choose a shorter name".into(),
             Self::Predefined { name } => format!("{name} is there without being made; choose another name"),
             Self::CannotRemove { .. } => {
-                "it has no file and holds nothing, so there is nothing to remove".into()
+                "it has no file and holds nothing: there is nothing to remove".into()
             }
             Self::Taken { name, path } => {
                 format!("it is in {}; `sealane network rm {name}` removes it", path.display())
             }
-            Self::NotOurs { path, .. } => {
-                format!(
-                    "whoever wrote {} may still need it; remove it with the program that made it",
-                    path.display()
-                )
-            }
+            Self::NotOurs { path, .. } => format!("remove {} with what has made it", path.display()),
             Self::Driver(name) => driver_hint(name),
-            Self::OneInstance(driver) => {
-                let network = if driver == "null" { "none" } else { driver };
-                format!("use the one that is there: --network {network}")
-            }
-            Self::Option { key, cause } => return cause.hint(key),
-            Self::BridgeTaken { .. } => {
-                "two networks on one bridge are one network: choose another name for it".into()
-            }
-            Self::NotABridge(name) => {
-                format!("`ip -d link show {name}` says what it is; choose another name")
-            }
-            Self::MtuForIpv6(_) => {
-                "IPv6 needs 1280 bytes at least; raise the MTU, or leave --ipv6 out".into()
-            }
-            Self::Subnet(cause) => return cause.hint(),
+            Self::OneInstance(driver) if driver == "null" => "use the one there is: --network none".into(),
+            Self::OneInstance(driver) => format!("use the one there is: --network {driver}"),
+            Self::Option { key, cause } => cause.hint(key),
+            Self::BridgeTaken { .. } => "two networks on one bridge are one network: name another one".into(),
+            Self::NotABridge(link) => format!("`ip -d link show {link}` says what it is; name another one"),
+            Self::MtuForIpv6(_) => "raise it to 1280 bytes at least, or leave --ipv6 out".into(),
+            Self::Subnet(cause) => cause.hint(),
             Self::Overlap { obstacle, .. } => overlap_hint(obstacle),
-            Self::NoFreeSubnet { ipv4, .. } => {
-                let example = if *ipv4 { "10.64.0.0/16:24" } else { "fd00:64::/48:64" };
-                format!(
-                    "name a subnet that you know is free with --subnet, or set SEALANE_POOLS, for example to {example}; \
-                     `sealane network prune` removes networks that nobody is on"
-                )
-            }
-            Self::Pools { .. } => {
-                "write it as BASE:LENGTH,..., for example 10.64.0.0/16:24,172.20.0.0/14:20".into()
-            }
-            Self::Random(_) => return None,
+            Self::NoFreeSubnet { ipv4, .. } => full_hint(*ipv4),
+            Self::Pools { .. } => "write BASE:LENGTH,..., such as 10.64.0.0/16:24,172.20.0.0/14:20".into(),
             Self::Folder { cause, .. } => return folder_hint(cause.kind()),
             Self::Broken(cause) => return cause.hint(),
+            Self::Random(_) => return None,
         })
+    }
+}
+
+fn not_found_hint(name: &str, similar: Option<&str>) -> String {
+    match similar {
+        Some(similar) => format!("did you mean {similar:?}? `sealane network ls` lists them"),
+        None if name.parse::<NetworkName>().is_ok() => {
+            format!("`sealane network ls` lists those there are; `sealane network create {name}` makes it")
+        }
+        None => "`sealane network ls` lists those there are".into(),
     }
 }
 
@@ -384,56 +253,19 @@ fn overlap_hint(obstacle: &Obstacle) -> String {
     }
 }
 
+fn full_hint(ipv4: bool) -> String {
+    let example = if ipv4 { "10.64.0.0/16:24" } else { "fd00:64::/48:64" };
+    format!(
+        "name a subnet that you know is free with --subnet, or set SEALANE_POOLS, for example to {example}; \
+         `sealane network prune` removes networks that nobody is on"
+    )
+}
+
 fn folder_hint(kind: io::ErrorKind) -> Option<String> {
     match kind {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(
             "networks of the machine are root's: run it as root, or without root in `sealane lab`".into(),
         ),
         _ => None,
-    }
-}
-
-impl InvalidOption {
-    fn hint(&self, key: &str) -> Option<String> {
-        Some(match self {
-            Self::Unknown { similar } => {
-                let known = format!("known are {}", KNOWN_OPTIONS.join(", "));
-                similar.map(|similar| format!("did you mean {similar}? {known}")).unwrap_or(known)
-            }
-            Self::Name { .. } => format!("for example -o {key}=br0; at most 15 bytes"),
-            Self::Mtu(_) => format!("for example -o {key}=1400; left out, it is the kernel's, 1500"),
-            Self::Switch(_) => format!("write -o {key}=true or -o {key}=false"),
-            Self::Masquerade => {
-                "leave it out, or set it to false: containers reach their own network and the host, nothing behind it".into()
-            }
-        })
-    }
-}
-
-impl InvalidSubnet {
-    fn hint(&self) -> Option<String> {
-        let listed =
-            |subnets: &[Prefix]| subnets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Some(match self {
-            Self::HostBits { given, .. } => format!("write {}", given.network()),
-            Self::Reserved { .. } => {
-                "take one of the private blocks, such as 10.64.0.0/24 or fd00:64::/64".into()
-            }
-            Self::TooSmall { subnet } => format!("the longest prefix is a /{}", subnet.bits() - 2),
-            Self::TwoOfOneFamily { .. } => "give one subnet for IPv4 and one for IPv6 at most".into(),
-            Self::NoSubnet => "add --subnet".into(),
-            Self::StrayGateway { subnets, .. } => format!("the gateway is an address in {}", listed(subnets)),
-            Self::StrayRange { subnets, .. } => format!("the range is a part of {}", listed(subnets)),
-            Self::TwoGateways { .. } => "give one --gateway for each --subnet".into(),
-            Self::TwoRanges { .. } => "give one --ip-range for each --subnet".into(),
-            Self::NoHost { subnet, .. } => {
-                format!("leave --gateway out for {}", crate::conflist::beside(subnet.address(), 1))
-            }
-            Self::EmptyRange { gateway, .. } => {
-                format!(
-                    "the gateway {gateway} and the first and last address of an IPv4 subnet are no container's"
-                )
-            }
-        })
     }
 }

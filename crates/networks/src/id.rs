@@ -10,7 +10,7 @@ pub(crate) fn random() -> Result<String, Error> {
 /// That of a network that has none: its name, hashed.
 pub(crate) fn of_name(name: &str) -> String {
     let quarter = |part| stable_hash(&["network", part, name]).to_be_bytes();
-    ["1", "2", "3", "4"].map(|part| hex(&quarter(part))).concat()
+    hex(&["1", "2", "3", "4"].map(quarter).concat())
 }
 
 /// Random bytes of the kernel's.
@@ -21,7 +21,7 @@ pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], Error> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

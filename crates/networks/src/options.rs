@@ -111,7 +111,7 @@ mod tests {
             Err(InvalidOption::Unknown { similar }) => similar,
             other => panic!("{other:?}"),
         };
-        assert_eq!(similar("com.docker.network.mtu"), Some(SHORT_MTU));
+        assert_eq!(similar("com.docker.network.mtu"), Some(MTU));
         assert_eq!(similar("com.docker.network.bridge.enable_ic"), Some(ICC));
         assert_eq!(similar("parent"), None);
     }
