@@ -2,6 +2,7 @@
 use crate::refusal::Refused;
 use cni::{Code, ErrorReply, Failure};
 use std::{io, path::PathBuf};
+use types::IfName;
 
 /// One variant a cause.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,15 @@ pub enum Error {
     /// A lab cannot be made here.
     #[error("could not make a lab")]
     Refused(#[source] Refused),
+    /// A link was made, and then not found.
+    #[error("link {name} is gone as soon as it was made")]
+    NoLink {
+        /// Its name.
+        name: IfName,
+    },
+    /// A machine's name cannot be a link's.
+    #[error(transparent)]
+    Name(#[from] types::InvalidName),
     /// `on`, and no lab around.
     #[error("this is not a machine of a lab")]
     NoLab,
@@ -94,6 +104,8 @@ impl Error {
             | Self::Workdir { .. }
             | Self::File { .. }
             | Self::Refused(_)
+            | Self::NoLink { .. }
+            | Self::Name(_)
             | Self::NoLab
             | Self::NoMachine { .. } => 125,
         }
@@ -103,9 +115,9 @@ impl Error {
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Kernel(_) | Self::Refused(_) => Code::Kernel,
+            Self::Kernel(_) | Self::Refused(_) | Self::NoLink { .. } => Code::Kernel,
             Self::Start(_) | Self::Dialogue(_) | Self::File { .. } => Code::Io,
-            Self::Vanished | Self::Inside(_) => Code::Internal,
+            Self::Vanished | Self::Inside(_) | Self::Name(_) => Code::Internal,
             Self::NotFound { .. } | Self::NotExecutable { .. } | Self::Workdir { .. } => Code::InvalidConfig,
             Self::NoLab | Self::NoMachine { .. } => Code::UnknownContainer,
         }
@@ -130,7 +142,12 @@ impl Failure for Error {
             Self::Vanished => Some("`dmesg` says whether memory ran out".into()),
             Self::NoLab => Some("`sealane lab --hosts 2 -- sealane on worker-2 hostname` begins one".into()),
             Self::NoMachine { known, .. } => Some(format!("there are {}", known.join(", "))),
-            Self::Start(_) | Self::Dialogue(_) | Self::Inside(_) | Self::File { .. } => None,
+            Self::Start(_)
+            | Self::Dialogue(_)
+            | Self::Inside(_)
+            | Self::File { .. }
+            | Self::NoLink { .. }
+            | Self::Name(_) => None,
         }
     }
 

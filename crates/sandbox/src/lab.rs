@@ -1,7 +1,12 @@
 //! `sealane lab`: a command on a machine of its own, that is gone when the command ends; needs no root.
 //!
 //! It is a sandbox in a user namespace, whose init makes the machines: see [`machines`](crate::machines).
-use crate::{Error, Exit, Output, Sandbox, Spec, command, enter, refusal::Refused, start};
+use crate::{
+    Error, Exit, Output, Sandbox, Spec, command, enter,
+    machines::{INIT, Machine},
+    refusal::Refused,
+    start,
+};
 use kernel::{Namespace, Surroundings};
 use std::{ffi::OsString, os::unix::process::CommandExt as _};
 
@@ -44,21 +49,16 @@ pub fn on(machine: &str, words: &[OsString]) -> Error {
 
 /// The machines are threads of the lab's init, named after them.
 fn place(machine: &str) -> Result<Surroundings, Error> {
-    let threads = kernel::threads(crate::machines::INIT)?;
-    let known: Vec<_> =
-        threads.iter().map(|(_, name)| name.clone()).filter(|name| is_machine(name)).collect();
-    if known.is_empty() {
+    let mut machines = kernel::threads(INIT)?;
+    machines.retain(|(_, name)| Machine::named(name).is_some());
+    if machines.is_empty() {
         return Err(Error::NoLab);
     }
-    let thread = threads.iter().find(|(_, name)| is_machine(name) && name == machine);
-    let Some((thread, _)) = thread else {
-        return Err(Error::NoMachine { name: machine.to_owned(), known });
-    };
-    Ok(Surroundings::of_thread(crate::machines::INIT, *thread)?)
-}
-
-fn is_machine(name: &str) -> bool {
-    name == crate::machines::OUTSIDE || name.starts_with(crate::machines::WORKER)
+    if let Some((thread, _)) = machines.iter().find(|(_, name)| name == machine) {
+        return Ok(Surroundings::of_thread(INIT, *thread)?);
+    }
+    let known = machines.into_iter().map(|(_, name)| name).collect();
+    Err(Error::NoMachine { name: machine.to_owned(), known })
 }
 
 fn is_unset(name: &str) -> bool {

@@ -20,6 +20,7 @@ mod lab;
 mod machines;
 mod refusal;
 mod start;
+mod underlay;
 mod view;
 
 pub use enter::{exec, is_alive, signal};
