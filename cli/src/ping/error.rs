@@ -33,11 +33,9 @@ impl Failure for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownHost { .. } => Some(
-                "names are those in /etc/hosts: a container's has everybody on its networks, and \
-                 `sealane exec CONTAINER sealane ping NAME` asks there"
-                    .into(),
-            ),
+            Self::UnknownHost { host } => Some(format!(
+                "not in /etc/hosts; a container's has all on its networks: `sealane exec CONTAINER sealane ping {host}`"
+            )),
             Self::Family { .. } => Some("leave the option out".into()),
             Self::Kernel(cause) => hint(cause),
         }
@@ -48,7 +46,7 @@ impl Failure for Error {
 fn hint(cause: &kernel::Error) -> Option<String> {
     match cause.errno() {
         Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL) => Some(
-            "there is no way to it from here; `sealane network connect NETWORK CONTAINER` puts a container on one more network"
+            "no way there from here; `sealane network connect NETWORK CONTAINER` puts a container on a network"
                 .into(),
         ),
         Some(Errno::EACCES) => Some("that is the broadcast address of a network; ping one host".into()),

@@ -1,0 +1,70 @@
+# What the demos are written in. Each sources it first, and is then in a lab: a machine of its own that is gone when it ends.
+#
+#   say WORDS...       says what comes next
+#   run COMMAND...     shows the command, runs it, shows what it prints; it has to succeed
+#   fails COMMAND...   likewise, but it has to fail
+#   shows TEXT         what was printed last has to have this in it
+#
+# SEALANE_CNI_BIN names a folder with `sealane` and the plugins to use; without it they are built.
+set -eu
+
+build() {
+    cd "$here/.."
+    quiet=--quiet
+    [ -e target/*/debug/demo/sealane ] || quiet= # the first time it takes a while, so it is seen
+    built=$(cargo build $quiet --package cli --message-format=json-render-diagnostics |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+    [ -n "$built" ] || exit 1 # cargo has said why
+    bin=${built%/*}/demo
+    mkdir -p "$bin"
+    for name in sealane $("$built" plugins); do
+        ln -f "$built" "$bin/$name"
+    done
+}
+
+if [ -z "${SEALANE_LAB:-}" ]; then
+    here=$(cd "$(dirname "$0")" && pwd)
+    bin=${SEALANE_CNI_BIN:-}
+    [ -n "$bin" ] || build
+    export PATH="$bin:$PATH" CNI_PATH="$bin"
+    exec sealane lab -- "$here/${0##*/}"
+fi
+
+bold= green= dim= plain=
+if [ -t 1 ] || [ "${CLICOLOR_FORCE:-0}" != 0 ]; then
+    bold=$(printf '\033[1m') green=$(printf '\033[32m') dim=$(printf '\033[2m') plain=$(printf '\033[0m')
+fi
+
+say() { printf '\n%s# %s%s\n' "$green" "$*" "$plain"; }
+
+# What the command printed is in $shown, how it ended in $status.
+try() {
+    command=$*
+    printf '%s$ %s%s\n' "$bold" "$command" "$plain"
+    status=0
+    shown=$("$@" 2>&1) || status=$?
+    [ -z "$shown" ] || printf '%s\n' "$shown"
+}
+
+run() {
+    try "$@"
+    [ "$status" = 0 ] || wrong "should succeed, and ended with exit status $status"
+}
+
+fails() {
+    try "$@"
+    [ "$status" != 0 ] || wrong "should fail, and succeeded"
+    printf '%s(exit status %s, as it should be)%s\n' "$dim" "$status" "$plain"
+}
+
+shows() {
+    case $shown in
+    *"$1"*) ;;
+    *) wrong "should show \"$1\", and showed: $shown" ;;
+    esac
+}
+
+wrong() {
+    printf '\nnet-demo/%s: `%s` %s\n' "${0##*/}" "$command" "$1" >&2
+    exit 1
+}
