@@ -6,7 +6,7 @@ use netlink_packet_route::{
     address::{AddressAttribute, AddressFlags, AddressHeader, AddressHeaderFlags, AddressMessage},
 };
 use nix::libc;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 use types::Prefix;
 
 /// An address of a link as it was when the kernel was asked.
@@ -52,6 +52,20 @@ pub fn of(rtnl: &mut Rtnl, index: u32) -> Result<Vec<Address>, Error> {
         Err(error) if error.errno() == Some(crate::Errno::ENODEV) => Ok(Vec::new()),
         list => list,
     }
+}
+
+/// The addresses of each link, by its index, IPv4 first.
+pub fn all(rtnl: &mut Rtnl) -> Result<BTreeMap<u32, Vec<Prefix>>, Error> {
+    let body = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    let list = rtnl.list(&Message::new("list addresses".to_owned(), body, 0), |bytes| {
+        let index = AddressHeader::parse(bytes)?.index;
+        Ok(Address::read(bytes, index)?.map(|address| (index, address.prefix)))
+    })?;
+    let mut all: BTreeMap<u32, Vec<Prefix>> = BTreeMap::new();
+    for (index, prefix) in list {
+        all.entry(index).or_default().push(prefix);
+    }
+    Ok(all)
 }
 
 fn address(index: u32, prefix: Prefix) -> AddressMessage {

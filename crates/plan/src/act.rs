@@ -4,7 +4,7 @@ use crate::{
     lock::Scope,
     places::{Place, Places},
     shared::Reversal,
-    step::Sysctl,
+    step::{HostPort, Sysctl},
 };
 use kernel::{Answer, Message};
 use std::fmt::Display;
@@ -53,6 +53,8 @@ pub(crate) enum Work<'a> {
     Sysctl(&'a Sysctl),
     /// Something shared, looked at and changed under a lock.
     Shared(&'a dyn Shared),
+    /// A port of the host, looked for and taken under the host's lock.
+    Claim(&'a HostPort),
     /// There is nothing to do, only to compare.
     Nothing,
 }

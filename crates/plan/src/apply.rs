@@ -3,7 +3,7 @@ use crate::{
     Hold, Plan, Step,
     act::{Shared, Work},
     error::Error,
-    lock::Lock,
+    lock::{Lock, Scope},
     places::{Place, Places},
     record::Key,
     shared::Reversal,
@@ -79,6 +79,15 @@ impl<'a> Run<'a> {
                 self.flush()?;
                 self.ensure(shared)
             }
+            Work::Claim(port) => {
+                self.flush()?;
+                if hold == Hold::Own {
+                    self.done.push(step);
+                }
+                // Ports are taken, and undone, under a lock of their own.
+                self.lock = None;
+                self.places.state()?.take(port)
+            }
             Work::Sysctl(sysctl) => {
                 self.flush_netlink()?;
                 self.batch.sysctls.push(sysctl);
@@ -98,9 +107,16 @@ impl<'a> Run<'a> {
         if shared.stands(self.places)? {
             return Ok(());
         }
-        let held = self.lock.take().filter(|lock| lock.scope() == shared.scope());
-        self.lock = Some(held.map_or_else(|| self.state.lock(self.key, shared.scope()), Ok)?);
+        self.lock(shared.scope())?;
         shared.ensure(self.places, &mut self.changed)
+    }
+
+    /// The lock of this scope; another one that is held is let go first.
+    fn lock(&mut self, scope: Scope) -> Result<(), Error> {
+        let held = self.lock.take().filter(|lock| lock.scope() == scope);
+        let lock = held.map_or_else(|| self.state.lock(self.key, scope), Ok)?;
+        self.lock = Some(lock);
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -136,11 +152,12 @@ impl<'a> Run<'a> {
 
     /// Undoes what this run did, last first. Shared things only while nobody else can have come to rely on them.
     fn take_back(&mut self) -> Result<(), Error> {
+        // Ports are given back under the host's lock, which does not let its holder through a second time.
+        self.lock = None;
         let own = undo_steps(&self.done, self.places);
         while let Some(change) = self.changed.pop() {
             let scope = change.scope();
-            let held = self.lock.take().filter(|lock| lock.scope() == scope);
-            self.lock = Some(held.map_or_else(|| self.state.lock(self.key, scope), Ok)?);
+            self.lock(scope)?;
             if self.state.is_alone(self.key, scope)? {
                 change.reverse(self.places)?;
             }

@@ -1,5 +1,5 @@
 //! What can go wrong between a plan and the kernel.
-use crate::{check::Difference, places::Place};
+use crate::{check::Difference, host_port::HostPort, places::Place, step::Published};
 use std::{io, path::PathBuf};
 use types::{IfName, Prefix};
 
@@ -52,6 +52,14 @@ pub enum Error {
         /// The one that is there.
         found: Prefix,
     },
+    /// Another container publishes this port.
+    #[error("Address already in use: port {wanted} is published by {}{}", by.holder, on(by.port, *wanted))]
+    PortTaken {
+        /// The port that was to be taken.
+        wanted: Published,
+        /// Who has it, and where.
+        by: Box<HostPort>,
+    },
     /// A step in the container's namespace, and no namespace was given.
     #[error("no container network namespace was given")]
     NoContainer,
@@ -103,6 +111,9 @@ impl Error {
             Error::OtherAddress { bridge, found, .. } => Some(format!(
                 "{bridge} has {found}; give the network a bridge of its own, or set \"forceAddress\": true to replace it"
             )),
+            Error::PortTaken { by, .. } => {
+                Some(format!("stop {}, or publish another port", by.holder.brief()))
+            }
             Error::NoContainer => {
                 Some("set CNI_NETNS to the container's namespace, such as /run/netns/NAME".into())
             }
@@ -113,4 +124,9 @@ impl Error {
             Error::Busy { .. } => Some("try again when it has ended".into()),
         }
     }
+}
+
+/// Where the port is published, unless that is where it was wanted.
+fn on(published: Published, wanted: Published) -> String {
+    if published == wanted { String::new() } else { format!(", as {published}") }
 }

@@ -3,9 +3,9 @@ use crate::{
     error::Error,
     places::{Place, Places},
 };
-use kernel::sysctl;
+use kernel::{addr, link, sysctl};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{IfName, Mac};
+use types::{IfName, Mac, Prefix};
 
 /// A question about the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Query {
     Bridge(IfName),
     /// Does this interface of the container speak IPv6?
     Ipv6(IfName),
+    /// Which interfaces has the host, and which addresses have they?
+    Interfaces,
 }
 
 /// A bridge that is there already.
@@ -23,6 +25,19 @@ pub struct Bridge {
     pub mac: Option<Mac>,
 }
 
+/// An interface of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: IfName,
+    /// Its address; `None` for a link without one.
+    pub mac: Option<Mac>,
+    /// Its largest packet in bytes.
+    pub mtu: u32,
+    /// The addresses it has, each with the length of its subnet.
+    pub addresses: Vec<Prefix>,
+}
+
 /// The answers. A golden test writes them down; a plugin gets them from the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -30,6 +45,8 @@ pub struct Facts {
     pub bridges: BTreeMap<IfName, Bridge>,
     /// The container's interfaces that were asked for and speak IPv6.
     pub ipv6: BTreeSet<IfName>,
+    /// The host's interfaces in the kernel's order, if they were asked for; not those that are ports of a bridge.
+    pub interfaces: Vec<Interface>,
 }
 
 impl Facts {
@@ -43,6 +60,7 @@ impl Facts {
                         facts.bridges.insert(name.clone(), Bridge { mac: link.mac });
                     }
                 }
+                Query::Interfaces => facts.interfaces = interfaces(places)?,
                 Query::Ipv6(_) if !places.has_container() => {}
                 Query::Ipv6(name) => {
                     let path = ["ipv6", "conf", name.as_str(), "disable_ipv6"];
@@ -55,4 +73,18 @@ impl Facts {
         }
         Ok(facts)
     }
+}
+
+/// A port of a bridge is left out: what comes in there is the bridge's, and there is one for each container.
+fn interfaces(places: &mut Places) -> Result<Vec<Interface>, Error> {
+    let rtnl = places.rtnl(Place::Host)?;
+    let (links, mut addresses) = (link::links(rtnl)?, addr::all(rtnl)?);
+    let links = links.into_iter().filter(|link| link.port.is_none());
+    let interface = |link: kernel::Link| Interface {
+        addresses: addresses.remove(&link.index).unwrap_or_default(),
+        name: link.name,
+        mac: link.mac,
+        mtu: link.mtu,
+    };
+    Ok(links.map(interface).collect())
 }

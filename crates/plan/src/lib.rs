@@ -4,13 +4,15 @@
 //! # Theory of operation
 //! Steps run in the order in which they stand. Neighbours that are netlink requests in one network namespace go to the
 //! kernel in one message ([`apply()`]); a step that is shared with other attachments is looked at and changed under a
-//! lock of its network or of the host ([`State`]). Every index is known from the answer that made the link, so nothing
+//! lock of its network or of the host ([`State`]), and so is what only one of them can have, a port of the host. Every index is known from the answer that made the link, so nothing
 //! is read back and nothing is waited for.
 mod act;
 mod apply;
 mod check;
+mod claims;
 mod error;
 mod facts;
+mod host_port;
 mod journal;
 mod lock;
 mod places;
@@ -26,7 +28,7 @@ mod within;
 pub use apply::{Failed, apply};
 pub use check::{Difference, check};
 pub use error::Error;
-pub use facts::{Bridge as BridgeFact, Facts, Query};
+pub use facts::{Bridge as BridgeFact, Facts, Interface, Query};
 pub use journal::Intent;
 pub use places::{Departure, Place, Places};
 pub use record::{Key, Record};

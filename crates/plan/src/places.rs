@@ -1,5 +1,5 @@
-//! The network namespaces that a plan works in: the host's, and the container's.
-use crate::error::Error;
+//! Where a plan works: the network namespaces of the host and the container, and the state directory.
+use crate::{error::Error, state::State};
 use kernel::{Link, Netns, Rtnl, link};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,13 +40,25 @@ pub struct Places {
     indices: Vec<(Place, IfName, u32)>,
     /// What the facts said of links, for a second look at the same.
     seen: Vec<(Place, IfName, Option<Link>)>,
+    state: Option<State>,
     pub(crate) departure: Departure,
 }
 
 impl Places {
     /// The host's namespace, and the container's if there is one.
     pub fn new(netns: Option<Netns>, departure: Departure) -> Self {
-        Self { netns, sockets: [None, None], indices: Vec::new(), seen: Vec::new(), departure }
+        Self { netns, sockets: [None, None], indices: Vec::new(), seen: Vec::new(), state: None, departure }
+    }
+
+    /// The same, with this state directory instead of the environment's.
+    #[must_use]
+    pub fn keeping(self, state: &State) -> Self {
+        Self { state: Some(state.clone()), ..self }
+    }
+
+    /// The state directory, for steps that are nowhere in the kernel.
+    pub(crate) fn state(&self) -> Result<State, Error> {
+        self.state.clone().map_or_else(State::from_env, Ok)
     }
 
     /// The socket in this namespace.

@@ -1,7 +1,7 @@
 //! The state directory: what lives as long as the kernel's state does and dies with it at a reboot.
 //!
 //! `STATE/attachments/<network>/<container>:<ifname>/<plugin>.<n>`, one small file an attachment and plugin; `n` counts
-//! the uses of one plugin in a chain.
+//! the uses of one plugin in a chain. `STATE/ports/` says who has which port of the host.
 use crate::{
     error::Error,
     lock::{Lock, Scope},
@@ -58,8 +58,12 @@ impl State {
         match scope {
             // It can't be removed meanwhile: the record of who locks it lies in it.
             Scope::Network => Lock::on(&self.network(&key.network), scope),
-            Scope::Host => Lock::on(&self.attachments, scope),
+            Scope::Host => self.lock_host(),
         }
+    }
+
+    pub(crate) fn lock_host(&self) -> Result<Lock, Error> {
+        Lock::on(&self.attachments, Scope::Host)
     }
 
     /// Whether no other attachment of this scope has a record. A record is written before anything else is done, so

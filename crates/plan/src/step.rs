@@ -1,4 +1,6 @@
 //! The kinds of step. A step is one kernel transaction and one line of text.
+pub use crate::host_port::{Holder, HostPort, Protocol, Published};
+
 use crate::places::Place;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
@@ -19,6 +21,7 @@ pub enum Step {
     Address(Address),
     Route(Route),
     Alone(Alone),
+    HostPort(HostPort),
 }
 
 macro_rules! step_from {
@@ -46,7 +49,7 @@ macro_rules! step_from {
         }
     };
 }
-step_from!(Bridge, BridgeAddress, Forwarding, Veth, BridgePort, Sysctl, Up, Address, Route, Alone);
+step_from!(Bridge, BridgeAddress, Forwarding, Veth, BridgePort, Sysctl, Up, Address, Route, Alone, HostPort);
 
 /// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of
 /// that name that is no bridge is an error.

@@ -1,6 +1,7 @@
 //! Taking back what an attachment owns, last first.
 use crate::{
     Hold, Plan, Step,
+    act::Act,
     error::Error,
     places::{Place, Places},
 };
@@ -26,9 +27,16 @@ fn lasting<'a>(steps: &[&'a Step]) -> Vec<&'a Step> {
     steps.iter().filter(lasts).copied().collect()
 }
 
-/// Whether a link that the plan made is still there. Of a pair the end on the host is looked for: the container's
-/// namespace may be another one by now.
+/// Whether a link that the plan made, or a port that it took, is still there. Of a pair the end on the host is looked for:
+/// the container's namespace may be another one by now.
 pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
+    for (_, step) in plan.steps() {
+        if let Step::HostPort(port) = step
+            && port.differs(places)?.is_none()
+        {
+            return Ok(true);
+        }
+    }
     let made: Vec<_> = plan.steps().flat_map(|(_, step)| step.act().takes_along()).collect();
     let on_host = made.iter().any(|(place, _)| *place == Place::Host);
     for (place, name) in made {
@@ -52,8 +60,9 @@ impl Plan {
         Plan { steps: lasting(&self.own_steps()).into_iter().map(|step| (Hold::Own, step.clone())).collect() }
     }
 
-    /// Whether it makes links of its own, so that it can't be applied twice.
-    pub fn makes_links(&self) -> bool {
-        self.steps().any(|(_, step)| !step.act().takes_along().is_empty())
+    /// Whether it makes links of its own or takes ports, so that it can't be applied twice.
+    pub fn is_exclusive(&self) -> bool {
+        let is_port = |step: &Step| matches!(step, Step::HostPort(_));
+        self.steps().any(|(_, step)| is_port(step) || !step.act().takes_along().is_empty())
     }
 }
