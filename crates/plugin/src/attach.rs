@@ -13,7 +13,7 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let config = R::configure(call)?;
     let mac = R::mac(&config);
     let endpoint = Endpoint::new(call, at, kernel::machine_id().map_err(Error::Kernel)?, mac)?;
-    let netns = open(&endpoint)?;
+    let netns = endpoint.netns::<R>()?;
     let netns_id = netns.id();
     let run = Run {
         delegates,
@@ -34,10 +34,6 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
             Err(fail)
         }
     }
-}
-
-fn open(endpoint: &Endpoint) -> Result<Netns, Error> {
-    Netns::open(&endpoint.netns).map_err(|cause| Error::Netns { path: endpoint.netns.clone(), cause })
 }
 
 struct Run<'a> {
@@ -61,7 +57,7 @@ impl Run<'_> {
         let same = intent.netns_id == netns_id
             || Netns::open(&intent.netns).is_ok_and(|it| it.id() == intent.netns_id);
         let plan = record.plan().cloned().unwrap_or_default();
-        if record.is_attached() && !plan.makes_links() {
+        if record.is_attached() && !plan.is_exclusive() {
             return Ok(());
         }
         if record.is_attached() && same && plan::stands(&plan, places).map_err(Error::Plan)? {

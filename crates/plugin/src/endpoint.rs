@@ -1,10 +1,11 @@
 //! The two ends of an attachment: their names and addresses, decided before the kernel is asked.
 use cni::{AddResult, Attachment, Call, Fail};
+use kernel::Netns;
 use plan::Key;
 use std::path::PathBuf;
 use types::{ContainerId, IfName, Mac, NetworkName, base32, stable_hash};
 
-use crate::error::Error;
+use crate::{Recipe, error::Error};
 
 /// An attachment's ends. The same attachment always has the same names, so that a second look finds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +65,25 @@ impl Endpoint {
         self
     }
 
+    /// The container's namespace, opened; refused if it is not of the kind that this recipe's containers have.
+    pub(crate) fn netns<R: Recipe>(&self) -> Result<Netns, Error> {
+        let path = || self.netns.clone();
+        let netns = Netns::open(&self.netns).map_err(|cause| Error::Netns { path: path(), cause })?;
+        if R::SHARES_NETNS && netns.id() != Netns::current()?.id() {
+            return Err(Error::NotTheHosts { path: path() });
+        }
+        Ok(netns)
+    }
+
     /// A stable MAC address for something that this host shares between attachments.
     pub fn shared_mac(&self, name: &IfName) -> Mac {
-        Mac::local(stable_hash(&["shared", &self.machine, name.as_str()]))
+        shared_mac(&self.machine, name)
     }
+}
+
+/// The MAC address of something of this name that a machine shares between attachments; who has it was made by our plugins.
+pub fn shared_mac(machine: &str, name: &IfName) -> Mac {
+    Mac::local(stable_hash(&["shared", machine, name.as_str()]))
 }
 
 /// What the record of a plugin's attachment is filed under.

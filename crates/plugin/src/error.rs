@@ -27,6 +27,12 @@ pub enum Error {
         #[source]
         cause: kernel::Error,
     },
+    /// The plugin's containers have the host's namespace, and this is another one.
+    #[error("network namespace \"{}\" is not the host's", path.display())]
+    NotTheHosts {
+        /// As the runtime named it.
+        path: PathBuf,
+    },
     /// The container has this interface on this network already.
     #[error("duplicate allocation is not allowed: {attachment} is attached")]
     Attached {
@@ -52,7 +58,7 @@ impl Failure for Error {
         match self {
             Error::Plan(cause) => code(cause),
             Error::Residue { cause, .. } => code(cause),
-            Error::Netns { .. } => Code::InvalidNetns,
+            Error::Netns { .. } | Error::NotTheHosts { .. } => Code::InvalidNetns,
             Error::Attached { .. } => Code::Taken,
             Error::NoPrevResult => Code::InvalidConfig,
             Error::Name(_) => Code::Internal,
@@ -68,6 +74,11 @@ impl Failure for Error {
             Error::Netns { .. } => {
                 Some("CNI_NETNS must name a network namespace, such as /run/netns/NAME".into())
             }
+            Error::NotTheHosts { .. } => Some(
+                "ask the runtime for the host's network: `--network host` of docker, podman, nerdctl and `sealane run`; \
+                 `hostNetwork: true` in Kubernetes; `network { mode = \"host\" }` in Nomad"
+                    .into(),
+            ),
             Error::Attached { .. } => Some("DEL it before it is added again".into()),
             Error::NoPrevResult => {
                 Some("CHECK compares with what ADD answered: give it as \"prevResult\"".into())
@@ -88,6 +99,6 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
         plan::Error::Differs(_) => Code::Check,
         plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,
-        plan::Error::Busy { .. } => Code::TryAgain,
+        plan::Error::Busy { .. } | plan::Error::PortTaken { .. } => Code::TryAgain,
     }
 }

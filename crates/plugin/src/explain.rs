@@ -16,7 +16,7 @@ impl<R: Recipe> Explain for Plugin<R> {
         let config = R::configure(call)?;
         let machine = kernel::machine_id().map_err(Error::Kernel)?;
         let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
-        let netns = Netns::open(&endpoint.netns).ok();
+        let netns = there::<R>(&endpoint)?;
         let mut places = Places::new(netns, departure());
         let facts = Facts::answer(&R::asks(&config), &mut places).map_err(Error::Plan)?;
         let (note, lease) = preview(call, at)?;
@@ -24,6 +24,14 @@ impl<R: Recipe> Explain for Plugin<R> {
             R::accept(call, &config, &lease)?;
         }
         Ok(format!("{note}{}", R::plan(&config, &endpoint, &lease, &facts)))
+    }
+}
+
+/// The container's namespace. That there is none yet does not matter, that it is the wrong one does.
+fn there<R: Recipe>(endpoint: &Endpoint) -> Result<Option<Netns>, Error> {
+    match endpoint.netns::<R>() {
+        Err(Error::Netns { .. }) => Ok(None),
+        other => other.map(Some),
     }
 }
 

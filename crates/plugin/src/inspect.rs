@@ -1,7 +1,6 @@
 //! CHECK and STATUS: they look and change nothing.
 use crate::{Lease, Recipe, detach::departure, endpoint::Endpoint, error::Error};
 use cni::{AddResult, Attachment, Call, Delegates, Fail};
-use kernel::Netns;
 use plan::{Facts, Places};
 
 pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
@@ -11,8 +10,7 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
         delegates.check(call, at, ipam)?;
     }
     let endpoint = Endpoint::new(call, at, String::new(), R::mac(&config))?.as_reported(reported);
-    let netns =
-        Netns::open(&endpoint.netns).map_err(|cause| Error::Netns { path: endpoint.netns.clone(), cause })?;
+    let netns = endpoint.netns::<R>()?;
     let mut places = Places::new(Some(netns), departure());
     let facts = Facts::answer(&R::asks(&config), &mut places).map_err(Error::Plan)?;
     let plan = R::plan(&config, &endpoint, &leased(reported, &endpoint), &facts);

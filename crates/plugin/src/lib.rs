@@ -14,7 +14,7 @@ mod error;
 mod explain;
 mod inspect;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, shared_mac};
 pub use error::Error;
 pub use explain::Explain;
 
@@ -26,6 +26,9 @@ use std::{marker::PhantomData, process::ExitCode};
 pub trait Recipe: Sync {
     /// The CNI name: of the executable and of `type` in a configuration.
     const NAME: &'static str;
+
+    /// Whether its containers have the host's network namespace instead of one of their own.
+    const SHARES_NETNS: bool = false;
 
     /// What the configuration means: it cannot hold nonsense.
     type Config;
@@ -94,6 +97,10 @@ pub fn run<R: Recipe>() -> ExitCode {
 impl<R: Recipe> Handler for Plugin<R> {
     fn name(&self) -> &'static str {
         R::NAME
+    }
+
+    fn may_share_netns(&self) -> bool {
+        R::SHARES_NETNS
     }
 
     fn add(&self, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
