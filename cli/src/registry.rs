@@ -5,6 +5,7 @@ use std::{ffi::OsStr, path::Path};
 /// Every plugin, under its CNI name.
 static PLUGINS: &[BuiltIn] = &[
     ("bridge", &bridge::PLUGIN),
+    ("host", &host::PLUGIN),
     ("host-local", &ipam::HOST_LOCAL),
     ("loopback", &loopback::PLUGIN),
     ("null", &null::PLUGIN),
@@ -12,8 +13,12 @@ static PLUGINS: &[BuiltIn] = &[
 ];
 
 /// The plugins that make plans. Those of IPAM do not: what they would give is part of the plan of who asks them.
-static PLANNERS: &[(&str, &'static dyn plugin::Explain)] =
-    &[("bridge", &bridge::PLUGIN), ("loopback", &loopback::PLUGIN), ("null", &null::PLUGIN)];
+static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
+    ("bridge", &bridge::PLUGIN),
+    ("host", &host::PLUGIN),
+    ("loopback", &loopback::PLUGIN),
+    ("null", &null::PLUGIN),
+];
 
 /// The name of the command line.
 const COMMAND_LINE: &str = "sealane";
