@@ -12,7 +12,7 @@ use std::{
 use types::Prefix;
 
 /// Where reservations lie if the configuration does not say.
-const DATA_DIR: &str = "/var/lib/cni/networks";
+pub(crate) const DATA_DIR: &str = "/var/lib/cni/networks";
 
 /// The configuration of an ADD, with nothing left to check.
 #[derive(Debug)]

@@ -61,6 +61,16 @@ pub(crate) fn remove(path: &Path) -> io::Result<bool> {
     Ok(absent_as_none(fs::remove_file(path))?.is_some())
 }
 
+/// Removes a directory; that it is gone already, or that something is in it, is no error.
+pub(crate) fn remove_dir_if_empty(path: &Path) -> io::Result<()> {
+    match fs::remove_dir(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
 /// `None` where a file or a directory on the way to it does not exist.
 pub(crate) fn absent_as_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {

@@ -179,6 +179,11 @@ impl Leases {
         file::remove(&path).map(drop).map_err(failed("remove", &path))
     }
 
+    /// Removes their folder, unless something is in it.
+    pub(crate) fn remove_if_empty(&self) -> Result<(), Error> {
+        file::remove_dir_if_empty(&self.dir).map_err(failed("remove", &self.dir))
+    }
+
     /// The names of all files that are not of these attachments.
     pub(crate) fn others(&self, valid: &[AttachmentId]) -> Result<Vec<String>, Error> {
         let failed = failed("list", &self.dir);

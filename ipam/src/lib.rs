@@ -10,6 +10,7 @@ mod fixed;
 mod gone;
 mod host_local;
 mod lease;
+mod network;
 pub mod pool;
 mod release;
 mod resolv_conf;
@@ -19,6 +20,7 @@ pub use error::{Error, Held, PrefixField, Refusal};
 pub use fixed::Static;
 pub use host_local::HostLocal;
 pub use lease::data_dir;
+pub use network::{forget, reserved};
 pub use release::release;
 
 use cni::{AddResult, Attachment, BuiltIn, Call, Fail, Handler};

@@ -126,6 +126,19 @@ impl Store {
         Ok(addresses)
     }
 
+    /// Removes the directory and what is not a reservation in it: where the rounds were, and the lock that is held. Whoever waits
+    /// for the lock gets it, and finds the directory gone.
+    pub(crate) fn remove(self) -> Result<(), Error> {
+        let failed = failed("remove", &self.dir);
+        for entry in fs::read_dir(&self.dir).map_err(&failed)? {
+            let name = entry.map_err(&failed)?.file_name();
+            if name == "lock" || name.to_str().is_some_and(|name| name.starts_with("last_reserved_ip.")) {
+                file::remove(&self.dir.join(name)).map_err(&failed)?;
+            }
+        }
+        file::remove_dir_if_empty(&self.dir).map_err(failed)
+    }
+
     /// The addresses that this attachment holds: one read of every reservation.
     pub(crate) fn addresses_of(&self, id: &AttachmentId) -> Result<Vec<IpAddr>, Error> {
         let (mut exact, mut old) = (Vec::new(), Vec::new());

@@ -64,7 +64,7 @@ pub(crate) struct List {
     /// IDs in full.
     #[arg(long)]
     pub(crate) no_trunc: bool,
-    /// Only networks that are so: driver=, id=, label=, name=, or type=builtin or custom.
+    /// Only networks that are so: dangling=, driver=, id=, label=, name=, scope=, or type=builtin or custom.
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub(crate) filter: Vec<String>,
     /// A table for people, or one JSON object a line.
@@ -100,6 +100,9 @@ pub(crate) struct Prune {
     /// Do not ask.
     #[arg(short, long)]
     pub(crate) force: bool,
+    /// Only networks that are so: label=, label!= or until=, such as until=24h.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) filter: Vec<String>,
 }
 
 /// `network connect`.

@@ -54,8 +54,9 @@ impl View {
 
     fn route(&self, route: &RouteTo) -> HostRoute {
         let link = self.links.iter().find(|link| Some(link.index) == route.link);
-        // Without an Ethernet address it is a tunnel: who is behind it does not sit on the link.
-        let neighbours = link.is_some_and(|link| link.mac.is_some());
+        // The subnet of one of the link's own addresses, and not a tunnel, which has no Ethernet address.
+        let is_its_subnet = |link: &Link| self.addresses(link).any(|own| own.network() == route.dst);
+        let neighbours = link.is_some_and(|link| link.mac.is_some() && is_its_subnet(link));
         HostRoute {
             dst: route.dst,
             dev: self.dev(route.link),

@@ -22,7 +22,7 @@ pub struct HostRoute {
     pub dev: String,
     /// The next hop.
     pub gateway: Option<IpAddr>,
-    /// Whether who is in `dst` sits on the link itself: it has no gateway, and is no tunnel.
+    /// Whether who is in `dst` sits on the link itself: it is the subnet of one of the link's addresses, and the link is no tunnel.
     pub on_link: bool,
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn settle(request: &Request, obstacles: &[Obstacle], pools: &Pools) -
     for subnet in &request.subnets {
         check(*subnet).map_err(Error::Subnet)?;
     }
+    given_to_a_subnet(request).map_err(Error::Subnet)?;
     let ipv4 = one_of(&request.subnets, true)?;
     let ipv6 = one_of(&request.subnets, false)?;
     for subnet in ipv4.iter().chain(&ipv6) {
@@ -28,7 +29,6 @@ pub(crate) fn settle(request: &Request, obstacles: &[Obstacle], pools: &Pools) -
         None if request.ipv6 => Some(free_ipv6(pools, obstacles)?),
         named => named,
     };
-    given_to_a_subnet(request)?;
     let with_ends = |subnet| settled(subnet, request).map_err(Error::Subnet);
     std::iter::once(ipv4).chain(ipv6).map(with_ends).collect()
 }
@@ -115,25 +115,21 @@ fn full(pools: &Pools, ipv4: bool, obstacles: &[Obstacle]) -> Error {
     Error::NoFreeSubnet { ipv4, pools: pools.iter().map(ToString::to_string).collect(), widest }
 }
 
-/// Each gateway and each range is for a subnet that was named, and for one only.
-fn given_to_a_subnet(request: &Request) -> Result<(), Error> {
-    let named = |address: IpAddr| request.subnets.iter().any(|subnet| subnet.contains(address));
-    let ranges = request.ip_ranges.iter();
-    let stray_range =
-        ranges.clone().find(|range| !request.subnets.iter().any(|subnet| holds(*subnet, **range)));
-    let wrong =
-        if request.subnets.is_empty() && !(request.gateways.is_empty() && request.ip_ranges.is_empty()) {
-            Some(InvalidSubnet::NoSubnet)
-        } else if let Some(range) = stray_range {
-            Some(InvalidSubnet::StrayRange { range: *range, subnets: request.subnets.clone() })
-        } else {
-            let stray = request.gateways.iter().find(|gateway| !named(**gateway));
-            stray.map(|gateway| InvalidSubnet::StrayGateway {
-                gateway: *gateway,
-                subnets: request.subnets.clone(),
-            })
-        };
-    wrong.map_or(Ok(()), |wrong| Err(Error::Subnet(wrong)))
+/// Each gateway and each range is for a subnet that was named.
+fn given_to_a_subnet(request: &Request) -> Result<(), InvalidSubnet> {
+    let Request { subnets, gateways, ip_ranges, .. } = request;
+    let stray = |gateway: &&IpAddr| !subnets.iter().any(|subnet| subnet.contains(**gateway));
+    let gateway = gateways.iter().find(stray).copied();
+    let range = ip_ranges.iter().find(|range| !subnets.iter().any(|subnet| holds(*subnet, **range))).copied();
+    match (gateway, range) {
+        (Some(gateway), _) if subnets.is_empty() => {
+            Err(InvalidSubnet::NoSubnet { given: gateway.to_string() })
+        }
+        (_, Some(range)) if subnets.is_empty() => Err(InvalidSubnet::NoSubnet { given: range.to_string() }),
+        (Some(gateway), _) => Err(InvalidSubnet::StrayGateway { gateway, subnets: subnets.clone() }),
+        (_, Some(range)) => Err(InvalidSubnet::StrayRange { range, subnets: subnets.clone() }),
+        (None, None) => Ok(()),
+    }
 }
 
 /// A subnet with its gateway and its range.

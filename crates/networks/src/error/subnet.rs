@@ -37,8 +37,11 @@ pub enum InvalidSubnet {
         other: Prefix,
     },
     /// A gateway or a range without any subnet.
-    #[error("every ip-range or gateway must have a corresponding subnet")]
-    NoSubnet,
+    #[error("every ip-range or gateway must have a corresponding subnet, {given} has none")]
+    NoSubnet {
+        /// The gateway or the range.
+        given: String,
+    },
     /// A gateway in none of the subnets.
     #[error("no matching subnet for gateway {gateway}")]
     StrayGateway {
@@ -104,7 +107,7 @@ impl InvalidSubnet {
             }
             Self::TooSmall { subnet } => format!("the longest prefix is a /{}", subnet.bits() - 2),
             Self::TwoOfOneFamily { .. } => "give one subnet for IPv4 and one for IPv6 at most".into(),
-            Self::NoSubnet => "add --subnet".into(),
+            Self::NoSubnet { .. } => "add --subnet".into(),
             Self::StrayGateway { subnets, .. } => format!("the gateway is an address in {}", listed(subnets)),
             Self::StrayRange { subnets, .. } => format!("the range is a part of {}", listed(subnets)),
             Self::TwoGateways { .. } => "give one --gateway for each --subnet".into(),

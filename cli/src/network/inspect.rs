@@ -1,0 +1,104 @@
+//! `sealane network inspect`: docker's keys, and under `Sealane` what docker has none for.
+use super::{
+    View, each,
+    status::{self, has_ipv4},
+};
+use crate::{
+    args,
+    container::{self, Member},
+    look::{self, Interface},
+    say,
+};
+use cni::Fail;
+use kernel::Link;
+use networks::{Definition, Folder, Subnet};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use types::Prefix;
+
+/// Prints those that there are, also when others are not.
+pub(crate) fn inspect(inspect: &args::InspectNetwork) -> Result<(), Fail> {
+    let (folder, view) = (Folder::from_env(), View::now()?);
+    let mut shown = Vec::new();
+    let outcome = each(&inspect.networks, |name| {
+        shown.push(show(&folder.find(name)?, &view)?);
+        Ok(())
+    });
+    say::json(&shown);
+    outcome
+}
+
+fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
+    let members = container::members(network.name.as_str())?;
+    let config: Vec<_> = network.subnets.iter().map(range).collect();
+    let mut containers = Map::new();
+    for member in &members {
+        containers.insert(member.id.clone(), endpoint(member));
+    }
+    let bridge = network.bridge.as_ref().and_then(|name| view.link(name));
+    Ok(json!({
+        "Name": network.name,
+        "Id": network.id,
+        "Created": status::created(network),
+        "Scope": status::SCOPE,
+        "Driver": network.driver,
+        "EnableIPv4": has_ipv4(network),
+        "EnableIPv6": network.has_ipv6(),
+        "IPAM": {"Driver": "default", "Options": null, "Config": config},
+        "Internal": network.internal,
+        "Attachable": false,
+        "Ingress": false,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": false,
+        "Containers": containers,
+        "Options": network.options,
+        "Labels": network.labels,
+        "Sealane": {
+            "File": network.path,
+            "Plugins": network.network.plugins.iter().map(|plugin| &plugin.kind).collect::<Vec<_>>(),
+            "Bridge": bridge.map(|link| show_bridge(link, view)),
+        },
+    }))
+}
+
+/// One of `IPAM.Config`.
+fn range(subnet: &Subnet) -> Map<String, Value> {
+    let entries = [
+        ("Subnet", Some(subnet.subnet.to_string())),
+        ("IPRange", subnet.ip_range.map(|range| range.to_string())),
+        ("Gateway", subnet.gateway.map(|gateway| gateway.to_string())),
+    ];
+    entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))).collect()
+}
+
+/// A container's end: what the kernel has inside it, or what the plugins gave it if that cannot be seen any more.
+fn endpoint(member: &Member) -> Value {
+    let given = Interface { mac: member.mac, addresses: member.addresses.clone() };
+    let seen = member.pid.map(|pid| {
+        let netns = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        look::look(look::interface(&netns, &member.ifname))
+    });
+    let now = seen.and_then(Result::ok).flatten().unwrap_or(given);
+    let of_family =
+        |ipv4| now.addresses.iter().find(|address| address.is_ipv4() == ipv4).map(Prefix::to_string);
+    json!({
+        "Name": member.container,
+        "EndpointID": member.endpoint,
+        "MacAddress": now.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        "IPv4Address": of_family(true).unwrap_or_default(),
+        "IPv6Address": of_family(false).unwrap_or_default(),
+    })
+}
+
+/// The bridge as the kernel has it.
+fn show_bridge(link: &Link, view: &View) -> Value {
+    json!({
+        "Name": link.name,
+        "Index": link.index,
+        "MacAddress": link.mac,
+        "MTU": link.mtu,
+        "Up": link.up,
+        "Addresses": view.addresses(link).collect::<Vec<_>>(),
+        "Ports": view.ports(link).map(|port| &port.name).collect::<Vec<_>>(),
+    })
+}
