@@ -1,8 +1,8 @@
-//! The project's chores: `cargo xtask tidy | dist | man | prove | bench`. None of this reaches a node.
+//! The project's chores: `cargo xtask tidy | dist | man | picture | prove | bench`. None of this reaches a node.
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
-#[allow(dead_code, reason = "xtask only prints what `sealane` parses")]
+#[allow(dead_code, unused_imports, reason = "xtask only prints what `sealane` parses")]
 #[path = "../../cli/src/args/mod.rs"]
 mod args;
 mod bench;
@@ -10,6 +10,7 @@ mod console;
 mod dist;
 mod error;
 mod man;
+mod picture;
 mod prove;
 mod shell;
 mod tidy;
@@ -39,6 +40,8 @@ enum Task {
         /// The directory, such as /usr/local/share/man/man1; made if missing.
         dir: PathBuf,
     },
+    /// Run a demo and draw what it shows, for the README.
+    Picture,
     /// What takes minutes: licences and advisories, every kill point, the reference plugins, real runtimes.
     Prove,
     /// ADD and DEL of bridge + host-local beside the reference plugins and the floor (root).
@@ -61,6 +64,7 @@ fn run(task: Task) -> Result<ExitCode, Error> {
         Task::Tidy => tidy::run(&workspace),
         Task::Dist { dir } => dist::run(&workspace, &dir).map(|()| ExitCode::SUCCESS),
         Task::Man { dir } => man::run(&dir).map(|()| ExitCode::SUCCESS),
+        Task::Picture => picture::run(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Prove => Ok(prove::run(&workspace)),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
