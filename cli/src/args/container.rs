@@ -1,4 +1,5 @@
 //! `sealane run` and its kin: the words of `docker`, without images.
+use super::words;
 use clap::{Args, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -13,6 +14,7 @@ pub(crate) enum Format {
 
 /// `run`.
 #[derive(Debug, Args)]
+#[command(after_help = words::RUN, after_long_help = words::join(&[words::RUN, words::RUN_MORE]))]
 pub(crate) struct Run {
     /// Forget the container when it has ended.
     #[arg(long)]
@@ -60,6 +62,7 @@ pub(crate) struct Run {
 
 /// `exec`.
 #[derive(Debug, Args)]
+#[command(after_help = words::EXEC, after_long_help = words::join(&[words::EXEC, words::EXEC_MORE]))]
 pub(crate) struct Exec {
     /// Do not wait for the command.
     #[arg(short, long)]
@@ -79,6 +82,7 @@ pub(crate) struct Exec {
 
 /// `ps`.
 #[derive(Debug, Args)]
+#[command(after_help = words::PS, after_long_help = words::join(&[words::PS, words::STATUS]))]
 pub(crate) struct Ps {
     /// Those that have ended too.
     #[arg(short, long)]
@@ -99,6 +103,7 @@ pub(crate) struct Ps {
 
 /// `inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = words::INSPECT, after_long_help = words::join(&[words::INSPECT, words::STATUS]))]
 pub(crate) struct Inspect {
     /// Names, or the beginnings of IDs.
     #[arg(required = true, value_name = "CONTAINER")]
@@ -110,6 +115,7 @@ pub(crate) struct Inspect {
 
 /// `logs`.
 #[derive(Debug, Args)]
+#[command(after_help = words::LOGS, after_long_help = words::join(&[words::LOGS, words::STATUS]))]
 pub(crate) struct Logs {
     /// Go on as more is written, until the container ends.
     #[arg(short, long)]
@@ -123,6 +129,7 @@ pub(crate) struct Logs {
 
 /// `stop`.
 #[derive(Debug, Args)]
+#[command(after_help = words::STOP, after_long_help = words::join(&[words::STOP, words::STATUS]))]
 pub(crate) struct Stop {
     /// Seconds between SIGTERM and SIGKILL.
     #[arg(short, long, default_value_t = 10, value_name = "SECONDS", visible_alias = "time")]
@@ -134,6 +141,7 @@ pub(crate) struct Stop {
 
 /// `rm`.
 #[derive(Debug, Args)]
+#[command(after_help = words::REMOVE, after_long_help = words::join(&[words::REMOVE, words::STATUS]))]
 pub(crate) struct Remove {
     /// Those that run too: they are killed.
     #[arg(short, long)]

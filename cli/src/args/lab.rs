@@ -1,9 +1,11 @@
 //! `sealane lab`, and what one does in it.
+use super::words;
 use clap::Args;
 use std::{ffi::OsString, time::Duration};
 
 /// `lab`.
 #[derive(Debug, Args)]
+#[command(after_help = words::LAB, after_long_help = words::join(&[words::LAB, words::LAB_MORE]))]
 pub(crate) struct Lab {
     /// How many hosts, worker-1 and on, all on one network. The command runs on worker-1.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
@@ -15,6 +17,7 @@ pub(crate) struct Lab {
 
 /// `on`.
 #[derive(Debug, Args)]
+#[command(after_help = words::ON, after_long_help = words::join(&[words::ON, words::ON_MORE]))]
 pub(crate) struct On {
     /// The machine: worker-1 and on, or `outside`.
     pub(crate) machine: String,
@@ -25,6 +28,7 @@ pub(crate) struct On {
 
 /// `ping`.
 #[derive(Debug, Args)]
+#[command(after_help = words::PING, after_long_help = words::join(&[words::PING, words::PING_MORE]))]
 pub(crate) struct Ping {
     /// How many requests; until interrupted if not given.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -2,6 +2,7 @@
 mod container;
 mod lab;
 mod network;
+mod words;
 
 pub(crate) use container::{Exec, Format, Inspect, Logs, Ps, Remove, Run, Stop};
 pub(crate) use lab::{Lab, On, Ping};
@@ -17,7 +18,8 @@ use std::path::PathBuf;
 /// Makes networks, starts processes on them, and shows what is there, in the words of docker. The verbs of CNI do by hand what
 /// a container runtime does. Without root, all of it works in `sealane lab`.
 #[derive(Debug, Parser)]
-#[command(name = "sealane", version, after_help = EXAMPLES, after_long_help = ENVIRONMENT, max_term_width = 100)]
+#[command(name = "sealane", version, max_term_width = 120, after_help = words::SEALANE)]
+#[command(after_long_help = words::join(&[words::SEALANE, words::STATUS, words::FILES, words::ENVIRONMENT, words::PLUGINS]))]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -28,7 +30,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Make networks, look at them, and put containers on them.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = words::NETWORK)]
+    #[command(after_long_help = words::join(&[words::NETWORK, words::NETWORK_MORE]))]
     Network(NetworkVerb),
     /// Start a process in a network namespace of its own, on the networks you name.
     Run(Run),
@@ -67,6 +70,7 @@ pub(crate) enum Cni {
     /// Compare an attachment with what its configuration asks for.
     Check(Target),
     /// Remove what no valid attachment claims.
+    #[command(after_help = words::CNI, after_long_help = words::join(&[words::CNI, words::CNI_MORE]))]
     Gc {
         /// The network's configuration: a .conflist, .conf or .json file.
         conflist: PathBuf,
@@ -75,6 +79,7 @@ pub(crate) enum Cni {
         valid: Vec<String>,
     },
     /// Say whether the network could take another attachment now.
+    #[command(after_help = words::CNI, after_long_help = words::join(&[words::CNI, words::CNI_MORE]))]
     Status {
         /// The network's configuration: a .conflist, .conf or .json file.
         conflist: PathBuf,
@@ -85,6 +90,7 @@ pub(crate) enum Cni {
 
 /// Which attachment of which network.
 #[derive(Debug, Args)]
+#[command(after_help = words::CNI, after_long_help = words::join(&[words::CNI, words::CNI_MORE]))]
 pub(crate) struct Target {
     /// The network's configuration: a .conflist, .conf or .json file.
     pub(crate) conflist: PathBuf,
@@ -95,28 +101,3 @@ pub(crate) struct Target {
     /// The interface's name inside the namespace, at most 15 bytes; `$CNI_IFNAME`, else `eth0`.
     pub(crate) ifname: Option<String>,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  ip netns add blue
-  sealane explain net.conflist blue /run/netns/blue
-  sealane add net.conflist blue /run/netns/blue
-  sealane check net.conflist blue /run/netns/blue
-  sealane del net.conflist blue /run/netns/blue
-  sealane gc net.conflist --valid green:eth0";
-
-const ENVIRONMENT: &str = "\
-Examples:
-  ip netns add blue
-  sealane explain net.conflist blue /run/netns/blue
-  sealane add net.conflist blue /run/netns/blue
-  sealane check net.conflist blue /run/netns/blue
-  sealane del net.conflist blue /run/netns/blue
-  sealane gc net.conflist --valid green:eth0
-
-Environment:
-  CNI_PATH  where plugins are found, folders joined by colons (/opt/cni/bin)
-  CNI_ARGS  arguments for the plugins, such as IP=10.1.2.3;IgnoreUnknown=1
-  CAP_ARGS  capability arguments as a JSON object, such as {\"ips\":[\"10.1.2.3/24\"]}
-
-Called by the name of a plugin (`bridge`, or `my-bridge` for a copy of your own), sealane is that plugin.";

@@ -1,5 +1,5 @@
 //! `sealane network`: the words of `docker network`.
-use super::Format;
+use super::{Format, words};
 use clap::{Args, Subcommand};
 use std::net::IpAddr;
 
@@ -26,6 +26,7 @@ pub(crate) enum NetworkVerb {
 
 /// `network create`.
 #[derive(Debug, Args)]
+#[command(after_help = words::CREATE, after_long_help = words::join(&[words::CREATE, words::CREATE_MORE, words::STATUS]))]
 pub(crate) struct Create {
     /// The network's name: letters, digits, `_`, `.` and `-`.
     pub(crate) network: String,
@@ -57,6 +58,7 @@ pub(crate) struct Create {
 
 /// `network ls`.
 #[derive(Debug, Args)]
+#[command(after_help = words::LIST, after_long_help = words::join(&[words::LIST, words::STATUS]))]
 pub(crate) struct List {
     /// Only the IDs.
     #[arg(short, long)]
@@ -74,6 +76,7 @@ pub(crate) struct List {
 
 /// `network inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = words::INSPECT_NETWORK, after_long_help = words::join(&[words::INSPECT_NETWORK, words::STATUS]))]
 pub(crate) struct InspectNetwork {
     /// Names, or the beginnings of IDs.
     #[arg(required = true, value_name = "NETWORK")]
@@ -85,6 +88,7 @@ pub(crate) struct InspectNetwork {
 
 /// `network rm`.
 #[derive(Debug, Args)]
+#[command(after_help = words::REMOVE_NETWORK, after_long_help = words::join(&[words::REMOVE_NETWORK, words::STATUS]))]
 pub(crate) struct RemoveNetwork {
     /// Names, or the beginnings of IDs.
     #[arg(required = true, value_name = "NETWORK")]
@@ -96,6 +100,7 @@ pub(crate) struct RemoveNetwork {
 
 /// `network prune`.
 #[derive(Debug, Args)]
+#[command(after_help = words::PRUNE, after_long_help = words::join(&[words::PRUNE, words::STATUS]))]
 pub(crate) struct Prune {
     /// Do not ask.
     #[arg(short, long)]
@@ -107,6 +112,7 @@ pub(crate) struct Prune {
 
 /// `network connect`.
 #[derive(Debug, Args)]
+#[command(after_help = words::CONNECT, after_long_help = words::join(&[words::CONNECT, words::STATUS]))]
 pub(crate) struct Connect {
     /// The network.
     pub(crate) network: String,
@@ -125,6 +131,7 @@ pub(crate) struct Connect {
 
 /// `network disconnect`.
 #[derive(Debug, Args)]
+#[command(after_help = words::DISCONNECT, after_long_help = words::join(&[words::DISCONNECT, words::STATUS]))]
 pub(crate) struct Disconnect {
     /// The network.
     pub(crate) network: String,

@@ -1,0 +1,233 @@
+//! What `--help` and the manual pages say below the options. Each text is a list of sections: a heading that ends with a
+//! colon, and indented lines. `cargo xtask man` makes sections of a page of them; words and what they mean are two blanks
+//! apart at least.
+
+/// Sections one after another.
+pub(super) fn join(sections: &[&str]) -> String {
+    sections.join("\n\n")
+}
+
+pub(super) const SEALANE: &str = "\
+Examples:
+  sealane lab                                  a shell on a machine to try things on; `exit` ends it all
+  sealane network create test
+  sealane run -d --name catserver --network test
+  sealane run --rm --network test -- sealane ping -c 1 catserver
+  sealane network inspect test
+  sealane rm -f catserver
+  sealane network rm test";
+
+pub(super) const FILES: &str = "\
+Files:
+  /etc/cni/net.d/             the networks, as conflists that any container runtime can use: sealane-NAME.conflist
+  /run/sealane/               what runs and what it owns: containers/NAME/, names/, attachments/
+  /var/lib/sealane/           who holds which address
+  /var/lib/cni/networks/      the addresses that the plugin host-local has given out
+  /var/lib/cni/results/       the results of CNI's verbs, as every runtime keeps them
+  /opt/cni/bin/               the plugins, if there are none beside sealane itself";
+
+pub(super) const ENVIRONMENT: &str = "\
+Environment:
+  NETCONFPATH                 the folder of networks, instead of /etc/cni/net.d
+  CNI_PATH                    the folders of plugins, joined by colons
+  SEALANE_POOLS               what subnets are taken from when none is named: prefixes with the size of the parts, such
+                              as 10.201.0.0/16:24,fd00:201::/48:64
+  SEALANE_STATE_DIR           instead of /run/sealane; for others than root it is $XDG_RUNTIME_DIR/sealane
+  SEALANE_DATA_DIR            instead of /var/lib/sealane; `data` in SEALANE_STATE_DIR when only that is set
+  SEALANE_CNI_CACHE_DIR       instead of /var/lib/cni
+  SEALANE_SYNC                1: a link is gone altogether when it is deleted, not only out of sight";
+
+pub(super) const PLUGINS: &str = "\
+Plugins:
+  Called by the name of a plugin (`bridge`, or `my-bridge` for a copy of your own), sealane is that plugin.";
+
+pub(super) const STATUS: &str = "\
+Exit status:
+  0    done
+  1    not done; the reason is on standard error, and below it what to do
+  2    the command line cannot be understood";
+
+pub(super) const CNI: &str = "\
+Examples:
+  ip netns add blue
+  sealane explain net.conflist blue /run/netns/blue
+  sealane add net.conflist blue /run/netns/blue
+  sealane check net.conflist blue /run/netns/blue
+  sealane del net.conflist blue /run/netns/blue
+  sealane gc net.conflist --valid green:eth0
+  sealane status net.conflist";
+
+pub(super) const CNI_MORE: &str = "\
+Exit status:
+  0    done
+  1    not done; standard output has the error as CNI's JSON
+  2    the command line cannot be understood
+
+Environment:
+  CNI_PATH                    the folders of plugins, joined by colons
+  CNI_IFNAME                  the interface's name, if it is not on the command line
+  CNI_ARGS                    arguments for the plugins, such as IP=10.1.2.3;IgnoreUnknown=1
+  CAP_ARGS                    capability arguments as a JSON object, such as {\"ips\":[\"10.1.2.3/24\"]}
+  SEALANE_CNI_CACHE_DIR       where results are kept, instead of /var/lib/cni";
+
+pub(super) const RUN: &str = "\
+Examples:
+  sealane run -d --name catserver --network test
+  sealane run --rm --network test -- sealane ping -c 1 catserver
+  sealane run --rm --network host --publish 80 -- ./server
+  sealane run --rm --network none -- sh";
+
+pub(super) const RUN_MORE: &str = "\
+Exit status:
+  That of the command, or
+  125      sealane itself has failed, and nothing was run
+  126      the command was found, and cannot be run
+  127      the command was not found
+  128+N    the command ended by signal N
+
+Files:
+  /etc/hosts, /etc/hostname, /etc/resolv.conf    the container's own; hosts has all names on its networks, and follows
+                                                 as containers come and go
+  /run/sealane/containers/NAME/                  what is known of the container, and its log";
+
+pub(super) const EXEC: &str = "\
+Examples:
+  sealane exec catserver sealane ping -c 1 dogserver
+  sealane exec catserver sh -c 'ls /sys/class/net'";
+
+pub(super) const EXEC_MORE: &str = "\
+Exit status:
+  That of the command, or
+  1        there is no such container, or it does not run
+  126      the command was found, and cannot be run
+  127      the command was not found
+  128+N    the command ended by signal N";
+
+pub(super) const PS: &str = "\
+Examples:
+  sealane ps --all
+  sealane ps --quiet --filter network=test
+  sealane ps --format json";
+
+pub(super) const INSPECT: &str = "\
+Examples:
+  sealane inspect catserver";
+
+pub(super) const LOGS: &str = "\
+Examples:
+  sealane logs --tail 20 --follow catserver";
+
+pub(super) const STOP: &str = "\
+Examples:
+  sealane stop --timeout 2 catserver dogserver";
+
+pub(super) const REMOVE: &str = "\
+Examples:
+  sealane rm catserver
+  sealane rm --force $(sealane ps --all --quiet)";
+
+pub(super) const NETWORK: &str = "\
+Examples:
+  sealane network create test
+  sealane network ls
+  sealane network connect test bobcatserver
+  sealane network inspect test
+  sealane network rm test";
+
+pub(super) const NETWORK_MORE: &str = "\
+Files:
+  /etc/cni/net.d/sealane-NAME.conflist    the network NAME; others that lie there are networks too
+
+Environment:
+  NETCONFPATH                             the folder of networks, instead of /etc/cni/net.d";
+
+pub(super) const CREATE: &str = "\
+Examples:
+  sealane network create test
+  sealane network create --subnet 10.90.0.0/24 --ip-range 10.90.0.128/25 test
+  sealane network create --ipv6 --subnet 10.91.0.0/24 --subnet fd00:91::/64 both
+  sealane network create -o com.docker.network.bridge.name=br0 --label team=net test";
+
+pub(super) const CREATE_MORE: &str = "\
+Options of the driver bridge:
+  com.docker.network.bridge.name          the bridge's name; one made of the network's ID, if not given
+  com.docker.network.driver.mtu, mtu      the MTU
+  com.docker.network.bridge.enable_icc    false: the network's containers can't reach each other
+
+Files:
+  /etc/cni/net.d/sealane-NAME.conflist    the network NAME
+
+Environment:
+  NETCONFPATH                             the folder of networks, instead of /etc/cni/net.d
+  SEALANE_POOLS                           what subnets are taken from when none is named: prefixes with the size of
+                                          the parts, such as 10.201.0.0/16:24,fd00:201::/48:64";
+
+pub(super) const LIST: &str = "\
+Examples:
+  sealane network ls --filter driver=bridge
+  sealane network ls --format json";
+
+pub(super) const INSPECT_NETWORK: &str = "\
+Examples:
+  sealane network inspect test";
+
+pub(super) const REMOVE_NETWORK: &str = "\
+Examples:
+  sealane network rm test stage";
+
+pub(super) const PRUNE: &str = "\
+Examples:
+  sealane network prune --force";
+
+pub(super) const CONNECT: &str = "\
+Examples:
+  sealane network connect test bobcatserver
+  sealane network connect --ip 10.90.0.10 --alias cats test catserver";
+
+pub(super) const DISCONNECT: &str = "\
+Examples:
+  sealane network disconnect test bobcatserver";
+
+pub(super) const LAB: &str = "\
+Examples:
+  sealane lab
+  sealane lab -- net-demo/bridge
+  sealane lab --hosts 3 -- sealane ping -c 1 192.0.2.3";
+
+pub(super) const LAB_MORE: &str = "\
+Machines:
+  worker-1, worker-2 ...    192.0.2.1/24 and 2001:db8::1/64 on eth0, and so on; the command runs on worker-1
+  outside                   192.0.2.254 and 2001:db8::fe, the way out of the others; also 198.51.100.1 and
+                            2001:db8:1::1, as a server somewhere else would be
+
+  Each has an empty state of its own: /run, /var/lib and /etc/cni/net.d. All see the files of this machine.
+
+Exit status:
+  That of the command, or 125 if there could be no lab
+
+Environment:
+  SEALANE_LAB               1 in a lab
+  SHELL                     what is run when there is no command";
+
+pub(super) const ON: &str = "\
+Examples:
+  sealane on outside sealane ping -c 1 192.0.2.1
+  sealane on worker-2 sh";
+
+pub(super) const ON_MORE: &str = "\
+Exit status:
+  That of the command, or 125 if there is no such machine";
+
+pub(super) const PING: &str = "\
+Examples:
+  sealane ping -c 3 192.0.2.254
+  sealane exec dogserver sealane ping -c 1 catserver";
+
+pub(super) const PING_MORE: &str = "\
+Exit status:
+  0    something has answered
+  1    nothing has answered
+  2    nothing could be sent: an unknown host, no way to it, no permission
+
+Files:
+  /etc/hosts    names and their addresses; nothing else is asked for names";
