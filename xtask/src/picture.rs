@@ -24,7 +24,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(path, text))
-        .map_err(|cause| Error::File { what: "write", path: path.into(), cause })
+    fs::create_dir_all(folder).and_then(|()| fs::write(path, text)).map_err(|cause| Error::File {
+        what: "write",
+        path: path.into(),
+        cause,
+    })
 }

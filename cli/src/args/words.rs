@@ -9,7 +9,7 @@ pub(super) fn join(sections: &[&str]) -> String {
 
 pub(super) const SEALANE: &str = "\
 Examples:
-  sealane lab                                  a shell on a machine to try things on; `exit` ends it all
+  sealane lab -- bash        # a machine to try things on, without root; `exit` ends it all
   sealane network create test
   sealane run -d --name catserver --network test
   sealane run --rm --network test -- sealane ping -c 1 catserver
@@ -19,27 +19,29 @@ Examples:
 
 pub(super) const FILES: &str = "\
 Files:
-  /etc/cni/net.d/             the networks, as conflists that any container runtime can use: sealane-NAME.conflist
-  /run/sealane/               what runs and what it owns: containers/NAME/, names/, attachments/
-  /var/lib/sealane/           who holds which address
-  /var/lib/cni/networks/      the addresses that the plugin host-local has given out
-  /var/lib/cni/results/       the results of CNI's verbs, as every runtime keeps them
-  /opt/cni/bin/               the plugins, if there are none beside sealane itself";
+  /etc/cni/net.d/           the networks, as conflists for any container runtime: sealane-NAME.conflist
+  /run/sealane/             what runs and what it owns: containers/NAME/, names/, attachments/
+  /var/lib/sealane/         who holds which address
+  /var/lib/cni/networks/    the addresses that the plugin host-local has given out
+  /var/lib/cni/results/     the results of CNI's verbs, as every runtime keeps them
+  /opt/cni/bin/             the plugins, if there are none beside sealane itself";
 
 pub(super) const ENVIRONMENT: &str = "\
 Environment:
-  NETCONFPATH                 the folder of networks, instead of /etc/cni/net.d
-  CNI_PATH                    the folders of plugins, joined by colons
-  SEALANE_POOLS               what subnets are taken from when none is named: prefixes with the size of the parts, such
-                              as 10.201.0.0/16:24,fd00:201::/48:64
-  SEALANE_STATE_DIR           instead of /run/sealane; for others than root it is $XDG_RUNTIME_DIR/sealane
-  SEALANE_DATA_DIR            instead of /var/lib/sealane; `data` in SEALANE_STATE_DIR when only that is set
-  SEALANE_CNI_CACHE_DIR       instead of /var/lib/cni
-  SEALANE_SYNC                1: a link is gone altogether when it is deleted, not only out of sight";
+  NETCONFPATH               the folder of networks, instead of /etc/cni/net.d
+  CNI_PATH                  the folders of plugins, joined by colons
+  SEALANE_POOLS             where subnets come from when none is named, and how long their prefixes
+                            are: 10.201.0.0/16:24,172.16.0.0/12:24,192.168.0.0/16:24 if not set
+  SEALANE_STATE_DIR         instead of /run/sealane; if not set, others than root have
+                            $XDG_RUNTIME_DIR/sealane
+  SEALANE_DATA_DIR          instead of /var/lib/sealane; if only SEALANE_STATE_DIR is set, `data` in it
+  SEALANE_CNI_CACHE_DIR     instead of /var/lib/cni, for the results
+  SEALANE_SYNC              1: who deletes a link waits until the kernel is done with it";
 
 pub(super) const PLUGINS: &str = "\
 Plugins:
-  Called by the name of a plugin (`bridge`, or `my-bridge` for a copy of your own), sealane is that plugin.";
+  Called by the name of a plugin (`bridge`, or `my-bridge` for a copy of your own), sealane
+  is that plugin.";
 
 pub(super) const STATUS: &str = "\
 Exit status:
@@ -64,11 +66,11 @@ Exit status:
   2    the command line cannot be understood
 
 Environment:
-  CNI_PATH                    the folders of plugins, joined by colons
-  CNI_IFNAME                  the interface's name, if it is not on the command line
-  CNI_ARGS                    arguments for the plugins, such as IP=10.1.2.3;IgnoreUnknown=1
-  CAP_ARGS                    capability arguments as a JSON object, such as {\"ips\":[\"10.1.2.3/24\"]}
-  SEALANE_CNI_CACHE_DIR       where results are kept, instead of /var/lib/cni";
+  CNI_PATH                 the folders of plugins, joined by colons
+  CNI_IFNAME               the interface's name, if it is not on the command line
+  CNI_ARGS                 arguments for the plugins, such as IP=10.1.2.3;IgnoreUnknown=1
+  CAP_ARGS                 capability arguments in JSON, such as {\"ips\":[\"10.1.2.3/24\"]}
+  SEALANE_CNI_CACHE_DIR    where results are kept, instead of /var/lib/cni";
 
 pub(super) const RUN: &str = "\
 Examples:
@@ -86,9 +88,9 @@ Exit status:
   128+N    the command ended by signal N
 
 Files:
-  /etc/hosts, /etc/hostname, /etc/resolv.conf    the container's own; hosts has all names on its networks, and follows
-                                                 as containers come and go
-  /run/sealane/containers/NAME/                  what is known of the container, and its log";
+  /etc/hosts                       the container's own: all names on its networks, kept up to date
+  /etc/hostname, /etc/resolv.conf  the container's own too
+  /run/sealane/containers/NAME/    what is known of the container, and its log";
 
 pub(super) const EXEC: &str = "\
 Examples:
@@ -136,7 +138,7 @@ Examples:
 
 pub(super) const NETWORK_MORE: &str = "\
 Files:
-  /etc/cni/net.d/sealane-NAME.conflist    the network NAME; others that lie there are networks too
+  /etc/cni/net.d/sealane-NAME.conflist    the network NAME; others there are networks too
 
 Environment:
   NETCONFPATH                             the folder of networks, instead of /etc/cni/net.d";
@@ -150,7 +152,7 @@ Examples:
 
 pub(super) const CREATE_MORE: &str = "\
 Options of the driver bridge:
-  com.docker.network.bridge.name          the bridge's name; one made of the network's ID, if not given
+  com.docker.network.bridge.name          the bridge's name; br- and the network's ID, if not given
   com.docker.network.driver.mtu, mtu      the MTU
   com.docker.network.bridge.enable_icc    false: the network's containers can't reach each other
 
@@ -159,8 +161,8 @@ Files:
 
 Environment:
   NETCONFPATH                             the folder of networks, instead of /etc/cni/net.d
-  SEALANE_POOLS                           what subnets are taken from when none is named: prefixes with the size of
-                                          the parts, such as 10.201.0.0/16:24,fd00:201::/48:64";
+  SEALANE_POOLS                           where subnets come from when none is named, and how long
+                                          their prefixes are, such as 10.64.0.0/16:24";
 
 pub(super) const LIST: &str = "\
 Examples:
@@ -196,18 +198,20 @@ Examples:
 
 pub(super) const LAB_MORE: &str = "\
 Machines:
-  worker-1, worker-2 ...    192.0.2.1/24 and 2001:db8::1/64 on eth0, and so on; the command runs on worker-1
-  outside                   192.0.2.254 and 2001:db8::fe, the way out of the others; also 198.51.100.1 and
-                            2001:db8:1::1, as a server somewhere else would be
+  worker-1    192.0.2.1/24 and 2001:db8::1/64 on eth0; the command runs here
+  worker-2    192.0.2.2/24 and 2001:db8::2/64 on eth0; and so on
+  outside     192.0.2.254 and 2001:db8::fe, the way out of the others; also 198.51.100.1 and
+              2001:db8:1::1, as a server somewhere else would be
 
-  Each has an empty state of its own: /run, /var/lib and /etc/cni/net.d. All see the files of this machine.
+  Each has a state of its own, empty: /run, /var/lib and /etc/cni/net.d. Other files are those
+  of this machine.
 
 Exit status:
   That of the command, or 125 if there could be no lab
 
 Environment:
-  SEALANE_LAB               1 in a lab
-  SHELL                     what is run when there is no command";
+  SEALANE_LAB    1 in a lab
+  SHELL          what is run when there is no command";
 
 pub(super) const ON: &str = "\
 Examples:
