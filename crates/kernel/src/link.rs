@@ -1,5 +1,6 @@
 //! Links: what makes, changes and deletes them, and how they are found (rtnetlink(7), `linux/if_link.h`).
 mod state;
+mod vlan;
 
 use crate::{Message, Netns};
 use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL};
@@ -15,8 +16,9 @@ use nix::libc;
 use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
-pub use state::{BridgePort, Link, exists, links, lookup, query};
+pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, query};
 pub(crate) use state::{bind, is_bound};
+pub use vlan::{PortVlans, VlanRange, join_vlans, leave_vlan, port_vlans, set_vlan_filtering};
 
 /// A pair of virtual Ethernet links, veth(4): one end here, the other born in another namespace.
 #[derive(Debug, Clone, Copy)]

@@ -18,6 +18,11 @@ pub(crate) trait Act: Display {
     /// What there is to do. The links it names are there by now.
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error>;
 
+    /// The link that its request names by number: the request that makes it must have been answered.
+    fn by_number(&self) -> Option<(Place, &IfName)> {
+        None
+    }
+
     /// Learns what the kernel answered to the request of [`Act::work`].
     fn learn(&self, _answer: &Answer, _places: &mut Places) {}
 
@@ -26,9 +31,15 @@ pub(crate) trait Act: Display {
         Error::Step { step: self.to_string(), cause }
     }
 
-    /// Takes it back. That it is gone already is no error. Shared steps stay.
+    /// Takes it back. That it is gone already is no error. A shared step stays, unless its users are counted.
     fn undo(&self, _places: &mut Places) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// What the users of a shared step are counted under, if the last one takes it away: a name that a file can have, the
+    /// same for all who share it.
+    fn counted(&self) -> Option<String> {
+        None
     }
 
     /// The link that it dies with, so that it need not be undone when that link is.

@@ -46,9 +46,17 @@ struct Run<'a> {
     /// The own steps that are done.
     done: Vec<&'a Step>,
     /// What this run changed of shared things.
-    changed: Vec<Reversal>,
+    changed: Vec<Change<'a>>,
     batch: Batch<'a>,
     lock: Option<Lock>,
+}
+
+/// Something that is to be reversed if the run fails.
+enum Change<'a> {
+    /// Of a shared thing.
+    Made(Reversal),
+    /// This attachment became a user of a shared step.
+    Joined(&'a Step, String),
 }
 
 /// Neighbouring steps that wait to be done together in one namespace.
@@ -73,11 +81,14 @@ impl<'a> Run<'a> {
             self.flush()?;
             self.batch.place = Some(act.place());
         }
+        if act.by_number().is_some_and(|(place, link)| !self.places.has_met(place, link)) {
+            self.flush()?;
+        }
         match act.work(self.places)? {
             Work::Nothing => Ok(()),
             Work::Shared(shared) => {
                 self.flush()?;
-                self.ensure(shared)
+                self.ensure(step, shared)
             }
             Work::Claim(port) => {
                 self.flush()?;
@@ -102,13 +113,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The lock is held from the first of several shared neighbours that are missing to the last.
-    fn ensure(&mut self, shared: &dyn Shared) -> Result<(), Error> {
+    /// The lock is held from the first of several shared neighbours that are missing to the last. Users are counted before
+    /// the look: what is found then, nobody takes away.
+    fn ensure(&mut self, step: &'a Step, shared: &dyn Shared) -> Result<(), Error> {
+        if let Some(thing) = step.act().counted() {
+            self.lock = None;
+            self.changed.push(Change::Joined(step, thing.clone()));
+            self.state.join(&thing, self.key)?;
+        }
         if shared.stands(self.places)? {
             return Ok(());
         }
         self.lock(shared.scope())?;
-        shared.ensure(self.places, &mut self.changed)
+        let mut made = Vec::new();
+        let outcome = shared.ensure(self.places, &mut made);
+        self.changed.extend(made.into_iter().map(Change::Made));
+        outcome
     }
 
     /// The lock of this scope; another one that is held is let go first.
@@ -156,14 +176,22 @@ impl<'a> Run<'a> {
         self.lock = None;
         let own = undo_steps(&self.done, self.places);
         while let Some(change) = self.changed.pop() {
-            let scope = change.scope();
-            self.lock(scope)?;
-            if self.state.is_alone(self.key, scope)? {
-                change.reverse(self.places)?;
+            match change {
+                Change::Made(change) => self.reverse(change)?,
+                Change::Joined(step, thing) => {
+                    self.lock = None;
+                    self.state.leave(&thing, self.key, || step.act().undo(self.places))?;
+                }
             }
         }
         self.lock = None;
         own
+    }
+
+    fn reverse(&mut self, change: Reversal) -> Result<(), Error> {
+        let scope = change.scope();
+        self.lock(scope)?;
+        if self.state.is_alone(self.key, scope)? { change.reverse(self.places) } else { Ok(()) }
     }
 }
 

@@ -42,6 +42,12 @@ pub enum Error {
         /// What it is: the kernel's link kind, or `device` for hardware.
         kind: String,
     },
+    /// VLANs were asked for, and the kernel's bridges know of none.
+    #[error("this kernel's bridges know no VLANs, so \"{bridge}\" cannot keep any apart")]
+    NoVlans {
+        /// The bridge.
+        bridge: IfName,
+    },
     /// The bridge has another gateway address of this subnet or family.
     #[error("failed to set bridge addr: \"{bridge}\" already has an IP address different from {wanted}")]
     OtherAddress {
@@ -108,6 +114,10 @@ impl Error {
             Error::NotABridge { name, kind } => {
                 Some(format!("{name} is a {kind}; set \"bridge\" to another name"))
             }
+            Error::NoVlans { .. } => Some(
+                "it needs CONFIG_BRIDGE_VLAN_FILTERING; without it leave \"vlan\" and \"vlanTrunk\" out"
+                    .into(),
+            ),
             Error::OtherAddress { bridge, found, .. } => Some(format!(
                 "{bridge} has {found}; give the network a bridge of its own, or set \"forceAddress\": true to replace it"
             )),

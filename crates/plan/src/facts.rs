@@ -5,12 +5,12 @@ use crate::{
 };
 use kernel::{addr, link, sysctl};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{IfName, Mac, Prefix};
+use types::{IfName, Mac, Prefix, VlanId};
 
 /// A question about the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Query {
-    /// Is there a link of this name, and which address has it?
+    /// Is there a link of this name, such as a bridge, and what is it like?
     Bridge(IfName),
     /// Does this interface of the container speak IPv6?
     Ipv6(IfName),
@@ -18,11 +18,13 @@ pub enum Query {
     Interfaces,
 }
 
-/// A bridge that is there already.
+/// A bridge, or another link, that is there already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge {
     /// Its address; `None` for a link without one.
     pub mac: Option<Mac>,
+    /// The VLAN that a new port is born into, untagged; `None` if there is none.
+    pub default_vlan: Option<VlanId>,
 }
 
 /// An interface of the host.
@@ -41,7 +43,7 @@ pub struct Interface {
 /// The answers. A golden test writes them down; a plugin gets them from the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The bridges that were asked for and exist.
+    /// The bridges and other links that were asked for and exist.
     pub bridges: BTreeMap<IfName, Bridge>,
     /// The container's interfaces that were asked for and speak IPv6.
     pub ipv6: BTreeSet<IfName>,
@@ -57,7 +59,8 @@ impl Facts {
             match query {
                 Query::Bridge(name) => {
                     if let Some(link) = places.seen(Place::Host, name)? {
-                        facts.bridges.insert(name.clone(), Bridge { mac: link.mac });
+                        let default_vlan = link.vlan_filter.and_then(|filter| filter.default);
+                        facts.bridges.insert(name.clone(), Bridge { mac: link.mac, default_vlan });
                     }
                 }
                 Query::Interfaces => facts.interfaces = interfaces(places)?,

@@ -22,7 +22,9 @@ mod shared;
 mod state;
 pub mod step;
 mod undo;
+mod users;
 mod veth;
+mod vlan;
 mod within;
 
 pub use apply::{Failed, apply};
@@ -49,7 +51,7 @@ pub struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
-    /// Shared with other attachments: made when it is missing, never undone by one attachment's DEL.
+    /// Shared with other attachments: made when it is missing. Most stay; some are counted, and go with their last user.
     Ensure,
     /// This attachment's alone: DEL undoes it.
     Own,

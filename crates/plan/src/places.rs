@@ -99,6 +99,11 @@ impl Places {
         self.indices.push((place, name.clone(), index));
     }
 
+    /// Whether the index of a link is known.
+    pub(crate) fn has_met(&self, place: Place, name: &IfName) -> bool {
+        self.indices.iter().any(|(there, known, _)| (*there, known) == (place, name))
+    }
+
     /// Forgets a link that is gone.
     pub(crate) fn forget(&mut self, place: Place, name: &IfName) {
         self.indices.retain(|(there, known, _)| (*there, known) != (place, name));

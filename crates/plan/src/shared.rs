@@ -1,5 +1,5 @@
 //! Steps that many attachments share: the bridge, its gateway address, forwarding. They are made when they are missing
-//! and stay when the attachment goes.
+//! and stay when the attachment goes. (One that does not is in `vlan.rs`.)
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -20,15 +20,17 @@ pub(crate) enum Reversal {
     Request(Message),
     /// Give a host-wide parameter its former value.
     HostSysctl(Vec<String>, String),
-    /// Give a parameter of the bridge its former value.
+    /// Give a parameter of a link its former value.
     Sysctl(Vec<String>, String),
+    /// Let the bridge's ports be in all VLANs again. Whoever has come to it from any network since relies on it.
+    VlanFiltering(IfName),
 }
 
 impl Reversal {
     /// The lock under which the change was made.
     pub(crate) fn scope(&self) -> Scope {
         match self {
-            Reversal::HostSysctl(..) => Scope::Host,
+            Reversal::HostSysctl(..) | Reversal::VlanFiltering(_) => Scope::Host,
             Reversal::Bridge(_) | Reversal::Request(_) | Reversal::Sysctl(..) => Scope::Network,
         }
     }
@@ -37,6 +39,9 @@ impl Reversal {
     pub(crate) fn reverse(self, places: &mut Places) -> Result<(), Error> {
         match self {
             Reversal::Bridge(name) => remove_unused(places, &name),
+            Reversal::VlanFiltering(name) => {
+                gone(places, Place::Host, link::set_vlan_filtering(&name, false), &[Errno::ENODEV])
+            }
             Reversal::Request(message) => {
                 gone(places, Place::Host, message, &[Errno::ENODEV, Errno::EADDRNOTAVAIL, Errno::EEXIST])
             }
@@ -77,6 +82,9 @@ impl Act for Bridge {
             }
             Some(link) if !link.up => Some(format!("{} is down", self.name)),
             Some(link) if self.promisc && !link.promisc => Some(format!("{} is not promiscuous", self.name)),
+            Some(link) if self.vlan_filtering && !filters(&link) => {
+                Some(format!("{} does not keep VLANs apart", self.name))
+            }
             Some(_) => None,
         })
     }
@@ -92,7 +100,8 @@ impl Shared for Bridge {
         places.met(Place::Host, &self.name, link.index);
         let is_bridge = link.kind.as_deref() == Some("bridge");
         let deaf = link.accept_ra.is_none_or(|accepts| accepts == 0);
-        Ok(is_bridge && link.up && deaf && (link.promisc || !self.promisc))
+        let apart = filters(&link) || !self.vlan_filtering;
+        Ok(is_bridge && link.up && deaf && apart && (link.promisc || !self.promisc))
     }
 
     fn ensure(&self, places: &mut Places, done: &mut Vec<Reversal>) -> Result<(), Error> {
@@ -106,8 +115,10 @@ impl Shared for Bridge {
         }
         places.met(Place::Host, &self.name, link.index);
         // Before it is up: an advertisement must find the bridge deaf to it.
-        let path = ["ipv6", "conf", self.name.as_str(), "accept_ra"];
-        set(&path, "0", done, Reversal::Sysctl).or_else(without_ipv6)?;
+        silence(&self.name, done)?;
+        if self.vlan_filtering && !filters(&link) {
+            self.filter(places, &link, done)?;
+        }
         if self.promisc && !link.promisc {
             send(places, self, link::set_promisc(link.index, true))?;
             done.push(Reversal::Request(link::set_promisc(link.index, false)));
@@ -131,6 +142,20 @@ impl Bridge {
         let missing = || Error::NoLink { name: self.name.clone(), place: Place::Host };
         places.link(Place::Host, &self.name)?.ok_or_else(missing)
     }
+
+    /// Ports that are in no VLAN but the default one, as all are unless somebody has said otherwise, go on as before.
+    fn filter(&self, places: &mut Places, link: &Link, done: &mut Vec<Reversal>) -> Result<(), Error> {
+        if link.vlan_filter.is_none() {
+            return Err(Error::NoVlans { bridge: self.name.clone() });
+        }
+        send(places, self, link::set_vlan_filtering(&self.name, true))?;
+        done.push(Reversal::VlanFiltering(self.name.clone()));
+        Ok(())
+    }
+}
+
+fn filters(bridge: &Link) -> bool {
+    bridge.vlan_filter.is_some_and(|filter| filter.on)
 }
 
 impl Act for BridgeAddress {
@@ -181,7 +206,11 @@ impl Shared for BridgeAddress {
             done.push(Reversal::Request(addr::add(index, other, true)));
         }
         // No address detection: nobody else can be on a subnet that is ours, and until it ends the gateway is mute.
-        send(places, self, addr::add(index, self.prefix, true))?;
+        match send(places, self, addr::add(index, self.prefix, true)) {
+            // Another network's ADD has made it at this moment.
+            Err(Error::Step { cause, .. }) if cause.errno() == Some(Errno::EEXIST) => return Ok(()),
+            other => other?,
+        }
         done.push(Reversal::Request(addr::delete(index, self.prefix)));
         self.pin_mac(places, index)
     }
@@ -257,11 +286,17 @@ fn set(
     Ok(())
 }
 
+/// Has a link take no router advertisements: its routes are ours to say.
+pub(crate) fn silence(link: &IfName, done: &mut Vec<Reversal>) -> Result<(), Error> {
+    let path = ["ipv6", "conf", link.as_str(), "accept_ra"];
+    set(&path, "0", done, Reversal::Sysctl).or_else(without_ipv6)
+}
+
 fn without_ipv6(cause: kernel::Error) -> Result<(), Error> {
     if cause.errno() == Some(Errno::ENOENT) { Ok(()) } else { Err(cause.into()) }
 }
 
-fn send(places: &mut Places, step: &dyn std::fmt::Display, message: Message) -> Result<(), Error> {
+pub(crate) fn send(places: &mut Places, step: &dyn std::fmt::Display, message: Message) -> Result<(), Error> {
     let answers = places.rtnl(Place::Host)?.transact(&[message])?;
     match answers.into_iter().find_map(Result::err) {
         Some(cause) => Err(Error::Step { step: step.to_string(), cause }),

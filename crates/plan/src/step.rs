@@ -1,4 +1,8 @@
 //! The kinds of step. A step is one kernel transaction and one line of text.
+mod vlan;
+
+pub use vlan::{LeaveVlan, PortVlans, VlanGateway};
+
 pub use crate::host_port::{Holder, HostPort, Protocol, Published};
 
 use crate::places::Place;
@@ -16,6 +20,9 @@ pub enum Step {
     Forwarding(Forwarding),
     Veth(Veth),
     BridgePort(BridgePort),
+    LeaveVlan(LeaveVlan),
+    PortVlans(PortVlans),
+    VlanGateway(VlanGateway),
     Sysctl(Sysctl),
     Up(Up),
     Address(Address),
@@ -49,7 +56,22 @@ macro_rules! step_from {
         }
     };
 }
-step_from!(Bridge, BridgeAddress, Forwarding, Veth, BridgePort, Sysctl, Up, Address, Route, Alone, HostPort);
+step_from!(
+    Bridge,
+    BridgeAddress,
+    Forwarding,
+    Veth,
+    BridgePort,
+    LeaveVlan,
+    PortVlans,
+    VlanGateway,
+    Sysctl,
+    Up,
+    Address,
+    Route,
+    Alone,
+    HostPort
+);
 
 /// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of
 /// that name that is no bridge is an error.
@@ -63,12 +85,14 @@ pub struct Bridge {
     pub mtu: Option<u32>,
     /// Whether it must receive every frame (`IFF_PROMISC`).
     pub promisc: bool,
+    /// Whether it must keep its ports to their VLANs (`IFLA_BR_VLAN_FILTERING`).
+    pub vlan_filtering: bool,
 }
 
-/// A gateway address on a bridge.
+/// A gateway address on a bridge, or on its interface in a VLAN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BridgeAddress {
-    /// The bridge.
+    /// The bridge, or that interface.
     pub bridge: IfName,
     /// The address with the length of its subnet.
     pub prefix: Prefix,
@@ -188,7 +212,9 @@ impl fmt::Display for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "bridge {} up, mac {} if new", self.name, self.mac)?;
         let mtu = self.mtu.map_or(String::new(), |mtu| format!(", mtu {mtu} if new"));
-        write!(f, "{mtu}{}, accept_ra 0", if self.promisc { ", promiscuous" } else { "" })
+        let promisc = if self.promisc { ", promiscuous" } else { "" };
+        let vlans = if self.vlan_filtering { ", filtering VLANs" } else { "" };
+        write!(f, "{mtu}{promisc}{vlans}, accept_ra 0")
     }
 }
 

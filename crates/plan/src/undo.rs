@@ -4,11 +4,17 @@ use crate::{
     act::Act,
     error::Error,
     places::{Place, Places},
+    record::Key,
 };
 
-/// Undoes every step that the plan owns; what is gone already is no error. All are tried, the first error is returned.
-pub fn undo(plan: &Plan, places: &mut Places) -> Result<(), Error> {
-    undo_steps(&plan.own_steps(), places)
+/// Undoes every step that the plan of this attachment owns, and then lets go of what it shares; what is gone already is no
+/// error. All own steps are tried, the first error is returned.
+pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
+    undo_steps(&plan.own_steps(), places)?;
+    for (step, thing) in plan.counted().rev() {
+        places.state()?.leave(&thing, key, || step.act().undo(places))?;
+    }
+    Ok(())
 }
 
 /// Undoes these steps, last first, but for those that die with a link of another.
@@ -53,11 +59,19 @@ impl Plan {
         self.steps().filter(|(hold, _)| *hold == Hold::Own).map(|(_, step)| step).collect()
     }
 
+    /// The shared steps that go with their last user, and what their users are counted under.
+    fn counted(&self) -> impl DoubleEndedIterator<Item = (&Step, String)> {
+        let shared = self.steps().filter(|(hold, _)| *hold == Hold::Ensure);
+        shared.filter_map(|(_, step)| Some((step, step.act().counted()?)))
+    }
+
     /// What DEL has to undo, and so the record has to hold: the part that is the attachment's alone, without what dies
-    /// with a link of it.
+    /// with a link of it, and the shared steps that it may be the last user of.
     #[must_use]
     pub fn owned(&self) -> Plan {
-        Plan { steps: lasting(&self.own_steps()).into_iter().map(|step| (Hold::Own, step.clone())).collect() }
+        let counted = self.counted().map(|(step, _)| (Hold::Ensure, step.clone()));
+        let own = lasting(&self.own_steps()).into_iter().map(|step| (Hold::Own, step.clone()));
+        Plan { steps: counted.chain(own).collect() }
     }
 
     /// Whether it makes links of its own or takes ports, so that it can't be applied twice.

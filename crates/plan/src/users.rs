@@ -23,10 +23,10 @@ impl State {
         let directory = self.shared(thing);
         let user = user(&directory, key);
         let _lock = loop {
-            create(&directory)?;
             if let Some(lock) = lock(&directory, FlockArg::LockShared)? {
                 break lock;
             }
+            create(&directory)?;
         };
         let mark = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&user);
         match mark() {
@@ -43,7 +43,12 @@ impl State {
     }
 
     /// Counts this attachment no longer; the last user takes the thing away. Again is as good.
-    pub fn leave(&self, thing: &str, key: &Key, take_away: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    pub fn leave(
+        &self,
+        thing: &str,
+        key: &Key,
+        take_away: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let directory = self.shared(thing);
         let Some(_lock) = lock(&directory, FlockArg::LockExclusive)? else { return Ok(()) };
         let user = user(&directory, key);

@@ -93,8 +93,8 @@ impl Act for Veth {
     }
 }
 
-/// False if there was no such link.
-fn unlink(places: &mut Places, place: Place, name: &IfName) -> Result<bool, Error> {
+/// Deletes a link. False if there was none.
+pub(crate) fn unlink(places: &mut Places, place: Place, name: &IfName) -> Result<bool, Error> {
     let socket = places.take(place)?;
     let wait = places.departure == Departure::Waiting;
     let was_there = places.within(place, || kernel::unlink_link(socket, name, wait))??;

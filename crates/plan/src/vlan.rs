@@ -6,23 +6,22 @@ use crate::{
     places::{Place, Places},
     shared::{Reversal, send, silence},
     step::{LeaveVlan, PortVlans, VlanGateway},
-    within::gone,
+    veth::unlink,
 };
 use kernel::{
     Link, Netns,
     link::{self, VlanRange},
 };
-use nix::errno::Errno;
 use std::collections::BTreeMap;
-use types::{IfName, Membership, VlanId};
+use types::{IfName, Membership};
 
 impl Act for LeaveVlan {
     fn place(&self) -> Place {
         Place::Host
     }
 
-    fn numbers_its_link(&self) -> bool {
-        true
+    fn by_number(&self) -> Option<(Place, &IfName)> {
+        Some((Place::Host, &self.link))
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
@@ -44,8 +43,8 @@ impl Act for PortVlans {
         Place::Host
     }
 
-    fn numbers_its_link(&self) -> bool {
-        true
+    fn by_number(&self) -> Option<(Place, &IfName)> {
+        Some((Place::Host, &self.link))
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
@@ -60,7 +59,7 @@ impl Act for PortVlans {
         let Some(found) = vlans_of(places, &self.link)? else {
             return Ok(Some(format!("{} is no port of a bridge", self.link)));
         };
-        Ok((found != self.result()).then(|| format!("it is in VLAN {}", text(&found))))
+        Ok((found != self.result()).then(|| format!("it is in {}", text(&found))))
     }
 }
 
@@ -72,7 +71,9 @@ impl PortVlans {
         for membership in &self.memberships {
             match membership {
                 Membership::Access(vlan) => {
-                    vlans.values_mut().for_each(|tags| tags.pvid = false);
+                    for tags in vlans.values_mut() {
+                        tags.pvid = false;
+                    }
                     vlans.insert(vlan.number(), Tags::default_of_a_port());
                 }
                 Membership::Tagged(first, last) => {
@@ -106,15 +107,18 @@ impl Tags {
 fn vlans_of(places: &mut Places, port: &IfName) -> Result<Option<Vlans>, Error> {
     let Some(port) = places.link(Place::Host, port)? else { return Ok(None) };
     let all = link::port_vlans(places.rtnl(Place::Host)?)?;
-    Ok(all.into_iter().find(|one| one.port == port.index).map(|one| one.vlans.iter().flat_map(each).collect()))
+    Ok(all
+        .into_iter()
+        .find(|one| one.port == port.index)
+        .map(|one| one.vlans.into_iter().flat_map(each).collect()))
 }
 
-fn each(range: &VlanRange) -> impl Iterator<Item = (u16, Tags)> + use<> {
+fn each(range: VlanRange) -> impl Iterator<Item = (u16, Tags)> + use<> {
     let tags = Tags { pvid: range.pvid, untagged: range.untagged };
     (range.first..=range.last).map(move |vlan| (vlan, tags))
 }
 
-/// As the kernel's words are: `7 untagged, 3-9 tagged`.
+/// `VLAN 3-9 tagged, 10 untagged`.
 fn text(vlans: &Vlans) -> String {
     let mut ranges: Vec<(u16, u16, Tags)> = Vec::new();
     for (vlan, tags) in vlans {
@@ -125,14 +129,16 @@ fn text(vlans: &Vlans) -> String {
     }
     let range = |(first, last, tags): &(u16, u16, Tags)| {
         let vlans = if first == last { first.to_string() } else { format!("{first}-{last}") };
-        let out = if tags.untagged { "untagged" } else { "tagged" };
-        let only = if tags.untagged == tags.pvid { "" } else { " one way" };
-        format!("{vlans} {out}{only}")
+        let how = match (tags.pvid, tags.untagged) {
+            (true, true) => "untagged",
+            (true, false) => "untagged on the way in",
+            (false, true) => "untagged on the way out",
+            (false, false) => "tagged",
+        };
+        format!("{vlans} {how}")
     };
-    if ranges.is_empty() {
-        return "none".into();
-    }
-    ranges.iter().map(range).collect::<Vec<_>>().join(", ")
+    let ranges: Vec<String> = ranges.iter().map(range).collect();
+    if ranges.is_empty() { "no VLAN".into() } else { format!("VLAN {}", ranges.join(", ")) }
 }
 
 impl Act for VlanGateway {
@@ -159,7 +165,7 @@ impl Act for VlanGateway {
             return Ok(());
         }
         places.forget(Place::Host, &self.name);
-        places.unlink(Place::Host, &self.port).map(|_| ())
+        unlink(places, Place::Host, &self.port).map(|_| ())
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
@@ -176,7 +182,9 @@ impl Act for VlanGateway {
         let all = link::port_vlans(places.rtnl(Place::Host)?)?;
         Ok(match all.iter().find(|one| one.port == port) {
             Some(port) if Some(port.bridge) != bridge => Some(format!("its port is not on {}", self.bridge)),
-            Some(port) if port.vlans.iter().any(|range| range.pvid && range.first == self.vlan.number()) => None,
+            Some(port) if port.vlans.iter().any(|range| range.pvid && range.first == self.vlan.number()) => {
+                None
+            }
             Some(_) => Some(format!("its port is not in VLAN {}", self.vlan)),
             None => Some(format!("its port is not on {}", self.bridge)),
         })

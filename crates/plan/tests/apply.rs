@@ -38,6 +38,7 @@ fn doomed() -> Plan {
         mac: "02:00:00:00:00:01".parse().unwrap(),
         mtu: None,
         promisc: true,
+        vlan_filtering: false,
     });
     plan.ensure(step::BridgeAddress {
         bridge: bridge(),

@@ -78,8 +78,8 @@ impl Lab {
     }
 
     fn undo_twice(&mut self, plan: &Plan) {
-        undo(plan, &mut self.places).unwrap();
-        undo(plan, &mut self.places).unwrap();
+        undo(plan, &mut self.places, &Self::key()).unwrap();
+        undo(plan, &mut self.places, &Self::key()).unwrap();
     }
 }
 
@@ -89,6 +89,7 @@ fn bridge(promisc: bool) -> step::Bridge {
         mac: "02:00:00:00:00:01".parse().unwrap(),
         mtu: Some(1400),
         promisc,
+        vlan_filtering: false,
     }
 }
 
@@ -248,7 +249,7 @@ fn a_veth_of_another_suite_goes_by_its_end_in_the_container() {
     lab.undo_twice(&plan);
     assert!(ip("link show v0").is_err());
     lab.container.ip("link add eth0 type bridge").unwrap();
-    undo(&plan, &mut lab.places).unwrap();
+    undo(&plan, &mut lab.places, &Lab::key()).unwrap();
     assert!(lab.container.ip("link show eth0").is_ok(), "what is no veth is not ours");
 }
 
@@ -312,7 +313,7 @@ fn an_interface_goes_up_and_down() {
     lab.undo_twice(&plan);
     assert!(check(&plan, &mut lab.places).unwrap_err().to_string().contains("eth0 is down"));
     ip("link del v0").unwrap();
-    undo(&plan, &mut lab.places).unwrap();
+    undo(&plan, &mut lab.places, &Lab::key()).unwrap();
 }
 
 fn an_address_comes_and_goes() {
@@ -330,7 +331,7 @@ fn an_address_comes_and_goes() {
         lab.undo_twice(&plan);
         assert!(addresses(&lab.container.ip("addr show eth0").unwrap()).is_empty());
         ip("link del v0").unwrap();
-        undo(&plan, &mut lab.places).unwrap();
+        undo(&plan, &mut lab.places, &Lab::key()).unwrap();
     }
 }
 

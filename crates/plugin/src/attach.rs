@@ -105,7 +105,7 @@ impl Run<'_> {
         record.announce(&plan).map_err(Error::Plan)?;
         plan::apply(&plan, places, &self.state, &self.key)?;
         record.complete().map_err(|cause| {
-            let residue = plan::undo(&plan, places).err().map(Box::new);
+            let residue = plan::undo(&plan, places, &self.key).err().map(Box::new);
             Failed { cause: Box::new(cause), residue }
         })?;
         Ok(R::result(self.call, config, endpoint, lease, &facts))

@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
-    if let Some(record) = state.find(&key(call, at, R::NAME), PATIENCE).map_err(Error::Plan)? {
+    let key = key(call, at, R::NAME);
+    if let Some(record) = state.find(&key, PATIENCE).map_err(Error::Plan)? {
         return detach::<R>(delegates, call, at, record);
     }
     let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());
@@ -22,7 +23,7 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let endpoint = Endpoint::new(call, at, String::new(), None)?;
     let reported = call.prev_result.as_ref().map(|result| endpoint.clone().as_reported(result));
     for ends in [Some(endpoint), reported].into_iter().flatten() {
-        plan::undo(&R::remains(&ends), &mut places).map_err(Error::Plan)?;
+        plan::undo(&R::remains(&ends), &mut places, &key).map_err(Error::Plan)?;
     }
     release(delegates, call, at, call.ipam_type.as_deref())
 }
@@ -68,13 +69,14 @@ pub(crate) fn take_down<R: Recipe>(
     record: &Record,
     places: &mut Places,
 ) -> Result<(), Fail> {
+    let key = key(call, at, R::NAME);
     let undone = if let Some(plan) = record.plan() {
-        plan::undo(plan, places)
+        plan::undo(plan, places, &key)
     } else {
         // It was left before there was a plan, or by a newer version whose steps are not known here. What is in the
         // container may be somebody else's: only what bears our own name on the host is ours for certain.
         let endpoint = Endpoint::new(call, at, String::new(), None)?;
-        plan::undo(&R::remains(&endpoint), &mut Places::new(None, departure()))
+        plan::undo(&R::remains(&endpoint), &mut Places::new(None, departure()), &key)
     };
     undone.map_err(Error::Plan)?;
     let recorded = record.intent().and_then(|intent| intent.ipam.as_deref());

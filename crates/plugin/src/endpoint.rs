@@ -47,7 +47,8 @@ impl Endpoint {
         })
     }
 
-    /// The ends as an earlier ADD, perhaps another suite's, reported them.
+    /// The ends as an earlier ADD, perhaps another suite's, reported them. The gateway in a VLAN of a bridge called
+    /// `veth...` has a dot in its name, which no end of a pair has.
     #[must_use]
     pub fn as_reported(mut self, result: &AddResult) -> Self {
         let in_container = |sandbox: &Option<String>| sandbox.as_ref().is_some_and(|path| !path.is_empty());
@@ -56,6 +57,7 @@ impl Endpoint {
             if in_container(&interface.sandbox) && interface.name == self.ifname.as_str() {
                 self.mac = mac.unwrap_or(self.mac);
             } else if interface.name.starts_with("veth")
+                && !interface.name.contains('.')
                 && let Ok(name) = interface.name.parse()
             {
                 self.host = name;

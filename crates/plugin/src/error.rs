@@ -92,7 +92,10 @@ impl Failure for Error {
 
 fn code(error: &plan::Error) -> Code {
     match error {
-        plan::Error::Kernel(_) | plan::Error::Step { .. } | plan::Error::NoLink { .. } => Code::Kernel,
+        plan::Error::Kernel(_)
+        | plan::Error::Step { .. }
+        | plan::Error::NoLink { .. }
+        | plan::Error::NoVlans { .. } => Code::Kernel,
         plan::Error::NameTaken { .. } | plan::Error::NotABridge { .. } | plan::Error::OtherAddress { .. } => {
             Code::Taken
         }

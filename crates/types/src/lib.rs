@@ -4,8 +4,10 @@ mod hash;
 mod mac;
 mod name;
 mod prefix;
+mod vlan;
 
 pub use hash::{base32, stable_hash};
 pub use mac::{InvalidMac, Mac};
 pub use name::{ContainerId, IfName, InvalidName, NetworkName};
 pub use prefix::{InvalidPrefix, Prefix};
+pub use vlan::{InvalidVlanId, Membership, VlanId};

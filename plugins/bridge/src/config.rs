@@ -1,7 +1,8 @@
 //! The keys of `bridge`, in two stages: what the user typed, and what it means.
+use crate::vlan::{Gateway, RawTrunk, Vlans};
 use cni::{Call, Code, Fail, Failure};
 use serde::Deserialize;
-use types::{IfName, InvalidName, Mac};
+use types::{IfName, InvalidName, Mac, VlanId};
 
 /// What the user typed: the keys of the reference's `bridge` 1.9, and `txQueues`, `rxQueues`.
 #[derive(Debug, Default, Deserialize)]
@@ -16,7 +17,8 @@ struct RawConfig {
     hairpin_mode: Option<bool>,
     promisc_mode: Option<bool>,
     vlan: Option<i64>,
-    vlan_trunk: Option<Vec<serde::de::IgnoredAny>>,
+    vlan_trunk: Option<Vec<RawTrunk>>,
+    preserve_default_vlan: Option<bool>,
     macspoofchk: Option<bool>,
     enabledad: Option<bool>,
     disable_container_interface: Option<bool>,
@@ -32,6 +34,9 @@ pub struct Config {
     pub(crate) mode: Mode,
     pub(crate) mtu: Option<u32>,
     pub(crate) port: Port,
+    pub(crate) vlans: Option<Vlans>,
+    /// Where the gateway's addresses are, if not on the bridge itself.
+    pub(crate) gateway: Option<Gateway>,
     pub(crate) mac: Option<Mac>,
     /// Whether the container's IPv6 addresses are probed for duplicates (RFC 4862, section 5.4) before they are used.
     pub(crate) detect_duplicates: bool,
@@ -89,6 +94,45 @@ pub enum Error {
         /// The value at fault.
         value: i64,
     },
+    /// Not a VLAN.
+    #[error("invalid VLAN ID {value} (must be between 0 and 4094)")]
+    Vlan {
+        /// The value at fault.
+        value: i64,
+    },
+    /// Not a VLAN, in a trunk.
+    #[error("incorrect trunk {key} parameter {value}")]
+    Trunk {
+        /// The key.
+        key: &'static str,
+        /// The value at fault.
+        value: i64,
+    },
+    /// One end of a range without the other.
+    #[error("minID and maxID should be configured simultaneously, {missing} is missing beside {given}")]
+    HalfTrunk {
+        /// The key that is not there.
+        missing: &'static str,
+        /// The value of the one that is.
+        given: i64,
+    },
+    /// A range that ends before it begins.
+    #[error("minID is greater than maxID in trunk parameter: {min} to {max}")]
+    TrunkBackwards {
+        /// Where it begins.
+        min: VlanId,
+        /// Where it ends.
+        max: VlanId,
+    },
+    /// The host's interface in the VLAN can't have its name.
+    #[error("failed to create the gateway of VLAN {vlan}")]
+    Gateway {
+        /// The VLAN.
+        vlan: VlanId,
+        /// What is wrong with the name.
+        #[source]
+        cause: InvalidName,
+    },
     /// Not a number of queues.
     #[error("invalid \"{key}\" {value}, must be between 1 and 4096")]
     Queues {
@@ -126,6 +170,11 @@ impl Failure for Error {
             Error::Name { .. }
             | Error::Mac { .. }
             | Error::Mtu { .. }
+            | Error::Vlan { .. }
+            | Error::Trunk { .. }
+            | Error::HalfTrunk { .. }
+            | Error::TrunkBackwards { .. }
+            | Error::Gateway { .. }
             | Error::Queues { .. }
             | Error::HairpinAndPromiscuous
             | Error::AddressesWhileDown { .. } => Code::InvalidConfig,
@@ -141,6 +190,13 @@ impl Failure for Error {
                 format!("give {from} an address such as 02:42:ac:11:00:02, or leave it out")
             }
             Error::Mtu { .. } => "leave \"mtu\" out for the kernel's default, 1500".into(),
+            Error::Vlan { .. } => "leave \"vlan\" out, or set it to 0, for no VLAN".into(),
+            Error::Trunk { .. } | Error::HalfTrunk { .. } | Error::TrunkBackwards { .. } => {
+                "\"vlanTrunk\" is a list such as [{\"id\": 7}, {\"minID\": 100, \"maxID\": 199}], of VLANs 1 to 4094".into()
+            }
+            Error::Gateway { .. } => {
+                "it is called BRIDGE.VLAN: give \"bridge\" a shorter name, or leave \"isGateway\" out".into()
+            }
             Error::Queues { key, .. } => format!("leave \"{key}\" out for one queue, the fastest to make"),
             Error::HairpinAndPromiscuous => {
                 "set only one of \"hairpinMode\" and \"promiscMode\" to true".into()
@@ -161,9 +217,17 @@ impl Config {
     pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
         let raw: RawConfig = call.decode()?;
         raw.refuse_unsupported()?;
+        let keep_default = raw.preserve_default_vlan.unwrap_or(false);
+        let vlans = Vlans::read(raw.vlan, raw.vlan_trunk.as_deref(), keep_default)?;
+        let bridge = raw.bridge()?;
+        let mode = raw.mode(call.ipam_type.as_deref())?;
+        let access = vlans.as_ref().and_then(|vlans| vlans.access);
+        let access = access.filter(|_| matches!(mode, Mode::Gateway { .. }));
         Ok(Self {
-            bridge: raw.bridge()?,
-            mode: raw.mode(call.ipam_type.as_deref())?,
+            gateway: access.map(|vlan| Gateway::of(&bridge, vlan)).transpose()?,
+            bridge,
+            mode,
+            vlans,
             mtu: raw.mtu()?,
             port: raw.port()?,
             mac: mac(call)?,
@@ -176,12 +240,7 @@ impl Config {
 
 impl RawConfig {
     fn refuse_unsupported(&self) -> Result<(), Error> {
-        let asked = [
-            ("ipMasq", self.ip_masq == Some(true)),
-            ("macspoofchk", self.macspoofchk == Some(true)),
-            ("vlan", self.vlan.is_some_and(|vlan| vlan != 0)),
-            ("vlanTrunk", self.vlan_trunk.as_ref().is_some_and(|trunk| !trunk.is_empty())),
-        ];
+        let asked = [("ipMasq", self.ip_masq == Some(true)), ("macspoofchk", self.macspoofchk == Some(true))];
         asked.into_iter().find(|(_, asked)| *asked).map_or(Ok(()), |(key, _)| Err(Error::Unsupported { key }))
     }
 

@@ -1,6 +1,7 @@
 //! `bridge`: containers on one Ethernet segment of their host, with the host as their gateway if it is asked to be.
 //! Keys, defaults and result are those of the reference's `bridge` 1.9.
 mod config;
+mod vlan;
 
 pub use config::{Config, Error};
 
@@ -8,7 +9,7 @@ use cni::{AddResult, Call, Fail, Interface, Ip, Route};
 use plan::{Facts, Place, Plan, Query, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use types::{Mac, Prefix};
+use types::{IfName, Mac, Prefix, VlanId};
 
 /// The plugin.
 pub static PLUGIN: Plugin<Bridge> = Plugin::new();
@@ -26,7 +27,8 @@ impl Recipe for Bridge {
     }
 
     fn asks(config: &Config) -> Vec<Query> {
-        vec![Query::Bridge(config.bridge.clone())]
+        let gateway = config.gateway.iter().map(|gateway| &gateway.name);
+        [&config.bridge].into_iter().chain(gateway).cloned().map(Query::Bridge).collect()
     }
 
     fn mac(config: &Config) -> Option<Mac> {
@@ -44,14 +46,17 @@ impl Recipe for Bridge {
         let mut plan = Plan::default();
         plan.ensure(step::Bridge {
             name: config.bridge.clone(),
-            mac: bridge_mac(config, endpoint, facts),
+            mac: shared_mac(&config.bridge, endpoint, facts),
             mtu: config.mtu,
             promisc: config.port.promiscuous(),
+            vlan_filtering: config.vlans.is_some(),
         });
         if let config::Mode::Gateway { force, .. } = config.mode {
+            vlan_gateway(&mut plan, config, endpoint, facts);
             gateway(&mut plan, config, lease, force);
         }
         cable(&mut plan, config, endpoint);
+        vlans(&mut plan, config, endpoint, facts);
         match config.mode {
             config::Mode::Layer2 { up: false } => {}
             config::Mode::Layer2 { up: true } => plan.own(up(endpoint, false)),
@@ -69,11 +74,13 @@ impl Recipe for Bridge {
             ..Interface::default()
         };
         let sandbox = endpoint.netns.to_string_lossy().into_owned();
-        let interfaces = vec![
-            interface(config.bridge.as_str(), bridge_mac(config, endpoint, facts)),
+        let shared = |name: &IfName| interface(name.as_str(), shared_mac(name, endpoint, facts));
+        let mut interfaces = vec![
+            shared(&config.bridge),
             interface(endpoint.host.as_str(), endpoint.host_mac),
             Interface { sandbox: Some(sandbox), ..interface(endpoint.ifname.as_str(), endpoint.mac) },
         ];
+        interfaces.extend(config.gateway.iter().map(|gateway| shared(&gateway.name)));
         let ips = lease
             .ips
             .iter()
@@ -99,17 +106,53 @@ impl Recipe for Bridge {
     }
 }
 
-/// The address a bridge has, or will have if it is made here.
-fn bridge_mac(config: &Config, endpoint: &Endpoint, facts: &Facts) -> Mac {
-    let there = facts.bridges.get(&config.bridge).and_then(|bridge| bridge.mac);
-    there.unwrap_or_else(|| endpoint.shared_mac(&config.bridge))
+/// The address that a bridge, or the host's interface in a VLAN, has, or will have if it is made here.
+fn shared_mac(name: &IfName, endpoint: &Endpoint, facts: &Facts) -> Mac {
+    let there = facts.bridges.get(name).and_then(|link| link.mac);
+    there.unwrap_or_else(|| endpoint.shared_mac(name))
+}
+
+/// The VLAN that a port of the bridge is born into.
+fn default_vlan(config: &Config, facts: &Facts) -> Option<VlanId> {
+    facts.bridges.get(&config.bridge).map_or(Some(VlanId::FIRST), |bridge| bridge.default_vlan)
+}
+
+/// With a VLAN the gateway's addresses are not on the bridge but on an interface of the host in that VLAN.
+fn vlan_gateway(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts: &Facts) {
+    let (Some(gateway), Some(vlans)) = (&config.gateway, &config.vlans) else { return };
+    plan.ensure(step::VlanGateway {
+        name: gateway.name.clone(),
+        mac: shared_mac(&gateway.name, endpoint, facts),
+        bridge: config.bridge.clone(),
+        vlan: gateway.vlan,
+        port: gateway.port.clone(),
+        port_mac: endpoint.shared_mac(&gateway.port),
+        mtu: config.mtu,
+        default: default_vlan(config, facts),
+        keep_default: vlans.keep_default,
+    });
+}
+
+/// The VLANs of the container's port.
+fn vlans(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts: &Facts) {
+    let Some(vlans) = config.vlans.as_ref().filter(|vlans| !vlans.memberships.is_empty()) else { return };
+    let (link, default) = (|| endpoint.host.clone(), default_vlan(config, facts));
+    if let Some(vlan) = default.filter(|_| !vlans.keep_default) {
+        plan.once(step::LeaveVlan { link: link(), vlan });
+    }
+    plan.own(step::PortVlans {
+        link: link(),
+        memberships: vlans.memberships.clone(),
+        default: default.filter(|_| vlans.keep_default),
+    });
 }
 
 /// The host's part of being a gateway: its addresses on the bridge, and forwarding of their families.
 fn gateway(plan: &mut Plan, config: &Config, lease: &Lease, force: bool) {
     let gateways: Vec<Prefix> = lease.ips.iter().filter_map(|ip| on_bridge(config, ip)).collect();
     for prefix in &gateways {
-        plan.ensure(step::BridgeAddress { bridge: config.bridge.clone(), prefix: *prefix, force });
+        let bridge = config.gateway.as_ref().map_or(&config.bridge, |gateway| &gateway.name).clone();
+        plan.ensure(step::BridgeAddress { bridge, prefix: *prefix, force });
     }
     if gateways.iter().any(|prefix| prefix.is_ipv4()) {
         plan.ensure(step::Forwarding::Ipv4);

@@ -121,6 +121,59 @@ own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
 }
 
 #[test]
+fn a_vlan_has_its_own_gateway_and_the_port_leaves_the_default_one() {
+    let keys = json!({"vlan": 7, "isGateway": true, "mtu": 1400, "ipam": {"type": "host-local"}});
+    let expected = "\
+ensure bridge b0 up, mac MAC if new, mtu 1400 if new, filtering VLANs, accept_ra 0
+ensure gateway b0.7 up in VLAN 7 of bridge b0, mac MAC if new, by port vethscxmucg533q (mac MAC), mtu at most 1400 if new, until its last user goes
+ensure address 10.1.0.1/24 on b0.7
+ensure forwarding of IPv4
+own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, mtu 1400, queues 1 out 1 in
+once   port HOST out of VLAN 1
+own    port HOST in VLAN 7 untagged
+own    eth0 up in the container, announcing its addresses
+own    address 10.1.0.2/24 on eth0 in the container
+";
+    let lease = lease(&[("10.1.0.2/24", Some("10.1.0.1"))], &[]);
+    let (plan, result) = add(&keys, &lease, &Facts::default());
+    assert_eq!(without_hashes(&plan), expected);
+    let names: Vec<&str> = result.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    assert_eq!((names.len(), names.last(), result.ips[0].interface), (4, Some(&"b0.7"), Some(2)));
+}
+
+#[test]
+fn a_trunk_has_vlan_1_untagged_and_keeps_the_bridges_default_if_told_to() {
+    let keys =
+        json!({"vlanTrunk": [{"id": 3}, {"MINID": 10, "maxid": 20, "id": 30}], "preserveDefaultVlan": true});
+    let mut facts = Facts::default();
+    let there = BridgeFact { mac: None, default_vlan: Some(5_u16.try_into().unwrap()) };
+    facts.bridges.insert("b0".parse().unwrap(), there);
+    let vlans = |keys: &Value, facts: &Facts| {
+        let (plan, _) = add(keys, &Lease::default(), facts);
+        let lines: Vec<String> =
+            plan.lines().filter(|line| line.contains(" port ")).map(without_hashes).collect();
+        lines
+    };
+    let kept = "own    port HOST in VLAN 3 tagged, 10-20 tagged, 30 tagged, 1 untagged, beside 5";
+    assert_eq!(vlans(&keys, &facts), [kept]);
+    let keys = json!({"vlanTrunk": [{"id": 3}], "vlan": 7});
+    let left = ["once   port HOST out of VLAN 5", "own    port HOST in VLAN 7 untagged, 3 tagged"];
+    assert_eq!(vlans(&keys, &facts), left);
+}
+
+#[test]
+fn an_empty_trunk_is_a_bridge_that_filters_and_no_more() {
+    for trunk in [json!([]), json!([{}])] {
+        let expected = "\
+ensure bridge b0 up, mac MAC if new, filtering VLANs, accept_ra 0
+own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+own    eth0 up in the container
+";
+        assert_eq!(without_hashes(&plan(&json!({"vlanTrunk": trunk}), &Lease::default())), expected);
+    }
+}
+
+#[test]
 fn a_default_route_of_ipam_is_not_made_twice() {
     let keys = json!({"isDefaultGateway": true, "ipam": {"type": "host-local"}});
     let lease = lease(&[("10.1.0.2/24", Some("10.1.0.7"))], &["0.0.0.0/0"]);
@@ -133,9 +186,10 @@ fn a_default_route_of_ipam_is_not_made_twice() {
 #[test]
 fn a_bridge_that_exists_is_reported_with_its_own_address() {
     let mut facts = Facts::default();
-    facts
-        .bridges
-        .insert("b0".parse().unwrap(), BridgeFact { mac: Some("02:00:00:00:00:01".parse().unwrap()) });
+    facts.bridges.insert(
+        "b0".parse().unwrap(),
+        BridgeFact { mac: Some("02:00:00:00:00:01".parse().unwrap()), default_vlan: None },
+    );
     let (_, result) = add(&json!({}), &Lease::default(), &facts);
     let names: Vec<&str> = result.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     assert_eq!((names.first(), names.last()), (Some(&"b0"), Some(&"eth0")));
@@ -188,8 +242,24 @@ fn a_configuration_that_cannot_be_is_refused_with_the_value_at_fault() {
         (json!({"runtimeConfig": {"mac": "xx"}}), 7, "\"xx\""),
         (json!({"ipMasq": true}), 2, "ipMasq"),
         (json!({"macspoofchk": true}), 2, "macspoofchk"),
-        (json!({"vlan": 7}), 2, "vlan"),
-        (json!({"vlanTrunk": [{"id": 7}]}), 2, "vlanTrunk"),
+        (json!({"vlan": -1}), 7, "invalid VLAN ID -1 (must be between 0 and 4094)"),
+        (json!({"vlan": 4095}), 7, "invalid VLAN ID 4095 (must be between 0 and 4094)"),
+        (json!({"vlanTrunk": [{"id": 7}, {"id": 0}]}), 7, "incorrect trunk id parameter 0"),
+        (json!({"vlanTrunk": [{"id": 4095}]}), 7, "incorrect trunk id parameter 4095"),
+        (json!({"vlanTrunk": [{"minID": 0, "maxID": 5}]}), 7, "incorrect trunk minID parameter 0"),
+        (json!({"vlanTrunk": [{"minID": 1, "maxID": 4095}]}), 7, "incorrect trunk maxID parameter 4095"),
+        (
+            json!({"vlanTrunk": [{"minID": 6, "maxID": 5}]}),
+            7,
+            "minID is greater than maxID in trunk parameter: 6 to 5",
+        ),
+        (json!({"vlanTrunk": [{"minID": 1}]}), 7, "simultaneously, maxID is missing"),
+        (json!({"vlanTrunk": [{"maxID": 1}]}), 7, "simultaneously, minID is missing"),
+        (
+            json!({"vlan": 7, "isGateway": true, "bridge": "bridge-longish", "ipam": ipam}),
+            7,
+            "\"bridge-longish.7\" is too long",
+        ),
     ];
     for (keys, code, part) in cases {
         let reply = refusal(&keys, "");
@@ -214,7 +284,8 @@ fn a_lease_without_an_address_is_refused() {
 fn without_hashes(plan: &str) -> String {
     let call = call(&json!({}), "");
     let it = endpoint(&call, &Bridge::configure(&call).unwrap());
-    let shared = it.shared_mac(&"b0".parse().unwrap());
-    let macs = [it.host_mac, it.mac, shared].map(|mac| mac.to_string());
+    let shared = ["b0", "b0.7", "vethscxmucg533q"].map(|name| it.shared_mac(&name.parse().unwrap()));
+    let macs = shared.into_iter().chain([it.host_mac, it.mac]).map(|mac| mac.to_string());
+    let macs: Vec<String> = macs.collect();
     macs.iter().fold(plan.replace(it.host.as_str(), "HOST"), |text, mac| text.replace(mac.as_str(), "MAC"))
 }

@@ -1,6 +1,6 @@
 //! Links as they are: looked up, listed, watched.
 use crate::{Error, Message, Rtnl, reply::attributes};
-use netlink_packet_core::{DecodeError, Emitable, parse_mac, parse_string, parse_u8, parse_u32};
+use netlink_packet_core::{DecodeError, Emitable, parse_mac, parse_string, parse_u8, parse_u16, parse_u32};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage},
@@ -11,7 +11,7 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, setsockopt, socket, sockopt::BindToDevice},
 };
 use std::{ffi::OsString, os::fd::BorrowedFd};
-use types::{IfName, Mac};
+use types::{IfName, Mac, VlanId};
 
 /// A link as it was when the kernel was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Link {
     pub peer: Option<u32>,
     /// Its settings as the port of a bridge, if it is one.
     pub port: Option<BridgePort>,
+    /// What it does with VLANs, if it is a bridge and the kernel's bridges know of them (`CONFIG_BRIDGE_VLAN_FILTERING`).
+    pub vlan_filter: Option<VlanFilter>,
     /// Whether it takes IPv6 router advertisements (`ip-sysctl`: `accept_ra`, 0 to 2); none without IPv6.
     pub accept_ra: Option<u32>,
 }
@@ -49,6 +51,15 @@ pub struct BridgePort {
     pub hairpin: bool,
     /// No frames between this port and other isolated ones.
     pub isolated: bool,
+}
+
+/// What a bridge does with VLANs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VlanFilter {
+    /// Whether its ports keep to their VLANs; else every frame goes everywhere, whatever its tag.
+    pub on: bool,
+    /// The VLAN that a new port is in, untagged; none if a new port is in no VLAN.
+    pub default: Option<VlanId>,
 }
 
 /// Asks for a link by name; its answer has the link. `ENODEV` if there is none.
@@ -140,6 +151,7 @@ impl Link {
             master,
             peer,
             port: info.port,
+            vlan_filter: info.vlan_filter,
             accept_ra,
         }))
     }
@@ -150,15 +162,17 @@ impl Link {
 struct Info {
     kind: Option<String>,
     port: Option<BridgePort>,
+    vlan_filter: Option<VlanFilter>,
 }
 
 impl Info {
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (mut info, mut master, mut port) = (Self::default(), String::new(), &[][..]);
+        let (mut info, mut master, mut port, mut data) = (Self::default(), String::new(), &[][..], &[][..]);
         for attribute in attributes(bytes) {
             let (kind, value) = attribute?;
             match kind {
                 libc::IFLA_INFO_KIND => info.kind = Some(parse_string(value)?),
+                libc::IFLA_INFO_DATA => data = value,
                 libc::IFLA_INFO_SLAVE_KIND => master = parse_string(value)?,
                 libc::IFLA_INFO_SLAVE_DATA => port = value,
                 _ => {}
@@ -166,6 +180,9 @@ impl Info {
         }
         if master == "bridge" {
             info.port = Some(BridgePort::read(port)?);
+        }
+        if info.kind.as_deref() == Some("bridge") {
+            info.vlan_filter = VlanFilter::read(data)?;
         }
         Ok(info)
     }
@@ -186,7 +203,25 @@ impl BridgePort {
     }
 }
 
+impl VlanFilter {
+    /// A kernel without VLANs on bridges has the first attribute, too, which is then always 0.
+    fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
+        let (mut on, mut default) = (false, None);
+        for attribute in attributes(bytes) {
+            let (kind, value) = attribute?;
+            match kind {
+                IFLA_BR_VLAN_FILTERING => on = parse_u8(value)? != 0,
+                IFLA_BR_VLAN_DEFAULT_PVID => default = Some(VlanId::try_from(parse_u16(value)?).ok()),
+                _ => {}
+            }
+        }
+        Ok(default.map(|default| Self { on, default }))
+    }
+}
+
 // linux/if_link.h, which libc lacks.
+const IFLA_BR_VLAN_FILTERING: u16 = 7;
+const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 
