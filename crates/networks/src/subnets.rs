@@ -163,3 +163,6 @@ fn settled(subnet: Prefix, request: &Request) -> Result<Subnet, InvalidSubnet> {
 fn holds(subnet: Prefix, part: Prefix) -> bool {
     subnet.length() <= part.length() && subnet.contains(part.address())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The view of a whole host, compared with what was set up by `ip`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests without libtest's attribute")]
+use kernel::{AddressOf, Netns, RouteTo, Watch};
+use libtest_mimic::Arguments;
+use netlab::{Host, ip};
+use std::{future::Future, process::ExitCode};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if !arguments.list
+        && let Err(error) = netlab::enter()
+    {
+        eprintln!("netlab: {error}");
+        return ExitCode::FAILURE;
+    }
+    let tests: [(&str, fn()); 5] = [
+        (
+            "links_addresses_and_routes_are_those_that_ip_made",
+            links_addresses_and_routes_are_those_that_ip_made,
+        ),
+        (
+            "a_route_with_two_next_hops_is_two_ways_to_one_place",
+            a_route_with_two_next_hops_is_two_ways_to_one_place,
+        ),
+        (
+            "routes_that_keep_packets_from_going_anywhere_have_no_link",
+            routes_that_keep_packets_from_going_anywhere_have_no_link,
+        ),
+        ("one_thread_watches_two_namespaces_at_once", one_thread_watches_two_namespaces_at_once),
+        ("a_namespace_of_four_hundred_links_is_read_whole", a_namespace_of_four_hundred_links_is_read_whole),
+    ];
+    let trials = tests.map(|(name, test)| netlab::trial(name, test));
+    libtest_mimic::run(&arguments, trials.into()).exit_code()
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap().block_on(future)
+}
+
+/// A link with an address, and a peer that keeps it running.
+fn pair(name: &str, address: &str) -> u32 {
+    ip(&format!("link add {name} type veth peer name {name}-peer")).unwrap();
+    ip(&format!("link set {name}-peer up")).unwrap();
+    ip(&format!("link set {name} up")).unwrap();
+    ip(&format!("address add {address} dev {name}")).unwrap();
+    u32::try_from(ip(&format!("link show {name}")).unwrap()[0]["ifindex"].as_u64().unwrap()).unwrap()
+}
+
+fn to<'a>(routes: &'a [RouteTo], dst: &str) -> Vec<&'a RouteTo> {
+    let dst = dst.parse().unwrap();
+    routes.iter().filter(|route| route.dst == dst).collect()
+}
+
+fn links_addresses_and_routes_are_those_that_ip_made() {
+    let _host = Host::new().unwrap();
+    let index = pair("d0", "10.9.0.1/24");
+    ip("route add 10.7.0.0/16 via 10.9.0.7 table 4711").unwrap();
+    ip("address add fd09::1/64 dev d0 nodad").unwrap();
+    ip("link add br0 type bridge").unwrap();
+    ip("link set d0 master br0").unwrap();
+    run(async {
+        let watch = Watch::open().unwrap();
+        let links = watch.links().await.unwrap();
+        let named = |name: &str| links.iter().find(|link| link.name.as_str() == name).unwrap();
+        assert_eq!((named("d0").index, named("d0").up), (index, true));
+        assert_eq!((named("br0").kind.as_deref(), named("br0").up), (Some("bridge"), false));
+        assert_eq!(named("d0").master, Some(named("br0").index));
+        assert!(named("lo").loopback);
+
+        let addresses = watch.addresses().await.unwrap();
+        for prefix in ["10.9.0.1/24", "fd09::1/64"] {
+            assert!(
+                addresses.contains(&AddressOf { link: index, prefix: prefix.parse().unwrap() }),
+                "{addresses:?}"
+            );
+        }
+
+        let routes = watch.routes().await.unwrap();
+        let own =
+            RouteTo { dst: "10.9.0.0/24".parse().unwrap(), gateway: None, link: Some(index), table: 254 };
+        assert_eq!(to(&routes, "10.9.0.0/24"), [&own]);
+        let far = to(&routes, "10.7.0.0/16")[0];
+        assert_eq!(
+            (far.gateway, far.link, far.table),
+            (Some("10.9.0.7".parse().unwrap()), Some(index), 4711)
+        );
+        assert_eq!(to(&routes, "fd09::/64")[0].link, Some(index));
+    });
+}
+
+fn a_route_with_two_next_hops_is_two_ways_to_one_place() {
+    let _host = Host::new().unwrap();
+    let (one, other) = (pair("d0", "10.1.0.1/24"), pair("d1", "10.2.0.1/24"));
+    ip("route add 10.7.0.0/16 nexthop via 10.1.0.9 dev d0 nexthop via 10.2.0.9 dev d1").unwrap();
+    let routes = run(async { Watch::open().unwrap().routes().await.unwrap() });
+    let ways = to(&routes, "10.7.0.0/16");
+    let mut links: Vec<_> =
+        ways.iter().map(|way| (way.link.unwrap(), way.gateway.unwrap().to_string())).collect();
+    links.sort_unstable();
+    assert_eq!(links, [(one, "10.1.0.9".into()), (other, "10.2.0.9".into())]);
+}
+
+fn routes_that_keep_packets_from_going_anywhere_have_no_link() {
+    let _host = Host::new().unwrap();
+    for (kind, dst) in
+        [("blackhole", "10.1.0.0/16"), ("unreachable", "10.2.0.0/16"), ("prohibit", "fd00:1::/48")]
+    {
+        ip(&format!("route add {kind} {dst}")).unwrap();
+        let routes = run(async { Watch::open().unwrap().routes().await.unwrap() });
+        assert_eq!(to(&routes, dst).iter().map(|route| route.link).collect::<Vec<_>>(), [None], "{kind}");
+    }
+}
+
+fn one_thread_watches_two_namespaces_at_once() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    pair("d0", "10.9.0.1/24");
+    let home = Netns::current().unwrap();
+    run(async {
+        let inside = Netns::open(container.netns()).unwrap().run(Watch::open).unwrap().unwrap();
+        assert_eq!(Netns::current().unwrap().id(), home.id());
+        let outside = Watch::open().unwrap();
+        let has = |links: &[kernel::Link]| links.iter().any(|link| link.name.as_str() == "d0");
+        assert!(has(&outside.links().await.unwrap()));
+        assert!(!has(&inside.links().await.unwrap()));
+        assert!(has(&outside.links().await.unwrap()), "each answer goes to who has asked");
+    });
+}
+
+fn a_namespace_of_four_hundred_links_is_read_whole() {
+    let _host = Host::new().unwrap();
+    for number in 0..200 {
+        ip(&format!("link add v{number} type veth peer name w{number}")).unwrap();
+    }
+    let links = run(async { Watch::open().unwrap().links().await.unwrap() });
+    assert_eq!(links.iter().filter(|link| link.kind.as_deref() == Some("veth")).count(), 400);
+}
