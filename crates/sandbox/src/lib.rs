@@ -10,6 +10,7 @@
 //!
 //! In the foreground, all of them share one process group: a terminal's Ctrl-C reaches the command by itself, once. Init
 //! and its starter therefore pass on only the signals that somebody has sent to them alone.
+mod background;
 mod command;
 mod dialogue;
 mod enter;
@@ -23,6 +24,7 @@ mod start;
 mod underlay;
 mod view;
 
+pub use background::background;
 pub use enter::{exec, is_alive, signal};
 pub use error::Error;
 pub use init::init;

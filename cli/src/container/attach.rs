@@ -1,0 +1,180 @@
+//! Putting a container on a network and taking it off again, through the network's plugins.
+use super::{
+    choice::{self, is_fixed},
+    error::Error,
+    ports::Port,
+    record::{Endpoint, Given, Record},
+};
+use crate::plugins;
+use cni::{
+    AddResult, Fail,
+    runtime::{Network, Runtime, RuntimeAttachment},
+};
+use networks::Folder;
+use serde_json::{Map, Value, json};
+use std::net::IpAddr;
+
+/// Who attaches: the plugins, and the networks as they are now.
+#[derive(Debug)]
+pub(crate) struct Attacher {
+    runtime: Runtime,
+    /// The networks.
+    pub(crate) folder: Folder,
+}
+
+impl Attacher {
+    /// The one that the environment describes.
+    pub(crate) fn from_env() -> Self {
+        Self { runtime: plugins::runtime(), folder: Folder::from_env() }
+    }
+
+    /// Puts a container on a network. After a failure, [`Attacher::detach`] is owed (CNI spec 1.1, section 2).
+    pub(crate) fn attach(
+        &self,
+        network: &Network,
+        container: &Record,
+        endpoint: &Endpoint,
+        netns: &str,
+    ) -> Result<Given, Fail> {
+        let result = self.runtime.add(network, &call(container, endpoint, netns))?;
+        let result = AddResult::from_json(result, network.version).map_err(Error::Answer)?;
+        Ok(if is_fixed(&endpoint.network) { Given::default() } else { given(&result, endpoint) })
+    }
+
+    /// Takes a container off a network. `netns` may be empty if the namespace is gone.
+    pub(crate) fn detach(&self, container: &Record, endpoint: &Endpoint, netns: &str) -> Result<(), Error> {
+        let call = call(container, endpoint, netns);
+        let detach =
+            || -> Result<(), Fail> { Ok(self.runtime.del(&self.network(container, endpoint)?, &call)?) };
+        detach().map_err(|cause| Error::Detach {
+            container: container.name.clone(),
+            network: endpoint.network.clone(),
+            cause,
+        })
+    }
+
+    /// The endpoint's network as it is now; if it is gone or another has its name, as it was when it was last used.
+    fn network(&self, container: &Record, endpoint: &Endpoint) -> Result<Network, Fail> {
+        let name = &endpoint.network;
+        if let Ok(found) = self.folder.find(name.as_str())
+            && found.id == endpoint.network_id
+        {
+            return Ok(found.network);
+        }
+        let (id, ifname) = (container.id.as_str(), endpoint.ifname.as_str());
+        let cached = self.runtime.cache().attachment(name.as_str(), id, ifname);
+        let cached = cached.ok_or_else(|| Error::Forgotten(name.clone()))?;
+        Ok(Network::parse(&cached.config).map_err(Error::Remembered)?)
+    }
+}
+
+/// The first of `eth0`, `eth1` and on that a container does not have.
+pub(crate) fn free_ifname(endpoints: &[Endpoint]) -> types::IfName {
+    let taken = |name: &types::IfName| endpoints.iter().any(|endpoint| endpoint.ifname == *name);
+    let free = (0..=endpoints.len()).map(choice::ifname).find(|name| !taken(name));
+    free.unwrap_or_else(|| choice::ifname(endpoints.len()))
+}
+
+/// What the plugins are told.
+fn call(container: &Record, endpoint: &Endpoint, netns: &str) -> RuntimeAttachment {
+    // podman's and containerd's key for a name that people know: a plugin can say it in its errors.
+    let args = [("IgnoreUnknown", "1"), ("K8S_POD_NAME", &container.name)];
+    RuntimeAttachment {
+        container: container.id.to_string(),
+        netns: netns.to_owned(),
+        ifname: endpoint.ifname.to_string(),
+        args: args.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
+        capability_args: capability_args(endpoint),
+    }
+}
+
+/// What each plugin is handed of, as its configuration declares (CNI's `CONVENTIONS.md`).
+fn capability_args(endpoint: &Endpoint) -> Map<String, Value> {
+    let wanted = &endpoint.wanted;
+    let ips: Vec<IpAddr> =
+        [wanted.ip.map(IpAddr::from), wanted.ip6.map(IpAddr::from)].into_iter().flatten().collect();
+    let ports: Vec<_> = wanted.ports.iter().map(port_mapping).collect();
+    let mut args = Map::new();
+    let mut put = |key: &str, value: Value, given: bool| {
+        if given {
+            args.insert(key.to_owned(), value);
+        }
+    };
+    put("ips", json!(ips), !ips.is_empty());
+    put("mac", json!(wanted.mac), wanted.mac.is_some());
+    put("aliases", json!(wanted.aliases), !wanted.aliases.is_empty());
+    put("portMappings", json!(ports), !ports.is_empty());
+    args
+}
+
+fn port_mapping(port: &Port) -> Value {
+    json!({
+        "hostPort": port.host.unwrap_or_default(),
+        "containerPort": port.container,
+        "protocol": port.protocol,
+        "hostIP": port.address.map(|address| address.to_string()).unwrap_or_default(),
+    })
+}
+
+/// What there is of it in the container.
+fn given(result: &AddResult, endpoint: &Endpoint) -> Given {
+    let inside = |interface: &&cni::Interface| {
+        interface.name == endpoint.ifname.as_str()
+            && interface.sandbox.as_deref().is_some_and(|path| !path.is_empty())
+    };
+    let mac = result.interfaces.iter().find(inside).and_then(|interface| interface.mac.parse().ok());
+    Given {
+        mac,
+        addresses: result.ips.iter().map(|ip| ip.address).collect(),
+        gateways: result.ips.iter().filter_map(|ip| ip.gateway).collect(),
+        dns: result.dns.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::{id::Id, record::Wanted};
+
+    fn endpoint(ifname: &str) -> Endpoint {
+        Endpoint {
+            network: "test".parse().unwrap(),
+            network_id: String::new(),
+            id: Id::random().unwrap(),
+            ifname: ifname.parse().unwrap(),
+            wanted: Wanted::default(),
+            given: None,
+        }
+    }
+
+    #[test]
+    fn the_next_interface_has_the_first_name_that_is_free() {
+        let names = |taken: &[&str]| {
+            free_ifname(&taken.iter().map(|name| endpoint(name)).collect::<Vec<_>>()).to_string()
+        };
+        assert_eq!(names(&[]), "eth0");
+        assert_eq!(names(&["eth0", "eth1"]), "eth2");
+        assert_eq!(names(&["eth0", "eth2"]), "eth1");
+        assert_eq!(names(&["eth1"]), "eth0");
+    }
+
+    #[test]
+    fn arguments_have_the_shapes_that_plugins_know() {
+        let mut endpoint = endpoint("eth0");
+        assert!(capability_args(&endpoint).is_empty());
+        endpoint.wanted = Wanted {
+            ip: "10.0.0.5".parse().ok(),
+            ip6: "fd00::5".parse().ok(),
+            mac: "02:00:00:00:00:01".parse().ok(),
+            aliases: vec!["db".to_owned()],
+            ports: Port::parse("127.0.0.1:8080:80/udp").unwrap(),
+        };
+        let expected = json!({
+            "ips": ["10.0.0.5", "fd00::5"],
+            "mac": "02:00:00:00:00:01",
+            "aliases": ["db"],
+            "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "udp", "hostIP": "127.0.0.1"}],
+        });
+        assert_eq!(Value::Object(capability_args(&endpoint)), expected);
+    }
+}

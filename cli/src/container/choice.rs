@@ -1,0 +1,166 @@
+//! Which networks a container goes on, and what it is given there. All that can be refused is refused here, before anything
+//! is changed.
+use super::{
+    error::Error,
+    id::Id,
+    order::Order,
+    ports::{Port, Protocol},
+    record::{Endpoint, Wanted},
+    refusal::Refusal,
+};
+use crate::network::View;
+use cni::{Fail, runtime::Network};
+use networks::{DEFAULT_NETWORK, Definition, Folder};
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket},
+};
+use types::{IfName, NetworkName};
+
+/// The network without a namespace of its own.
+pub(crate) const HOST: &str = "host";
+/// The network without a network.
+pub(crate) const NONE: &str = "none";
+
+/// A network that a container is to be put on.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The network.
+    pub(crate) network: Network,
+    /// What is written down of it.
+    pub(crate) endpoint: Endpoint,
+}
+
+/// The places of a container that is to be: on `bridge` if it names no network.
+pub(crate) fn places(folder: &Folder, order: &Order) -> Result<Vec<Place>, Fail> {
+    let found = match order.networks.as_slice() {
+        [] => vec![default(folder)?],
+        named => named.iter().map(|name| folder.find(name)).collect::<Result<_, _>>()?,
+    };
+    together(&found).map_err(Error::from)?;
+    let ports = ports(&found, &order.ports)?;
+    let mut places = Vec::new();
+    for (index, network) in found.iter().enumerate() {
+        let first = index == 0;
+        let aliases = order.wanted.aliases.clone();
+        let wanted = if first { order.wanted.clone() } else { Wanted { aliases, ..Wanted::default() } };
+        let ports = ports.as_ref().filter(|(at, _)| *at == index).map(|(_, ports)| ports.clone());
+        places.push(place(network, Wanted { ports: ports.unwrap_or_default(), ..wanted }, ifname(index))?);
+    }
+    Ok(places)
+}
+
+/// The network of who names none. The host is looked at only if it has to be made.
+fn default(folder: &Folder) -> Result<Definition, Fail> {
+    match folder.find(DEFAULT_NETWORK) {
+        Err(networks::Error::NotFound { .. }) => Ok(folder.default_network(&View::now()?.host())?),
+        found => Ok(found?),
+    }
+}
+
+/// A place on one network.
+pub(crate) fn place(network: &Definition, wanted: Wanted, ifname: IfName) -> Result<Place, Error> {
+    judge(network, &wanted)?;
+    let endpoint = Endpoint {
+        network: network.name.clone(),
+        network_id: network.id.clone(),
+        id: Id::random()?,
+        ifname,
+        wanted,
+        given: None,
+    };
+    Ok(Place { network: network.network.clone(), endpoint })
+}
+
+/// Whether a network is for whole containers only: `host` or `none`.
+pub(crate) fn is_fixed(network: &NetworkName) -> bool {
+    matches!(network.as_str(), HOST | NONE)
+}
+
+/// `eth0` and on.
+pub(crate) fn ifname(index: usize) -> IfName {
+    // Fifteen bytes hold more interfaces than the kernel does.
+    format!("eth{index}").parse().unwrap_or_else(|_| IfName::loopback())
+}
+
+fn together(networks: &[Definition]) -> Result<(), Refusal> {
+    let mut seen = HashSet::new();
+    for network in networks {
+        if !seen.insert(&network.name) {
+            return Err(Refusal::Twice(network.name.clone()));
+        }
+    }
+    let fixed = networks.iter().find(|network| is_fixed(&network.name));
+    let Some(alone) = fixed else { return Ok(()) };
+    let other = networks.iter().find(|network| network.name != alone.name);
+    other.map_or(Ok(()), |other| Err(Refusal::Alone { alone: alone.name.clone(), other: other.name.clone() }))
+}
+
+/// Whether a network can give what is wanted of it.
+fn judge(network: &Definition, wanted: &Wanted) -> Result<(), Refusal> {
+    let ips = [("--ip", wanted.ip.map(IpAddr::from)), ("--ip6", wanted.ip6.map(IpAddr::from))];
+    let ips: Vec<_> = ips.into_iter().filter_map(|(option, ip)| Some((option, ip?))).collect();
+    let needed = ips.iter().map(|(option, _)| (*option, "ips"));
+    for (option, capability) in needed.chain(wanted.mac.map(|_| ("--mac-address", "mac"))) {
+        let network_name = network.name.clone();
+        if is_fixed(&network.name) {
+            return Err(Refusal::NotThere { network: network_name, option });
+        }
+        if !takes(&network.network, capability) {
+            return Err(Refusal::Capability { network: network_name, option, capability });
+        }
+    }
+    if !wanted.aliases.is_empty() && is_fixed(&network.name) {
+        return Err(Refusal::NotThere { network: network.name.clone(), option: "--network-alias" });
+    }
+    ips.iter().try_for_each(|(_, ip)| within(network, *ip))
+}
+
+/// An address has to be in one of the subnets, if they are known.
+fn within(network: &Definition, address: IpAddr) -> Result<(), Refusal> {
+    let subnets: Vec<_> = network.subnets.iter().map(|subnet| subnet.subnet).collect();
+    if subnets.is_empty() || subnets.iter().any(|subnet| subnet.contains(address)) {
+        return Ok(());
+    }
+    let subnets = subnets.iter().map(ToString::to_string).collect();
+    Err(Refusal::Address { network: network.name.clone(), address, subnets })
+}
+
+/// Which network publishes the ports: the first that can. The host's ports are all decided on.
+fn ports(networks: &[Definition], asked: &[Port]) -> Result<Option<(usize, Vec<Port>)>, Error> {
+    let Some(port) = asked.first() else { return Ok(None) };
+    let able = |(_, network): &(usize, &Definition)| takes(&network.network, "portMappings");
+    let Some((at, network)) = networks.iter().enumerate().find(able) else {
+        let networks = networks.iter().map(|network| network.name.to_string()).collect();
+        return Err(Refusal::NoPorts { networks, port: port.key() }.into());
+    };
+    let settle = |port: &Port| settle(*port, network.name.as_str() == HOST);
+    Ok(Some((at, asked.iter().map(settle).collect::<Result<_, _>>()?)))
+}
+
+/// Decides on the port of the host: on the host's own network it is the container's.
+fn settle(port: Port, on_host: bool) -> Result<Port, Error> {
+    match port.host {
+        Some(host) if on_host && host != port.container => {
+            Err(Refusal::Renumbered { host, container: port.container }.into())
+        }
+        None if on_host => Ok(Port { host: Some(port.container), ..port }),
+        Some(_) => Ok(port),
+        None => Ok(Port { host: Some(free(port)?), ..port }),
+    }
+}
+
+/// A port that nobody has now; whoever binds it in the meantime makes the plugin refuse it.
+fn free(port: Port) -> Result<u16, Error> {
+    let any = (port.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), 0);
+    let bound = match port.protocol {
+        Protocol::Udp => UdpSocket::bind(any).and_then(|socket| socket.local_addr()),
+        Protocol::Tcp | Protocol::Sctp => TcpListener::bind(any).and_then(|socket| socket.local_addr()),
+    };
+    bound.map(|address| address.port()).map_err(|cause| Error::NoFreePort { port: port.key(), cause })
+}
+
+/// Whether one of its plugins takes this argument.
+fn takes(network: &Network, capability: &str) -> bool {
+    network.plugins.iter().any(|plugin| plugin.capabilities.iter().any(|own| own == capability))
+}

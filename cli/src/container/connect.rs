@@ -1,0 +1,111 @@
+//! `sealane network connect` and `disconnect`: a container that runs goes on one more network, or off one.
+use super::{
+    attach::{Attacher, free_ifname},
+    choice::{self, Place, is_fixed},
+    error::Error,
+    etc::{self, HOSTS},
+    keeper::memberships,
+    order::aliases,
+    record::{Record, Wanted},
+    refusal::Refusal,
+    registry::{Container, Registry, State},
+};
+use crate::args;
+use cni::Fail;
+use std::fs::File;
+use types::NetworkName;
+
+/// Puts a container on a network.
+pub(crate) fn connect(connect: &args::Connect) -> Result<(), Fail> {
+    let (registry, attacher) = (Registry::from_env()?, Attacher::from_env());
+    let network = attacher.folder.find(&connect.network)?;
+    let container = registry.find(&connect.container)?;
+    let wanted =
+        Wanted { ip: connect.ip, ip6: connect.ip6, aliases: aliases(&connect.alias)?, ..Wanted::default() };
+    let (mut record, _turn) = turn(&container)?;
+    movable(&record, &network.name)?;
+    if record.is_on(network.name.as_str()) {
+        return Err(Refusal::Connected { container: record.name, network: network.name }.into());
+    }
+    let Place { network, endpoint } = choice::place(&network, wanted, free_ifname(&record.endpoints))?;
+    // Written down first: if we are killed, its keeper takes it off again.
+    record.endpoints.push(endpoint.clone());
+    container.home.write(&record)?;
+    let netns = netns(&record);
+    match attacher.attach(&network, &record, &endpoint, &netns) {
+        Ok(given) => {
+            let placed = record.endpoints.iter_mut().filter(|one| one.network == endpoint.network);
+            placed.for_each(|one| one.given = Some(given.clone()));
+            let was: Vec<_> = record.networks();
+            publish(&registry, &container, &record, &was)
+        }
+        Err(fail) => {
+            attacher.detach(&record, &endpoint, &netns)?;
+            record.endpoints.retain(|one| one.network != endpoint.network);
+            container.home.write(&record)?;
+            Err(fail)
+        }
+    }
+}
+
+/// Takes a container off a network.
+pub(crate) fn disconnect(disconnect: &args::Disconnect) -> Result<(), Fail> {
+    let (registry, attacher) = (Registry::from_env()?, Attacher::from_env());
+    // The network may be gone, and the container still be on it.
+    let network = attacher.folder.find(&disconnect.network).map(|network| network.name);
+    let container = registry.find(&disconnect.container)?;
+    let (mut record, _turn) = turn(&container)?;
+    let on = record.endpoints.iter().map(|endpoint| &endpoint.network);
+    let on = on.clone().find(|network| network.as_str() == disconnect.network).cloned();
+    let network = network.or_else(|error| on.ok_or(error))?;
+    movable(&record, &network)?;
+    let Some(endpoint) = record.endpoints.iter().find(|one| one.network == network).cloned() else {
+        let (container, network) = (record.name, network.into());
+        return if disconnect.force {
+            Ok(())
+        } else {
+            Err(Refusal::NotConnected { container, network }.into())
+        };
+    };
+    let was = record.networks();
+    attacher.detach(&record, &endpoint, &netns(&record))?;
+    record.endpoints.retain(|one| one.network != network);
+    publish(&registry, &container, &record, &was)
+}
+
+/// The record of a container that runs, for as long as nobody else can change it.
+fn turn(container: &Container) -> Result<(Record, File), Error> {
+    let turn = container.home.turn()?;
+    match container.home.look()? {
+        Some(Container { record, state: State::Running, .. }) => Ok((record, turn)),
+        Some(Container { record, state, .. }) => Err(Error::NotRunning { name: record.name, state }),
+        None => Err(Error::Vanished(container.record.name.clone())),
+    }
+}
+
+/// Whether this container and this network can be brought together, or apart.
+fn movable(record: &Record, network: &NetworkName) -> Result<(), Refusal> {
+    if is_fixed(network) {
+        return Err(Refusal::Unconnectable { network: network.clone() });
+    }
+    let fixed = record.endpoints.iter().find(|endpoint| is_fixed(&endpoint.network));
+    let fixed = fixed.map(|endpoint| endpoint.network.clone());
+    fixed.map_or(Ok(()), |network| Err(Refusal::Fixed { container: record.name.clone(), network }))
+}
+
+/// Writes down what has become of it, and has its names known.
+fn publish(
+    registry: &Registry,
+    container: &Container,
+    record: &Record,
+    was: &[NetworkName],
+) -> Result<(), Fail> {
+    container.home.write(record)?;
+    etc::write(&container.home, record)?;
+    registry.names().put(&record.name, was, &memberships(record), Some(&container.home.file(HOSTS)))?;
+    Ok(())
+}
+
+fn netns(record: &Record) -> String {
+    record.pid().map(|pid| format!("/proc/{pid}/ns/net")).unwrap_or_default()
+}

@@ -1,0 +1,34 @@
+//! `sealane exec`.
+use super::{
+    error::Error,
+    order::variables,
+    registry::{Registry, State},
+};
+use crate::{args, say};
+use cni::Fail;
+use sandbox::Exit;
+
+/// Docker's exit status when it is we who failed.
+const OURS: u8 = 1;
+/// Below this, an exit status of a sandbox's error is not docker's for `exec`.
+const COMMANDS_FAULT: u8 = 126;
+
+/// Runs a command in a container; gives its exit status.
+pub(crate) fn exec(exec: &args::Exec) -> Result<u8, Fail> {
+    let found = Registry::from_env()?.find(&exec.container)?;
+    let Some(pid) = found.record.pid().filter(|_| found.state == State::Running) else {
+        return Err(Error::NotRunning { name: found.record.name, state: found.state }.into());
+    };
+    let env = [found.record.env, variables(&exec.env)?].concat();
+    let workdir = exec
+        .workdir
+        .clone()
+        .map_or_else(|| found.record.workdir.clone(), |path| found.record.workdir.join(path));
+    match sandbox::exec(pid, &exec.command, &env, Some(&workdir), exec.detach) {
+        Ok(Exit(status)) => Ok(status),
+        Err(error) => {
+            say::failure(&error);
+            Ok(Some(error.exit_status()).filter(|status| *status >= COMMANDS_FAULT).unwrap_or(OURS))
+        }
+    }
+}

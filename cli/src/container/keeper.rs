@@ -1,0 +1,299 @@
+//! The keeper of a container: who starts it, waits for its end, and takes down what it had. In the foreground that is
+//! `sealane run` itself, in the background `sealane-shim`.
+//!
+//! # Theory of operation
+//! Everything that can be refused is refused first ([`choice::places`]). Then the container's name is claimed, with its
+//! places on networks written down before they are made; the sandbox is started; the plugins put it on its networks; its
+//! names are written; and only then the command starts. If any of that fails, what was written down is taken back, last
+//! first, and the container is gone again. The keeper holds the network namespace until all is taken down, so that the
+//! plugins find it even when nobody is left in it.
+use super::{
+    attach::Attacher,
+    choice::{self, HOST, Place},
+    error::Error,
+    etc::{self, HOSTNAME, HOSTS, RESOLV_CONF},
+    log, made_up,
+    moment::Moment,
+    names::Membership,
+    order::Order,
+    record::{Endpoint, Phase, Record},
+    registry::{Kept, Registry, State},
+    remove,
+};
+use crate::say;
+use cni::{ErrorReply, Fail, Version, runtime::Network};
+use kernel::Netns;
+use sandbox::{Exit, Output, Sandbox, Spec};
+use std::{
+    env,
+    fs::File,
+    io::{self, PipeReader},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    path::PathBuf,
+    process,
+    thread::JoinHandle,
+};
+
+/// The exit status when it is not the command's fault that it did not run.
+const OURS: u8 = 125;
+
+/// Who keeps a container.
+#[derive(Debug)]
+struct Keeper {
+    registry: Registry,
+    attacher: Attacher,
+    kept: Kept,
+    record: Record,
+    /// Those of the record's endpoints, in their order.
+    networks: Vec<Network>,
+    /// Held, so that it is there until all is taken down.
+    netns: Option<Netns>,
+}
+
+/// Why a container did not run, and the exit status that docker has for that.
+#[derive(Debug)]
+pub(crate) struct NotRun {
+    /// 125, 126 or 127.
+    pub(crate) status: u8,
+    /// Why.
+    pub(crate) why: Fail,
+}
+
+/// Runs a container from beginning to end. `running` is called when its command has started; the exit status is the
+/// command's.
+pub(crate) fn keep(order: &Order, running: impl FnOnce(&Record)) -> Result<Exit, NotRun> {
+    let mut keeper = Keeper::claim(order)?;
+    let (mut sandbox, writer) = match keeper.begin(order) {
+        Ok(begun) => begun,
+        Err(not_run) => {
+            keeper.take_back();
+            return Err(not_run);
+        }
+    };
+    running(&keeper.record);
+    let exit = sandbox.wait();
+    drop(sandbox); // what was left of it is gone, so the log has an end
+    if let Some(writer) = writer {
+        let _panicked = writer.join();
+    }
+    let exit = exit.unwrap_or_else(|error| {
+        say::failure(&error);
+        Exit(OURS)
+    });
+    keeper.end(exit);
+    Ok(exit)
+}
+
+impl Keeper {
+    /// Judges the order, and takes the name.
+    fn claim(order: &Order) -> Result<Self, Fail> {
+        let attacher = Attacher::from_env();
+        let places = choice::places(&attacher.folder, order)?;
+        let registry = Registry::from_env()?;
+        let (endpoints, networks) =
+            places.into_iter().map(|Place { endpoint, network }| (endpoint, network)).unzip();
+        let mut record = record(order, endpoints);
+        let kept = take_name(&registry, &attacher, order, &mut record)?;
+        Ok(Self { registry, attacher, kept, record, networks, netns: None })
+    }
+
+    /// All that comes before the command, and its start.
+    fn begin(&mut self, order: &Order) -> Result<(Sandbox, Option<JoinHandle<()>>), NotRun> {
+        let (output, pipe) = if order.detached { through_a_pipe()? } else { (Output::Inherit, None) };
+        let mut sandbox = Sandbox::start(&self.spec(order), output)?;
+        let writer = pipe.map(|pipe| log::record(&self.kept.home, pipe)).transpose()?;
+        self.netns = Some(Netns::open(&sandbox.netns()).map_err(Error::from)?);
+        self.attach(&sandbox)?;
+        etc::write(&self.kept.home, &self.record)?;
+        let hosts = self.kept.home.file(HOSTS);
+        self.registry.names().put(&self.record.name, &[], &memberships(&self.record), Some(&hosts))?;
+        self.record.phase = Phase::Running { pid: sandbox.pid(), since: Moment::now() };
+        self.kept.home.write(&self.record)?;
+        sandbox.go()?;
+        Ok((sandbox, writer))
+    }
+
+    fn attach(&mut self, sandbox: &Sandbox) -> Result<(), Fail> {
+        let netns = sandbox.netns().to_string_lossy().into_owned();
+        for (at, network) in self.networks.iter().enumerate() {
+            let Some(endpoint) = self.record.endpoints.get(at) else { continue };
+            let given = self.attacher.attach(network, &self.record, endpoint, &netns)?;
+            if let Some(endpoint) = self.record.endpoints.get_mut(at) {
+                endpoint.given = Some(given);
+            }
+        }
+        Ok(())
+    }
+
+    fn spec(&self, order: &Order) -> Spec {
+        let on_host = self.record.is_on(HOST);
+        // On the host's network, the host's own files are right; but for its name, if it has another.
+        let own: &[&str] = match (on_host, &self.record.hostname) {
+            (false, _) => &[HOSTS, HOSTNAME, RESOLV_CONF],
+            (true, Some(_)) => &[HOSTNAME],
+            (true, None) => &[],
+        };
+        Spec {
+            hostname: self.record.hostname.clone(),
+            private_network: !on_host,
+            etc: own.iter().map(|name| ((*name).to_owned(), self.kept.home.file(name))).collect(),
+            command: order.command.clone(),
+            env: order.env.clone(),
+            workdir: order.workdir.clone(),
+        }
+    }
+
+    /// After a failure: everything that was written down goes, and the container with it.
+    fn take_back(mut self) {
+        let left = self.take_down();
+        let gone = left.map_or_else(|| self.kept.home.remove(), Err);
+        if let Err(error) = gone {
+            // The record stays, and `rm` has another try.
+            say::failure(&error);
+        }
+    }
+
+    /// After the command: what the container had goes; its record stays until `rm`, unless it was not to.
+    fn end(mut self, Exit(status): Exit) {
+        let left = self.take_down();
+        if let Some(error) = &left {
+            say::failure(error);
+        }
+        let written = match (left, self.record.remove) {
+            (None, true) => self.kept.home.remove(),
+            (left, _) => {
+                let since = match self.record.phase {
+                    Phase::Running { since, .. } => since,
+                    Phase::Created | Phase::Exited { .. } => self.record.created,
+                };
+                let left = left.map(|error| ErrorReply::new(Version::LATEST.as_str(), &error).msg);
+                self.record.phase = Phase::Exited { since, at: Moment::now(), status, left };
+                self.kept.home.write(&self.record)
+            }
+        };
+        if let Err(error) = written {
+            say::failure(&error);
+        }
+    }
+
+    /// Takes the container off its networks, also those it was connected to since. Gives the first thing that went wrong.
+    fn take_down(&mut self) -> Option<Error> {
+        // Whoever is connecting it has to be done first.
+        let _turn = self.kept.home.turn();
+        if let Ok(record) = self.kept.home.record() {
+            self.record.endpoints = record.endpoints;
+        }
+        let netns = self.netns.as_ref().map(path_of).unwrap_or_default();
+        let mut failed = None;
+        for endpoint in self.record.endpoints.iter().rev() {
+            let detach = || self.attacher.detach(&self.record, endpoint, &netns);
+            // Once more: a terminal's Ctrl-C ends plugins too.
+            failed = failed.or(detach().or_else(|_| detach()).err());
+        }
+        let gone = self.registry.names().put(&self.record.name, &self.record.networks(), &[], None);
+        failed.or(gone.err())
+    }
+}
+
+/// Where a plugin, which is our child, finds a namespace that we hold.
+fn path_of(netns: &Netns) -> String {
+    format!("/proc/{}/fd/{}", process::id(), netns.as_fd().as_raw_fd())
+}
+
+/// The container's names on its networks; on `host` and `none` it has none.
+pub(crate) fn memberships(record: &Record) -> Vec<Membership> {
+    let named = record.endpoints.iter().filter(|endpoint| !choice::is_fixed(&endpoint.network));
+    named.map(|endpoint| membership(record, endpoint)).collect()
+}
+
+fn membership(record: &Record, endpoint: &Endpoint) -> Membership {
+    let own =
+        [record.name.clone(), format!("{}.{}", record.name, endpoint.network), record.id.short().to_owned()];
+    let hostname = record.hostname.iter().filter(|name| !own.contains(name)).cloned();
+    let aliases = endpoint.wanted.aliases.iter().cloned();
+    Membership {
+        network: endpoint.network.clone(),
+        addresses: endpoint.addresses().iter().map(|prefix| prefix.address()).collect(),
+        names: own.iter().cloned().chain(hostname).chain(aliases).collect(),
+    }
+}
+
+fn record(order: &Order, endpoints: Vec<Endpoint>) -> Record {
+    let on_host = endpoints.iter().any(|endpoint| endpoint.network.as_str() == HOST);
+    let own_name = || (!on_host).then(|| order.id.short().to_owned());
+    Record {
+        id: order.id.clone(),
+        name: order.name.clone().unwrap_or_default(),
+        created: Moment::now(),
+        hostname: order.hostname.clone().or_else(own_name),
+        command: order.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        env: order.env.clone(),
+        labels: order.labels.clone(),
+        workdir: order
+            .workdir
+            .clone()
+            .or_else(|| env::current_dir().ok())
+            .unwrap_or_else(|| PathBuf::from("/")),
+        remove: order.remove,
+        detached: order.detached,
+        ports: endpoints.iter().flat_map(|endpoint| endpoint.wanted.ports.clone()).collect(),
+        endpoints,
+        phase: Phase::Created,
+    }
+}
+
+/// Claims the name that was asked for, or one that is free.
+fn take_name(
+    registry: &Registry,
+    attacher: &Attacher,
+    order: &Order,
+    record: &mut Record,
+) -> Result<Kept, Error> {
+    for tries in 0.. {
+        record.name = order.name.clone().map_or_else(|| made_up::name(tries), Ok)?;
+        if let Some(kept) = registry.claim(record)? {
+            return Ok(kept);
+        }
+        if order.name.is_some() {
+            make_room(registry, attacher, &record.name)?;
+        }
+    }
+    Err(Error::Vanished(record.name.clone()))
+}
+
+/// A container that was to go by itself, and could not because its keeper was killed, goes now.
+fn make_room(registry: &Registry, attacher: &Attacher, name: &str) -> Result<(), Error> {
+    match registry.named(name)? {
+        None => Ok(()),
+        Some(one) if one.state == State::Dead && one.record.remove => remove::clear(registry, attacher, &one),
+        Some(one) => Err(Error::Taken {
+            name: name.to_owned(),
+            id: one.record.id.short().to_owned(),
+            state: one.state,
+        }),
+    }
+}
+
+fn through_a_pipe() -> Result<(Output, Option<PipeReader>), Error> {
+    let (reader, writer) = io::pipe()
+        .map_err(|cause| Error::Stream { doing: "make a pipe for the container's output", cause })?;
+    Ok((Output::Append(File::from(OwnedFd::from(writer))), Some(reader)))
+}
+
+impl From<sandbox::Error> for NotRun {
+    fn from(error: sandbox::Error) -> Self {
+        Self { status: error.exit_status(), why: error.into() }
+    }
+}
+
+impl From<Fail> for NotRun {
+    fn from(why: Fail) -> Self {
+        Self { status: OURS, why }
+    }
+}
+
+impl From<Error> for NotRun {
+    fn from(error: Error) -> Self {
+        Self { status: OURS, why: error.into() }
+    }
+}

@@ -1,0 +1,48 @@
+//! Who is on a network, for those who look at networks.
+use super::registry::{Registry, State};
+use cni::Fail;
+use types::{IfName, Mac, Prefix};
+
+/// A container on a network.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// The container's name.
+    pub(crate) container: String,
+    /// Its ID, 64 digits.
+    pub(crate) id: String,
+    /// What docker calls the endpoint's ID, 64 digits.
+    pub(crate) endpoint: String,
+    /// The interface in the container.
+    pub(crate) ifname: IfName,
+    /// Its MAC address as the plugin gave it, if it gave one.
+    pub(crate) mac: Option<Mac>,
+    /// Its addresses as the plugin gave them.
+    pub(crate) addresses: Vec<Prefix>,
+    /// The container's first process, as long as the container runs. Its network namespace is /proc/PID/ns/net.
+    pub(crate) pid: Option<u32>,
+}
+
+/// Who is on a network: containers that run, and those whose keeper was killed, which hold what they had until `rm`.
+pub(crate) fn members(network: &str) -> Result<Vec<Member>, Fail> {
+    let mut members = Vec::new();
+    for container in Registry::from_env()?.all()? {
+        let (record, state) = (container.record, container.state);
+        if matches!(state, State::Exited(_)) {
+            continue;
+        }
+        let pid = record.pid().filter(|_| state == State::Running);
+        for endpoint in record.endpoints.into_iter().filter(|endpoint| endpoint.network.as_str() == network) {
+            let given = endpoint.given.unwrap_or_default();
+            members.push(Member {
+                container: record.name.clone(),
+                id: record.id.to_string(),
+                endpoint: endpoint.id.to_string(),
+                ifname: endpoint.ifname,
+                mac: given.mac,
+                addresses: given.addresses,
+                pid,
+            });
+        }
+    }
+    Ok(members)
+}

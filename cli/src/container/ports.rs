@@ -1,0 +1,192 @@
+//! `-p`: docker's words for a published port, `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port alone or a range.
+use super::refusal::Refusal;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
+};
+
+/// What a port is a port of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+/// One published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Port {
+    /// The address of the host that it is published on; all of them if there is none.
+    pub(crate) address: Option<IpAddr>,
+    /// The port on the host; any that is free if there is none.
+    pub(crate) host: Option<u16>,
+    /// The port in the container.
+    pub(crate) container: u16,
+    /// Of what.
+    pub(crate) protocol: Protocol,
+}
+
+impl Port {
+    /// What one `-p` says: as many ports as its range has.
+    pub(crate) fn parse(text: &str) -> Result<Vec<Self>, Refusal> {
+        parse(text).map_err(|why| Refusal::Port { value: text.to_owned(), why })
+    }
+
+    /// As docker has it in JSON: `80/tcp`.
+    pub(crate) fn key(&self) -> String {
+        format!("{}/{}", self.container, self.protocol)
+    }
+
+    /// The addresses of the host that it is published on, as docker lists them.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        let all = || vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        self.address.map_or_else(all, |address| vec![address])
+    }
+}
+
+/// As `docker ps` lists it: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`.
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(host) = self.host else { return f.write_str(&self.key()) };
+        let one = |address: IpAddr| match address {
+            IpAddr::V4(address) => format!("{address}:{host}->{}", self.key()),
+            IpAddr::V6(address) => format!("[{address}]:{host}->{}", self.key()),
+        };
+        f.write_str(&self.addresses().into_iter().map(one).collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<Port>, String> {
+    let (rest, protocol) = match text.rsplit_once('/') {
+        None => (text, Protocol::Tcp),
+        Some((rest, name)) => (rest, protocol(name)?),
+    };
+    let (address, host, container) = parts(rest)?;
+    let address = address.map(self::address).transpose()?.flatten();
+    let container = range(container)?;
+    let host = host.map(range).transpose()?;
+    let host = hosts(host, &container)?;
+    Ok(container.zip(host).map(|(container, host)| Port { address, host, container, protocol }).collect())
+}
+
+fn protocol(name: &str) -> Result<Protocol, String> {
+    match name.to_ascii_lowercase().as_str() {
+        "tcp" => Ok(Protocol::Tcp),
+        "udp" => Ok(Protocol::Udp),
+        "sctp" => Ok(Protocol::Sctp),
+        _ => Err(format!("{name:?} is none of tcp, udp and sctp")),
+    }
+}
+
+/// Address, host's port and container's port. An IPv6 address is in brackets, as its colons are its own.
+fn parts(text: &str) -> Result<(Option<&str>, Option<&str>, &str), String> {
+    let Some((rest, container)) = text.rsplit_once(':') else { return Ok((None, None, text)) };
+    let (address, host) = match rest.rsplit_once(':') {
+        Some((_, host)) if host.ends_with(']') => return Err("a host's port is missing after ]".to_owned()),
+        Some((address, host)) => (Some(address), host),
+        None => (None, rest),
+    };
+    let host = Some(host).filter(|host| !host.is_empty());
+    if address.is_none() && host.is_none() {
+        Err("no port before :".to_owned())
+    } else {
+        Ok((address, host, container))
+    }
+}
+
+/// `None` for an address that means all of them.
+fn address(text: &str) -> Result<Option<IpAddr>, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let bracketed = bare.map(|text| text.parse().map(IpAddr::V6));
+    let address = bracketed.unwrap_or_else(|| text.parse().map(IpAddr::V4));
+    address.map(Some).map_err(|_| format!("{text:?} is no address (IPv6 in brackets)"))
+}
+
+fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let port = |text: &str| match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is no port from 1 to 65535")),
+        Ok(port) => Ok(port),
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = port(first)?..=port(last)?;
+    if range.is_empty() { Err(format!("{text:?} ends before it begins")) } else { Ok(range) }
+}
+
+/// The host's port for each of the container's.
+fn hosts(
+    host: Option<RangeInclusive<u16>>,
+    container: &RangeInclusive<u16>,
+) -> Result<Vec<Option<u16>>, String> {
+    match host {
+        None => Ok(vec![None; container.len()]),
+        Some(host) if host.len() == container.len() => Ok(host.map(Some).collect()),
+        Some(host) => {
+            Err(format!("{} ports of the host for {} of the container", host.len(), container.len()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        let ports = Port::parse(text).unwrap();
+        ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
+    }
+
+    #[test]
+    fn every_form_that_docker_knows_is_understood() {
+        let cases = [
+            ("80", "80/tcp"),
+            ("80/UDP", "80/udp"),
+            ("8080:80", "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"),
+            ("127.0.0.1:8080:80/sctp", "127.0.0.1:8080->80/sctp"),
+            ("127.0.0.1::80", "80/tcp"),
+            ("[::1]:8080:80", "[::1]:8080->80/tcp"),
+            ("127.0.0.1:81-82:91-92", "127.0.0.1:81->91/tcp + 127.0.0.1:82->92/tcp"),
+            ("90-91", "90/tcp + 91/tcp"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(said(text), expected, "{text}");
+        }
+        assert_eq!(Port::parse("127.0.0.1::80").unwrap()[0].address, Some([127, 0, 0, 1].into()));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_port_is_named() {
+        let cases = [
+            ("", "\"\" is no port"),
+            ("0", "\"0\" is no port"),
+            ("65536", "\"65536\" is no port"),
+            (":80", "no port before"),
+            ("80:", "\"\" is no port"),
+            ("80/icmp", "\"icmp\" is none of"),
+            ("localhost:80:80", "\"localhost\" is no address"),
+            ("::1:80:80", "is no address (IPv6 in brackets)"),
+            ("[::1]:80", "missing after ]"),
+            ("82-81", "ends before it begins"),
+            ("81-83:91-92", "3 ports of the host for 2 of the container"),
+        ];
+        for (text, expected) in cases {
+            let message = Port::parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected) && message.contains(&format!("{text:?}")), "{message}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is kept of a container: `container.json` in its folder.
+use super::{id::Id, moment::Moment, ports::Port};
+use cni::Dns;
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
+use types::{IfName, Mac, NetworkName, Prefix};
+
+/// A container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Its ID.
+    pub(crate) id: Id,
+    /// Its name, which no other container has.
+    pub(crate) name: String,
+    /// When it was made.
+    pub(crate) created: Moment,
+    /// Its host name; none if it has the host's.
+    pub(crate) hostname: Option<String>,
+    /// The command, for people: what is not UTF-8 in it cannot be seen here.
+    pub(crate) command: Vec<String>,
+    /// The variables that were given.
+    pub(crate) env: Vec<(String, String)>,
+    /// The notes that were given.
+    pub(crate) labels: Vec<(String, String)>,
+    /// The folder the command began in.
+    pub(crate) workdir: PathBuf,
+    /// It is forgotten when it has ended.
+    pub(crate) remove: bool,
+    /// It runs in the background, so what it writes is in its log.
+    pub(crate) detached: bool,
+    /// Ports that were asked for.
+    pub(crate) ports: Vec<Port>,
+    /// Its places on networks, in the order of their interfaces' names. They are written down before they are made.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// How far it has come.
+    pub(crate) phase: Phase,
+}
+
+/// How far a container has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
+    /// It is being put on its networks; its command does not run yet.
+    Created,
+    /// The command runs.
+    Running {
+        /// The sandbox's first process, as seen from where `run` was called.
+        pid: u32,
+        /// Since when.
+        since: Moment,
+    },
+    /// The command has ended.
+    Exited {
+        /// When it had begun.
+        since: Moment,
+        /// When it ended.
+        at: Moment,
+        /// The command's exit status.
+        status: u8,
+        /// What could not be taken down after it, if anything.
+        left: Option<String>,
+    },
+}
+
+/// A container's place on a network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Endpoint {
+    /// The network's name.
+    pub(crate) network: NetworkName,
+    /// The network's ID.
+    pub(crate) network_id: String,
+    /// What docker calls the endpoint's ID.
+    pub(crate) id: Id,
+    /// The interface in the container.
+    pub(crate) ifname: IfName,
+    /// What was asked for.
+    pub(crate) wanted: Wanted,
+    /// What came of it; nothing until the plugins are done.
+    pub(crate) given: Option<Given>,
+}
+
+/// What was asked for of one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    /// The IPv4 address.
+    pub(crate) ip: Option<Ipv4Addr>,
+    /// The IPv6 address.
+    pub(crate) ip6: Option<Ipv6Addr>,
+    /// The MAC address.
+    pub(crate) mac: Option<Mac>,
+    /// More names.
+    pub(crate) aliases: Vec<String>,
+    /// The ports that this network publishes.
+    pub(crate) ports: Vec<Port>,
+}
+
+/// What the plugins gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Given {
+    /// The interface's MAC address.
+    pub(crate) mac: Option<Mac>,
+    /// Its addresses.
+    pub(crate) addresses: Vec<Prefix>,
+    /// The gateways of their subnets.
+    pub(crate) gateways: Vec<IpAddr>,
+    /// What they said of resolvers.
+    pub(crate) dns: Dns,
+}
+
+impl Record {
+    /// The sandbox's first process, if the command is not over as far as is written here.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match &self.phase {
+            Phase::Running { pid, .. } => Some(*pid),
+            Phase::Created | Phase::Exited { .. } => None,
+        }
+    }
+
+    /// Whether it is on the network of this name.
+    pub(crate) fn is_on(&self, network: &str) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.network.as_str() == network)
+    }
+
+    /// The names of its networks.
+    pub(crate) fn networks(&self) -> Vec<NetworkName> {
+        self.endpoints.iter().map(|endpoint| endpoint.network.clone()).collect()
+    }
+}
+
+impl Endpoint {
+    /// The addresses that the plugins gave.
+    pub(crate) fn addresses(&self) -> &[Prefix] {
+        self.given.as_ref().map_or(&[], |given| &given.addresses)
+    }
+}

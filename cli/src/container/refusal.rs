@@ -1,0 +1,131 @@
+//! What is asked for and cannot be. All of it is said before anything is changed.
+use super::choice::HOST;
+use cni::{Code, Failure};
+use types::NetworkName;
+
+/// One variant a cause.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// A name that no container can have.
+    #[error("invalid container name {0:?}, only [a-zA-Z0-9][a-zA-Z0-9_.-]+ is allowed")]
+    Name(String),
+    /// What follows `-p` is no port.
+    #[error("invalid port {value:?}: {why}")]
+    Port { value: String, why: String },
+    /// What follows `-l` has no key.
+    #[error("invalid label {0:?}")]
+    Label(String),
+    /// What follows `-e` has no key.
+    #[error("invalid environment variable {0:?}")]
+    Variable(String),
+    /// What follows `--mac-address` is none.
+    #[error(transparent)]
+    Mac(#[from] types::InvalidMac),
+    /// A MAC address that is a group's.
+    #[error("{0} is the address of a group, not of an interface")]
+    GroupMac(types::Mac),
+    /// A name that cannot stand in a hosts file.
+    #[error("invalid {what} {value:?}")]
+    Host { what: &'static str, value: String },
+    /// `host` or `none` with another network.
+    #[error("conflicting options: a container on network \"{alone}\" cannot be on network \"{other}\" too")]
+    Alone { alone: NetworkName, other: NetworkName },
+    /// One network, twice.
+    #[error("network \"{0}\" is given twice")]
+    Twice(NetworkName),
+    /// Something that a network without addresses of its own cannot give.
+    #[error("network \"{network}\" takes no {option}")]
+    NotThere { network: NetworkName, option: &'static str },
+    /// None of a network's plugins takes this argument.
+    #[error("network \"{network}\" takes no {option}: none of its plugins has the capability {capability:?}")]
+    Capability { network: NetworkName, option: &'static str, capability: &'static str },
+    /// An address outside of the network.
+    #[error("no subnet of network \"{network}\" has the address {address}")]
+    Address { network: NetworkName, address: std::net::IpAddr, subnets: Vec<String> },
+    /// No network of the container can publish ports.
+    #[error("cannot publish port {port} on network {}: no plugin of it has the capability \"portMappings\"", networks.join(", "))]
+    NoPorts { networks: Vec<String>, port: String },
+    /// On the host's network there is nothing that could give a port another number.
+    #[error("cannot publish port {container} of a container on network \"host\" as port {host}")]
+    Renumbered { host: u16, container: u16 },
+    /// It is on that network.
+    #[error("endpoint with name {container} already exists in network {network}")]
+    Connected { container: String, network: NetworkName },
+    /// It is not on that network.
+    #[error("container {container} is not connected to network {network}")]
+    NotConnected { container: String, network: String },
+    /// A container on `host` or `none` cannot be moved.
+    #[error(
+        "container {container:?} is on network \"{network}\", and cannot be connected to or disconnected from any"
+    )]
+    Fixed { container: String, network: NetworkName },
+    /// `host` and `none` are for whole containers.
+    #[error("a container that runs cannot be connected to network \"{network}\" or disconnected from it")]
+    Unconnectable { network: NetworkName },
+    /// A word that no list of containers can be cut down by.
+    #[error("invalid filter {0:?}")]
+    Filter(String),
+}
+
+impl Failure for Refusal {
+    fn code(&self) -> Code {
+        match self {
+            Self::Connected { .. } => Code::Taken,
+            Self::Name(_)
+            | Self::Port { .. }
+            | Self::Label(_)
+            | Self::Variable(_)
+            | Self::Mac(_)
+            | Self::GroupMac(_)
+            | Self::Host { .. }
+            | Self::Alone { .. }
+            | Self::Twice(_)
+            | Self::NotThere { .. }
+            | Self::Capability { .. }
+            | Self::Address { .. }
+            | Self::NoPorts { .. }
+            | Self::Renumbered { .. }
+            | Self::NotConnected { .. }
+            | Self::Fixed { .. }
+            | Self::Unconnectable { .. }
+            | Self::Filter(_) => Code::InvalidConfig,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Name(_) => "a letter or a digit first, then letters, digits, `_`, `.` and `-`: two characters or more".into(),
+            Self::Port { .. } => "for example 8080:80, 127.0.0.1:8080:80/udp or [::1]:8080:80".into(),
+            Self::Label(_) => "for example -l colour=red".into(),
+            Self::Variable(_) => "for example -e KEY=VALUE; -e KEY takes the value it has here".into(),
+            Self::Mac(_) => "for example 02:42:ac:11:00:02".into(),
+            Self::GroupMac(_) => "the first byte is to be even: 02:42:ac:11:00:02".into(),
+            Self::Host { .. } => "letters, digits, `_`, `.` and `-`, and at most 64 of them for a host name".into(),
+            Self::Alone { alone, .. } => format!("leave out --network {alone}, or all others"),
+            Self::Twice(_) => "a container is on a network once".into(),
+            Self::NotThere { network, .. } if network.as_str() == HOST => {
+                "a container on it has the host's interfaces and names; leave that out, or name another network".into()
+            }
+            Self::NotThere { .. } => "a container on it has no interface; leave that out, or name another network".into(),
+            Self::Capability { network, capability, .. } => {
+                format!("a plugin in the conflist of {network} needs \"capabilities\": {{\"{capability}\": true}}")
+            }
+            Self::Address { subnets, .. } => format!("its subnets: {}", subnets.join(", ")),
+            Self::NoPorts { .. } => {
+                "its conflist needs a plugin such as `portmap`; with --network host a port needs no publishing".into()
+            }
+            Self::Renumbered { container, .. } => {
+                format!("the host's network translates nothing: -p {container}, or have the command listen elsewhere")
+            }
+            Self::Connected { container, network } => {
+                format!("`sealane network disconnect {network} {container}` takes it off first")
+            }
+            Self::NotConnected { container, .. } => format!("`sealane inspect {container}` shows its networks"),
+            Self::Fixed { container, .. } => {
+                format!("`sealane rm -f {container}`, then `sealane run` with other networks")
+            }
+            Self::Unconnectable { network } => format!("`sealane run --network {network}` starts one there"),
+            Self::Filter(_) => "known are id=, label=, name=, network= and status=".into(),
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! The containers of this host: one folder each under `STATE/containers`, by name.
+//!
+//! # Theory of operation
+//! A container's folder is made as a draft, locked, filled, and renamed to the container's name: the rename succeeds for
+//! one alone, and nobody ever sees a folder without its record or its lock. The lock (`flock(2)` on the folder) is held by
+//! the container's keeper until the keeper's end, whatever that is. So a record that says "running" in a folder that
+//! nobody holds is that of a container whose keeper was killed: it is dead, and what it held is still there.
+//!
+//! A second lock, on the file `changes`, is taken by whoever reads the record in order to change it.
+use super::{
+    error::Error,
+    files,
+    names::Names,
+    record::{Phase, Record},
+};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// How old a draft must be before somebody else may say that nobody is at it.
+const ABANDONED: Duration = Duration::from_mins(1);
+
+/// All containers of the host.
+#[derive(Debug, Clone)]
+pub(crate) struct Registry {
+    state: PathBuf,
+}
+
+/// A container as it was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Container {
+    /// Its folder.
+    pub(crate) home: Home,
+    /// What is written of it.
+    pub(crate) record: Record,
+    /// How it is.
+    pub(crate) state: State,
+}
+
+/// How a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is being put on its networks.
+    Created,
+    /// Its command runs.
+    Running,
+    /// Its command has ended, with this status.
+    Exited(u8),
+    /// Its keeper was killed, and could not take down what the container had.
+    Dead,
+}
+
+/// A container's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    path: PathBuf,
+}
+
+/// The keeper's hold on its container, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The container's folder.
+    pub(crate) home: Home,
+    _lock: File,
+}
+
+impl Registry {
+    /// That of this host's state directory. Nothing is created yet.
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        Ok(Self { state: plan::State::from_env()?.directory().to_owned() })
+    }
+
+    /// The names of all containers on their networks.
+    pub(crate) fn names(&self) -> Names {
+        Names::at(&self.state.join("names"))
+    }
+
+    /// Makes a container of this record, unless there is one of that name: then `None`.
+    pub(crate) fn claim(&self, record: &Record) -> Result<Option<Kept>, Error> {
+        self.open_up()?;
+        let draft = Home { path: self.containers().join(format!(".{}", record.id)) };
+        files::folder(&draft.path)?;
+        let lock = files::lock(&draft.path)?;
+        files::replace(&draft.changes(), b"", 0o600)?;
+        draft.write(record)?;
+        let home = self.home(&record.name);
+        match fs::rename(&draft.path, &home.path) {
+            Ok(()) => Ok(Some(Kept { home, _lock: lock })),
+            // Where nothing is removed before it has another name, no container's folder is ever empty.
+            Err(cause) if is_taken(&cause) => draft.remove().map(|()| None),
+            Err(cause) => Err(Error::File { doing: "create", path: home.path, cause }),
+        }
+    }
+
+    /// The container of this name, of this ID, or whose ID begins so.
+    pub(crate) fn find(&self, word: &str) -> Result<Container, Error> {
+        // As docker, whose API has names with a slash.
+        let word = word.strip_prefix('/').unwrap_or(word);
+        if let Some(found) = self.named(word)? {
+            return Ok(found);
+        }
+        let all = self.all()?;
+        let is_meant = |one: &&Container| !word.is_empty() && one.record.id.as_str().starts_with(word);
+        match all.iter().filter(is_meant).collect::<Vec<_>>().as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(Error::Unknown { word: word.to_owned(), similar: similar(word, &all) }),
+            many => Err(Error::Ambiguous {
+                word: word.to_owned(),
+                names: many.iter().map(|one| one.record.name.clone()).collect(),
+            }),
+        }
+    }
+
+    /// The container of this name.
+    pub(crate) fn named(&self, name: &str) -> Result<Option<Container>, Error> {
+        if is_name(name) { self.home(name).look() } else { Ok(None) }
+    }
+
+    /// All of them, in the order of their names.
+    pub(crate) fn all(&self) -> Result<Vec<Container>, Error> {
+        let names = files::names(&self.containers())?;
+        let look = |name: &String| self.named(name).transpose();
+        names.iter().filter_map(look).collect()
+    }
+
+    /// Removes the drafts of those who were killed while they made or removed a container.
+    pub(crate) fn sweep(&self) -> Result<(), Error> {
+        for name in files::names(&self.containers())?.iter().filter(|name| name.starts_with('.')) {
+            let draft = Home { path: self.containers().join(name) };
+            let old = fs::metadata(&draft.path).and_then(|draft| draft.modified()).ok();
+            let old = old.and_then(|changed| changed.elapsed().ok()).is_some_and(|age| age > ABANDONED);
+            if old && !draft.is_kept()? {
+                draft.clear()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn home(&self, name: &str) -> Home {
+        Home { path: self.containers().join(name) }
+    }
+
+    fn containers(&self) -> PathBuf {
+        self.state.join("containers")
+    }
+
+    /// A program in a container that has given up root still reads its names: they are reached through these folders.
+    fn open_up(&self) -> Result<(), Error> {
+        files::folder(&self.containers())?;
+        let path = &self.state;
+        let open = || {
+            let mode = fs::metadata(path)?.mode();
+            let open = mode | 0o011;
+            if mode == open { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(open)) }
+        };
+        open().map_err(|cause: io::Error| Error::File { doing: "change", path: path.clone(), cause })
+    }
+}
+
+impl Home {
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// What is written of the container.
+    pub(crate) fn record(&self) -> Result<Record, Error> {
+        let path = self.file(RECORD);
+        let text = files::read(&path)?.ok_or_else(|| Error::Vanished(self.name()))?;
+        serde_json::from_str(&text).map_err(|cause| Error::Record { path, cause })
+    }
+
+    /// Writes it down.
+    pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
+        let path = self.file(RECORD);
+        let text =
+            serde_json::to_vec_pretty(record).map_err(|cause| Error::Record { path: path.clone(), cause })?;
+        // Not for everybody: variables hold secrets.
+        files::replace(&path, &text, 0o600)
+    }
+
+    /// Waits for its turn to change the container.
+    pub(crate) fn turn(&self) -> Result<File, Error> {
+        match files::lock(&self.changes()) {
+            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+                Err(Error::Vanished(self.name()))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether the container's keeper is there.
+    pub(crate) fn is_kept(&self) -> Result<bool, Error> {
+        let failed = |cause| Error::File { doing: "lock", path: self.path.clone(), cause };
+        let folder = match File::open(&self.path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+            outcome => outcome.map_err(failed)?,
+        };
+        // Shared: two who look do not take each other for the keeper.
+        match folder.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(cause)) => Err(failed(cause)),
+        }
+    }
+
+    /// Waits until the container has no keeper, then keeps others from changing it.
+    pub(crate) fn wait_until_left(&self) -> Result<Option<File>, Error> {
+        match files::lock(&self.path) {
+            Ok(lock) if self.is(&lock) => Ok(Some(lock)),
+            Ok(_) => Ok(None),
+            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes it. Its name is free at once.
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        let failed = |cause| Error::File { doing: "remove", path: self.path.clone(), cause };
+        let id = self.record()?.id;
+        let gone = Self { path: self.path.with_file_name(format!(".{id}")) };
+        if gone.path != self.path {
+            fs::rename(&self.path, &gone.path).map_err(failed)?;
+        }
+        gone.clear()
+    }
+
+    /// The container in it, if there is one.
+    pub(crate) fn look(&self) -> Result<Option<Container>, Error> {
+        // In this order: a keeper writes the end down before it goes.
+        let kept = self.is_kept()?;
+        let record = match self.record() {
+            Err(Error::Vanished(_)) => return Ok(None),
+            outcome => outcome?,
+        };
+        let state = match record.phase {
+            Phase::Exited { status, .. } => State::Exited(status),
+            _ if !kept => State::Dead,
+            Phase::Created => State::Created,
+            Phase::Running { .. } => State::Running,
+        };
+        Ok(Some(Container { home: self.clone(), record, state }))
+    }
+
+    fn clear(&self) -> Result<(), Error> {
+        match fs::remove_dir_all(&self.path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(Error::File { doing: "remove", path: self.path.clone(), cause })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this open folder is the one that has the name now.
+    fn is(&self, folder: &File) -> bool {
+        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let now = fs::metadata(&self.path).map(place).ok();
+        now.is_some() && now == folder.metadata().map(place).ok()
+    }
+
+    fn changes(&self) -> PathBuf {
+        self.file("changes")
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// Whether a container may be called so: docker's rule `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, and no longer than files' names are.
+pub(crate) fn is_name(name: &str) -> bool {
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let rest = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    first && rest && (2..=LONGEST_NAME).contains(&name.len())
+}
+
+fn is_taken(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
+}
+
+/// The name that was perhaps meant.
+fn similar(word: &str, all: &[Container]) -> Option<String> {
+    let distance = |name: &str| strsim::damerau_levenshtein(word, name);
+    let nearest = all.iter().map(|one| one.record.name.as_str()).min_by_key(|name| distance(name))?;
+    (distance(nearest) <= word.len().div_ceil(3)).then(|| nearest.to_owned())
+}
+
+const RECORD: &str = "container.json";
+const LONGEST_NAME: usize = 200;
