@@ -5,15 +5,25 @@ use crate::{
 };
 use clap::Parser as _;
 use cni::Fail;
+use std::{env, ffi::OsString};
 
 /// The exit status of a failure.
 const FAILED: u8 = 1;
 /// The exit status when it is we who failed, and not the command that we were to run (`docker run`).
 const NOT_RUN: u8 = 125;
+/// The commands whose exit status is that of the command they run.
+const RUNNERS: [&str; 3] = ["run", "lab", "on"];
 
 /// Reads the command line, does it, and gives the exit status.
 pub(crate) fn run() -> u8 {
-    match Cli::parse().verb {
+    match Cli::try_parse() {
+        Ok(cli) => perform(cli.verb),
+        Err(not_understood) => explain(&not_understood),
+    }
+}
+
+fn perform(verb: Verb) -> u8 {
+    match verb {
         Verb::Network(verb) => status(network::run(verb).map(|()| 0), FAILED),
         Verb::Run(run) => status(container::run(&run), NOT_RUN),
         Verb::Exec(exec) => status(container::exec(&exec), FAILED),
@@ -32,6 +42,16 @@ pub(crate) fn run() -> u8 {
         }
         Verb::Cni(verb) => verbs::run(verb),
     }
+}
+
+/// Prints clap's own words: what was not understood, or the help that was asked for.
+fn explain(not_understood: &clap::Error) -> u8 {
+    let _closed = not_understood.print();
+    let runs = |verb: OsString| RUNNERS.iter().any(|runner| verb == *runner);
+    if not_understood.use_stderr() && env::args_os().nth(1).is_some_and(runs) {
+        return NOT_RUN;
+    }
+    u8::try_from(not_understood.exit_code()).unwrap_or(FAILED)
 }
 
 /// The exit status that a command has come to, or the failure for the person to read.

@@ -56,7 +56,7 @@ pub(crate) struct Run {
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) workdir: Option<PathBuf>,
     /// The command and its arguments. With none, the container just stays until it is stopped.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct Exec {
     /// The container.
     pub(crate) container: String,
     /// The command and its arguments.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
 
