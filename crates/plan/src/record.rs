@@ -81,11 +81,12 @@ impl State {
         }
     }
 
-    /// Opens the record of an attachment if there is one; waits this long for a process that is at it.
+    /// Opens the record of an attachment if there is one; waits this long for a process that is at it. If there is none, the
+    /// directories go that a DEL may have left which was killed when it had removed it.
     pub fn find(&self, key: &Key, patience: Duration) -> Result<Option<Record>, Error> {
         let path = self.record(key);
         match OpenOptions::new().read(true).write(true).open(&path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => remove_parents(&path).map(|()| None),
             Err(cause) => Err(failed("read", &path, cause)),
             Ok(file) => Record::lock(file, &path, key, patience),
         }
@@ -138,14 +139,7 @@ impl Record {
     /// Removes it, and the directories that are empty now.
     pub fn remove(self) -> Result<(), Error> {
         fs::remove_file(&self.path).map_err(|cause| failed("remove", &self.path, cause))?;
-        for directory in self.path.ancestors().skip(1).take(2) {
-            match fs::remove_dir(directory) {
-                Ok(()) => {}
-                Err(cause) if is_in_use(&cause) => break,
-                Err(cause) => return Err(failed("remove", directory, cause)),
-            }
-        }
-        Ok(())
+        remove_parents(&self.path)
     }
 
     /// `None` when the file was removed while this process waited for it.
@@ -198,6 +192,18 @@ fn create_parents(path: &Path) -> Result<(), Error> {
         Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(failed("create", directory, cause)),
         Err(_) | Ok(()) => Ok(()),
     }
+}
+
+/// Removes the directories of a record that are empty now.
+fn remove_parents(path: &Path) -> Result<(), Error> {
+    for directory in path.ancestors().skip(1).take(2) {
+        match fs::remove_dir(directory) {
+            Ok(()) => {}
+            Err(cause) if is_in_use(&cause) => break,
+            Err(cause) => return Err(failed("remove", directory, cause)),
+        }
+    }
+    Ok(())
 }
 
 /// Not empty, or removed by another DEL first.

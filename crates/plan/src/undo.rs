@@ -1,7 +1,6 @@
 //! Taking back what an attachment owns, last first.
 use crate::{
     Hold, Plan, Step,
-    act::Act,
     error::Error,
     places::{Place, Places},
     record::Key,
@@ -33,17 +32,13 @@ fn lasting<'a>(steps: &[&'a Step]) -> Vec<&'a Step> {
     steps.iter().filter(lasts).copied().collect()
 }
 
-/// Whether a link that the plan made, or a port that it took, is still there. Of a pair the end on the host is looked for:
-/// the container's namespace may be another one by now.
+/// Whether what the plan made is still there: one of its links, or, if it makes none, every port that it took. Of a pair the
+/// end on the host is looked for: the container's namespace may be another one by now.
 pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
-    for (_, step) in plan.steps() {
-        if let Step::HostPort(port) = step
-            && port.differs(places)?.is_none()
-        {
-            return Ok(true);
-        }
-    }
     let made: Vec<_> = plan.steps().flat_map(|(_, step)| step.act().takes_along()).collect();
+    if made.is_empty() {
+        return holds_its_ports(plan, places);
+    }
     let on_host = made.iter().any(|(place, _)| *place == Place::Host);
     for (place, name) in made {
         let counts = if on_host { place == Place::Host } else { places.has_container() };
@@ -52,6 +47,19 @@ pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
         }
     }
     Ok(false)
+}
+
+/// A port of several that is gone was given back by a DEL that did not come to its end.
+fn holds_its_ports(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
+    let ports = plan.steps().filter(|(_, step)| matches!(step, Step::HostPort(_)));
+    let mut any = false;
+    for (_, port) in ports {
+        any = true;
+        if port.act().differs(places)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(any)
 }
 
 impl Plan {

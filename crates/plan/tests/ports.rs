@@ -82,7 +82,7 @@ impl Lab {
     }
 
     fn undo(&mut self, plan: &Plan) {
-        undo(plan, &mut self.places).unwrap();
+        undo(plan, &mut self.places, &Self::key("n", "c")).unwrap();
     }
 
     fn differs(&mut self, plan: &Plan) -> String {
@@ -238,7 +238,6 @@ fn whose_namespace_is_gone_has_no_port() {
     lab.undo(&second);
 
     lab.take(port(80, "", "c1")).unwrap();
-    let _others = lab.record_in("n", "c3", container.netns().to_owned(), id);
     fs::remove_file(container.netns()).unwrap();
     let _keeps_the_number_taken = lab.host.container().unwrap();
     container.restart().unwrap();
