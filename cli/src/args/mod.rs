@@ -54,6 +54,7 @@ pub(crate) enum Verb {
     /// Send echo requests to a host (a name in /etc/hosts, or an address) and say what came back.
     Ping(Ping),
     /// List the plugins inside this executable, one name a line.
+    #[command(after_help = words::PLUGIN_LIST, after_long_help = words::join(&[words::PLUGIN_LIST, words::STATUS]))]
     Plugins,
     #[command(flatten)]
     Cni(Cni),

@@ -235,3 +235,7 @@ Exit status:
 
 Files:
   /etc/hosts    names and their addresses; nothing else is asked for names";
+
+pub(super) const PLUGIN_LIST: &str = "\
+Examples:
+  for plugin in $(sealane plugins); do ln -f sealane $plugin; done";
