@@ -2,6 +2,7 @@
 use super::{
     View, each,
     status::{self, has_ipv4},
+    usage::usage,
 };
 use crate::{
     args,
@@ -35,6 +36,8 @@ fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
     for member in &members {
         containers.insert(member.id.clone(), endpoint(member));
     }
+    let reserved = ipam::reserved(&network.name)?;
+    let subnets = network.subnets.iter().map(|one| (one.subnet.to_string(), usage(one, &reserved)));
     let bridge = network.bridge.as_ref().and_then(|name| view.link(name));
     Ok(json!({
         "Name": network.name,
@@ -44,7 +47,7 @@ fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
         "Driver": network.driver,
         "EnableIPv4": has_ipv4(network),
         "EnableIPv6": network.has_ipv6(),
-        "IPAM": {"Driver": "default", "Options": null, "Config": config},
+        "IPAM": {"Driver": "default", "Options": {}, "Config": config},
         "Internal": network.internal,
         "Attachable": false,
         "Ingress": false,
@@ -53,6 +56,7 @@ fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
         "Containers": containers,
         "Options": network.options,
         "Labels": network.labels,
+        "Status": {"IPAM": {"Subnets": subnets.collect::<Map<_, _>>()}},
         "Sealane": {
             "File": network.path,
             "Plugins": network.network.plugins.iter().map(|plugin| &plugin.kind).collect::<Vec<_>>(),

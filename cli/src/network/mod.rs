@@ -7,6 +7,7 @@ mod list;
 mod prune;
 mod remove;
 mod status;
+mod usage;
 mod users;
 mod view;
 

@@ -21,20 +21,21 @@ pub(crate) fn remove(remove: &args::RemoveNetwork) -> Result<(), Fail> {
 
 /// Removes one network, if nobody is on it.
 pub(crate) fn remove_one(folder: &Folder, network: &Definition) -> Result<(), Fail> {
-    let view = View::now()?;
-    if !network.is_builtin() {
-        Users::of(network, &view)?.none(network)?;
+    if network.is_builtin() {
+        return Ok(folder.remove(network)?);
     }
-    // First, so that nobody can come onto it any more, and because it is what may not be allowed.
+    let lock = folder.lock()?; // so that nobody comes onto it between the look and the removal
+    let view = View::now()?;
+    Users::of(network, &view)?.none(network)?;
     folder.remove(network)?;
-    sweep(network)?;
+    drop(lock);
     if let Some(link) = network.bridge.as_ref().and_then(|name| view.link(name))
         && is_ours(network, link)
     {
         let deleted = Rtnl::open().and_then(|rtnl| kernel::unlink_link(rtnl, &link.name, true));
         deleted.map_err(Error::Kernel)?;
     }
-    Ok(())
+    sweep(network)
 }
 
 /// Removes what containers have left that died without being detached, then the folders that are empty without them.

@@ -1,42 +1,27 @@
 //! The folder of conflists: listed, searched, written to.
-use crate::{
-    Definition, Error, HostView, Request,
-    conflist::{self, Extra},
-    host::Obstacle,
-    id,
-    options::Options,
-    pools::Pools,
-    subnets,
-};
+use crate::{Definition, Error, conflist};
 use cni::runtime::Network;
 use std::{
     collections::BTreeSet,
     env,
     ffi::OsStr,
-    fs::{self, File},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
-use types::{IfName, NetworkName};
 
 /// The network of containers that name none; docker's name for it.
 pub const DEFAULT_NETWORK: &str = "bridge";
-/// Its bridge.
-const DEFAULT_BRIDGE: &str = "sealane0";
 /// Where runtimes look for networks.
 const DEFAULT_FOLDER: &str = "/etc/cni/net.d";
 /// Networks that are there without a file: the name, and the type of the plugin.
 const BUILTIN: &[(&str, &str)] = &[("host", "host"), ("none", "null")];
-/// How long a name may be: with an ID and an interface's name it has to fit into the name of a cache's file.
-const LONGEST_NAME: usize = 128;
 /// How unlike a name may be to one that is taken for a slip of the finger.
 const SLIPS: usize = 2;
 
 /// A folder of conflists.
 #[derive(Debug, Clone)]
 pub struct Folder {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 /// All that a folder has.
@@ -113,34 +98,6 @@ impl Folder {
         }
     }
 
-    /// Makes a network. `host` is what the kernel has; subnets that are not named come from `$SEALANE_POOLS`, else the
-    /// default ones.
-    pub fn create(&self, request: &Request, host: &HostView) -> Result<Definition, Error> {
-        if let "bridge" | "default" | "host" | "none" = request.name.as_str() {
-            return Err(Error::Predefined { name: request.name.clone() });
-        }
-        self.make(request, host)
-    }
-
-    /// The network of containers that name none, made if it is not there.
-    pub fn default_network(&self, host: &HostView) -> Result<Definition, Error> {
-        match self.find(DEFAULT_NETWORK) {
-            Err(Error::NotFound { .. }) => {}
-            found => return found,
-        }
-        let request = Request {
-            name: DEFAULT_NETWORK.to_owned(),
-            driver: "bridge".to_owned(),
-            options: vec![("com.docker.network.bridge.name".to_owned(), DEFAULT_BRIDGE.to_owned())],
-            ..Request::default()
-        };
-        match self.make(&request, host) {
-            // Somebody else was as fast.
-            Err(Error::Taken { .. }) => self.find(DEFAULT_NETWORK),
-            made => made,
-        }
-    }
-
     /// Removes a network's file. That it is gone already is no error.
     pub fn remove(&self, network: &Definition) -> Result<(), Error> {
         let name = network.name.to_string();
@@ -156,39 +113,9 @@ impl Folder {
         }
     }
 
-    fn make(&self, request: &Request, host: &HostView) -> Result<Definition, Error> {
-        let name = name(&request.name)?;
-        driver(&request.driver)?;
-        let options = Options::read(&request.options)?;
-        let pools = pools_from_env()?;
-        // Nobody else chooses a subnet until this one is written down.
-        let _lock = self.lock()?;
-        let networks = self.networks()?;
-        if let Some(path) =
-            networks.iter().find(|network| network.name == name).and_then(|network| network.path.clone())
-        {
-            return Err(Error::Taken { name: name.into(), path });
-        }
-        let id = id::random()?;
-        let bridge = bridge(&options, &id, &networks, host)?;
-        let taken = networks
-            .iter()
-            .flat_map(|network| network.subnets.iter().map(|subnet| (network.name.clone(), subnet.subnet)));
-        let obstacles = Obstacle::all(taken, host, Some(&bridge));
-        let subnets = subnets::settle(request, &obstacles, &pools)?;
-        if let (Some(mtu @ ..1280), true) =
-            (options.mtu, subnets.iter().any(|subnet| !subnet.subnet.is_ipv4()))
-        {
-            return Err(Error::MtuForIpv6(mtu));
-        }
-        let text = conflist::bridge(&name, &bridge, &options, &subnets, &extra(request, id));
-        let path = self.write(&name, &text)?;
-        Ok(Definition::read(Network::load(&path).map_err(Error::Broken)?, Some(&path)))
-    }
-
     /// The files that may be networks, in libcni's order: lists first.
     fn files(&self) -> Result<Vec<PathBuf>, Error> {
-        let failed = |cause| Error::Folder { doing: "read", path: self.path.clone(), cause };
+        let failed = |cause| self.failed("read", cause);
         let entries = match fs::read_dir(&self.path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             outcome => outcome.map_err(failed)?,
@@ -210,84 +137,12 @@ impl Folder {
     }
 
     /// Where a network of ours lies.
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(format!("sealane-{name}.conflist"))
     }
 
-    /// Locks the folder, which is made if it is not there; the lock goes with the file.
-    fn lock(&self) -> Result<File, Error> {
-        let failed = |doing| move |cause| Error::Folder { doing, path: self.path.clone(), cause };
-        fs::create_dir_all(&self.path).map_err(failed("make"))?;
-        let folder = File::open(&self.path).map_err(failed("read"))?;
-        folder.lock().map_err(failed("lock"))?;
-        Ok(folder)
-    }
-
-    /// Writes a network's file, in full or not at all; [`Error::Taken`] if it is there.
-    fn write(&self, name: &NetworkName, text: &[u8]) -> Result<PathBuf, Error> {
-        let path = self.file(name.as_str());
-        // No reader takes this for a network. The lock keeps it ours.
-        let draft = self.path.join(format!(".sealane-{name}.draft"));
-        let failed = |path: &Path, cause| Error::Folder { doing: "write", path: path.to_owned(), cause };
-        let written =
-            File::create(&draft).and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()));
-        let linked = written.map_err(|cause| failed(&draft, cause)).and_then(|()| {
-            fs::hard_link(&draft, &path).map_err(|cause| match cause.kind() {
-                io::ErrorKind::AlreadyExists => Error::Taken { name: name.to_string(), path: path.clone() },
-                _ => failed(&path, cause),
-            })
-        });
-        let _nobodys = fs::remove_file(&draft);
-        linked.map(|()| path)
-    }
-}
-
-fn name(name: &str) -> Result<NetworkName, Error> {
-    if name.len() > LONGEST_NAME {
-        return Err(Error::LongName { name: name.to_owned(), most: LONGEST_NAME });
-    }
-    name.parse().map_err(|cause| Error::Name { name: name.to_owned(), cause })
-}
-
-fn driver(driver: &str) -> Result<(), Error> {
-    match driver {
-        "bridge" => Ok(()),
-        "host" | "null" => Err(Error::OneInstance(driver.to_owned())),
-        _ => Err(Error::Driver(driver.to_owned())),
-    }
-}
-
-fn pools_from_env() -> Result<Pools, Error> {
-    match env::var("SEALANE_POOLS") {
-        Ok(value) if !value.is_empty() => value.parse().map_err(|cause| Error::Pools { value, cause }),
-        _ => Ok(Pools::default()),
-    }
-}
-
-/// The bridge that was named, if nobody else has it; else `br-` and the beginning of the ID, as docker's.
-fn bridge(options: &Options, id: &str, networks: &[Definition], host: &HostView) -> Result<IfName, Error> {
-    let Some(bridge) = options.bridge.clone() else {
-        let name = format!("br-{}", id.get(..12).unwrap_or(id));
-        return name.parse().map_err(|cause| Error::Name { name, cause });
-    };
-    if let Some(network) = networks.iter().find(|network| network.bridge.as_ref() == Some(&bridge)) {
-        return Err(Error::BridgeTaken { bridge, network: network.name.to_string() });
-    }
-    if host.links.iter().any(|link| link.name == bridge && !link.is_bridge) {
-        return Err(Error::NotABridge(bridge));
-    }
-    Ok(bridge)
-}
-
-fn extra(request: &Request, id: String) -> Extra {
-    Extra {
-        id: Some(id),
-        created: Some(humantime::format_rfc3339_nanos(SystemTime::now()).to_string()),
-        driver: Some(request.driver.clone()),
-        internal: request.internal,
-        labels: request.labels.clone(),
-        options: request.options.iter().cloned().collect(),
-        ours: true,
+    pub(crate) fn failed(&self, doing: &'static str, cause: io::Error) -> Error {
+        Error::Folder { doing, path: self.path.clone(), cause }
     }
 }
 

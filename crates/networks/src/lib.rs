@@ -8,9 +8,11 @@
 //!
 //! Nothing here asks the kernel: what the host has is handed in as a [`HostView`].
 mod conflist;
+mod create;
 mod definition;
 mod error;
 mod folder;
+mod hold;
 mod host;
 mod id;
 mod options;
@@ -21,6 +23,7 @@ mod subnets;
 pub use definition::{Definition, Subnet};
 pub use error::{Error, InvalidOption, InvalidSubnet};
 pub use folder::{DEFAULT_NETWORK, Folder, Listing};
+pub use hold::Hold;
 pub use host::{HostAddress, HostLink, HostRoute, HostView, Obstacle};
 pub use options::KNOWN_OPTIONS;
 pub use pools::{InvalidPools, Pool, Pools};

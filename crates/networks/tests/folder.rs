@@ -183,3 +183,23 @@ fn what_cannot_be_made_is_refused_and_nothing_is_written() {
     assert!(matches!(small, Err(Error::MtuForIpv6(1000))), "{small:?}");
     assert!(!dir.path().join("net.d").join("sealane-test.conflist").exists());
 }
+
+#[test]
+fn who_is_about_to_come_onto_a_network_keeps_it_from_being_removed() {
+    let (_dir, folder) = folder();
+    let made = create(&folder, "test").unwrap();
+    let held = folder.hold([(&made.name, made.id.as_str())]).unwrap();
+    thread::scope(|scope| {
+        let removed = scope.spawn(|| {
+            let _lock = folder.lock().unwrap();
+            folder.remove(&made).unwrap();
+        });
+        thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!removed.is_finished() && folder.find("test").is_ok());
+        drop(held);
+        removed.join().unwrap();
+    });
+    let gone = folder.hold([(&made.name, made.id.as_str())]);
+    assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+    let _hold = folder.hold([]).unwrap();
+}
