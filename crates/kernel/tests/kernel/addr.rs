@@ -11,6 +11,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_subnet_has_a_broadcast_address_where_there_is_room_for_one,
         duplicate_address_detection_is_left_out_if_asked,
         addresses_of_other_links_are_not_listed,
+        all_addresses_are_listed_by_link,
         a_link_that_is_gone_has_no_addresses,
     ]
 }
@@ -83,4 +84,16 @@ fn addresses_of_other_links_are_not_listed() {
 fn a_link_that_is_gone_has_no_addresses() {
     let _host = netlab::Host::new().unwrap();
     assert_eq!(addr::of(&mut Rtnl::open().unwrap(), 99).unwrap(), []);
+}
+
+fn all_addresses_are_listed_by_link() {
+    let (_host, container, mut inside, eth0) = up();
+    container.ip("link set lo up").unwrap();
+    for text in ["fd09::2/64", "10.9.0.2/24", "10.9.0.3/24"] {
+        send(&mut inside, addr::add(eth0, prefix(text), true)).unwrap();
+    }
+    let all = addr::all(&mut inside).unwrap();
+    assert_eq!(all[&1], [prefix("127.0.0.1/8"), prefix("::1/128")]);
+    let own: Vec<_> = all[&eth0].iter().filter(|one| !one.to_string().starts_with("fe80")).collect();
+    assert_eq!(own, [&prefix("10.9.0.2/24"), &prefix("10.9.0.3/24"), &prefix("fd09::2/64")]);
 }
