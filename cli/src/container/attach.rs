@@ -10,7 +10,7 @@ use cni::{
     AddResult, Fail,
     runtime::{Network, Runtime, RuntimeAttachment},
 };
-use networks::Folder;
+use networks::{Definition, Folder};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -31,13 +31,18 @@ impl Attacher {
     /// Puts a container on a network. After a failure, [`Attacher::detach`] is owed (CNI spec 1.1, section 2).
     pub(crate) fn attach(
         &self,
-        network: &Network,
+        network: &Definition,
         container: &Record,
         endpoint: &Endpoint,
         netns: &str,
-    ) -> Result<Given, Fail> {
-        let result = self.runtime.add(network, &call(container, endpoint, netns))?;
-        let result = AddResult::from_json(result, network.version).map_err(Error::Answer)?;
+    ) -> Result<Given, Error> {
+        let result = self.runtime.add(&network.network, &call(container, endpoint, netns));
+        let result = result.map_err(|cause| Error::Attach {
+            container: container.name.clone(),
+            network: described(network),
+            cause: Box::new(cause),
+        })?;
+        let result = AddResult::from_json(result, network.network.version).map_err(Error::Answer)?;
         Ok(if is_fixed(&endpoint.network) { Given::default() } else { given(&result, endpoint) })
     }
 
@@ -73,6 +78,16 @@ pub(crate) fn free_ifname(endpoints: &[Endpoint]) -> types::IfName {
     let taken = |name: &types::IfName| endpoints.iter().any(|endpoint| endpoint.ifname == *name);
     let free = (0..=endpoints.len()).map(choice::ifname).find(|name| !taken(name));
     free.unwrap_or_else(|| choice::ifname(endpoints.len()))
+}
+
+/// A network's name and subnets: what may be full.
+fn described(network: &Definition) -> String {
+    let subnets: Vec<_> = network.subnets.iter().map(|subnet| subnet.subnet.to_string()).collect();
+    if subnets.is_empty() {
+        network.name.to_string()
+    } else {
+        format!("{} ({})", network.name, subnets.join(", "))
+    }
 }
 
 /// What the plugins are told.

@@ -26,7 +26,7 @@ pub(crate) const NONE: &str = "none";
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// The network.
-    pub(crate) network: Network,
+    pub(crate) network: Definition,
     /// What is written down of it.
     pub(crate) endpoint: Endpoint,
 }
@@ -34,8 +34,8 @@ pub(crate) struct Place {
 /// The places of a container that is to be: on `bridge` if it names no network.
 pub(crate) fn places(folder: &Folder, order: &Order) -> Result<Vec<Place>, Fail> {
     let found = match order.networks.as_slice() {
-        [] => vec![default(folder)?],
-        named => named.iter().map(|name| folder.find(name)).collect::<Result<_, _>>()?,
+        [] => vec![find(folder, DEFAULT_NETWORK)?],
+        named => named.iter().map(|name| find(folder, name)).collect::<Result<_, _>>()?,
     };
     together(&found).map_err(Error::from)?;
     let ports = ports(&found, &order.ports)?;
@@ -50,10 +50,12 @@ pub(crate) fn places(folder: &Folder, order: &Order) -> Result<Vec<Place>, Fail>
     Ok(places)
 }
 
-/// The network of who names none. The host is looked at only if it has to be made.
-fn default(folder: &Folder) -> Result<Definition, Fail> {
-    match folder.find(DEFAULT_NETWORK) {
-        Err(networks::Error::NotFound { .. }) => Ok(folder.default_network(&View::now()?.host())?),
+/// The network of this name. The default one is made if it is not there; only then is the host looked at.
+fn find(folder: &Folder, name: &str) -> Result<Definition, Fail> {
+    match folder.find(name) {
+        Err(networks::Error::NotFound { .. }) if name == DEFAULT_NETWORK => {
+            Ok(folder.default_network(&View::now()?.host())?)
+        }
         found => Ok(found?),
     }
 }
@@ -69,7 +71,7 @@ pub(crate) fn place(network: &Definition, wanted: Wanted, ifname: IfName) -> Res
         wanted,
         given: None,
     };
-    Ok(Place { network: network.network.clone(), endpoint })
+    Ok(Place { network: network.clone(), endpoint })
 }
 
 /// Whether a network is for whole containers only: `host` or `none`.

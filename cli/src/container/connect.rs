@@ -29,8 +29,10 @@ pub(crate) fn connect(connect: &args::Connect) -> Result<(), Fail> {
     }
     let Place { network, endpoint } = choice::place(&network, wanted, free_ifname(&record.endpoints))?;
     // Written down first: if we are killed, its keeper takes it off again.
+    let hold = attacher.folder.hold([endpoint.network()])?;
     record.endpoints.push(endpoint.clone());
     container.home.write(&record)?;
+    drop(hold);
     let netns = netns(&record);
     match attacher.attach(&network, &record, &endpoint, &netns) {
         Ok(given) => {
@@ -43,7 +45,7 @@ pub(crate) fn connect(connect: &args::Connect) -> Result<(), Fail> {
             attacher.detach(&record, &endpoint, &netns)?;
             record.endpoints.retain(|one| one.network != endpoint.network);
             container.home.write(&record)?;
-            Err(fail)
+            Err(fail.into())
         }
     }
 }

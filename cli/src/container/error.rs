@@ -1,6 +1,6 @@
 //! What can go wrong with containers.
 use super::{refusal::Refusal, registry::State};
-use cni::{Code, ErrorReply, Fail, Failure};
+use cni::{Code, ErrorReply, Fail, Failure, runtime};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -78,6 +78,9 @@ pub(crate) enum Error {
     /// The keeper was told something it does not understand.
     #[error("sealane-shim is started by `sealane run -d` alone")]
     Order(#[source] serde_json::Error),
+    /// The plugins could not put a container on a network.
+    #[error("could not put container {container:?} on network {network}: {}", ErrorReply::new("", cause.as_ref()).msg)]
+    Attach { container: String, network: String, cause: Box<runtime::Error> },
     /// What the container had could not be taken down, or its network is gone.
     #[error("could not take container {container:?} off network {network}: {}", ErrorReply::new("", cause.as_ref()).msg)]
     Detach { container: String, network: NetworkName, cause: Fail },
@@ -86,7 +89,7 @@ pub(crate) enum Error {
     Answer(#[source] cni::ConvertError),
     /// What is remembered of a network is none.
     #[error("could not read what is remembered of a network")]
-    Remembered(#[source] cni::runtime::ConfigError),
+    Remembered(#[source] runtime::ConfigError),
     /// A network that the container was on is not known any more.
     #[error("network {0:?} is not there any more, and nothing is remembered of it")]
     Forgotten(NetworkName),
@@ -102,6 +105,7 @@ impl Failure for Error {
             Self::Unknown { .. } | Self::Ambiguous { .. } => Code::UnknownContainer,
             Self::Refused(cause) => cause.code(),
             Self::NotRunning { .. } | Self::StillRunning { .. } | Self::NoLog(_) => Code::InvalidConfig,
+            Self::Attach { cause, .. } => cause.code(),
             Self::Detach { cause, .. } => cause.code(),
             Self::Answer(_) => Code::Delegate,
             Self::Remembered(cause) => cause.code(),
@@ -113,7 +117,8 @@ impl Failure for Error {
         Some(match self {
             Self::State(cause) => return cause.hint(),
             Self::Kernel(cause) => return cause.hint(),
-            Self::Detach { cause, .. } => return cause.hint(),
+            Self::Attach { cause, .. } => return attach(cause),
+            Self::Detach { cause, .. } => return advice(cause.as_ref()),
             Self::Refused(cause) => return cause.hint(),
             Self::Answer(cause) => return cause.hint(),
             Self::Remembered(cause) => return cause.hint(),
@@ -146,6 +151,22 @@ impl Failure for Error {
             Self::Random(_) | Self::Stream { .. } | Self::Order(_) => return None,
         })
     }
+}
+
+/// What a plugin says to do, or what to do about one that is not there.
+fn attach(cause: &runtime::Error) -> Option<String> {
+    match cause {
+        runtime::Error::Plugin { source: runtime::PluginError::Find(_), .. } => Some(
+            "CNI_PATH names the folders that have the plugins; `sealane plugins` lists those of this program"
+                .into(),
+        ),
+        _ => advice(cause),
+    }
+}
+
+/// The hint of an error that may be another program's.
+fn advice(cause: &dyn Failure) -> Option<String> {
+    Some(ErrorReply::new("", cause).details).filter(|hint| !hint.is_empty())
 }
 
 fn parent(path: &Path) -> String {

@@ -15,6 +15,9 @@ const COMMANDS_FAULT: u8 = 126;
 
 /// Runs a command in a container; gives its exit status.
 pub(crate) fn exec(exec: &args::Exec) -> Result<u8, Fail> {
+    if exec.detach {
+        kernel::keep_streams_only();
+    }
     let found = Registry::from_env()?.find(&exec.container)?;
     let Some(pid) = found.record.pid().filter(|_| found.state == State::Running) else {
         return Err(Error::NotRunning { name: found.record.name, state: found.state }.into());

@@ -21,8 +21,9 @@ use super::{
     remove,
 };
 use crate::say;
-use cni::{ErrorReply, Fail, Version, runtime::Network};
+use cni::{ErrorReply, Fail, Version};
 use kernel::Netns;
+use networks::Definition;
 use sandbox::{Exit, Output, Sandbox, Spec};
 use std::{
     env,
@@ -45,7 +46,7 @@ struct Keeper {
     kept: Kept,
     record: Record,
     /// Those of the record's endpoints, in their order.
-    networks: Vec<Network>,
+    networks: Vec<Definition>,
     /// Held, so that it is there until all is taken down.
     netns: Option<Netns>,
 }
@@ -113,7 +114,7 @@ impl Keeper {
         Ok((sandbox, writer))
     }
 
-    fn attach(&mut self, sandbox: &Sandbox) -> Result<(), Fail> {
+    fn attach(&mut self, sandbox: &Sandbox) -> Result<(), Error> {
         let netns = sandbox.netns().to_string_lossy().into_owned();
         for (at, network) in self.networks.iter().enumerate() {
             let Some(endpoint) = self.record.endpoints.get(at) else { continue };
@@ -248,17 +249,20 @@ fn take_name(
     attacher: &Attacher,
     order: &Order,
     record: &mut Record,
-) -> Result<Kept, Error> {
+) -> Result<Kept, Fail> {
     for tries in 0.. {
         record.name = order.name.clone().map_or_else(|| made_up::name(tries), Ok)?;
+        // What is claimed is seen by who is about to remove one of the networks; what is removed, here.
+        let networks = attacher.folder.hold(record.endpoints.iter().map(Endpoint::network))?;
         if let Some(kept) = registry.claim(record)? {
             return Ok(kept);
         }
+        drop(networks);
         if order.name.is_some() {
             make_room(registry, attacher, &record.name)?;
         }
     }
-    Err(Error::Vanished(record.name.clone()))
+    Err(Error::Vanished(record.name.clone()).into())
 }
 
 /// A container that was to go by itself, and could not because its keeper was killed, goes now.

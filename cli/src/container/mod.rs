@@ -42,5 +42,6 @@ pub(crate) use member::{Member, members};
 pub(crate) use ps::ps;
 pub(crate) use remove::remove;
 pub(crate) use run::run;
+pub(crate) use seen::{Seen, sandboxes};
 pub(crate) use shim::shim;
 pub(crate) use stop::stop;

@@ -131,6 +131,11 @@ impl Record {
 }
 
 impl Endpoint {
+    /// The network by name and ID.
+    pub(crate) fn network(&self) -> (&NetworkName, &str) {
+        (&self.network, &self.network_id)
+    }
+
     /// The addresses that the plugins gave.
     pub(crate) fn addresses(&self) -> &[Prefix] {
         self.given.as_ref().map_or(&[], |given| &given.addresses)

@@ -14,12 +14,18 @@ pub(crate) struct Seen {
 
 /// Looks at containers, one after the other.
 pub(crate) fn containers(all: &[Container]) -> Result<Vec<Seen>, look::Error> {
+    let running = |one: &Container| one.record.pid().filter(|_| one.state == State::Running);
+    sandboxes(&all.iter().map(running).collect::<Vec<_>>())
+}
+
+/// Looks at what these processes see, one after the other.
+pub(crate) fn sandboxes(pids: &[Option<u32>]) -> Result<Vec<Seen>, look::Error> {
     look(async {
         let mut seen = Vec::new();
-        for container in all {
-            seen.push(match container.record.pid().filter(|_| container.state == State::Running) {
+        for pid in pids {
+            seen.push(match pid {
                 // One that ends at this moment has nothing any more.
-                Some(pid) => inside(pid).await.unwrap_or_default(),
+                Some(pid) => inside(*pid).await.unwrap_or_default(),
                 None => Seen::default(),
             });
         }

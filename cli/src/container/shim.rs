@@ -47,6 +47,7 @@ pub(crate) fn start(order: &Order) -> Result<(), NotRun> {
 pub(crate) fn shim() -> u8 {
     // A signal for whoever called `sealane run -d` is not for the container. It fails for a group's leader alone.
     let _leader = setsid();
+    kernel::keep_streams_only();
     let outcome = order().map_err(NotRun::from).and_then(|order| {
         keep(&order, |_| {
             report(&Report::Running);

@@ -36,7 +36,7 @@ pub use message::Message;
 pub use netns::{Netns, NetnsId};
 pub use nix::{errno::Errno, sys::signal::Signal};
 pub use pidfd::Pidfd;
-pub use process::{Detached, detached};
+pub use process::{Detached, detached, keep_streams_only};
 pub use signals::{Caught, Signals};
 pub use socket::{Answer, Rtnl};
 pub use unlink::unlink_link;

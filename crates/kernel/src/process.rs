@@ -134,6 +134,12 @@ fn close_all_but(keep: &[RawFd], report: RawFd) {
     close_range(next, u32::MAX);
 }
 
+/// Closes everything that this process was handed but its standard streams: what goes on in the background must not hold
+/// whoever waits for the end of a pipe. To be called first, before this process owns a descriptor.
+pub fn keep_streams_only() {
+    close_range(3, u32::MAX);
+}
+
 #[allow(unsafe_code, reason = "nix has fork as an unsafe call only")]
 fn split() -> nix::Result<ForkResult> {
     // SAFETY: the child runs `leave_the_parent`, `work` (whose callers are told what it may do) and `exit`. These
@@ -143,7 +149,8 @@ fn split() -> nix::Result<ForkResult> {
 
 #[allow(unsafe_code, reason = "nix has no close_range")]
 fn close_range(first: u32, last: u32) {
-    // SAFETY: runs in a child that leaves by `exit` and so never drops, and never uses, what owned these descriptors.
+    // SAFETY: nothing that owns these descriptors is used or dropped afterwards: a child leaves by `exit`, and a process
+    // that has just begun owns none.
     let closed = unsafe { libc::close_range(first, last, 0) };
     if closed < 0 {
         // Before Linux 5.9. A plugin has a handful of descriptors, all of them low.

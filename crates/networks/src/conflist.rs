@@ -68,7 +68,10 @@ pub(crate) fn bridge(
 /// The text of a network that is always there and needs no file.
 pub(crate) fn builtin(name: &str, kind: &str) -> Vec<u8> {
     let extra = Extra { driver: Some(kind.to_owned()), ..Extra::default() };
-    let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": [{"type": kind}]});
+    // What a runtime may hand to `host`: it hands nothing to a plugin that does not say so. No other takes it.
+    let capabilities = json!({"portMappings": kind == "host"});
+    let plugin = json!({"type": kind, "capabilities": capabilities});
+    let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": [plugin]});
     serde_json::to_vec(&list).unwrap_or_default()
 }
 
