@@ -34,7 +34,7 @@ impl Failure for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownHost { host } => Some(format!(
-                "not in /etc/hosts; a container's has all on its networks: `sealane exec CONTAINER sealane ping {host}`"
+                "names are in each container's /etc/hosts: `sealane exec CONTAINER sealane ping {host}`"
             )),
             Self::Family { .. } => Some("leave the option out".into()),
             Self::Kernel(cause) => hint(cause),
