@@ -6,15 +6,13 @@ use super::{
 };
 use crate::{
     args,
-    container::{self, Member},
-    look::{self, Interface},
+    container::{self, Member, Seen},
     say,
 };
 use cni::Fail;
 use kernel::Link;
 use networks::{Definition, Folder, Subnet};
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
 use types::Prefix;
 
 /// Prints those that there are, also when others are not.
@@ -32,10 +30,9 @@ pub(crate) fn inspect(inspect: &args::InspectNetwork) -> Result<(), Fail> {
 fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
     let members = container::members(network.name.as_str())?;
     let config: Vec<_> = network.subnets.iter().map(range).collect();
-    let mut containers = Map::new();
-    for member in &members {
-        containers.insert(member.id.clone(), endpoint(member));
-    }
+    let seen = container::sandboxes(&members.iter().map(|member| member.pid).collect::<Vec<_>>())?;
+    let ends = members.iter().zip(&seen).map(|(member, seen)| (member.id.clone(), endpoint(member, seen)));
+    let containers: Map<_, _> = ends.collect();
     let reserved = ipam::reserved(&network.name)?;
     let subnets = network.subnets.iter().map(|one| (one.subnet.to_string(), usage(one, &reserved)));
     let bridge = network.bridge.as_ref().and_then(|name| view.link(name));
@@ -76,19 +73,16 @@ fn range(subnet: &Subnet) -> Map<String, Value> {
 }
 
 /// A container's end: what the kernel has inside it, or what the plugins gave it if that cannot be seen any more.
-fn endpoint(member: &Member) -> Value {
-    let given = Interface { mac: member.mac, addresses: member.addresses.clone() };
-    let seen = member.pid.map(|pid| {
-        let netns = PathBuf::from(format!("/proc/{pid}/ns/net"));
-        look::look(look::interface(&netns, &member.ifname))
-    });
-    let now = seen.and_then(Result::ok).flatten().unwrap_or(given);
-    let of_family =
-        |ipv4| now.addresses.iter().find(|address| address.is_ipv4() == ipv4).map(Prefix::to_string);
+fn endpoint(member: &Member, seen: &Seen) -> Value {
+    let (mac, addresses) = match seen.link(&member.ifname) {
+        Some(link) => (link.mac, seen.addresses(&member.ifname)),
+        None => (member.mac, member.addresses.clone()),
+    };
+    let of_family = |ipv4| addresses.iter().find(|address| address.is_ipv4() == ipv4).map(Prefix::to_string);
     json!({
         "Name": member.container,
         "EndpointID": member.endpoint,
-        "MacAddress": now.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        "MacAddress": mac.map(|mac| mac.to_string()).unwrap_or_default(),
         "IPv4Address": of_family(true).unwrap_or_default(),
         "IPv6Address": of_family(false).unwrap_or_default(),
     })

@@ -9,8 +9,12 @@ use types::Prefix;
 pub(crate) fn usage(subnet: &Subnet, reserved: &[IpAddr]) -> Value {
     let whole = subnet.subnet;
     let own = [Some(whole.address()), whole.is_ipv4().then(|| whole.last()), subnet.gateway];
-    let used: BTreeSet<_> =
-        own.into_iter().flatten().chain(reserved.iter().copied()).filter(|one| whole.contains(*one)).collect();
+    let used: BTreeSet<_> = own
+        .into_iter()
+        .flatten()
+        .chain(reserved.iter().copied())
+        .filter(|one| whole.contains(*one))
+        .collect();
     let range = subnet.ip_range.unwrap_or(whole);
     let used_in_range = used.iter().filter(|one| range.contains(**one)).count();
     let available = size(range).saturating_sub(u64::try_from(used_in_range).unwrap_or(u64::MAX));
