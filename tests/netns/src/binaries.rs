@@ -123,18 +123,24 @@ impl Build {
     }
 
     fn build(&self) -> Result<(), Error> {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--profile", &self.profile, "--target-dir"]).arg(&self.target_dir);
-        cargo.args(self.triple.iter().flat_map(|triple| ["--target", triple]));
-        cargo.args(PLUGINS.iter().flat_map(|name| ["-p", name])).args(["-p", "cli"]);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        let output = cargo.output().map_err(Error::io("run cargo to build the plugins"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Err(Error::Tool { command: format!("{cargo:?}"), said })
+        let mut arguments = vec!["build", "--quiet", "--profile", &self.profile];
+        arguments.extend(self.triple.iter().flat_map(|triple| ["--target", triple]));
+        arguments.extend(PLUGINS.iter().flat_map(|name| ["-p", name]));
+        cargo(&[&arguments[..], &["-p", "cli"]].concat())
     }
+}
+
+/// Runs Cargo in this workspace, with the target directory that this test was built in.
+pub fn cargo(arguments: &[&str]) -> Result<(), Error> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.env("CARGO_TARGET_DIR", Build::of_this_test()?.target_dir).args(arguments);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = cargo.output().map_err(Error::io("run cargo"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(Error::Tool { command: format!("{cargo:?}"), said })
 }
 
 fn no_binary(path: PathBuf, package: &str) -> Error {

@@ -144,20 +144,17 @@ impl Lab {
         self.dir.path()
     }
 
-    /// The process that was started as `sealane lab`.
-    pub fn process(&self) -> Pid {
-        pid(&self.process)
-    }
-
-    /// Sends `sealane lab` a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill(self.process(), signal).unwrap();
-    }
-
     /// Ends the shell if nothing else has, and with it the lab. How it ended, and every process, namespace and mount of it
     /// that is left after ten seconds: nothing, if all is well.
     pub fn end(mut self) -> (ExitStatus, Vec<String>) {
         drop(self.shell.take());
+        let status = wait(&mut self.process, PATIENCE).unwrap();
+        (status, self.left())
+    }
+
+    /// Sends `sealane lab` a signal, which has to end it while the shell waits for more: see [`Lab::end`].
+    pub fn end_by(mut self, signal: Signal) -> (ExitStatus, Vec<String>) {
+        kill(Pid::from_raw(i32::try_from(self.process.id()).unwrap()), signal).unwrap();
         let status = wait(&mut self.process, PATIENCE).unwrap();
         (status, self.left())
     }
@@ -233,7 +230,7 @@ pub fn sealane(dir: &Path) -> Command {
     let mut command = Command::new(bin.join("sealane"));
     let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     command.env("PATH", format!("{}:{system}", bin.display())).env("CNI_PATH", &bin);
-    command.env(MARK, dir).env("TMPDIR", dir);
+    command.env(MARK, dir).env("TMPDIR", dir).env_remove("SEALANE_LAB");
     command
 }
 
@@ -253,8 +250,4 @@ pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
 
 fn bin() -> PathBuf {
     Binaries::of_this_build().map(|binaries| binaries.dir().to_owned()).unwrap()
-}
-
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(i32::try_from(child.id()).unwrap())
 }

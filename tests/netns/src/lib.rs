@@ -13,21 +13,23 @@ mod enter;
 mod error;
 mod host;
 mod lab;
+mod probe;
 mod shape;
 mod snapshot;
 mod traces;
 mod traffic;
 
-pub use binaries::{Binaries, PLUGINS};
+pub use binaries::{Binaries, PLUGINS, cargo};
 pub use call::{Call, Reply, Running};
 pub use container::Container;
 pub use enter::enter;
 pub use error::Error;
 pub use host::{Host, ip, sysctl, with};
 pub use lab::{Lab, Said, sealane, wait};
+pub use probe::{bridges_know_vlans, in_the_vm};
 pub use shape::shape;
 pub use snapshot::Snapshot;
-pub use traces::Namespaces;
+pub use traces::{Namespaces, traces};
 pub use traffic::{Protocol, reaches, serve};
 
 use libtest_mimic::{Arguments, Trial};

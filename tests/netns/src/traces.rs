@@ -33,6 +33,11 @@ impl Namespaces {
     }
 }
 
+/// Every process that was started by [`sealane`](crate::sealane) with this folder, or by such a process: a line each.
+pub fn traces(dir: &Path) -> Vec<String> {
+    of(&Namespaces::default(), dir)
+}
+
 /// Every process that is in one of these namespaces, or bears the mark of this folder, or holds such a namespace open; and every
 /// mount of one. A line each, for a person.
 pub(crate) fn of(namespaces: &Namespaces, dir: &Path) -> Vec<String> {

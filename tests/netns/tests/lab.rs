@@ -1,0 +1,380 @@
+//! `sealane lab`: a machine that is gone when its command ends.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test without libtest's attribute")]
+use netlab::{Lab, Namespaces, Snapshot, sealane, wait};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+netlab::tests! {
+    the_command_is_root_on_worker_1,
+    a_lab_shares_no_namespace_with_the_machine,
+    the_exit_status_is_the_commands,
+    the_command_begins_with_no_signal_blocked_or_ignored,
+    what_cannot_be_run_has_dockers_exit_status,
+    standard_input_and_output_pass_through_byte_by_byte,
+    a_lab_begins_with_empty_state,
+    what_is_written_to_its_state_is_not_seen_outside,
+    the_environment_that_moves_state_is_not_inherited,
+    the_outside_machine_answers_in_both_families,
+    hosts_reach_each_other_by_name_and_by_address,
+    hosts_have_state_and_names_of_their_own,
+    a_command_on_another_host_gives_its_output_and_its_status,
+    everything_is_gone_when_the_command_ends,
+    everything_is_gone_after_a_signal,
+    an_interrupted_command_can_clean_up_and_give_its_status,
+    control_c_reaches_the_command_once,
+    a_lab_in_a_lab_works_and_leaves_nothing,
+    two_labs_do_not_see_each_other,
+    the_shell_of_the_user_is_the_command_when_there_is_none,
+    a_lab_leaves_no_trace_on_the_machine,
+    a_lab_of_many_hosts_starts_and_ends_soon,
+    root_without_user_namespaces_has_labs_too,
+}
+
+/// `sealane lab` with these arguments, its input and output in pipes.
+fn start(arguments: &[&str], dir: &Path) -> Child {
+    let mut command = sealane(dir);
+    command.arg("lab").args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// How it ended, its output and its errors.
+fn lab(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let output = start(arguments, dir.path()).wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+fn the_command_is_root_on_worker_1() {
+    let lab = Lab::new();
+    assert_eq!(lab.ok("id -u; hostname; echo $SEALANE_LAB"), "0\nworker-1\n1\n");
+    assert_eq!(lab.ok("cat /etc/hostname"), "worker-1\n");
+    let address = lab.ok("ip -brief address show dev eth0");
+    assert!(address.contains("192.0.2.1/24") && address.contains("2001:db8::1/64"), "{address}");
+    assert!(lab.ok("ip route").contains("default via 192.0.2.254 dev eth0"));
+    assert!(lab.ok("ip -6 route").contains("default via 2001:db8::fe dev eth0"));
+    assert!(lab.ok("ip -brief link show dev lo").contains("LOWER_UP"));
+}
+
+fn a_lab_shares_no_namespace_with_the_machine() {
+    let lab = Lab::new();
+    let inside = Namespaces::parse(&lab.ok("readlink /proc/self/ns/*"));
+    assert_eq!(inside.shared_with(&Namespaces::of_this_process()), [""; 0]);
+    let pids = lab.ok("ls /proc | grep -c '^[0-9]'");
+    assert!(pids.trim().parse::<u32>().unwrap() < 20, "its /proc has its own processes alone: {pids}");
+}
+
+fn the_exit_status_is_the_commands() {
+    for (script, status) in
+        [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137), ("kill $$", 143)]
+    {
+        assert_eq!(
+            lab(&["--", "sh", "-c", script]),
+            (Some(status), String::new(), String::new()),
+            "{script}"
+        );
+    }
+}
+
+fn the_command_begins_with_no_signal_blocked_or_ignored() {
+    // Above 31 are those that the C library has for itself, and leaves ignored.
+    let masks = |status: &str| {
+        let mask = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+        ["SigBlk:", "SigIgn:"].map(|name| u64::from_str_radix(mask(name), 16).unwrap() & 0x7fff_ffff)
+    };
+    let ours = std::process::Command::new("cat").arg("/proc/self/status").output().unwrap();
+    let ours = masks(&String::from_utf8(ours.stdout).unwrap());
+    assert_eq!(masks(&lab(&["--", "cat", "/proc/self/status"]).1), ours);
+    assert_eq!(masks(&lab(&["--", "sealane", "on", "outside", "cat", "/proc/self/status"]).1), ours);
+    let run = "sealane run --rm --network none -- cat /proc/self/status";
+    assert_eq!(masks(&lab(&["--", "sh", "-c", run]).1), ours);
+    let exec = "sealane run -d --name c1 --network none && sealane exec c1 cat /proc/self/status";
+    assert_eq!(masks(&lab(&["--", "sh", "-c", exec]).1), ours);
+}
+
+fn what_cannot_be_run_has_dockers_exit_status() {
+    let (status, stdout, stderr) = lab(&["--", "no-such-command", "x"]);
+    assert_eq!((status, &*stdout), (Some(127), ""));
+    assert!(stderr.contains("no-such-command") && stderr.lines().count() == 2, "{stderr}");
+    let (status, stdout, stderr) = lab(&["--", "/etc/passwd"]);
+    assert_eq!((status, &*stdout), (Some(126), ""));
+    assert!(stderr.contains("/etc/passwd") && stderr.lines().count() == 2, "{stderr}");
+}
+
+fn standard_input_and_output_pass_through_byte_by_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = start(&["--", "sh", "-c", "cat; echo done >&2"], dir.path());
+    let sent: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let (mut stdin, bytes) = (child.stdin.take().unwrap(), sent.clone());
+    let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.stdout == sent, "{} of {} bytes came back, or others", output.stdout.len(), sent.len());
+    assert_eq!(output.stderr, b"done\n");
+}
+
+fn a_lab_begins_with_empty_state() {
+    // This process's /run and /var/lib are its own, so it may write there.
+    fs::write("/run/netlab-outside", "").unwrap();
+    let lab = Lab::new();
+    for folder in ["/run", "/var/lib"] {
+        let found = lab.ok(&format!("find {folder} -name 'netlab-*'"));
+        assert_eq!(found, "", "{folder} is empty");
+    }
+    assert_eq!(lab.ok("find /etc/cni /var/lib/cni /var/lib/sealane /run/sealane -type f 2>/dev/null; :"), "");
+    assert_eq!(lab.ok("ls -A /etc/cni/net.d"), "");
+    assert_eq!(lab.ok("cat /etc/passwd"), fs::read_to_string("/etc/passwd").unwrap());
+    assert!(lab.ok("cat /etc/hosts").contains("localhost"));
+    assert_eq!(lab.ok("sealane ps --all --format json"), "");
+}
+
+fn what_is_written_to_its_state_is_not_seen_outside() {
+    let lab = Lab::new();
+    for path in ["/run/netlab-x", "/var/lib/cni/netlab-x", "/etc/netlab-x", "/etc/cni/net.d/netlab-x"] {
+        lab.ok(&format!("mkdir -p $(dirname {path}) && echo inside > {path} && cat {path}"));
+        assert!(!Path::new(path).exists(), "{path}");
+    }
+    let before = fs::read("/etc/hosts").unwrap();
+    lab.ok("echo 1.2.3.4 netlab-x >> /etc/hosts && grep netlab-x /etc/hosts");
+    assert_eq!(fs::read("/etc/hosts").unwrap(), before);
+    assert_eq!(lab.ok("mount -t tmpfs tmpfs /mnt && touch /mnt/netlab-x && ls /mnt"), "netlab-x\n");
+    assert!(!Path::new("/mnt/netlab-x").exists());
+    lab.ok("ip link add netlab-x type bridge && hostname netlab-x");
+    assert!(!Path::new("/sys/class/net/netlab-x").exists());
+    assert_ne!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(), "netlab-x");
+}
+
+fn the_environment_that_moves_state_is_not_inherited() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = sealane(dir.path());
+    let moved =
+        ["SEALANE_STATE_DIR", "SEALANE_DATA_DIR", "SEALANE_CNI_CACHE_DIR", "NETCONFPATH", "XDG_RUNTIME_DIR"];
+    let named = ["CNI_COMMAND", "CNI_ARGS", "CNI_IFNAME", "CNI_NETNS", "CNI_CONTAINERID"];
+    command.envs(moved.into_iter().chain(named).map(|name| (name, "/x"))).env("NETLAB_KEPT", "kept");
+    let output = command.args(["lab", "--", "env"]).output().unwrap();
+    let environment = String::from_utf8(output.stdout).unwrap();
+    for name in moved.into_iter().chain(named) {
+        assert!(
+            !environment.lines().any(|line| line.starts_with(&format!("{name}="))),
+            "{name}: {environment}"
+        );
+    }
+    for line in ["NETLAB_KEPT=kept", "SEALANE_LAB=1"] {
+        assert!(environment.lines().any(|other| other == line), "{line} is not in {environment}");
+    }
+    assert!(environment.contains("\nCNI_PATH=") || environment.starts_with("CNI_PATH="), "{environment}");
+}
+
+fn the_outside_machine_answers_in_both_families() {
+    let lab = Lab::new();
+    for address in ["192.0.2.254", "198.51.100.1", "2001:db8::fe", "2001:db8:1::1"] {
+        lab.ok(&format!("ping -n -c 1 -W 5 {address}"));
+    }
+    assert_eq!(lab.ok("sealane on outside hostname"), "outside\n");
+    lab.ok("sealane on outside ping -n -c 1 -W 5 192.0.2.1");
+    assert_eq!(lab.ok("sealane on outside ip -brief address show dev lo | grep -c 198.51.100.1/32"), "1\n");
+}
+
+fn hosts_reach_each_other_by_name_and_by_address() {
+    let lab = Lab::with_hosts(3);
+    for address in ["192.0.2.2", "192.0.2.3", "2001:db8::2", "2001:db8::3", "worker-2", "worker-3", "outside"]
+    {
+        lab.ok(&format!("ping -c 1 -W 5 {address}"));
+        lab.ok(&format!("sealane ping -c 1 -W 5 {address}"));
+    }
+    lab.ok("sealane on worker-3 ping -c 1 -W 5 worker-2");
+    lab.ok("sealane on worker-3 ping -n -c 1 -W 5 198.51.100.1");
+    lab.ok("sealane on outside ping -n -c 1 -W 5 192.0.2.3");
+}
+
+fn hosts_have_state_and_names_of_their_own() {
+    let lab = Lab::with_hosts(3);
+    for host in ["worker-1", "worker-2", "worker-3", "outside"] {
+        assert_eq!(
+            lab.ok(&format!("sealane on {host} sh -c 'hostname; cat /etc/hostname'")),
+            format!("{host}\n{host}\n")
+        );
+        lab.ok(&format!("sealane on {host} sh -c 'mkdir -p /var/lib/cni; for d in /run /var/lib/cni /etc; do echo {host} > $d/mine; done'"));
+        lab.ok(&format!("sealane on {host} ip link add mine type bridge"));
+    }
+    for host in ["worker-1", "worker-2", "worker-3", "outside"] {
+        let mine = lab.ok(&format!("sealane on {host} cat /run/mine /var/lib/cni/mine /etc/mine"));
+        assert_eq!(mine, format!("{host}\n").repeat(3));
+    }
+    assert_eq!(lab.ok("cat /run/mine"), "worker-1\n", "the command itself is on worker-1");
+    for kind in ["net", "mnt", "uts"] {
+        let inside = |host: &str| lab.ok(&format!("sealane on {host} readlink /proc/self/ns/{kind}"));
+        let mut all: Vec<_> = ["worker-1", "worker-2", "worker-3", "outside"].map(inside).into();
+        all.dedup();
+        assert_eq!(all.len(), 4, "{all:?}");
+    }
+    let pid = lab.ok("sleep 1000 >&- 2>&- & echo $!");
+    lab.ok(&format!("sealane on worker-2 kill {pid}"));
+}
+
+fn a_command_on_another_host_gives_its_output_and_its_status() {
+    let lab = Lab::with_hosts(2);
+    let said = lab.run("echo in | sealane on worker-2 sh -c 'cat; echo out; echo err >&2; exit 9'");
+    assert_eq!((said.status, &*said.stdout, &*said.stderr), (9, "in\nout\n", "err\n"));
+    assert_eq!(lab.run("sealane on worker-2 sh -c 'kill -9 $$'").status, 137);
+    assert_eq!(lab.run("sealane on worker-2 no-such-command").status, 127);
+    assert_eq!(lab.run("sealane on worker-2 /etc/passwd").status, 126);
+    assert_eq!(lab.ok("cd /tmp && A=b sealane on worker-2 sh -c 'pwd; echo $A'"), "/tmp\nb\n");
+}
+
+fn everything_is_gone_when_the_command_ends() {
+    let lab = Lab::with_hosts(2);
+    lab.ok("sleep 1000 & setsid sleep 1001 & sealane on worker-2 setsid sleep 1002 >&- 2>&- &");
+    lab.ok("ip netns add blue && ip netns exec blue sleep 1003 & sealane network create test");
+    lab.ok("sealane run -d --name c1 --network test -- sleep 1004");
+    let (status, left) = lab.end();
+    assert_eq!((status.code(), left), (Some(0), vec![]));
+}
+
+fn everything_is_gone_after_a_signal() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGKILL] {
+        let lab = Lab::with_hosts(2);
+        lab.ok("sleep 1000 & setsid sleep 1001 & sealane on worker-2 setsid sleep 1002 >&- 2>&- &");
+        lab.ok("sealane network create test");
+        lab.ok("sealane run -d --name c1 --network test -- sleep 1004");
+        let (status, left) = lab.end_by(signal);
+        let number = signal as i32;
+        let ended = status.signal().or_else(|| status.code().map(|code| code - 128));
+        assert_eq!((ended, left), (Some(number), vec![]), "{signal}: {status}");
+    }
+}
+
+fn an_interrupted_command_can_clean_up_and_give_its_status() {
+    let dir = tempfile::tempdir().unwrap();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let script =
+            "trap 'sleep 0.2; echo cleaned; exit 3' INT TERM; echo ready; while :; do sleep 0.05; done";
+        let mut child = start(&["--", "sh", "-c", script], dir.path());
+        assert_eq!(line(&mut child), "ready");
+        send(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), &*output.stdout), (Some(3), &b"cleaned\n"[..]), "{signal}");
+    }
+}
+
+/// At a terminal the kernel signals the whole foreground group; passed on as well, it would come twice.
+fn control_c_reaches_the_command_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    let text = "trap 'echo interrupted' INT; echo ready; sleep 1; sleep 0.3; sleep 0.3; echo over; exit 4";
+    fs::write(&script, text).unwrap();
+    let lab = sealane(dir.path());
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-q", "-e", "-c", &format!("sealane lab -- sh {}", script.display()), "/dev/null"]);
+    terminal.env_remove("SEALANE_LAB").envs(lab.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut first = String::new();
+    screen.read_line(&mut first).unwrap();
+    assert_eq!(first.trim(), "ready");
+    keys.write_all(b"\x03").unwrap();
+    let mut rest = String::new();
+    screen.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest.matches("interrupted").count(), 1, "{rest}");
+    assert!(rest.contains("over"), "{rest}");
+    assert_eq!(wait(&mut child, Duration::from_secs(5)).unwrap().code(), Some(4));
+}
+
+fn a_lab_in_a_lab_works_and_leaves_nothing() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --subnet 10.1.0.0/24");
+    lab.ok("sealane run -d --name c1 --network test -- sleep 1000");
+    let before = lab.ok("cat /proc/self/mountinfo; ip address; ls /run");
+    let inner = "sealane network create test --subnet 10.1.0.0/24 && sealane run --rm --name c1 --network test -- \
+                 ping -n -c 1 10.1.0.1 && sealane ps -aq && ping -n -c 1 198.51.100.1 && hostname && exit 6";
+    let said = lab.run(&format!("sealane lab --hosts 2 -- sh -c '{inner}'"));
+    assert!(said.status == 6 && said.stdout.ends_with("\nworker-1\n"), "{said:#?}");
+    assert_eq!(lab.run("sealane lab -- sealane lab -- sealane lab -- sh -c 'exit 5'").status, 5);
+    assert_eq!(lab.ok("cat /proc/self/mountinfo; ip address; ls /run"), before);
+    assert_eq!(lab.end().1, [""; 0]);
+}
+
+fn two_labs_do_not_see_each_other() {
+    let (one, two) = (Lab::new(), Lab::new());
+    for lab in [&one, &two] {
+        lab.ok("sealane network create test --subnet 10.1.0.0/24");
+        lab.ok("sealane run -d --name c1 --network test -- sleep 1000");
+        assert_eq!(lab.ok("sealane ps -q").lines().count(), 1);
+    }
+    assert_eq!(one.end().1, [""; 0]);
+    two.ok("sealane exec c1 ping -n -c 1 10.1.0.1");
+}
+
+fn the_shell_of_the_user_is_the_command_when_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    for (shell, status) in [(Some("/bin/false"), 1), (Some("/bin/sh"), 5), (None, 5)] {
+        let mut command = sealane(dir.path());
+        match shell {
+            Some(shell) => command.env("SHELL", shell),
+            None => command.env_remove("SHELL"),
+        };
+        let mut child = command.arg("lab").stdin(Stdio::piped()).spawn().unwrap();
+        let _not_read = child.stdin.take().unwrap().write_all(b"exit 5\n");
+        assert_eq!(child.wait().unwrap().code(), Some(status), "{shell:?}");
+    }
+}
+
+fn a_lab_leaves_no_trace_on_the_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let look = || {
+        let network = Snapshot::take(&[Path::new("/run")]).unwrap();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let names = |folder: &str| {
+            let mut names: Vec<_> =
+                fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        (network, mounts, names("/etc"), names("/var/lib"), names("/run"))
+    };
+    let before = look();
+    let script = "sealane network create test && sealane run -d --name c1 --network test && \
+                  sealane run --rm --network host -- true && touch /run/x /var/lib/x /etc/x";
+    let output = start(&["--hosts", "2", "--", "sh", "-c", script], dir.path()).wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(before, look());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "TMPDIR is as empty as it was");
+}
+
+fn a_lab_of_many_hosts_starts_and_ends_soon() {
+    let began = Instant::now();
+    let lab = Lab::with_hosts(16);
+    lab.ok("sealane on worker-16 ping -n -c 1 -W 5 192.0.2.1");
+    assert_eq!(lab.end().1, [""; 0]);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+/// A machine may forbid user namespaces; its root needs none.
+fn root_without_user_namespaces_has_labs_too() {
+    let outer = Lab::new();
+    let allowed = "/proc/sys/user/max_user_namespaces";
+    outer.ok(&format!("echo 0 > {allowed}"));
+    assert!(outer.refused("unshare --user true").contains("unshare"));
+    let said = outer.run("sealane lab -- sh -c 'id -u; ping -n -c 1 198.51.100.1 >&2'");
+    assert_eq!((said.status, &*said.stdout), (0, "0\n"), "{said:#?}");
+}

@@ -1,0 +1,529 @@
+//! `sealane network`: what `docker network` does, with conflists that any runtime can use.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use netlab::Lab;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+
+netlab::tests! {
+    a_network_is_made_listed_looked_at_and_removed,
+    lists_are_tables_for_people_and_json_for_scripts,
+    a_list_can_be_filtered,
+    a_network_is_known_by_its_id_too,
+    subnet_gateway_and_range_are_as_asked_for,
+    an_ipv6_subnet_is_found_when_asked_for,
+    options_and_labels_are_kept,
+    an_internal_network_has_no_way_out,
+    a_free_subnet_is_found_for_forty_networks,
+    networks_made_at_once_get_names_and_subnets_of_their_own,
+    a_found_subnet_overlaps_no_route,
+    a_subnet_that_a_route_has_is_refused_and_the_route_named,
+    wide_routes_as_of_a_vpn_are_in_nobodys_way,
+    a_subnet_that_a_network_has_is_refused_and_the_network_named,
+    networks_are_ordinary_conflists,
+    conflists_of_others_are_networks_too,
+    a_network_in_use_is_not_removed,
+    a_network_of_containers_that_have_ended_is_removed,
+    prune_removes_what_nobody_is_on,
+    prune_asks_first,
+    removal_goes_on_after_a_name_that_is_none,
+    a_container_is_connected_and_disconnected,
+    a_container_is_connected_with_an_address_and_aliases,
+    inspect_shows_who_is_on_a_network_as_the_kernel_has_it,
+    networks_cannot_reach_each_other_until_connected,
+    a_removed_networks_bridge_goes_with_it,
+    a_network_can_be_had_again_after_its_removal,
+}
+
+fn networks(lab: &Lab) -> Vec<Value> {
+    let lines = lab.ok("sealane network ls --format json");
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn names(lab: &Lab) -> Vec<String> {
+    networks(lab).iter().map(|network| network["Name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn inspect(lab: &Lab, network: &str) -> Value {
+    lab.run(&format!("sealane network inspect {network}")).json()[0].clone()
+}
+
+fn subnet(lab: &Lab, network: &str) -> String {
+    inspect(lab, network)["IPAM"]["Config"][0]["Subnet"].as_str().unwrap().to_owned()
+}
+
+fn a_network_is_made_listed_looked_at_and_removed() {
+    let lab = Lab::new();
+    let before = names(&lab);
+    for builtin in ["host", "none"] {
+        assert!(before.iter().any(|name| name == builtin), "{before:?}");
+    }
+    let id = lab.ok("sealane network create test");
+    let id = id.trim();
+    assert!(id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    assert!(names(&lab).contains(&"test".to_owned()));
+
+    let network = inspect(&lab, "test");
+    for (key, value) in [
+        ("Name", json!("test")),
+        ("Id", json!(id)),
+        ("Driver", json!("bridge")),
+        ("Scope", json!("local")),
+        ("Internal", json!(false)),
+        ("EnableIPv4", json!(true)),
+        ("EnableIPv6", json!(false)),
+        ("Containers", json!({})),
+        ("Labels", json!({})),
+        ("Options", json!({})),
+    ] {
+        assert_eq!(network[key], value, "{key} of {network:#}");
+    }
+    let year = lab.ok("date +%Y");
+    assert!(network["Created"].as_str().unwrap().starts_with(year.trim()), "{network:#}");
+    assert!(network["IPAM"]["Config"][0]["Gateway"].as_str().unwrap().ends_with(".1"), "{network:#}");
+
+    assert_eq!(lab.ok("sealane network rm test"), "test\n");
+    assert_eq!(names(&lab), before);
+    assert_eq!(lab.ok("find /etc/cni/net.d ! -type d"), "");
+}
+
+fn lists_are_tables_for_people_and_json_for_scripts() {
+    let lab = Lab::new();
+    let id = lab.ok("sealane network create test --label a=b");
+    let table = lab.ok("sealane network ls");
+    let mut lines = table.lines();
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    // What docker has comes first, where scripts look for it.
+    assert_eq!(words(lines.next().unwrap())[..5], ["NETWORK", "ID", "NAME", "DRIVER", "SCOPE"]);
+    let rows: Vec<_> = lines.map(|line| words(line)[..4].to_vec()).collect();
+    assert!(rows.contains(&vec![id[..12].into(), "test".into(), "bridge".into(), "local".into()]), "{table}");
+    let whole = lab.ok("sealane network ls --no-trunc");
+    assert!(whole.contains(id.trim()), "{whole}");
+    assert!(lab.ok("sealane network ls -q").lines().any(|line| line == &id[..12]));
+    assert!(lab.ok("sealane network list -q --no-trunc").lines().any(|line| line == id.trim()));
+
+    let network = networks(&lab).into_iter().find(|network| network["Name"] == "test").unwrap();
+    for (key, value) in [
+        ("ID", &id[..12]),
+        ("Driver", "bridge"),
+        ("Scope", "local"),
+        ("Internal", "false"),
+        ("IPv6", "false"),
+        ("Labels", "a=b"),
+    ] {
+        assert_eq!(network[key], value, "{key} of {network:#}");
+    }
+}
+
+fn a_list_can_be_filtered() {
+    let lab = Lab::new();
+    let id = lab.ok("sealane network create test --label colour=red --label tall");
+    lab.ok("sealane network create stage --label colour=blue");
+    for (filters, expected) in [
+        ("name=test", vec!["test"]),
+        ("name=t", vec!["host", "stage", "test"]),
+        ("driver=host", vec!["host"]),
+        ("label=colour", vec!["stage", "test"]),
+        ("label=colour=red", vec!["test"]),
+        ("type=custom", vec!["stage", "test"]),
+        (&format!("id={}", &id[..5]), vec!["test"]),
+        ("name=nobody", vec![]),
+        // One of the values of a key, but something of every key.
+        ("name=test -f name=stage", vec!["stage", "test"]),
+        ("name=test -f label=colour=blue", vec![]),
+    ] {
+        let mut rows: Vec<_> = lab
+            .ok(&format!("sealane network ls -f {filters} --format json"))
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["Name"].as_str().unwrap().to_owned())
+            .collect();
+        rows.sort();
+        assert_eq!(rows, expected, "{filters}");
+    }
+    let builtin = lab.ok("sealane network ls -f type=builtin --format json");
+    assert!(builtin.contains("\"host\"") && builtin.contains("\"none\"") && !builtin.contains("\"test\""));
+    let said = lab.refused("sealane network ls -f colour=red");
+    assert!(said.contains("colour") && said.contains("label"), "{said}");
+}
+
+fn a_network_is_known_by_its_id_too() {
+    let lab = Lab::new();
+    let id = lab.ok("sealane network create test");
+    for key in [id.trim(), &id[..12], &id[..4], "test"] {
+        assert_eq!(inspect(&lab, key)["Name"], "test", "{key}");
+    }
+    lab.ok(&format!("sealane run --rm --network {} -- true", &id[..12]));
+    lab.ok(&format!("sealane network rm {}", &id[..12]));
+    assert!(!names(&lab).contains(&"test".to_owned()));
+}
+
+fn subnet_gateway_and_range_are_as_asked_for() {
+    let lab = Lab::new();
+    lab.ok(
+        "sealane network create test --subnet 10.77.0.0/24 --gateway 10.77.0.254 --ip-range 10.77.0.64/29",
+    );
+    let config = inspect(&lab, "test")["IPAM"]["Config"].clone();
+    assert_eq!(
+        config,
+        json!([{"Subnet": "10.77.0.0/24", "IPRange": "10.77.0.64/29", "Gateway": "10.77.0.254"}])
+    );
+    let show = "ip -4 -brief address show dev eth0 | tr -s ' ' | cut -d' ' -f3";
+    let address =
+        lab.ok(&format!("sealane run --rm --network test -- sh -c \"{show}; ping -n -c 1 10.77.0.254 >&2\""));
+    assert!(address.starts_with("10.77.0.6") || address.starts_with("10.77.0.7"), "{address}");
+    assert!(address.ends_with("/24\n"), "{address}");
+    assert!(lab.ok("ip -4 -brief address").contains("10.77.0.254/24"));
+    // The range is for those who do not care, not for those who ask.
+    let address = lab.ok(&format!("sealane run --rm --network test --ip 10.77.0.9 -- sh -c \"{show}\""));
+    assert_eq!(address, "10.77.0.9/24\n");
+}
+
+fn an_ipv6_subnet_is_found_when_asked_for() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --ipv6");
+    let network = inspect(&lab, "test");
+    assert_eq!((&network["EnableIPv4"], &network["EnableIPv6"]), (&json!(true), &json!(true)), "{network:#}");
+    let config = network["IPAM"]["Config"].as_array().unwrap().clone();
+    assert_eq!(config.len(), 2, "{config:#?}");
+    assert!(config[1]["Subnet"].as_str().unwrap().starts_with("fd"), "a unique local one: {config:#?}");
+    let gateway = config[1]["Gateway"].as_str().unwrap();
+    lab.ok(&format!("sealane run --rm --network test -- ping -n -c 1 -W 5 {gateway}"));
+
+    lab.ok("sealane network create both --subnet 10.78.0.0/24 --subnet fd78::/64 --gateway fd78::fe");
+    let config = inspect(&lab, "both")["IPAM"]["Config"].clone();
+    assert_eq!(config[0], json!({"Subnet": "10.78.0.0/24", "Gateway": "10.78.0.1"}));
+    assert_eq!(config[1], json!({"Subnet": "fd78::/64", "Gateway": "fd78::fe"}));
+    lab.ok("sealane run -d --name c1 --network both --ip 10.78.0.7 --ip6 fd78::7");
+    lab.ok("sealane run --rm --network both -- sh -c 'ping -4 -c 1 -W 5 c1 && ping -6 -c 1 -W 5 c1'");
+    lab.ok("ping -n -c 1 -W 5 fd78::7");
+}
+
+fn options_and_labels_are_kept() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test -o com.docker.network.bridge.name=mine0 -o com.docker.network.driver.mtu=1400 \
+            --label colour=red --label empty");
+    let network = inspect(&lab, "test");
+    assert_eq!(network["Labels"], json!({"colour": "red", "empty": ""}));
+    assert_eq!(network["Options"]["com.docker.network.bridge.name"], "mine0");
+    let mtu = lab.ok("sealane run --rm --network test -- cat /sys/class/net/eth0/mtu");
+    assert_eq!(mtu, "1400\n");
+    lab.ok("ip link show dev mine0");
+    let said = lab.refused("sealane network create other -o com.docker.network.bridge.nmae=x");
+    assert!(said.contains("com.docker.network.bridge.nmae"), "{said}");
+}
+
+fn an_internal_network_has_no_way_out() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --internal");
+    assert_eq!(inspect(&lab, "test")["Internal"], true);
+    lab.ok("sealane run -d --name c1 --network test");
+    lab.ok("sealane run --rm --network test -- ping -c 1 -W 5 c1");
+    assert_eq!(lab.ok("sealane exec c1 ip route show default"), "");
+    assert_ne!(lab.run("sealane exec c1 ping -n -c 1 -W 1 198.51.100.1").status, 0);
+}
+
+fn a_free_subnet_is_found_for_forty_networks() {
+    let lab = Lab::new();
+    lab.ok("for n in $(seq 40); do sealane network create n$n || exit 1; done");
+    let all: HashSet<_> = (1..=40).map(|n| subnet(&lab, &format!("n{n}"))).collect();
+    assert_eq!(all.len(), 40, "one /24 each: {all:?}");
+    lab.ok("sealane network rm $(seq -f n%g 40)");
+    assert_eq!(lab.ok("find /etc/cni/net.d ! -type d"), "");
+}
+
+fn networks_made_at_once_get_names_and_subnets_of_their_own() {
+    let lab = Lab::new();
+    lab.ok("for n in $(seq 20); do sealane network create n$n & done; wait");
+    let all: HashSet<_> = (1..=20).map(|n| subnet(&lab, &format!("n{n}"))).collect();
+    assert_eq!(all.len(), 20, "{all:?}");
+    let made = lab.ok("for n in $(seq 20); do sealane network create same & done; wait");
+    assert_eq!(made.lines().count(), 1, "one of them has made it: {made}");
+    assert_eq!(names(&lab).iter().filter(|name| *name == "same").count(), 1);
+}
+
+fn a_found_subnet_overlaps_no_route() {
+    let lab = Lab::new();
+    let first = lab.ok("sealane network create probe; sealane network rm probe >&2");
+    assert!(!first.is_empty());
+    lab.ok("sealane network create probe");
+    let free = subnet(&lab, "probe");
+    lab.ok("sealane network rm probe");
+    lab.ok(&format!("ip route add {free} via 192.0.2.254"));
+    lab.ok("sealane network create test");
+    assert_ne!(subnet(&lab, "test"), free);
+    // A part of it is enough to be in the way.
+    let next = subnet(&lab, "test");
+    lab.ok("sealane network rm test");
+    lab.ok(&format!("ip route add {} via 192.0.2.254", next.replace("/24", "/32")));
+    lab.ok("sealane network create test");
+    assert!(![&free, &next].contains(&&subnet(&lab, "test")));
+}
+
+fn a_subnet_that_a_route_has_is_refused_and_the_route_named() {
+    let lab = Lab::new();
+    lab.ok("ip route add 10.77.3.0/24 via 192.0.2.254");
+    lab.ok("ip link add d0 type bridge && ip link set d0 up && ip addr add 10.78.0.1/25 dev d0");
+    lab.ok("ip -6 route add fd77::/64 via 2001:db8::fe");
+    for (subnet, route) in [
+        ("10.77.3.0/24", ["10.77.3.0/24", "192.0.2.254", "eth0"]),
+        ("10.77.0.0/16", ["10.77.3.0/24", "192.0.2.254", "eth0"]),
+        ("10.78.0.0/24", ["10.78.0.0/25", "d0", "d0"]),
+        ("192.0.2.0/24", ["192.0.2.0/24", "eth0", "eth0"]),
+        ("fd77::/64", ["fd77::/64", "2001:db8::fe", "eth0"]),
+    ] {
+        let said = lab.refused(&format!("sealane network create test --subnet {subnet}"));
+        assert!(said.contains(subnet) && route.iter().all(|word| said.contains(word)), "{subnet}: {said}");
+        assert!(said.lines().count() == 2, "and what to do next: {said}");
+    }
+    assert_eq!(lab.ok("find /etc/cni/net.d ! -type d"), "");
+    lab.ok("ip route del 10.77.3.0/24");
+    lab.ok("sealane network create test --subnet 10.77.3.0/24");
+}
+
+/// A VPN takes all there is by routes wider than any network's, and a network's own route wins over them.
+fn wide_routes_as_of_a_vpn_are_in_nobodys_way() {
+    let lab = Lab::new();
+    lab.ok("ip link add tun0 type bridge && ip link set tun0 up && ip addr add 172.31.0.1/32 dev tun0");
+    for route in ["0.0.0.0/1", "128.0.0.0/1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] {
+        lab.ok(&format!("ip route add {route} dev tun0"));
+    }
+    lab.ok("ip -6 route add fc00::/7 dev tun0");
+    lab.ok("sealane network create test --ipv6");
+    lab.ok("sealane run -d --name c1 --network test");
+    lab.ok("sealane run --rm --network test -- ping -c 1 -W 5 c1");
+    lab.ok("sealane network create other --subnet 10.77.0.0/24");
+}
+
+fn a_subnet_that_a_network_has_is_refused_and_the_network_named() {
+    let lab = Lab::new();
+    // Nobody has been on it, so there is no route yet.
+    lab.ok("sealane network create first --subnet 10.77.0.0/24");
+    for subnet in ["10.77.0.0/24", "10.77.0.0/16", "10.77.0.128/25"] {
+        let said = lab.refused(&format!("sealane network create second --subnet {subnet}"));
+        assert!(said.contains("first") && said.contains("10.77.0.0/24") && said.contains(subnet), "{said}");
+        assert!(said.lines().count() == 2, "and what to do next: {said}");
+    }
+    lab.ok("sealane network rm first && sealane network create second --subnet 10.77.0.0/24");
+}
+
+/// What a runtime does with the file: by hand, as `cnitool` does.
+fn networks_are_ordinary_conflists() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --subnet 10.77.0.0/24 --label a=b");
+    let file = lab.ok("ls /etc/cni/net.d/*");
+    let file = file.trim();
+    assert_eq!(file, "/etc/cni/net.d/sealane-test.conflist");
+    let list = lab.run(&format!("cat {file}")).json();
+    assert_eq!((&list["name"], &list["plugins"][0]["type"]), (&json!("test"), &json!("bridge")));
+    assert_eq!(list["plugins"][0]["ipam"]["type"], "host-local");
+    lab.ok("sealane run -d --name c1 --network test");
+    lab.ok("ip netns add blue");
+    let result = lab.run(&format!("sealane add {file} blue /run/netns/blue")).json();
+    let address = result["ips"][0]["address"].as_str().unwrap();
+    assert!(address.starts_with("10.77.0.") && address.ends_with("/24"), "{result:#}");
+    let bare = address.trim_end_matches("/24");
+    lab.ok(&format!("sealane exec c1 ping -n -c 1 -W 5 {bare}"));
+    lab.ok(&format!("sealane check {file} blue /run/netns/blue"));
+    lab.ok(&format!("sealane del {file} blue /run/netns/blue"));
+    let again = lab.run(&format!("sealane add {file} blue /run/netns/blue")).json();
+    assert_eq!(
+        again["ips"][0]["address"].as_str().map(|address| address.starts_with("10.77.0.")),
+        Some(true)
+    );
+    lab.ok(&format!("sealane del {file} blue /run/netns/blue"));
+    assert_eq!(lab.ok("stat -c %a /etc/cni/net.d/sealane-test.conflist"), "644\n");
+}
+
+fn conflists_of_others_are_networks_too() {
+    let lab = Lab::new();
+    let list = json!({"cniVersion": "1.0.0", "name": "theirs", "plugins": [{"type": "bridge", "bridge": "theirs0",
+        "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.79.0.0/24"}}, {"type": "nobodys"}]});
+    lab.ok(&format!("mkdir -p /etc/cni/net.d; echo '{list}' > /etc/cni/net.d/10-theirs.conflist"));
+    lab.ok("echo '{ broken' > /etc/cni/net.d/20-broken.conflist");
+    let said = lab.run("sealane network ls --format json");
+    assert!(said.stderr.contains("20-broken.conflist"), "{said:#?}");
+    let all: Vec<Value> = said.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        all.iter().any(|network| network["Name"] == "theirs" && network["Driver"] == "bridge"),
+        "{all:#?}"
+    );
+    assert_eq!(subnet(&lab, "theirs"), "10.79.0.0/24");
+    let said = lab.refused("sealane network create test --subnet 10.79.0.0/24");
+    assert!(said.contains("theirs"), "{said}");
+    let said = lab.refused("sealane network create theirs");
+    assert!(said.contains("theirs"), "{said}");
+    let missing = lab.refused("sealane run --rm --network theirs -- true");
+    assert!(missing.contains("nobodys"), "{missing}");
+    lab.ok("sed -i 's/,{\"type\":\"nobodys\"}//' /etc/cni/net.d/10-theirs.conflist");
+    lab.ok("sealane run --rm --network theirs -- ping -n -c 1 -W 5 10.79.0.1");
+}
+
+fn a_network_in_use_is_not_removed() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test && sealane run -d --name c1 --network test");
+    for command in ["sealane network rm test", "sealane network rm -f test"] {
+        let said = lab.refused(command);
+        assert!(said.contains("test") && said.contains("c1") && said.lines().count() == 2, "{said}");
+    }
+    assert!(names(&lab).contains(&"test".to_owned()));
+    lab.ok("sealane exec c1 ping -n -c 1 -W 5 $(sealane network inspect test | grep -o '[0-9.]*\\.1\"' | tr -d '\"')");
+    lab.ok("sealane rm -f c1 && sealane network rm test");
+    for builtin in ["host", "none"] {
+        let said = lab.refused(&format!("sealane network rm {builtin}"));
+        assert!(said.contains(builtin), "{said}");
+    }
+}
+
+fn a_network_of_containers_that_have_ended_is_removed() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test && sealane run --name c1 --network test -- true");
+    lab.ok("sealane run -d --name c2 --network test && sealane stop -t 1 c2");
+    lab.ok("sealane network rm test");
+    lab.ok("sealane rm c1 c2");
+}
+
+fn prune_removes_what_nobody_is_on() {
+    let lab = Lab::new();
+    lab.ok("sealane network create used && sealane network create idle && sealane network create empty");
+    lab.ok("sealane run -d --name c1 --network used");
+    let said = lab.ok("sealane network prune -f");
+    assert!(said.starts_with("Deleted Networks:\n"), "{said}");
+    let mut gone: Vec<_> = said.lines().skip(1).filter(|line| !line.is_empty()).collect();
+    gone.sort_unstable();
+    assert_eq!(gone, ["empty", "idle"]);
+    let left = names(&lab);
+    assert!(left.contains(&"used".to_owned()) && !left.contains(&"idle".to_owned()), "{left:?}");
+    // Networks of others are not ours to remove.
+    lab.ok("echo '{\"cniVersion\":\"1.0.0\",\"name\":\"theirs\",\"plugins\":[{\"type\":\"bridge\"}]}' > /etc/cni/net.d/10-theirs.conflist");
+    lab.ok("sealane rm -f c1 && sealane network prune -f && test -e /etc/cni/net.d/10-theirs.conflist");
+    assert!(!names(&lab).contains(&"used".to_owned()));
+}
+
+fn prune_asks_first() {
+    let lab = Lab::new();
+    lab.ok("sealane network create idle");
+    for answer in ["n", "", "what"] {
+        lab.run(&format!("echo '{answer}' | sealane network prune"));
+        assert!(names(&lab).contains(&"idle".to_owned()), "{answer:?} is not yes");
+    }
+    lab.run("sealane network prune </dev/null");
+    assert!(names(&lab).contains(&"idle".to_owned()), "nobody has said yes");
+    let said = lab.run("echo y | sealane network prune");
+    assert!((said.stdout.clone() + &said.stderr).contains("[y/N]"), "{said:#?}");
+    assert!(!names(&lab).contains(&"idle".to_owned()));
+}
+
+fn removal_goes_on_after_a_name_that_is_none() {
+    let lab = Lab::new();
+    lab.ok("sealane network create a && sealane network create b");
+    let said = lab.run("sealane network rm a nobody b");
+    assert_eq!((said.status, &*said.stdout), (1, "a\nb\n"), "{said:#?}");
+    assert!(said.stderr.contains("nobody"), "{said:#?}");
+    lab.ok("sealane network rm -f nobody");
+    let said = lab.run("sealane network inspect host nobody none");
+    assert_eq!(said.status, 1);
+    assert!(said.stderr.contains("nobody"), "{said:#?}");
+    let shown: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&shown[0]["Name"], &shown[1]["Name"]), (&json!("host"), &json!("none")));
+}
+
+fn a_container_is_connected_and_disconnected() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --subnet 10.1.0.0/24 && sealane network create stage --subnet 10.2.0.0/24");
+    lab.ok("sealane run -d --name c1 --network test");
+    assert_eq!(lab.ok("sealane network connect stage c1"), "");
+    let interfaces = lab.ok("sealane exec c1 ip -4 -brief address");
+    assert!(interfaces.contains("eth0") && interfaces.contains("10.1.0."), "{interfaces}");
+    assert!(interfaces.contains("eth1") && interfaces.contains("10.2.0."), "{interfaces}");
+    let said = lab.refused("sealane network connect stage c1");
+    assert!(said.contains("c1") && said.contains("stage"), "once is enough: {said}");
+
+    assert_eq!(lab.ok("sealane network disconnect test c1"), "");
+    let interfaces = lab.ok("sealane exec c1 ip -4 -brief address");
+    assert!(!interfaces.contains("10.1.0.") && interfaces.contains("10.2.0."), "{interfaces}");
+    assert_eq!(inspect(&lab, "test")["Containers"], json!({}));
+    lab.ok("sealane network rm test");
+    for builtin in ["none", "host"] {
+        for verb in ["connect", "disconnect"] {
+            let said = lab.refused(&format!("sealane network {verb} {builtin} c1"));
+            assert!(said.contains(builtin), "{said}");
+        }
+    }
+    lab.ok("sealane network disconnect stage c1");
+    assert_eq!(lab.ok("sealane exec c1 ip -4 -brief address | grep -v ^lo; :"), "");
+    lab.ok("sealane network connect stage c1 && sealane exec c1 ping -n -c 1 -W 5 10.2.0.1");
+}
+
+fn a_container_is_connected_with_an_address_and_aliases() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --subnet 10.1.0.0/24 --subnet fd01::/64");
+    lab.ok("sealane run -d --name c2 --network test");
+    lab.ok("sealane run -d --name c3 --network bridge");
+    lab.ok("sealane network connect test c3 --ip 10.1.0.33 --ip6 fd01::33 --alias db --alias store");
+    for name in ["c3", "db", "store", "10.1.0.33", "fd01::33"] {
+        lab.ok(&format!("sealane exec c2 ping -c 1 -W 5 {name}"));
+    }
+    let said = lab.refused("sealane run --rm --network test --ip 10.1.0.33 -- true");
+    assert!(said.contains("10.1.0.33") && said.contains("c3"), "who has it: {said}");
+    let said = lab.refused("sealane run --rm --network test --ip 10.9.0.33 -- true");
+    assert!(said.contains("10.9.0.33") && said.contains("10.1.0.0/24"), "{said}");
+}
+
+fn inspect_shows_who_is_on_a_network_as_the_kernel_has_it() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --subnet 10.1.0.0/24 --subnet fd01::/64");
+    let id = lab.ok("sealane run -d --name c1 --network test --mac-address 02:00:00:00:00:11");
+    let member = inspect(&lab, "test")["Containers"][id.trim()].clone();
+    assert_eq!(member["Name"], "c1", "{member:#}");
+    assert_eq!(member["MacAddress"], "02:00:00:00:00:11");
+    assert_eq!(member["IPv4Address"], "10.1.0.2/24");
+    assert_eq!(member["IPv6Address"], "fd01::2/64");
+    // Not what a file says: what is there.
+    lab.ok("sealane exec c1 ip address del 10.1.0.2/24 dev eth0");
+    lab.ok("sealane exec c1 ip address add 10.1.0.77/24 dev eth0");
+    let member = inspect(&lab, "test")["Containers"][id.trim()].clone();
+    assert_eq!(member["IPv4Address"], "10.1.0.77/24", "{member:#}");
+    lab.ok("sealane rm -f c1");
+    assert_eq!(inspect(&lab, "test")["Containers"], json!({}));
+}
+
+fn networks_cannot_reach_each_other_until_connected() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --subnet 10.1.0.0/24 && sealane network create stage --subnet 10.2.0.0/24");
+    lab.ok("sealane run -d --name cat --network test && sealane run -d --name bobcat --network stage");
+    for (from, to) in [("cat", "10.2.0.2"), ("bobcat", "10.1.0.2"), ("cat", "bobcat"), ("bobcat", "cat")] {
+        let said = lab.run(&format!("sealane exec {from} ping -c 1 -W 1 {to}"));
+        assert_ne!(said.status, 0, "{from} to {to}: {said:#?}");
+    }
+    lab.ok("sealane network connect test bobcat");
+    lab.ok("sealane exec bobcat ping -c 1 -W 5 cat");
+    lab.ok("sealane exec cat ping -c 1 -W 5 bobcat");
+    lab.ok("sealane network disconnect test bobcat");
+    assert_ne!(lab.run("sealane exec bobcat ping -c 1 -W 1 cat").status, 0);
+    assert_ne!(lab.run("sealane exec bobcat ping -n -c 1 -W 1 10.1.0.2").status, 0);
+}
+
+fn a_removed_networks_bridge_goes_with_it() {
+    let lab = Lab::new();
+    let before = lab.ok("ip -o link; ip -o address; ip route");
+    lab.ok("sealane network create test && sealane run --rm --network test -- true");
+    assert!(lab.ok("ip -o link").contains("br-"));
+    lab.ok("sealane network rm test");
+    assert_eq!(lab.ok("ip -o link; ip -o address; ip route"), before);
+    // A bridge of somebody else's is not ours to remove.
+    lab.ok("ip link add mine0 type bridge && sealane network create test -o com.docker.network.bridge.name=mine0");
+    lab.ok("sealane run --rm --network test -- true && sealane network rm test && ip link show mine0");
+}
+
+fn a_network_can_be_had_again_after_its_removal() {
+    let lab = Lab::new();
+    let mut ids = HashSet::new();
+    for _time in 0..5 {
+        ids.insert(lab.ok("sealane network create test --subnet 10.1.0.0/24"));
+        let address = lab.ok("sealane run --rm --network test -- ip -4 -brief address show dev eth0");
+        assert!(address.contains("10.1.0."), "{address}");
+        lab.ok("sealane network rm test");
+    }
+    assert_eq!(ids.len(), 5, "each is another network");
+    lab.ok("sealane network create test --subnet 10.2.0.0/24");
+    assert!(lab.ok("sealane run --rm --network test -- ip -4 -brief address").contains("10.2.0.2/24"));
+}
