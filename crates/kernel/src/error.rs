@@ -182,7 +182,7 @@ impl Error {
 fn request_hint(errno: Errno) -> Option<&'static str> {
     Some(match errno {
         Errno::EPERM => {
-            "needs CAP_NET_ADMIN in the user namespace that owns the network namespace: run as root, or under `unshare -r -n`"
+            "needs CAP_NET_ADMIN in the user namespace that owns the network namespace: run as root, or in `sealane lab`"
         }
         Errno::EEXIST => "it is there already: see `ip -d link`, `ip addr` and `ip route`",
         Errno::ENODEV => "the link is gone: something else deleted or renamed it",
@@ -209,7 +209,7 @@ fn request_hint(errno: Errno) -> Option<&'static str> {
 fn system_hint(errno: Errno) -> Option<&'static str> {
     Some(match errno {
         Errno::EPERM | Errno::EACCES => {
-            "needs CAP_SYS_ADMIN and CAP_NET_ADMIN: run as root, or under `unshare -r -n`; a seccomp or LSM policy may forbid it too"
+            "needs CAP_SYS_ADMIN and CAP_NET_ADMIN: run as root, or in `sealane lab`; a seccomp or LSM policy may forbid it too"
         }
         Errno::EROFS => {
             "/proc/sys is mounted read-only here: run it on the host, or in a privileged container"

@@ -37,7 +37,7 @@ pub use netns::{Netns, NetnsId};
 pub use nix::{errno::Errno, sys::signal::Signal};
 pub use pidfd::Pidfd;
 pub use process::{Detached, detached, keep_streams_only};
-pub use signals::{Caught, Signals};
+pub use signals::{Caught, Signals, start_unblocked};
 pub use socket::{Answer, Rtnl};
 pub use unlink::unlink_link;
 #[cfg(feature = "watch")]

@@ -9,7 +9,10 @@ use nix::{
         signalfd::{SfdFlags, SignalFd},
     },
 };
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::{
+    fd::{AsFd, BorrowedFd},
+    unix::process::CommandExt,
+};
 
 /// Signals that wait to be read instead of doing what they do.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub struct Caught {
 
 impl Signals {
     /// From now on these are caught: in the calling thread, in those that it starts, and never again let go. Programs that
-    /// are started through the standard library begin without this.
+    /// are started hold them back too, but for those that [`start_unblocked`] was told of.
     pub fn catch(signals: &[Signal]) -> Result<Self, Error> {
         wait_for_children();
         let set: SigSet = signals.iter().copied().collect();
@@ -67,6 +70,16 @@ impl Signals {
             sleep(&mut [readable(self.0.as_fd()), readable(process.as_fd())])?;
         }
     }
+}
+
+/// Has the program that a command starts (a [`std::process`] one) hold back no signal, whatever the caller does.
+#[allow(
+    unsafe_code,
+    reason = "what runs between fork and exec must take no lock, which nobody but us can promise"
+)]
+pub fn start_unblocked(command: &mut impl CommandExt) {
+    // SAFETY: between fork and exec this makes one system call, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
 }
 
 fn readable(file: BorrowedFd<'_>) -> PollFd<'_> {

@@ -15,8 +15,10 @@ pub(crate) fn command(words: &[OsString], env: &[(String, String)]) -> Option<Co
     Some(command)
 }
 
-/// Begins it. It has the caller's folder, standard streams and process group, no signal blocked, and `SIGPIPE` ends it.
+/// Begins it. It has the caller's folder, standard streams and process group, holds back no signal, and a closed pipe ends
+/// it, as the standard library sees to.
 pub(crate) fn spawn(mut command: Command) -> Result<Child, Error> {
+    kernel::start_unblocked(&mut command);
     let program = command.get_program().to_string_lossy().into_owned();
     command.spawn().map_err(|cause| not_run(&program, cause))
 }

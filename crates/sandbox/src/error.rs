@@ -62,6 +62,9 @@ pub enum Error {
     /// A lab cannot be made here.
     #[error("could not make a lab")]
     Refused(#[source] Refused),
+    /// No /proc of the sandbox's own.
+    #[error("no /proc can be mounted here")]
+    Proc(#[source] kernel::Error),
     /// A link was made, and then not found.
     #[error("link {name} is gone as soon as it was made")]
     NoLink {
@@ -104,6 +107,7 @@ impl Error {
             | Self::Workdir { .. }
             | Self::File { .. }
             | Self::Refused(_)
+            | Self::Proc(_)
             | Self::NoLink { .. }
             | Self::Name(_)
             | Self::NoLab
@@ -115,7 +119,7 @@ impl Error {
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Kernel(_) | Self::Refused(_) | Self::NoLink { .. } => Code::Kernel,
+            Self::Kernel(_) | Self::Refused(_) | Self::Proc(_) | Self::NoLink { .. } => Code::Kernel,
             Self::Start(_) | Self::Dialogue(_) | Self::File { .. } => Code::Io,
             Self::Vanished | Self::Inside(_) | Self::Name(_) => Code::Internal,
             Self::NotFound { .. } | Self::NotExecutable { .. } | Self::Workdir { .. } => Code::InvalidConfig,
@@ -127,6 +131,11 @@ impl Failure for Error {
         match self {
             Self::Kernel(cause) => cause.hint(),
             Self::Refused(cause) => Some(cause.hint()),
+            Self::Proc(_) => Some(
+                "a container runtime hides parts of /proc, so the kernel refuses: have it show all (docker run --security-opt \
+                 systempaths=unconfined, podman run --security-opt unmask=ALL)"
+                    .into(),
+            ),
             Self::NotFound { exists: true, command } => {
                 Some(format!("{command} is there, but not the interpreter that its first line names"))
             }

@@ -69,8 +69,9 @@ fn is_unset(name: &str) -> bool {
 fn leave_the_machine() -> Result<(), Error> {
     let refused = |cause| Error::Refused(Refused::because(cause));
     match kernel::become_root() {
-        Err(cause) if !kernel::is_root() => return Err(refused(cause)),
-        Ok(()) | Err(_) => {}
+        Ok(()) => kernel::isolate(&PRIVATE).map_err(refused),
+        // What forbids the user namespace is the reason also where root has no rights.
+        Err(cause) if kernel::is_root() => kernel::isolate(&PRIVATE).map_err(|_| refused(cause)),
+        Err(cause) => Err(refused(cause)),
     }
-    kernel::isolate(&PRIVATE).map_err(refused)
 }

@@ -6,8 +6,8 @@
 //! `/proc/1/task`, a process enters a machine through its thread's `ns` folder, and all machines end with init. They share
 //! the lab's processes.
 use crate::{Error, underlay, view};
-use kernel::{Namespace, Netns, Rtnl, link, mounts};
-use std::{env, fmt::Write as _, path::Path, sync::mpsc, thread};
+use kernel::{Namespace, Netns, Rtnl, link};
+use std::{env, fmt::Write as _, sync::mpsc, thread};
 use types::stable_hash;
 
 /// The process that a lab's machines are threads of: the first one of its PID namespace.
@@ -45,8 +45,7 @@ impl Machine {
 
 /// Makes the machines of a lab of so many workers, and turns the calling process, its init, into the first.
 pub(crate) fn build(workers: u8) -> Result<(), Error> {
-    mounts::keep_to_ourselves()?;
-    mounts::proc(Path::new("/proc"))?;
+    view::own_processes()?;
     let hosts = names(workers);
     let others = (2..=workers).map(Machine::Worker).chain([Machine::Outside]);
     let born: Vec<_> =

@@ -15,8 +15,7 @@ use std::{
 
 /// The sandbox's own /proc, and whatever else it is to have of its own; all the rest is the host's.
 pub(crate) fn make(spec: &Spec) -> Result<(), Error> {
-    mounts::keep_to_ourselves()?;
-    mounts::proc(Path::new("/proc"))?;
+    own_processes()?;
     if spec.private_network {
         own_sys()?;
     }
@@ -28,6 +27,12 @@ pub(crate) fn make(spec: &Spec) -> Result<(), Error> {
         etc.link(name, target)?;
     }
     etc.finish()
+}
+
+/// Mounts that do not spread, and a /proc of this PID namespace.
+pub(crate) fn own_processes() -> Result<(), Error> {
+    mounts::keep_to_ourselves()?;
+    mounts::proc(Path::new("/proc")).map_err(Error::Proc)
 }
 
 /// What a machine of a lab has of its own; all the rest, the caller's files among it, is that of the machine outside.
