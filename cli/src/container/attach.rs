@@ -4,6 +4,7 @@ use super::{
     error::Error,
     ports::Port,
     record::{Endpoint, Given, Record},
+    refusal::Refusal,
 };
 use crate::plugins;
 use cni::{
@@ -26,6 +27,19 @@ impl Attacher {
     /// The one that the environment describes.
     pub(crate) fn from_env() -> Self {
         Self { runtime: plugins::runtime(), folder: Folder::from_env() }
+    }
+
+    /// Refuses a network that has a plugin which is nowhere.
+    pub(crate) fn has_plugins(&self, network: &Network) -> Result<(), Refusal> {
+        let is_there = |plugin: &str| self.runtime.path.iter().any(|folder| folder.join(plugin).is_file());
+        let missing = network.plugins.iter().find(|plugin| !is_there(&plugin.kind));
+        missing.map_or(Ok(()), |missing| {
+            Err(Refusal::NoPlugin {
+                network: network.name.clone(),
+                plugin: missing.kind.clone(),
+                path: self.runtime.path.iter().map(|folder| folder.display().to_string()).collect(),
+            })
+        })
     }
 
     /// Puts a container on a network. After a failure, [`Attacher::detach`] is owed (CNI spec 1.1, section 2).
@@ -92,8 +106,8 @@ fn described(network: &Definition) -> String {
 
 /// What the plugins are told.
 fn call(container: &Record, endpoint: &Endpoint, netns: &str) -> RuntimeAttachment {
-    // podman's and containerd's key for a name that people know: a plugin can say it in its errors.
-    let args = [("IgnoreUnknown", "1"), ("K8S_POD_NAME", &container.name)];
+    // The name that people know: a plugin can say it in its errors.
+    let args = [("IgnoreUnknown", "1"), ("SEALANE_NAME", &container.name)];
     RuntimeAttachment {
         container: container.id.to_string(),
         netns: netns.to_owned(),

@@ -1,6 +1,7 @@
 //! Which networks a container goes on, and what it is given there. All that can be refused is refused here, before anything
 //! is changed.
 use super::{
+    attach::Attacher,
     error::Error,
     id::Id,
     order::Order,
@@ -32,7 +33,8 @@ pub(crate) struct Place {
 }
 
 /// The places of a container that is to be: on `bridge` if it names no network.
-pub(crate) fn places(folder: &Folder, order: &Order) -> Result<Vec<Place>, Fail> {
+pub(crate) fn places(attacher: &Attacher, order: &Order) -> Result<Vec<Place>, Fail> {
+    let folder = &attacher.folder;
     let found = match order.networks.as_slice() {
         [] => vec![find(folder, DEFAULT_NETWORK)?],
         named => named.iter().map(|name| find(folder, name)).collect::<Result<_, _>>()?,
@@ -45,13 +47,18 @@ pub(crate) fn places(folder: &Folder, order: &Order) -> Result<Vec<Place>, Fail>
         let aliases = order.wanted.aliases.clone();
         let wanted = if first { order.wanted.clone() } else { Wanted { aliases, ..Wanted::default() } };
         let ports = ports.as_ref().filter(|(at, _)| *at == index).map(|(_, ports)| ports.clone());
-        places.push(place(network, Wanted { ports: ports.unwrap_or_default(), ..wanted }, ifname(index))?);
+        places.push(place(
+            attacher,
+            network,
+            Wanted { ports: ports.unwrap_or_default(), ..wanted },
+            ifname(index),
+        )?);
     }
     Ok(places)
 }
 
 /// The network of this name. The default one is made if it is not there; only then is the host looked at.
-fn find(folder: &Folder, name: &str) -> Result<Definition, Fail> {
+pub(crate) fn find(folder: &Folder, name: &str) -> Result<Definition, Fail> {
     match folder.find(name) {
         Err(networks::Error::NotFound { .. }) if name == DEFAULT_NETWORK => {
             Ok(folder.default_network(&View::now()?.host())?)
@@ -61,7 +68,13 @@ fn find(folder: &Folder, name: &str) -> Result<Definition, Fail> {
 }
 
 /// A place on one network.
-pub(crate) fn place(network: &Definition, wanted: Wanted, ifname: IfName) -> Result<Place, Error> {
+pub(crate) fn place(
+    attacher: &Attacher,
+    network: &Definition,
+    wanted: Wanted,
+    ifname: IfName,
+) -> Result<Place, Error> {
+    attacher.has_plugins(&network.network)?;
     judge(network, &wanted)?;
     let endpoint = Endpoint {
         network: network.name.clone(),

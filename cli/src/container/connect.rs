@@ -18,7 +18,7 @@ use types::NetworkName;
 /// Puts a container on a network.
 pub(crate) fn connect(connect: &args::Connect) -> Result<(), Fail> {
     let (registry, attacher) = (Registry::from_env()?, Attacher::from_env());
-    let network = attacher.folder.find(&connect.network)?;
+    let network = choice::find(&attacher.folder, &connect.network)?;
     let container = registry.find(&connect.container)?;
     let wanted =
         Wanted { ip: connect.ip, ip6: connect.ip6, aliases: aliases(&connect.alias)?, ..Wanted::default() };
@@ -27,7 +27,8 @@ pub(crate) fn connect(connect: &args::Connect) -> Result<(), Fail> {
     if record.is_on(network.name.as_str()) {
         return Err(Refusal::Connected { container: record.name, network: network.name }.into());
     }
-    let Place { network, endpoint } = choice::place(&network, wanted, free_ifname(&record.endpoints))?;
+    let Place { network, endpoint } =
+        choice::place(&attacher, &network, wanted, free_ifname(&record.endpoints))?;
     // Written down first: if we are killed, its keeper takes it off again.
     let hold = attacher.folder.hold([endpoint.network()])?;
     record.endpoints.push(endpoint.clone());
@@ -104,7 +105,7 @@ fn publish(
 ) -> Result<(), Fail> {
     container.home.write(record)?;
     etc::write(&container.home, record)?;
-    registry.names().put(&record.name, was, &memberships(record), Some(&container.home.file(HOSTS)))?;
+    registry.publish(&record.name, was, &memberships(record), Some(&container.home.file(HOSTS)))?;
     Ok(())
 }
 

@@ -117,7 +117,7 @@ impl Failure for Error {
         Some(match self {
             Self::State(cause) => return cause.hint(),
             Self::Kernel(cause) => return cause.hint(),
-            Self::Attach { cause, .. } => return attach(cause),
+            Self::Attach { cause, .. } => return advice(cause.as_ref()),
             Self::Detach { cause, .. } => return advice(cause.as_ref()),
             Self::Refused(cause) => return cause.hint(),
             Self::Answer(cause) => return cause.hint(),
@@ -150,17 +150,6 @@ impl Failure for Error {
             }
             Self::Random(_) | Self::Stream { .. } | Self::Order(_) => return None,
         })
-    }
-}
-
-/// What a plugin says to do, or what to do about one that is not there.
-fn attach(cause: &runtime::Error) -> Option<String> {
-    match cause {
-        runtime::Error::Plugin { source: runtime::PluginError::Find(_), .. } => Some(
-            "CNI_PATH names the folders that have the plugins; `sealane plugins` lists those of this program"
-                .into(),
-        ),
-        _ => advice(cause),
     }
 }
 

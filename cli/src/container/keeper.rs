@@ -49,6 +49,8 @@ struct Keeper {
     networks: Vec<Definition>,
     /// Held, so that it is there until all is taken down.
     netns: Option<Netns>,
+    /// How many of the networks the plugins have been called for.
+    begun: usize,
 }
 
 /// Why a container did not run, and the exit status that docker has for that.
@@ -89,17 +91,18 @@ impl Keeper {
     /// Judges the order, and takes the name.
     fn claim(order: &Order) -> Result<Self, Fail> {
         let attacher = Attacher::from_env();
-        let places = choice::places(&attacher.folder, order)?;
+        let places = choice::places(&attacher, order)?;
         let registry = Registry::from_env()?;
         let (endpoints, networks) =
             places.into_iter().map(|Place { endpoint, network }| (endpoint, network)).unzip();
         let mut record = record(order, endpoints);
         let kept = take_name(&registry, &attacher, order, &mut record)?;
-        Ok(Self { registry, attacher, kept, record, networks, netns: None })
+        Ok(Self { registry, attacher, kept, record, networks, netns: None, begun: 0 })
     }
 
     /// All that comes before the command, and its start.
     fn begin(&mut self, order: &Order) -> Result<(Sandbox, Option<JoinHandle<()>>), NotRun> {
+        self.registry.names().prepare()?;
         let (output, pipe) = if order.detached { through_a_pipe()? } else { (Output::Inherit, None) };
         let mut sandbox = Sandbox::start(&self.spec(order), output)?;
         let writer = pipe.map(|pipe| log::record(&self.kept.home, pipe)).transpose()?;
@@ -107,7 +110,7 @@ impl Keeper {
         self.attach(&sandbox)?;
         etc::write(&self.kept.home, &self.record)?;
         let hosts = self.kept.home.file(HOSTS);
-        self.registry.names().put(&self.record.name, &[], &memberships(&self.record), Some(&hosts))?;
+        self.registry.publish(&self.record.name, &[], &memberships(&self.record), Some(&hosts))?;
         self.record.phase = Phase::Running { pid: sandbox.pid(), since: Moment::now() };
         self.kept.home.write(&self.record)?;
         sandbox.go()?;
@@ -118,6 +121,7 @@ impl Keeper {
         let netns = sandbox.netns().to_string_lossy().into_owned();
         for (at, network) in self.networks.iter().enumerate() {
             let Some(endpoint) = self.record.endpoints.get(at) else { continue };
+            self.begun = at + 1;
             let given = self.attacher.attach(network, &self.record, endpoint, &netns)?;
             if let Some(endpoint) = self.record.endpoints.get_mut(at) {
                 endpoint.given = Some(given);
@@ -138,6 +142,8 @@ impl Keeper {
             hostname: self.record.hostname.clone(),
             private_network: !on_host,
             etc: own.iter().map(|name| ((*name).to_owned(), self.kept.home.file(name))).collect(),
+            // Its hosts file is that of others too.
+            read_only: if on_host { Vec::new() } else { vec![self.registry.names().folder().to_owned()] },
             command: order.command.clone(),
             env: order.env.clone(),
             workdir: order.workdir.clone(),
@@ -146,6 +152,9 @@ impl Keeper {
 
     /// After a failure: everything that was written down goes, and the container with it.
     fn take_back(mut self) {
+        self.record.endpoints.truncate(self.begun);
+        // Of what was never begun, `rm` must not hear if this fails.
+        let _stays = self.kept.home.write(&self.record);
         let left = self.take_down();
         let gone = left.map_or_else(|| self.kept.home.remove(), Err);
         if let Err(error) = gone {
@@ -191,7 +200,7 @@ impl Keeper {
             // Once more: a terminal's Ctrl-C ends plugins too.
             failed = failed.or(detach().or_else(|_| detach()).err());
         }
-        let gone = self.registry.names().put(&self.record.name, &self.record.networks(), &[], None);
+        let gone = self.registry.publish(&self.record.name, &self.record.networks(), &[], None);
         failed.or(gone.err())
     }
 }

@@ -48,6 +48,9 @@ pub(crate) enum Refusal {
     /// On the host's network there is nothing that could give a port another number.
     #[error("cannot publish port {container} of a container on network \"host\" as port {host}")]
     Renumbered { host: u16, container: u16 },
+    /// A program that the network's configuration names, in none of the folders.
+    #[error("failed to find plugin {plugin:?} of network \"{network}\" in path [{}]", path.join(" "))]
+    NoPlugin { network: NetworkName, plugin: String, path: Vec<String> },
     /// It is on that network.
     #[error("endpoint with name {container} already exists in network {network}")]
     Connected { container: String, network: NetworkName },
@@ -85,6 +88,7 @@ impl Failure for Refusal {
             | Self::Address { .. }
             | Self::NoPorts { .. }
             | Self::Renumbered { .. }
+            | Self::NoPlugin { .. }
             | Self::NotConnected { .. }
             | Self::Fixed { .. }
             | Self::Unconnectable { .. }
@@ -116,6 +120,9 @@ impl Failure for Refusal {
             }
             Self::Renumbered { container, .. } => {
                 format!("the host's network translates nothing: -p {container}, or have the command listen elsewhere")
+            }
+            Self::NoPlugin { .. } => {
+                "CNI_PATH names the folders that have the plugins; `sealane plugins` lists those of this program".into()
             }
             Self::Connected { container, network } => {
                 format!("`sealane network disconnect {network} {container}` takes it off first")

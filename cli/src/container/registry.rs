@@ -10,16 +10,17 @@
 use super::{
     error::Error,
     files,
-    names::Names,
+    names::{Membership, Names},
     record::{Phase, Record},
 };
 use std::{
     fs::{self, File, TryLockError},
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
+use types::NetworkName;
 
 /// How old a draft must be before somebody else may say that nobody is at it.
 const ABANDONED: Duration = Duration::from_mins(1);
@@ -77,6 +78,18 @@ impl Registry {
     /// The names of all containers on their networks.
     pub(crate) fn names(&self) -> Names {
         Names::at(&self.state.join("names"))
+    }
+
+    /// Has a container known by its names where it is, and no more where it `was`. With no `hosts`, it is about to go.
+    pub(crate) fn publish(
+        &self,
+        container: &str,
+        was: &[NetworkName],
+        now: &[Membership],
+        hosts: Option<&Path>,
+    ) -> Result<(), Error> {
+        let is_gone = |name: &str| self.home(name).is_kept().is_ok_and(|kept| !kept);
+        self.names().put(container, was, now, hosts, is_gone)
     }
 
     /// Makes a container of this record, unless there is one of that name: then `None`.

@@ -10,11 +10,13 @@ use nix::{
 };
 use std::{
     ffi::CString,
+    mem,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    ptr,
 };
 
 /// Lets this mount namespace follow its parent (what is unmounted there goes here too), but never the other way round.
@@ -45,6 +47,26 @@ const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFl
 fn fresh(kind: &str, at: &Path, flags: MsFlags, options: Option<&str>) -> Result<(), Error> {
     mount(Some(kind), at, Some(kind), flags, options)
         .map_err(|errno| Error::system(format!("mount {kind} on {}", at.display()), errno))
+}
+
+/// Has a folder and all that comes to be in it be read only in this mount namespace; what others change in it is seen.
+/// Before Linux 5.12 there is no telling whether the kernel would let us, and it stays as it is.
+#[allow(unsafe_code, reason = "nix has no mount_setattr")]
+pub fn read_only(at: &Path) -> Result<(), Error> {
+    let Some(folder) = Kept::at(at)? else { return Ok(()) };
+    let failed = |errno| Error::system(format!("make {} read only", at.display()), errno);
+    // SAFETY: a structure of numbers, for which 0 means "leave it".
+    let mut attributes: libc::mount_attr = unsafe { mem::zeroed() };
+    attributes.attr_set = libc::MOUNT_ATTR_RDONLY;
+    let (tree, flags) = (folder.tree.as_raw_fd(), libc::AT_EMPTY_PATH);
+    let (what, size) = (ptr::from_mut(&mut attributes), mem::size_of::<libc::mount_attr>());
+    // SAFETY: the structure and the descriptor live for the length of the call, and the size is the structure's.
+    let set = unsafe { libc::syscall(libc::SYS_mount_setattr, tree, c"".as_ptr(), flags, what, size) };
+    match Errno::result(set) {
+        Ok(_) => folder.put(at),
+        Err(Errno::ENOSYS) => Ok(()),
+        Err(errno) => Err(failed(errno)),
+    }
 }
 
 /// A copy of a file or folder and of all that is mounted below it, with a place nowhere. Whatever is mounted over the

@@ -8,8 +8,8 @@
 //! Nothing is bound to a file, so nothing can be left behind. Init dies with the thread that started it, too: whoever
 //! started a sandbox and is killed takes it along.
 //!
-//! In the foreground, all of them share one process group: a terminal's Ctrl-C reaches the command by itself, once. Init
-//! and its starter therefore pass on only the signals that somebody has sent to them alone.
+//! A terminal's Ctrl-C reaches the command by itself: see [`job`]. Init and its starter pass on only the signals that
+//! somebody has sent to them.
 mod background;
 mod command;
 mod dialogue;
@@ -17,6 +17,7 @@ mod enter;
 mod error;
 mod etc;
 mod init;
+mod job;
 mod lab;
 mod machines;
 mod refusal;
@@ -48,6 +49,8 @@ pub struct Spec {
     /// Names in /etc that are to be symbolic links, and to where. With any, /etc is the sandbox's own, and every other
     /// name in it leads to the host's.
     pub etc: Vec<(String, PathBuf)>,
+    /// Folders in which it can change nothing. Changes from outside are seen.
+    pub read_only: Vec<PathBuf>,
     /// The command and its arguments. Empty: the sandbox just stays until it gets a signal that would end a process.
     pub command: Vec<OsString>,
     /// Environment variables that the command has besides, or instead of, those of the starter.

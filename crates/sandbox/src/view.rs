@@ -19,6 +19,9 @@ pub(crate) fn make(spec: &Spec) -> Result<(), Error> {
     if spec.private_network {
         own_sys()?;
     }
+    for folder in &spec.read_only {
+        mounts::read_only(folder)?;
+    }
     if spec.etc.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! The lines of names files (pure): of a network's base file, and of the hosts file made of several.
 use std::{collections::BTreeSet, fmt, net::IpAddr};
-use types::NetworkName;
+use types::{NetworkName, stable_hash};
 
 /// How many of a line's names nobody else can claim: the container's name, the same with the network's behind it, its ID.
 const FIRM: usize = 3;
@@ -72,6 +72,22 @@ pub(crate) fn put(lines: Vec<Line>, container: &str, now: impl IntoIterator<Item
     lines.into_iter().filter(|line| line.container != container).chain(now).collect()
 }
 
+/// A base file without those members that are gone, of whom at most so many are looked at. Which ones depends on who asks,
+/// so that in the end all are.
+pub(crate) fn without_some(
+    mut lines: Vec<Line>,
+    who: &str,
+    at_most: usize,
+    is_gone: impl Fn(&str) -> bool,
+) -> Vec<Line> {
+    let first = usize::try_from(stable_hash(&[who])).unwrap_or(0) % lines.len().max(1);
+    let looked_at = lines.iter().cycle().skip(first).take(at_most.min(lines.len()));
+    let gone: BTreeSet<_> =
+        looked_at.map(|line| line.container.clone()).filter(|name| name != who && is_gone(name)).collect();
+    lines.retain(|line| !gone.contains(&line.container));
+    lines
+}
+
 /// A base file's text.
 pub(crate) fn text(lines: &[Line]) -> String {
     lines.iter().map(ToString::to_string).collect()
@@ -132,6 +148,27 @@ mod tests {
         let moved = line("10.0.0.4", "cat", &[], &["test"]);
         assert_eq!(put(vec![cat.clone(), dog.clone()], "cat", [moved.clone()]), [dog.clone(), moved]);
         assert_eq!(put(vec![cat, dog.clone()], "cat", []), [dog]);
+    }
+
+    #[test]
+    fn who_is_gone_is_left_out_once_somebody_looks() {
+        let all: Vec<_> = (0..40).map(|n| line("10.0.0.2", &format!("c{n}"), &[], &["test"])).collect();
+        let looked_at = std::cell::Cell::new(0);
+        let is_gone = |name: &str| {
+            looked_at.set(looked_at.get() + 1);
+            name == "c7"
+        };
+        let mut left = all.clone();
+        let mut asked = 0;
+        while left.len() == 40 && asked < 1000 {
+            left = without_some(left, &format!("x{asked}"), 4, is_gone);
+            asked += 1;
+        }
+        assert_eq!(left.len(), 39);
+        assert!(left.iter().all(|line| line.container != "c7"));
+        assert_eq!(looked_at.get(), 4 * asked);
+        assert_eq!(without_some(all[7..8].to_vec(), "c7", 4, |_| true).len(), 1, "who asks is there");
+        assert!(without_some(Vec::new(), "x", 4, |_| true).is_empty());
     }
 
     #[test]

@@ -46,15 +46,17 @@ impl Names {
     }
 
     /// Has a container known by these names on these networks, and no more on those where it `was`. `hosts` becomes its
-    /// hosts file; with none, the container is about to go.
+    /// hosts file; with none, the container is about to go. Others that have gone without a word (`is_gone`) are left out,
+    /// as far as they are met.
     pub(crate) fn put(
         &self,
         container: &str,
         was: &[NetworkName],
         now: &[Membership],
         hosts: Option<&Path>,
+        is_gone: impl Fn(&str) -> bool,
     ) -> Result<(), Error> {
-        files::folder(&self.folder)?;
+        self.prepare()?;
         let _lock = files::lock(&self.folder)?;
         let set: Set = now.iter().map(|membership| membership.network.clone()).collect();
         let (mut before, mut after) = (Bases::new(), Bases::new());
@@ -62,7 +64,8 @@ impl Names {
             let lines = self.base(network)?;
             let mine = now.iter().filter(|membership| membership.network == *network);
             let mine = mine.flat_map(|membership| membership.lines(container, &set));
-            after.insert(network.clone(), line::put(lines.clone(), container, mine));
+            let others = line::without_some(lines.clone(), container, LOOKED_AT, &is_gone);
+            after.insert(network.clone(), line::put(others, container, mine));
             before.insert(network.clone(), lines);
         }
         self.store(&after)?;
@@ -71,6 +74,16 @@ impl Names {
             self.give(hosts, &set)?;
         }
         sets(&before).difference(&sets(&after)).try_for_each(|unused| remove(&self.joined(unused)))
+    }
+
+    /// Makes the folder.
+    pub(crate) fn prepare(&self) -> Result<(), Error> {
+        files::folder(&self.folder)
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Writes base files; one without members goes.
@@ -144,6 +157,9 @@ fn sets(bases: &Bases) -> BTreeSet<&Set> {
     bases.values().flatten().map(|line| &line.set).collect()
 }
 
+/// How many other members are looked at when somebody comes or goes: a few, so that it does not take longer where there are
+/// many. Those who come last were looked at least often.
+const LOOKED_AT: usize = 16;
 /// The longest name of a file, and room for a draft's.
 const LONGEST_NAME: usize = 250;
 

@@ -22,12 +22,12 @@ impl Stage {
         let was: Vec<_> = was.iter().map(|network| network.parse().unwrap()).collect();
         let now: Vec<_> = now.iter().map(|(network, address)| member(container, network, address)).collect();
         let link = self.link(container);
-        self.names.put(container, &was, &now, Some(&link)).unwrap();
+        self.names.put(container, &was, &now, Some(&link), |_| false).unwrap();
     }
 
     fn gone(&self, container: &str, was: &[&str]) {
         let was: Vec<_> = was.iter().map(|network| network.parse().unwrap()).collect();
-        self.names.put(container, &was, &[], None).unwrap();
+        self.names.put(container, &was, &[], None, |_| false).unwrap();
     }
 
     fn resolve(&self, container: &str, name: &str) -> Option<String> {
