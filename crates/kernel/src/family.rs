@@ -1,19 +1,18 @@
-//! What is between a process and its children: descriptors that are handed down, an end in common, and who is left over.
+//! What is between a process and its children: descriptors that are handed down, an end in common, and how they end.
 use crate::Error;
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
     sys::{
         prctl,
-        signal::{SigSet, Signal},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
+        signal::Signal,
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     },
-    unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp},
+    unistd::Pid,
 };
 use std::{
     ffi::CString,
-    fs::File,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 /// Lets every program that is started from now on have this descriptor, under the number given. Close it soon.
@@ -63,31 +62,13 @@ pub fn reap() -> Result<Option<(u32, u8)>, Error> {
     }
 }
 
-/// The terminal, while this process is in its foreground.
-#[derive(Debug)]
-pub struct Foreground {
-    terminal: File,
-    group: Pid,
-}
-
-impl Foreground {
-    /// None if there is no terminal, or if this process runs in its background.
-    pub fn held() -> Option<Self> {
-        let (terminal, group) = (File::open("/dev/tty").ok()?, getpgrp());
-        (tcgetpgrp(&terminal) == Ok(group)).then_some(Self { terminal, group })
-    }
-
-    /// Comes back to the foreground after a child that has taken it and ended, as an interactive shell does.
-    pub fn take_back(&self) {
-        if tcgetpgrp(&self.terminal) == Ok(self.group) {
-            return;
-        }
-        // A process in the background is stopped for trying, unless it does not listen. That it cannot be done (the
-        // terminal is gone, the group is another PID namespace's) is for nobody to act on.
-        let mut mask = SigSet::empty();
-        mask.add(Signal::SIGTTOU);
-        let _ = mask.thread_block();
-        let _ = tcsetpgrp(self.terminal.as_fd(), self.group);
-        let _ = mask.thread_unblock();
+/// Whether this child has been stopped since one last asked. It need not have ended, and is not taken off the process
+/// table if it has.
+pub fn has_stopped(child: u32) -> Result<bool, Error> {
+    let child = Pid::from_raw(child.cast_signed());
+    match waitid(Id::Pid(child), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG) {
+        Ok(WaitStatus::Stopped(..)) => Ok(true),
+        Ok(_) | Err(Errno::ECHILD | Errno::EINTR) => Ok(false),
+        Err(errno) => Err(Error::system("look at a child", errno)),
     }
 }

@@ -21,6 +21,7 @@ pub mod route;
 mod signals;
 mod socket;
 pub mod sysctl;
+mod terminal;
 mod unlink;
 #[cfg(feature = "watch")]
 mod watch;
@@ -29,7 +30,7 @@ pub use boot::{boot_id, machine_id};
 pub use echo::{Echo, Heard};
 pub use entry::start;
 pub use error::{Error, Refusal};
-pub use family::{Foreground, call_thread, die_with_parent, hand_down, handed_down, reap};
+pub use family::{call_thread, die_with_parent, hand_down, handed_down, has_stopped, reap};
 pub use isolation::{Namespace, Surroundings, become_root, is_root, isolate, set_hostname, threads};
 pub use link::{BridgePort, Link};
 pub use message::Message;
@@ -37,8 +38,9 @@ pub use netns::{Netns, NetnsId};
 pub use nix::{errno::Errno, sys::signal::Signal};
 pub use pidfd::Pidfd;
 pub use process::{Detached, detached, keep_streams_only};
-pub use signals::{Caught, Signals, start_unblocked};
+pub use signals::{Caught, News, Signals};
 pub use socket::{Answer, Rtnl};
+pub use terminal::{Terminal, go_on, lead_group, prepare, stop};
 pub use unlink::unlink_link;
 #[cfg(feature = "watch")]
 pub use watch::{AddressOf, RouteTo, Watch};

@@ -9,10 +9,7 @@ use nix::{
         signalfd::{SfdFlags, SignalFd},
     },
 };
-use std::os::{
-    fd::{AsFd, BorrowedFd},
-    unix::process::CommandExt,
-};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Signals that wait to be read instead of doing what they do.
 #[derive(Debug)]
@@ -29,7 +26,7 @@ pub struct Caught {
 
 impl Signals {
     /// From now on these are caught: in the calling thread, in those that it starts, and never again let go. Programs that
-    /// are started hold them back too, but for those that [`start_unblocked`] was told of.
+    /// are started hold them back too, but for those that [`prepare`](crate::prepare) was told of.
     pub fn catch(signals: &[Signal]) -> Result<Self, Error> {
         wait_for_children();
         let set: SigSet = signals.iter().copied().collect();
@@ -54,32 +51,38 @@ impl Signals {
             if let Some(caught) = self.pending()? {
                 return Ok(caught);
             }
-            sleep(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)])?;
+            sleep(&mut [readable(self.0.as_fd())])?;
         }
     }
 
-    /// Waits for the next one; none once the process has ended.
-    pub fn wait_unless_ended(&self, process: &Pidfd) -> Result<Option<Caught>, Error> {
+    /// Waits for the next one, for the end of a process, or for something to be read.
+    pub fn wait_or(&self, process: &Pidfd, line: Option<BorrowedFd<'_>>) -> Result<News, Error> {
         loop {
             if process.has_ended()? {
-                return Ok(None);
+                return Ok(News::Ended);
             }
             if let Some(caught) = self.pending()? {
-                return Ok(Some(caught));
+                return Ok(News::Signal(caught));
             }
-            sleep(&mut [readable(self.0.as_fd()), readable(process.as_fd())])?;
+            let watched = [Some(self.0.as_fd()), Some(process.as_fd()), line];
+            let mut events: Vec<_> = watched.into_iter().flatten().map(readable).collect();
+            sleep(&mut events)?;
+            if events.get(2).is_some_and(|line| line.any() == Some(true)) {
+                return Ok(News::Line);
+            }
         }
     }
 }
 
-/// Has the program that a command starts (a [`std::process`] one) hold back no signal, whatever the caller does.
-#[allow(
-    unsafe_code,
-    reason = "what runs between fork and exec must take no lock, which nobody but us can promise"
-)]
-pub fn start_unblocked(command: &mut impl CommandExt) {
-    // SAFETY: between fork and exec this makes one system call, and neither allocates nor takes a lock.
-    unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
+/// What has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// The process has ended.
+    Ended,
+    /// A signal has come.
+    Signal(Caught),
+    /// There is something to be read.
+    Line,
 }
 
 fn readable(file: BorrowedFd<'_>) -> PollFd<'_> {

@@ -1,5 +1,6 @@
 //! Starting what a person has asked for.
 use crate::Error;
+use kernel::Terminal;
 use std::{
     ffi::OsString,
     io,
@@ -15,10 +16,10 @@ pub(crate) fn command(words: &[OsString], env: &[(String, String)]) -> Option<Co
     Some(command)
 }
 
-/// Begins it. It has the caller's folder, standard streams and process group, holds back no signal, and a closed pipe ends
-/// it, as the standard library sees to.
-pub(crate) fn spawn(mut command: Command) -> Result<Child, Error> {
-    kernel::start_unblocked(&mut command);
+/// Begins it. It has the caller's folder and standard streams, holds back no signal, and a closed pipe ends it, as the
+/// standard library sees to. With a terminal, it leads a process group of its own in that one's foreground.
+pub(crate) fn spawn(mut command: Command, terminal: Option<&Terminal>) -> Result<Child, Error> {
+    kernel::prepare(&mut command, terminal);
     let program = command.get_program().to_string_lossy().into_owned();
     command.spawn().map_err(|cause| not_run(&program, cause))
 }

@@ -1,7 +1,7 @@
 //! What init and its starter say to each other: one JSON value a line, over a pair of sockets.
 //!
-//! Starter: [`Order`]. Init: [`Report::Ready`]. Starter: an empty line. Init: [`Report::Started`]. Or, in place of either
-//! report, why not.
+//! Starter: [`Order`]. Init: [`Report::Ready`]. Starter: `null`. Init: [`Report::Started`]. Or, in place of either report,
+//! why not. From then on, init: [`Report::Stopped`], each time.
 use crate::{Error, Spec};
 use cni::{ErrorReply, Failure, Version};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -20,6 +20,8 @@ pub(crate) struct Order {
     pub(crate) spec: Spec,
     /// How many workers, if it is to be a lab.
     pub(crate) workers: Option<u8>,
+    /// Whether it is to lead a process group of its own, which the command will be in.
+    pub(crate) own_group: bool,
 }
 
 /// What init has to say.
@@ -29,6 +31,8 @@ pub(crate) enum Report {
     Ready,
     /// The command runs.
     Started,
+    /// The command was stopped, by its terminal's Ctrl-Z or otherwise.
+    Stopped,
     /// The command could not be executed: an error number.
     NotRun(i32),
     /// Something else could not be done.

@@ -2,9 +2,9 @@
 use crate::{
     Error, Exit, PASSED_ON, Signal,
     command::{self, begin_in},
-    start::pass_on,
+    job::{Job, attend},
 };
-use kernel::{Foreground, Pidfd, Signals, Surroundings};
+use kernel::{Pidfd, Signals, Surroundings};
 use std::{ffi::OsString, os::unix::process::CommandExt as _, path::Path, process::Stdio};
 
 /// Runs a command inside the sandbox whose init has this number, in all its namespaces, and waits for its end; with `detach`
@@ -17,21 +17,20 @@ pub fn exec(
     workdir: Option<&Path>,
     detach: bool,
 ) -> Result<Exit, Error> {
-    let signals = Signals::catch(&PASSED_ON)?;
-    let foreground = Foreground::held();
+    let caught: Vec<_> = PASSED_ON.into_iter().chain([Signal::SIGCHLD]).collect();
+    let signals = Signals::catch(&caught)?;
+    let mut job = if detach { Job::detached() } else { Job::of_this_process() };
     enter(&Surroundings::of(&Pidfd::open(pid)?)?, workdir)?;
     let Some(mut command) = command::command(words, env) else { return Ok(Exit(0)) };
     if detach {
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command::spawn(command)?;
+        command::spawn(command, None)?;
         return Ok(Exit(0));
     }
-    let mut child = command::spawn(command)?;
-    pass_on(&signals, &Pidfd::open(child.id())?)?;
+    let mut child = command::spawn(command, job.for_child())?;
+    let held = Pidfd::open(child.id())?;
+    attend(&mut job, &signals, &held, None, || Ok(kernel::has_stopped(held.pid())?))?;
     let status = child.wait().map_err(Error::Start)?;
-    if let Some(foreground) = foreground {
-        foreground.take_back();
-    }
     Ok(status.into())
 }
 

@@ -38,7 +38,10 @@ fn take_over() -> Result<Dialogue, Error> {
 fn run(dialogue: &mut Dialogue) -> Result<u8, Error> {
     let caught: Vec<_> = PASSED_ON.into_iter().chain([Signal::SIGCHLD]).collect();
     let signals = Signals::catch(&caught)?;
-    let Some(Order { spec, workers }) = dialogue.hear()? else { return Ok(FAILED) };
+    let Some(Order { spec, workers, own_group }) = dialogue.hear()? else { return Ok(FAILED) };
+    if own_group {
+        kernel::lead_group()?;
+    }
     match workers {
         Some(workers) => machines::build(workers)?,
         None => furnish(&spec)?,
@@ -48,7 +51,7 @@ fn run(dialogue: &mut Dialogue) -> Result<u8, Error> {
     let command = start(&spec)?;
     let held = command.map(|child| Pidfd::open(child.id())).transpose()?;
     dialogue.say(&Report::Started)?;
-    look_after(held.as_ref(), &signals)
+    look_after(held.as_ref(), &signals, dialogue)
 }
 
 /// Makes the sandbox what it is to be, apart from its networks.
@@ -65,15 +68,19 @@ fn furnish(spec: &Spec) -> Result<(), Error> {
 }
 
 fn start(spec: &Spec) -> Result<Option<Child>, Error> {
-    command::command(&spec.command, &spec.env).map(command::spawn).transpose()
+    let command = command::command(&spec.command, &spec.env);
+    command.map(|command| command::spawn(command, None)).transpose()
 }
 
 /// Reaps and passes on until the command has ended. Without one, until a signal comes that would have ended it.
-fn look_after(command: Option<&Pidfd>, signals: &Signals) -> Result<u8, Error> {
+fn look_after(command: Option<&Pidfd>, signals: &Signals, dialogue: &mut Dialogue) -> Result<u8, Error> {
     loop {
         let caught = signals.wait()?;
         match command {
             _ if caught.signal == Signal::SIGCHLD => {
+                if command.is_some_and(has_stopped) {
+                    dialogue.say(&Report::Stopped)?;
+                }
                 if let Some(status) = reap(command)? {
                     return Ok(status);
                 }
@@ -85,6 +92,10 @@ fn look_after(command: Option<&Pidfd>, signals: &Signals) -> Result<u8, Error> {
             None => return Ok(0),
         }
     }
+}
+
+fn has_stopped(command: &Pidfd) -> bool {
+    kernel::has_stopped(command.pid()).is_ok_and(|stopped| stopped)
 }
 
 /// Takes all who have ended off the process table; the command's status, if it was among them.

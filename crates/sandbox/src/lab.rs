@@ -3,6 +3,7 @@
 //! It is a sandbox in a user namespace, whose init makes the machines: see [`machines`](crate::machines).
 use crate::{
     Error, Exit, Output, Sandbox, Spec, command, enter,
+    job::Job,
     machines::{INIT, Machine},
     refusal::Refused,
     start,
@@ -29,7 +30,7 @@ pub fn lab(workers: u8, words: &[OsString]) -> Result<Exit, Error> {
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| is_unset(name))
         .collect();
-    let mut sandbox = Sandbox::born(&spec, Some(workers), |theirs| {
+    let mut sandbox = Sandbox::born(&spec, Some(workers), Job::of_this_process(), |theirs| {
         leave_the_machine()?;
         Ok((start::spawn(theirs, Output::Inherit, &unset)?, None))
     })?;

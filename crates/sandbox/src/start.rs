@@ -3,8 +3,9 @@ use crate::{
     Error, Exit, INIT, Output, PASSED_ON, Spec,
     command::not_run,
     dialogue::{Dialogue, Order, Report},
+    job::{Job, attend},
 };
-use kernel::{Foreground, Namespace, Pidfd, Signal, Signals};
+use kernel::{Namespace, Pidfd, Signal, Signals};
 use std::{
     io,
     os::{
@@ -28,7 +29,7 @@ pub struct Sandbox {
     held: Pidfd,
     dialogue: Dialogue,
     signals: Signals,
-    foreground: Option<Foreground>,
+    job: Job,
     parent: Option<Parent>,
     command: String,
     /// The status, once init has been waited for.
@@ -50,7 +51,11 @@ impl Sandbox {
     /// started meanwhile, it would inherit a descriptor.
     pub fn start(spec: &Spec, output: Output) -> Result<Self, Error> {
         let kinds = kinds(spec);
-        Self::born(spec, None, |theirs| {
+        let job = match output {
+            Output::Inherit => Job::of_this_process(),
+            Output::Append(_) => Job::detached(),
+        };
+        Self::born(spec, None, job, |theirs| {
             let (born, birth) = mpsc::channel();
             let (until, end) = mpsc::channel();
             let thread = thread::Builder::new().name("sealane-parent".into()).spawn(move || {
@@ -68,31 +73,23 @@ impl Sandbox {
     pub(crate) fn born(
         spec: &Spec,
         workers: Option<u8>,
+        job: Job,
         birth: impl FnOnce(OwnedFd) -> Result<(Child, Option<Parent>), Error>,
     ) -> Result<Self, Error> {
         let signals = Signals::catch(&PASSED_ON)?;
-        let foreground = Foreground::held();
         let (dialogue, theirs) = Dialogue::pair()?;
         let (init, parent) = birth(theirs)?;
         let held = Pidfd::open(init.id())?;
         let command =
             spec.command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut sandbox = Self {
-            init,
-            held,
-            dialogue,
-            signals,
-            foreground,
-            parent,
-            command,
-            ended: None,
-            interrupted: None,
-        };
-        sandbox.dialogue.say(&Order { spec: spec.clone(), workers })?;
+        let mut sandbox =
+            Self { init, held, dialogue, signals, job, parent, command, ended: None, interrupted: None };
+        let own_group = sandbox.job.own_group();
+        sandbox.dialogue.say(&Order { spec: spec.clone(), workers, own_group })?;
         match sandbox.dialogue.hear()? {
             Some(Report::Ready) => Ok(sandbox),
             Some(Report::Failed(reply)) => Err(Error::Inside(reply)),
-            Some(Report::Started | Report::NotRun(_)) | None => Err(Error::Vanished),
+            Some(Report::Started | Report::Stopped | Report::NotRun(_)) | None => Err(Error::Vanished),
         }
     }
 
@@ -114,12 +111,13 @@ impl Sandbox {
             self.kill();
             return Ok(());
         }
+        self.job.lend(self.held.pid());
         self.dialogue.say(&())?;
         match self.dialogue.hear()? {
             Some(Report::NotRun(errno)) => Err(not_run(&self.command, io::Error::from_raw_os_error(errno))),
             Some(Report::Failed(reply)) => Err(Error::Inside(reply)),
             // None: it was killed, which is for `wait` to say.
-            Some(Report::Started | Report::Ready) | None => Ok(()),
+            Some(Report::Started | Report::Stopped | Report::Ready) | None => Ok(()),
         }
     }
 
@@ -128,7 +126,10 @@ impl Sandbox {
         if let Some(exit) = self.ended {
             return Ok(exit);
         }
-        pass_on(&self.signals, &self.held)?;
+        let Self { job, signals, held, dialogue, .. } = self;
+        let line = dialogue.as_fd().try_clone_to_owned().map_err(Error::Dialogue)?;
+        let mut has_stopped = || Ok(matches!(dialogue.hear()?, Some(Report::Stopped)));
+        attend(job, signals, held, Some(line.as_fd()), &mut has_stopped)?;
         Ok(self.bury(self.interrupted))
     }
 
@@ -147,9 +148,7 @@ impl Sandbox {
             drop(until);
             let _panicked = thread.join();
         }
-        if let Some(foreground) = &self.foreground {
-            foreground.take_back();
-        }
+        self.job.over();
         exit
     }
 }
@@ -161,16 +160,6 @@ impl Drop for Sandbox {
             self.bury(None);
         }
     }
-}
-
-/// Waits for a process's end. A signal that a terminal has sent has reached it already.
-pub(crate) fn pass_on(signals: &Signals, to: &Pidfd) -> Result<(), Error> {
-    while let Some(caught) = signals.wait_unless_ended(to)? {
-        if !caught.from_terminal {
-            to.send(caught.signal)?;
-        }
-    }
-    Ok(())
 }
 
 /// Starts init as a child of the calling thread, in the namespaces that it has made.
