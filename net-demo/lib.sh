@@ -8,7 +8,13 @@
 # SEALANE_CNI_BIN names a folder with `sealane` and the plugins to use; without it they are built.
 set -eu
 
+stop() {
+    printf 'net-demo/%s: %s\n' "${0##*/}" "$1" >&2
+    exit 1
+}
+
 build() {
+    command -v cargo >/dev/null || stop "cargo is not there to build sealane with; https://rustup.rs has it"
     cd "$here/.."
     quiet=--quiet
     [ -e target/*/debug/demo/sealane ] || quiet= # the first time it takes a while, so it is seen
@@ -27,11 +33,11 @@ if [ -z "${SEALANE_LAB:-}" ]; then
     bin=${SEALANE_CNI_BIN:-}
     [ -n "$bin" ] || build
     export PATH="$bin:$PATH" CNI_PATH="$bin"
-    exec sealane lab -- "$here/${0##*/}"
+    exec "$bin/sealane" lab -- "$here/${0##*/}"
 fi
 
 bold= green= dim= plain=
-if [ -t 1 ] || [ "${CLICOLOR_FORCE:-0}" != 0 ]; then
+if { [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; } || [ "${CLICOLOR_FORCE:-0}" != 0 ]; then
     bold=$(printf '\033[1m') green=$(printf '\033[32m') dim=$(printf '\033[2m') plain=$(printf '\033[0m')
 fi
 
@@ -48,23 +54,18 @@ try() {
 
 run() {
     try "$@"
-    [ "$status" = 0 ] || wrong "should succeed, and ended with exit status $status"
+    [ "$status" = 0 ] || stop "\`$command\` should succeed, and ended with exit status $status"
 }
 
 fails() {
     try "$@"
-    [ "$status" != 0 ] || wrong "should fail, and succeeded"
+    [ "$status" != 0 ] || stop "\`$command\` should fail, and succeeded"
     printf '%s(exit status %s, as it should be)%s\n' "$dim" "$status" "$plain"
 }
 
 shows() {
     case $shown in
     *"$1"*) ;;
-    *) wrong "should show \"$1\", and showed: $shown" ;;
+    *) stop "\`$command\` should show \"$1\", and showed: $shown" ;;
     esac
-}
-
-wrong() {
-    printf '\nnet-demo/%s: `%s` %s\n' "${0##*/}" "$command" "$1" >&2
-    exit 1
 }
