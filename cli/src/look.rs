@@ -16,7 +16,7 @@ pub(crate) enum Error {
 
 /// Runs a question to its answer, on this thread; [`kernel::Watch::open`] works in it.
 pub(crate) fn look<T>(question: impl Future<Output = Result<T, kernel::Error>>) -> Result<T, Error> {
-    let runtime = Builder::new_current_thread().enable_io().build().map_err(Error::Runtime)?;
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(Error::Runtime)?;
     Ok(runtime.block_on(question)?)
 }
 

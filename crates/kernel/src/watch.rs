@@ -8,18 +8,28 @@
 //! reads it on the current runtime, of which it must be called. The socket stays with its namespace, so one runtime on one
 //! thread can hold watches of many: open each inside [`crate::Netns::run`], and await outside.
 use crate::{Error, Link, Refusal};
-use futures_util::{Stream, TryStreamExt as _, pin_mut};
-use netlink_packet_core::{DecodeError, Emitable as _};
+use futures_util::{StreamExt as _, pin_mut};
+use netlink_packet_core::{
+    DecodeError, Emitable as _, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::{
-    AddressFamily,
+    AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressMessage},
-    link::LinkExtentMask,
+    link::{LinkAttribute, LinkExtentMask, LinkMessage},
     route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType, RouteVia},
 };
 use nix::errno::Errno;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use tokio::task::JoinHandle;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+use tokio::{task::JoinHandle, time::timeout};
 use types::Prefix;
+
+/// How often a list that changes under the reader is read again.
+const TRIES: u32 = 20;
+/// How long the kernel may take for a list: it may have to wait for its network lock, behind namespaces that are torn down.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A view of one network namespace.
 #[derive(Debug)]
@@ -51,32 +61,29 @@ pub struct RouteTo {
 }
 
 impl Watch {
-    /// A view of the network namespace that the calling thread is in. Must be called on a tokio runtime with I/O.
+    /// A view of the network namespace that the calling thread is in. Must be called on a tokio runtime with I/O and time.
     pub fn open() -> Result<Self, Error> {
-        let (connection, handle, _events) =
+        let (mut connection, handle, _events) =
             rtnetlink::new_connection().map_err(|cause| Error::io("open an rtnetlink socket", &cause))?;
+        // Otherwise the end of a list looks as the end of the connection does.
+        connection.set_forward_done(true);
         Ok(Self { handle, reader: tokio::spawn(connection) })
     }
 
     /// All links, but those whose names are not UTF-8.
     pub async fn links(&self) -> Result<Vec<Link>, Error> {
         let what = "list links";
-        let family = AddressFamily::Unspec;
-        let request = self.handle.link().get().set_filter_mask(family, vec![LinkExtentMask::SkipStats]);
-        let messages = all(what, request.execute()).await?;
-        // One reader of links, however they came: back to bytes and through that of `link/state.rs`.
-        let read = |message: netlink_packet_route::link::LinkMessage| {
-            let mut bytes = vec![0; message.buffer_len()];
-            message.emit(&mut bytes);
-            Link::read(&bytes).transpose()
-        };
-        let links: Result<Vec<_>, DecodeError> = messages.into_iter().filter_map(read).collect();
+        let mut asked = LinkMessage::default();
+        asked.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let messages = self.list(what, RouteNetlinkMessage::GetLink(asked)).await?;
+        let links: Result<Vec<_>, DecodeError> = messages.into_iter().filter_map(read_link).collect();
         links.map_err(|cause| Error::Malformed { what: what.to_owned(), cause })
     }
 
     /// All addresses of all links.
     pub async fn addresses(&self) -> Result<Vec<AddressOf>, Error> {
-        let messages = all("list addresses", self.handle.address().get().execute()).await?;
+        let asked = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let messages = self.list("list addresses", asked).await?;
         Ok(messages.iter().filter_map(AddressOf::read).collect())
     }
 
@@ -86,10 +93,48 @@ impl Watch {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut asked = RouteMessage::default();
             asked.header.address_family = family;
-            let messages = all("list routes", self.handle.route().get(asked).execute()).await?;
+            let messages = self.list("list routes", RouteNetlinkMessage::GetRoute(asked)).await?;
             routes.extend(messages.iter().flat_map(RouteTo::read));
         }
         Ok(routes)
+    }
+
+    /// A list that did not change while it was read.
+    async fn list(&self, what: &str, asked: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, Error> {
+        for _ in 0..TRIES {
+            let list = timeout(LIMIT, self.list_once(what, asked.clone())).await;
+            if let Some(list) =
+                list.map_err(|_| Error::TimedOut { what: what.to_owned(), limit: LIMIT })??
+            {
+                return Ok(list);
+            }
+        }
+        Err(Error::Unsteady { what: what.to_owned(), tries: TRIES })
+    }
+
+    /// `None`: it changed meanwhile.
+    async fn list_once(
+        &self,
+        what: &str,
+        asked: RouteNetlinkMessage,
+    ) -> Result<Option<Vec<RouteNetlinkMessage>>, Error> {
+        let unanswered = || Error::Unanswered { what: what.to_owned() };
+        let mut request = NetlinkMessage::from(asked);
+        request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        let answers = self.handle.clone().request(request).map_err(|_| unanswered())?;
+        pin_mut!(answers);
+        let (mut list, mut steady) = (Vec::new(), true);
+        while let Some(answer) = answers.next().await {
+            steady &= answer.header.flags & NLM_F_DUMP_INTR == 0;
+            match answer.payload {
+                NetlinkPayload::InnerMessage(object) => list.push(object),
+                NetlinkPayload::Done(end) if end.code == 0 => return Ok(steady.then_some(list)),
+                NetlinkPayload::Done(end) => return Err(refused(what, end.code)),
+                NetlinkPayload::Error(error) => return Err(refused(what, error.raw_code())),
+                _ => break,
+            }
+        }
+        Err(unanswered())
     }
 }
 
@@ -99,32 +144,23 @@ impl Drop for Watch {
     }
 }
 
-async fn all<T>(
-    what: &str,
-    stream: impl Stream<Item = Result<T, rtnetlink::Error>>,
-) -> Result<Vec<T>, Error> {
-    pin_mut!(stream);
-    let mut list = Vec::new();
-    while let Some(one) = stream.try_next().await.map_err(|cause| failed(what, &cause))? {
-        list.push(one);
-    }
-    Ok(list)
+/// An error number that came as the end of a list.
+fn refused(what: &str, code: i32) -> Error {
+    let errno = Errno::from_raw(code.saturating_neg());
+    Error::Request { what: what.to_owned(), refusal: Refusal { errno, extack: None } }
 }
 
-fn failed(what: &str, cause: &rtnetlink::Error) -> Error {
-    let what = what.to_owned();
-    match cause {
-        rtnetlink::Error::NetlinkError(answer) => {
-            let errno = Errno::from_raw(answer.raw_code().saturating_neg());
-            Error::Request { what, refusal: Refusal { errno, extack: None } }
-        }
-        rtnetlink::Error::RequestFailed => Error::Unanswered { what },
-        other => Error::Malformed { what, cause: DecodeError::from(other.to_string()) },
-    }
+/// One reader of links, however they came: back to bytes, and through that of `link/state.rs`.
+fn read_link(message: RouteNetlinkMessage) -> Option<Result<Link, DecodeError>> {
+    let RouteNetlinkMessage::NewLink(message) = message else { return None };
+    let mut bytes = vec![0; message.buffer_len()];
+    message.emit(&mut bytes);
+    Link::read(&bytes).transpose()
 }
 
 impl AddressOf {
-    fn read(message: &AddressMessage) -> Option<Self> {
+    fn read(message: &RouteNetlinkMessage) -> Option<Self> {
+        let RouteNetlinkMessage::NewAddress(message) = message else { return None };
         let (mut local, mut address) = (None, None);
         for attribute in &message.attributes {
             match attribute {
@@ -141,7 +177,8 @@ impl AddressOf {
 
 impl RouteTo {
     /// One for each next hop of a route.
-    fn read(message: &RouteMessage) -> Vec<Self> {
+    fn read(message: &RouteNetlinkMessage) -> Vec<Self> {
+        let RouteNetlinkMessage::NewRoute(message) = message else { return Vec::new() };
         // A cloned route is a cache's: an exception the kernel learned, not something that was configured.
         let configured = !message.header.flags.contains(RouteFlags::Cloned);
         let drops = match message.header.kind {

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap().block_on(future)
 }
 
 /// A link with an address, and a peer that keeps it running.
