@@ -50,7 +50,9 @@ impl Attacher {
         endpoint: &Endpoint,
         netns: &str,
     ) -> Result<Given, Error> {
-        let result = self.runtime.add(&network.network, &call(container, endpoint, netns));
+        let (ip, ip6) = (endpoint.wanted.ip.map(IpAddr::from), endpoint.wanted.ip6.map(IpAddr::from));
+        let asked: Vec<_> = ip.into_iter().chain(ip6).collect();
+        let result = self.runtime.add(&network.network_for(&asked), &call(container, endpoint, netns));
         let result = result.map_err(|cause| Error::Attach {
             container: container.name.clone(),
             network: described(network),

@@ -7,6 +7,7 @@
 //! its own, so that it is there in full or not at all, and never twice.
 //!
 //! Nothing here asks the kernel: what the host has is handed in as a [`HostView`].
+mod asked;
 mod conflist;
 mod create;
 mod definition;

@@ -1,0 +1,77 @@
+//! Addresses that are asked for: any of a subnet's may be, and `--ip-range` is for those who do not ask (docker has it so, but
+//! `host-local` hands out nothing that is not in its range).
+use crate::{Definition, conflist::ends};
+use cni::runtime::Network;
+use serde_json::Value;
+use std::net::IpAddr;
+use types::Prefix;
+
+impl Definition {
+    /// The network as CNI is to run it for who asks for these addresses: a range is widened to all of its subnet if one of them
+    /// lies in the subnet and not in the range.
+    pub fn network_for(&self, asked: &[IpAddr]) -> Network {
+        let mut network = self.network.clone();
+        let ipam = network.plugins.first_mut().and_then(|plugin| plugin.config.get_mut("ipam"));
+        let sets = ipam.and_then(|ipam| ipam.get_mut("ranges")).and_then(Value::as_array_mut);
+        for range in sets.into_iter().flatten().filter_map(Value::as_array_mut).flatten() {
+            if asked.iter().any(|address| is_beyond(range, *address)) {
+                widen(range);
+            }
+        }
+        network
+    }
+}
+
+fn subnet(range: &Value) -> Option<Prefix> {
+    range.get("subnet")?.as_str()?.parse().ok()
+}
+
+/// Whether an address lies in a range's subnet, before its start or behind its end.
+fn is_beyond(range: &Value, address: IpAddr) -> bool {
+    let end = |key| range.get(key).and_then(Value::as_str).and_then(|text| text.parse::<IpAddr>().ok());
+    let is_outside = end("rangeStart").is_some_and(|start| address < start)
+        || end("rangeEnd").is_some_and(|end| address > end);
+    is_outside && subnet(range).is_some_and(|subnet| subnet.contains(address))
+}
+
+fn widen(range: &mut Value) {
+    let Some(subnet) = subnet(range) else { return };
+    let (first, last) = ends(subnet, subnet);
+    if let Some(range) = range.as_object_mut() {
+        range.insert("rangeStart".to_owned(), first.to_string().into());
+        range.insert("rangeEnd".to_owned(), last.to_string().into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Folder, HostView, Request};
+
+    #[test]
+    fn who_asks_for_an_address_beyond_the_range_gets_all_of_that_subnet() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = Request {
+            name: "test".into(),
+            driver: "bridge".into(),
+            subnets: vec!["10.7.0.0/24".parse().unwrap(), "fd07::/64".parse().unwrap()],
+            ip_ranges: vec!["10.7.0.64/29".parse().unwrap(), "fd07::8/125".parse().unwrap()],
+            ..Request::default()
+        };
+        let made = Folder::at(folder.path()).create(&request, &HostView::default()).unwrap();
+        let ends = |asked: &[&str]| {
+            let asked: Vec<_> = asked.iter().map(|address| address.parse().unwrap()).collect();
+            let ranges = made.network_for(&asked).plugins[0].config["ipam"]["ranges"].clone();
+            let of = |at: usize| {
+                format!("{}-{}", ranges[at][0]["rangeStart"], ranges[at][0]["rangeEnd"]).replace('"', "")
+            };
+            (of(0), of(1))
+        };
+        let own = ("10.7.0.64-10.7.0.71".to_owned(), "fd07::8-fd07::f".to_owned());
+        for within in [&[][..], &["10.7.0.64", "fd07::f"], &["10.8.0.1", "fd08::1"]] {
+            assert_eq!(ends(within), own, "{within:?}");
+        }
+        assert_eq!(ends(&["10.7.0.9"]), ("10.7.0.1-10.7.0.254".to_owned(), own.1.clone()));
+        assert_eq!(ends(&["10.7.0.72", "fd07::10"]).0, "10.7.0.1-10.7.0.254");
+        assert_eq!(ends(&["fd07::10"]), (own.0, "fd07::1-fd07::ffff:ffff:ffff:ffff".to_owned()));
+    }
+}
