@@ -12,7 +12,7 @@ use plan::{
     step::{self, Holder, HostPort, Protocol, Published},
     undo,
 };
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Barrier, thread};
 
 netlab::tests! {
     a_port_comes_and_goes,
@@ -27,6 +27,7 @@ netlab::tests! {
     what_a_killed_write_left_goes_with_the_next_undo,
     a_claim_of_a_former_life_is_renewed,
     lines_that_cannot_be_read_hold_nothing,
+    of_many_at_once_one_has_the_port_and_all_have_their_own,
 }
 
 struct Lab {
@@ -327,4 +328,43 @@ fn lines_that_cannot_be_read_hold_nothing() {
     assert_eq!(lab.differs(&plan), "");
     lab.undo(&plan);
     lab.nothing_is_left();
+}
+
+fn of_many_at_once_one_has_the_port_and_all_have_their_own() {
+    let lab = Lab::new();
+    let containers: Vec<String> = (1..=8).map(|number| format!("c{number}")).collect();
+    let _records: Vec<_> = containers.iter().map(|container| lab.record("n", container)).collect();
+    for _ in 0..100 {
+        assert_eq!(at_once(&lab.state, &containers, |_| port(80, "", "c1")), 1);
+        lab.nothing_is_left();
+        let own = |at: usize| port(80, &format!("127.0.0.{at}"), "c1");
+        assert_eq!(at_once(&lab.state, &containers, own), containers.len());
+        lab.nothing_is_left();
+    }
+}
+
+/// Each container takes its port while the others do, and gives it back likewise; how many had theirs.
+fn at_once(state: &State, containers: &[String], wanted: impl Fn(usize) -> HostPort + Sync) -> usize {
+    let barrier = Barrier::new(containers.len());
+    let one = &|at: usize, container: &str| {
+        let mut places = Places::new(None, Departure::Waiting).keeping(state);
+        let mut plan = Plan::default();
+        plan.own(on("n", container, wanted(at).port));
+        barrier.wait();
+        let taken = apply(&plan, &mut places, state, &Lab::key("n", container)).is_ok();
+        barrier.wait();
+        // Nobody panics before the others are past the last barrier: they would wait for ever.
+        let held = taken && check(&plan, &mut places).is_ok();
+        barrier.wait();
+        undo(&plan, &mut places, &Lab::key("n", container)).unwrap();
+        held
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = containers
+            .iter()
+            .enumerate()
+            .map(|(at, container)| scope.spawn(move || one(at + 1, container)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).filter(|held| *held).count()
+    })
 }
