@@ -3,6 +3,7 @@ use super::{
     View, each,
     status::{self, has_ipv4},
     usage::usage,
+    users::members,
 };
 use crate::{
     args,
@@ -28,7 +29,7 @@ pub(crate) fn inspect(inspect: &args::InspectNetwork) -> Result<(), Fail> {
 }
 
 fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
-    let members = container::members(network.name.as_str())?;
+    let members = members(network)?;
     let config: Vec<_> = network.subnets.iter().map(range).collect();
     let seen = container::sandboxes(&members.iter().map(|member| member.pid).collect::<Vec<_>>())?;
     let ends = members.iter().zip(&seen).map(|(member, seen)| (member.id.clone(), endpoint(member, seen)));

@@ -20,10 +20,7 @@ impl Users {
     pub(crate) fn of(network: &Definition, view: &View) -> Result<Self, Fail> {
         let ports = |bridge: &Link| view.ports(bridge).map(|port| port.name.clone()).collect();
         let bridge = network.bridge.as_ref().and_then(|name| view.link(name));
-        Ok(Self {
-            members: container::members(network.name.as_str())?,
-            ports: bridge.map(ports).unwrap_or_default(),
-        })
+        Ok(Self { members: members(network)?, ports: bridge.map(ports).unwrap_or_default() })
     }
 
     /// Whether anybody is.
@@ -45,6 +42,14 @@ impl Users {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Our containers on a network. Who has no place to keep any (`sealane network ls`, without root) has none.
+pub(crate) fn members(network: &Definition) -> Result<Vec<Member>, Fail> {
+    match plan::State::from_env() {
+        Err(plan::Error::NoStateDir) => Ok(Vec::new()),
+        _ => container::members(network.name.as_str()),
     }
 }
 

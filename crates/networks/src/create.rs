@@ -13,7 +13,7 @@ use std::{
     env,
     fs::{self, File},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::SystemTime,
 };
 use types::{IfName, NetworkName};
@@ -87,13 +87,13 @@ impl Folder {
         let path = self.file(name.as_str());
         // No reader takes this for a network. The lock keeps it ours.
         let draft = self.path.join(format!(".sealane-{name}.draft"));
-        let failed = |path: &Path, cause| Error::Folder { doing: "write", path: path.to_owned(), cause };
+        let failed = |cause| Error::Folder { doing: "write", path: path.clone(), cause };
         let written =
             File::create(&draft).and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()));
-        let linked = written.map_err(|cause| failed(&draft, cause)).and_then(|()| {
+        let linked = written.map_err(failed).and_then(|()| {
             fs::hard_link(&draft, &path).map_err(|cause| match cause.kind() {
                 io::ErrorKind::AlreadyExists => Error::Taken { name: name.to_string(), path: path.clone() },
-                _ => failed(&path, cause),
+                _ => failed(cause),
             })
         });
         let _nobodys = fs::remove_file(&draft);
