@@ -43,6 +43,9 @@ pub(crate) struct Run {
     /// Its host name; its ID if not given.
     #[arg(long)]
     pub(crate) hostname: Option<String>,
+    /// A name for the container alone; `host-gateway` as the address is the host's.
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub(crate) add_host: Vec<String>,
     /// An environment variable; without a value, the one it has here.
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     pub(crate) env: Vec<String>,

@@ -4,7 +4,7 @@ use super::{
     choice::{self, Place, is_fixed},
     error::Error,
     etc::{self, HOSTS},
-    keeper::memberships,
+    known,
     order::aliases,
     record::{Record, Wanted},
     refusal::Refusal,
@@ -105,7 +105,7 @@ fn publish(
 ) -> Result<(), Fail> {
     container.home.write(record)?;
     etc::write(&container.home, record)?;
-    registry.publish(&record.name, was, &memberships(record), Some(&container.home.file(HOSTS)))?;
+    registry.publish(&known::entry(record), was, Some(&container.home.file(HOSTS)))?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Files of a container's own in /etc: who it is, and whom it asks for names. (Whom it knows: `names`.)
-use super::{error::Error, files, record::Record, registry::Home};
-use std::{fs, net::IpAddr, path::Path};
+use super::{choice::HOST, error::Error, files, known, names, record::Record, registry::Home};
+use std::{fs, net::IpAddr};
 
 /// The container's names.
 pub(crate) const HOSTS: &str = "hosts";
@@ -9,19 +9,25 @@ pub(crate) const HOSTNAME: &str = "hostname";
 /// Its resolvers.
 pub(crate) const RESOLV_CONF: &str = "resolv.conf";
 
+/// The host's names.
+const HOSTS_NAMES: &str = "/etc/hosts";
 /// The host's resolvers.
 const HOSTS_RESOLVERS: &str = "/etc/resolv.conf";
 /// Where systemd-resolved, which puts a loopback address into the former, has the real ones.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
-/// Writes the host name and the resolvers of a container, as far as it has its own.
+/// Writes the files of a container that are its alone, as far as it has its own.
 pub(crate) fn write(home: &Home, record: &Record) -> Result<(), Error> {
     if let Some(hostname) = &record.hostname {
         files::replace(&home.file(HOSTNAME), format!("{hostname}\n").as_bytes(), 0o644)?;
     }
-    let host =
-        [HOSTS_RESOLVERS, RESOLVED].map(|path| fs::read_to_string(Path::new(path)).unwrap_or_default());
-    files::replace(&home.file(RESOLV_CONF), resolvers(record, &host).as_bytes(), 0o644)
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    if record.is_on(HOST) {
+        let names = names::own(&known::own(record)) + &read(HOSTS_NAMES);
+        return files::replace(&home.file(HOSTS), names.as_bytes(), 0o644);
+    }
+    let resolvers = resolvers(record, &[HOSTS_RESOLVERS, RESOLVED].map(read));
+    files::replace(&home.file(RESOLV_CONF), resolvers.as_bytes(), 0o644)
 }
 
 /// What the plugins said; if they said nothing, what the host has, without addresses that mean the host itself.

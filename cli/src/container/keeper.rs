@@ -12,9 +12,8 @@ use super::{
     choice::{self, HOST, Place},
     error::Error,
     etc::{self, HOSTNAME, HOSTS, RESOLV_CONF},
-    log, made_up,
+    known, log, made_up,
     moment::Moment,
-    names::Membership,
     order::Order,
     record::{Endpoint, Phase, Record},
     registry::{Kept, Registry, State},
@@ -109,8 +108,10 @@ impl Keeper {
         self.netns = Some(Netns::open(&sandbox.netns()).map_err(Error::from)?);
         self.attach(&sandbox)?;
         etc::write(&self.kept.home, &self.record)?;
-        let hosts = self.kept.home.file(HOSTS);
-        self.registry.publish(&self.record.name, &[], &memberships(&self.record), Some(&hosts))?;
+        if !self.record.is_on(HOST) {
+            let hosts = self.kept.home.file(HOSTS);
+            self.registry.publish(&known::entry(&self.record), &[], Some(&hosts))?;
+        }
         self.record.phase = Phase::Running { pid: sandbox.pid(), since: Moment::now() };
         self.kept.home.write(&self.record)?;
         sandbox.go()?;
@@ -132,16 +133,17 @@ impl Keeper {
 
     fn spec(&self, order: &Order) -> Spec {
         let on_host = self.record.is_on(HOST);
-        // On the host's network, the host's own files are right; but for its name, if it has another.
-        let own: &[&str] = match (on_host, &self.record.hostname) {
-            (false, _) => &[HOSTS, HOSTNAME, RESOLV_CONF],
-            (true, Some(_)) => &[HOSTNAME],
-            (true, None) => &[],
-        };
+        // On the host's network the host's own files are right, as far as nothing else was asked for.
+        let own = [
+            (HOSTS, !on_host || !self.record.own_names.is_empty()),
+            (HOSTNAME, self.record.hostname.is_some()),
+            (RESOLV_CONF, !on_host),
+        ];
+        let own = own.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name);
         Spec {
             hostname: self.record.hostname.clone(),
             private_network: !on_host,
-            etc: own.iter().map(|name| ((*name).to_owned(), self.kept.home.file(name))).collect(),
+            etc: own.map(|name| (name.to_owned(), self.kept.home.file(name))).collect(),
             // Its hosts file is that of others too.
             read_only: if on_host { Vec::new() } else { vec![self.registry.names().folder().to_owned()] },
             command: order.command.clone(),
@@ -200,7 +202,7 @@ impl Keeper {
             // Once more: a terminal's Ctrl-C ends plugins too.
             failed = failed.or(detach().or_else(|_| detach()).err());
         }
-        let gone = self.registry.publish(&self.record.name, &self.record.networks(), &[], None);
+        let gone = self.registry.forget(&self.record);
         failed.or(gone.err())
     }
 }
@@ -208,24 +210,6 @@ impl Keeper {
 /// Where a plugin, which is our child, finds a namespace that we hold.
 fn path_of(netns: &Netns) -> String {
     format!("/proc/{}/fd/{}", process::id(), netns.as_fd().as_raw_fd())
-}
-
-/// The container's names on its networks; on `host` and `none` it has none.
-pub(crate) fn memberships(record: &Record) -> Vec<Membership> {
-    let named = record.endpoints.iter().filter(|endpoint| !choice::is_fixed(&endpoint.network));
-    named.map(|endpoint| membership(record, endpoint)).collect()
-}
-
-fn membership(record: &Record, endpoint: &Endpoint) -> Membership {
-    let own =
-        [record.name.clone(), format!("{}.{}", record.name, endpoint.network), record.id.short().to_owned()];
-    let hostname = record.hostname.iter().filter(|name| !own.contains(name)).cloned();
-    let aliases = endpoint.wanted.aliases.iter().cloned();
-    Membership {
-        network: endpoint.network.clone(),
-        addresses: endpoint.addresses().iter().map(|prefix| prefix.address()).collect(),
-        names: own.iter().cloned().chain(hostname).chain(aliases).collect(),
-    }
 }
 
 fn record(order: &Order, endpoints: Vec<Endpoint>) -> Record {
@@ -239,6 +223,7 @@ fn record(order: &Order, endpoints: Vec<Endpoint>) -> Record {
         command: order.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         env: order.env.clone(),
         labels: order.labels.clone(),
+        own_names: order.own_names.clone(),
         workdir: order
             .workdir
             .clone()

@@ -16,6 +16,7 @@ mod filter;
 mod id;
 mod inspect;
 mod keeper;
+mod known;
 mod log;
 mod logs;
 mod made_up;

@@ -1,5 +1,7 @@
 //! What `run` is asked for: the words of the command line, read and judged.
-use super::{error::Error, id::Id, ports::Port, record::Wanted, refusal::Refusal, registry::is_name};
+use super::{
+    error::Error, id::Id, known::OwnName, ports::Port, record::Wanted, refusal::Refusal, registry::is_name,
+};
 use crate::args;
 use serde::{Deserialize, Serialize};
 use std::{env, ffi::OsString, path::PathBuf};
@@ -29,6 +31,8 @@ pub(crate) struct Order {
     pub(crate) env: Vec<(String, String)>,
     /// Notes.
     pub(crate) labels: Vec<(String, String)>,
+    /// Names for itself alone.
+    pub(crate) own_names: Vec<OwnName>,
     /// Ports to publish.
     pub(crate) ports: Vec<Port>,
     /// The folder the command begins in.
@@ -62,6 +66,7 @@ impl Order {
             hostname,
             env: variables(&run.env)?,
             labels: run.label.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
+            own_names: run.add_host.iter().map(|text| OwnName::parse(text)).collect::<Result<_, _>>()?,
             ports: ports.concat(),
             workdir: run
                 .workdir
@@ -102,7 +107,7 @@ fn label(text: &str) -> Result<(String, String), Refusal> {
 }
 
 /// What can stand in a hosts file.
-fn host_name(what: &'static str, name: &str, longest: usize) -> Result<String, Refusal> {
+pub(crate) fn host_name(what: &'static str, name: &str, longest: usize) -> Result<String, Refusal> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if first && name.bytes().all(allowed) && name.len() <= longest {

@@ -1,5 +1,5 @@
 //! What is kept of a container: `container.json` in its folder.
-use super::{id::Id, moment::Moment, ports::Port};
+use super::{id::Id, known::OwnName, moment::Moment, ports::Port};
 use cni::Dns;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -25,6 +25,8 @@ pub(crate) struct Record {
     pub(crate) env: Vec<(String, String)>,
     /// The notes that were given.
     pub(crate) labels: Vec<(String, String)>,
+    /// Names for itself alone.
+    pub(crate) own_names: Vec<OwnName>,
     /// The folder the command began in.
     pub(crate) workdir: PathBuf,
     /// It is forgotten when it has ended.

@@ -24,6 +24,9 @@ pub(crate) enum Refusal {
     /// A MAC address that is a group's.
     #[error("{0} is the address of a group, not of an interface")]
     GroupMac(types::Mac),
+    /// What follows `--add-host` is no name and address.
+    #[error("invalid --add-host {0:?}")]
+    AddHost(String),
     /// A name that cannot stand in a hosts file.
     #[error("invalid {what} {value:?}")]
     Host { what: &'static str, value: String },
@@ -80,6 +83,7 @@ impl Failure for Refusal {
             | Self::Variable(_)
             | Self::Mac(_)
             | Self::GroupMac(_)
+            | Self::AddHost(_)
             | Self::Host { .. }
             | Self::Alone { .. }
             | Self::Twice(_)
@@ -104,6 +108,7 @@ impl Failure for Refusal {
             Self::Variable(_) => "for example -e KEY=VALUE; -e KEY takes the value it has here".into(),
             Self::Mac(_) => "for example 02:42:ac:11:00:02".into(),
             Self::GroupMac(_) => "the first byte is to be even: 02:42:ac:11:00:02".into(),
+            Self::AddHost(_) => "for example db:10.0.0.9, db:[fd00::9] or host.internal:host-gateway".into(),
             Self::Host { .. } => "letters, digits, `_`, `.` and `-`, and at most 64 of them for a host name".into(),
             Self::Alone { alone, .. } => format!("leave out --network {alone}, or all others"),
             Self::Twice(_) => "a container is on a network once".into(),

@@ -10,7 +10,7 @@
 use super::{
     error::Error,
     files,
-    names::{Membership, Names},
+    names::{Entry, Names},
     record::{Phase, Record},
 };
 use std::{
@@ -80,16 +80,21 @@ impl Registry {
         Names::at(&self.state.join("names"))
     }
 
-    /// Has a container known by its names where it is, and no more where it `was`. With no `hosts`, it is about to go.
+    /// Has a container known by its names where it is, and no more where it `was`; `hosts` becomes its hosts file.
     pub(crate) fn publish(
         &self,
-        container: &str,
+        entry: &Entry,
         was: &[NetworkName],
-        now: &[Membership],
         hosts: Option<&Path>,
     ) -> Result<(), Error> {
         let is_gone = |name: &str| self.home(name).is_kept().is_ok_and(|kept| !kept);
-        self.names().put(container, was, now, hosts, is_gone)
+        self.names().put(entry, was, hosts, is_gone)
+    }
+
+    /// Has nobody know it by any name any more.
+    pub(crate) fn forget(&self, record: &Record) -> Result<(), Error> {
+        let entry = Entry { container: record.name.clone(), ..Entry::default() };
+        self.publish(&entry, &record.networks(), None)
     }
 
     /// Makes a container of this record, unless there is one of that name: then `None`.

@@ -56,7 +56,7 @@ pub(crate) fn clear(registry: &Registry, attacher: &Attacher, container: &Contai
     if !matches!(record.phase, Phase::Exited { left: None, .. }) {
         // Its namespace went with its keeper.
         record.endpoints.iter().rev().try_for_each(|endpoint| attacher.detach(&record, endpoint, ""))?;
-        registry.publish(&record.name, &record.networks(), &[], None)?;
+        registry.forget(&record)?;
     }
     container.home.remove()
 }

@@ -18,10 +18,17 @@ ff02::1 ip6-allnodes
 ff02::2 ip6-allrouters
 ";
 
-/// The networks of a container, which decide which hosts file it has.
-pub(crate) type Set = BTreeSet<NetworkName>;
+/// What decides which hosts file a container has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Set {
+    /// Its networks.
+    pub(crate) networks: BTreeSet<NetworkName>,
+    /// Itself, if it has names that nobody else has.
+    pub(crate) own: Option<String>,
+}
 
-/// One address of one member of a network: `ADDRESS name name.network id aliases... # container networks`.
+/// One address of one member of a network: `ADDRESS name name.network id aliases... # container networks`, and `own` behind it
+/// for a container with names of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     /// The address; none if the member has none.
@@ -43,8 +50,11 @@ impl Line {
             NO_ADDRESS => None,
             address => Some(address.parse().ok()?),
         };
-        let (container, set) = whose.split_once(' ')?;
-        let set = set.split(',').map(|network| network.parse().ok()).collect::<Option<_>>()?;
+        let mut whose = whose.split(' ');
+        let (container, networks) = (whose.next()?, whose.next()?);
+        let networks = networks.split(',').map(|network| network.parse().ok()).collect::<Option<_>>()?;
+        let own = whose.next().map(|_| container.to_owned());
+        let set = Set { networks, own };
         Some(Self {
             address,
             names: names.map(str::to_owned).collect(),
@@ -56,9 +66,10 @@ impl Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let set: Vec<_> = self.set.iter().map(NetworkName::as_str).collect();
+        let set: Vec<_> = self.set.networks.iter().map(NetworkName::as_str).collect();
+        let own = self.set.own.as_ref().map_or("", |_| " own");
         let address = self.address.map_or_else(|| NO_ADDRESS.to_owned(), |address| address.to_string());
-        writeln!(f, "{address} {} # {} {}", self.names.join(" "), self.container, set.join(","))
+        writeln!(f, "{address} {} # {} {}{own}", self.names.join(" "), self.container, set.join(","))
     }
 }
 
@@ -93,10 +104,11 @@ pub(crate) fn text(lines: &[Line]) -> String {
     lines.iter().map(ToString::to_string).collect()
 }
 
-/// The hosts file for containers that are on all of these networks. Names that are a container's own come before those that
+/// The hosts file for containers that are on all of these networks; `own` are lines that come before. Names that are a
+/// container's own come before those that
 /// several may share, as the first line that has a name decides: no alias takes a container's name.
-pub(crate) fn hosts(networks: &[(&NetworkName, &[Line])]) -> String {
-    let mut text = LOCAL.to_owned();
+pub(crate) fn hosts(own: &str, networks: &[(&NetworkName, &[Line])]) -> String {
+    let mut text = LOCAL.to_owned() + own;
     for (network, lines) in networks {
         text.extend(["# ", network.as_str(), "\n"]);
         lines.iter().for_each(|line| text += &row(line.address, line.names.iter().take(FIRM)));
@@ -105,6 +117,11 @@ pub(crate) fn hosts(networks: &[(&NetworkName, &[Line])]) -> String {
         text += &row(line.address, line.names.iter().skip(FIRM));
     }
     text
+}
+
+/// Lines for names that a container has for itself.
+pub(crate) fn own(names: &[(IpAddr, String)]) -> String {
+    names.iter().map(|(address, name)| row(Some(*address), std::iter::once(name))).collect()
 }
 
 /// Nothing for an address without a name, or a name without an address.
@@ -126,7 +143,7 @@ mod tests {
             address: address.parse().ok(),
             names: own.into_iter().chain(aliases.iter().map(ToString::to_string)).collect(),
             container: container.to_owned(),
-            set: networks.iter().map(|name| name.parse().unwrap()).collect(),
+            set: Set { networks: networks.iter().map(|name| name.parse().unwrap()).collect(), own: None },
         }
     }
 
@@ -178,8 +195,9 @@ mod tests {
             line("10.0.0.2", "cat", &["dog", "pet"], &["test"]),
             line("10.0.0.3", "dog", &["pet"], &["test"]),
         ];
-        let text = hosts(&[(&network, &lines)]);
+        let text = hosts("10.9.9.9 mine\n", &[(&network, &lines)]);
         let expected = "\
+10.9.9.9 mine
 # test
 10.0.0.2 cat cat.test id-of-cat
 10.0.0.3 dog dog.test id-of-dog

@@ -22,12 +22,12 @@ impl Stage {
         let was: Vec<_> = was.iter().map(|network| network.parse().unwrap()).collect();
         let now: Vec<_> = now.iter().map(|(network, address)| member(container, network, address)).collect();
         let link = self.link(container);
-        self.names.put(container, &was, &now, Some(&link), |_| false).unwrap();
+        self.names.put(&entry(container, now, &[]), &was, Some(&link), |_| false).unwrap();
     }
 
     fn gone(&self, container: &str, was: &[&str]) {
         let was: Vec<_> = was.iter().map(|network| network.parse().unwrap()).collect();
-        self.names.put(container, &was, &[], None, |_| false).unwrap();
+        self.names.put(&entry(container, Vec::new(), &[]), &was, None, |_| false).unwrap();
     }
 
     fn resolve(&self, container: &str, name: &str) -> Option<String> {
@@ -39,6 +39,11 @@ impl Stage {
     fn files(&self) -> Vec<String> {
         files::names(&self.folder.path().join("names")).unwrap()
     }
+}
+
+fn entry(container: &str, memberships: Vec<Membership>, own: &[(&str, &str)]) -> Entry {
+    let own = own.iter().map(|(address, name)| (address.parse().unwrap(), (*name).to_owned())).collect();
+    Entry { container: container.to_owned(), memberships, own }
 }
 
 fn member(container: &str, network: &str, address: &str) -> Membership {
@@ -96,6 +101,32 @@ fn a_member_without_an_address_hears_of_the_others() {
     stage.put("dog", &[], &[("test", "10.0.0.3")]);
     assert_eq!(stage.resolve("cat", "dog").as_deref(), Some("10.0.0.3"));
     assert_eq!(stage.resolve("dog", "cat"), None);
+}
+
+#[test]
+fn names_of_its_own_are_for_one_container_alone_and_stay_as_others_come_and_go() {
+    let stage = Stage::new();
+    stage.put("cat", &[], &[("test", "10.0.0.2")]);
+    let here = vec![member("dog", "test", "10.0.0.3")];
+    let own = [("10.9.9.9", "mine"), ("10.9.9.8", "cat")];
+    stage.names.put(&entry("dog", here, &own), &[], Some(&stage.link("dog")), |_| false).unwrap();
+    assert_eq!(stage.files(), ["+test", "+test@dog", "@dog", "test"]);
+    stage.put("bird", &[], &[("test", "10.0.0.4")]);
+    assert_eq!(stage.resolve("dog", "mine").as_deref(), Some("10.9.9.9"));
+    assert_eq!(stage.resolve("dog", "cat").as_deref(), Some("10.9.9.8"), "its own names come first");
+    assert_eq!(stage.resolve("dog", "bird").as_deref(), Some("10.0.0.4"));
+    assert_eq!(stage.resolve("cat", "mine"), None);
+    assert_eq!(stage.resolve("cat", "dog").as_deref(), Some("10.0.0.3"));
+    let moved = vec![member("dog", "stage", "10.1.0.3")];
+    let was = ["test".parse().unwrap()];
+    stage.names.put(&entry("dog", moved, &own), &was, Some(&stage.link("dog")), |_| false).unwrap();
+    assert_eq!(stage.files(), ["+stage@dog", "+test", "@dog", "stage", "test"]);
+    assert_eq!(stage.resolve("dog", "mine").as_deref(), Some("10.9.9.9"));
+    stage.gone("dog", &["stage"]);
+    assert_eq!(stage.files(), ["+test", "test"]);
+    stage.names.put(&entry("none", Vec::new(), &own), &[], Some(&stage.link("none")), |_| false).unwrap();
+    assert_eq!(stage.resolve("none", "mine").as_deref(), Some("10.9.9.9"));
+    assert_eq!(stage.files(), ["+test", "test"], "who is on no network leaves nothing here");
 }
 
 #[test]
