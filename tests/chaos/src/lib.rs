@@ -4,7 +4,7 @@
 //! executes the plugin, which is thus stopped before its first instruction. From then on it stops at the entry and at
 //! the exit of each of its system calls. One that is killed at the entry is never carried out; one that is killed at
 //! the exit has been, but the plugin does not know. Its children (an IPAM plugin, a detached one) are not followed, but
-//! those of its process group are waited for, so that what comes next finds nobody at work.
+//! they are waited for, so that what comes next finds nobody at work.
 use netlab::Call;
 use nix::{
     errno::Errno,
@@ -17,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    env,
+    env, fs,
     io::{self, Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command},
@@ -77,7 +77,7 @@ pub fn become_the_plugin() -> Result<(), Error> {
 }
 
 /// Runs a plugin up to a stop, counted from 0 (stop `2n` is the entry of system call `n`, stop `2n + 1` its exit), and
-/// kills it there; to its end if there is none. Nobody of its process group is left when this returns.
+/// kills it there; to its end if there is none. Nobody of it is left at work when this returns.
 pub fn run(call: &Call, kill_at: Option<usize>) -> Result<Run, Error> {
     let mut command = call.clone().program(env::current_exe()?).command();
     let mut child = command.arg(TRACED).arg(call.path()).process_group(0).spawn()?;
@@ -143,10 +143,32 @@ fn wait_for_the_group(leader: Pid) -> Result<(), Error> {
         match waitpid(Pid::from_raw(-leader.as_raw()), Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_micros(200)),
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(Errno::ECHILD) => return Ok(()),
+            Err(Errno::ECHILD) => break,
             Err(cause) => return Err(cause.into()),
         }
     }
+    // Those in sessions of their own are the plugin's or another test's, and soon done either way.
+    for detached in detached()? {
+        while is_detached(detached) {
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+    Ok(())
+}
+
+/// Our children that lead a session and have not ended.
+fn detached() -> io::Result<Vec<u32>> {
+    let processes = fs::read_dir("/proc")?.flatten();
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter(|process| is_detached(*process)).collect())
+}
+
+fn is_detached(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // proc_pid_stat(5): state, parent, process group, session, after the name in parentheses.
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().take(4).collect();
+    let [state, parent, _, session] = fields[..] else { return false };
+    state != "Z" && parent == std::process::id().to_string() && session == process.to_string()
 }
 
 fn printed(child: &mut Child) -> Result<String, Error> {
