@@ -1,62 +1,24 @@
 //! Leaving the machine: from here on nothing that a test does can be seen outside, or outlive the process.
-use crate::Error;
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-    sys::prctl,
-    unistd::{Gid, Uid},
-};
-use std::{env, fs, path::Path};
+//!
+//! Theory of operation. There is one way to leave a machine, `sealane lab`: so a test executable that finds itself outside
+//! becomes `sealane lab -- itself`, with its command line as it was. In the lab it is root, on a host with an empty `/run` and
+//! `/var/lib`, and all that it leaves behind is gone when it ends, by whatever signal.
+use crate::{Binaries, Error};
+use nix::sys::prctl;
+use std::{env, os::unix::process::CommandExt, process::Command};
 
-/// Moves this process, which must still have a single thread, into a user namespace where it is root (a machine that
-/// forbids them but lets root do without will do, too), and into mount and network namespaces with private propagation
-/// and an empty `/run` and `/var/lib`. Orphans of its children become its own, so that a test can wait for them.
+/// Set for the executable that is in a lab already. That it runs in one (`SEALANE_LAB`) would not do: people test in labs.
+const INSIDE: &str = "NETLAB_INSIDE";
+
+/// Goes on in a lab: outside of one this does not return, unless it fails. Orphans of this process's children become its own,
+/// so that a test can wait for them.
 pub fn enter() -> Result<(), Error> {
-    let (uid, gid) = (Uid::effective(), Gid::effective());
-    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS;
-    match unshare(CloneFlags::CLONE_NEWUSER | own) {
-        Ok(()) => become_root(uid, gid)?,
-        Err(_) if uid.is_root() => {
-            unshare(own).map_err(|cause| Error::Forbidden { doing: "unshare(2)", cause })?;
-        }
-        Err(cause) => return Err(Error::Forbidden { doing: "unshare(2)", cause }),
+    if env::var_os(INSIDE).is_some() {
+        return prctl::set_child_subreaper(true).map_err(Error::kernel("adopt orphans"));
     }
-    private_mounts()?;
-    prctl::set_child_subreaper(true).map_err(Error::kernel("adopt orphans"))
-}
-
-/// `user_namespaces(7)`: the maps can be written once, and the group's only after `setgroups` is denied.
-fn become_root(uid: Uid, gid: Gid) -> Result<(), Error> {
-    for (file, text) in [
-        ("setgroups", "deny".to_owned()),
-        ("uid_map", format!("0 {uid} 1")),
-        ("gid_map", format!("0 {gid} 1")),
-    ] {
-        let path = format!("/proc/self/{file}");
-        fs::write(&path, text).map_err(Error::io(format!("write {path}")))?;
-    }
-    Ok(())
-}
-
-fn private_mounts() -> Result<(), Error> {
-    let none = None::<&str>;
-    let forbidden = |doing| move |cause| Error::Forbidden { doing, cause };
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
-        .map_err(forbidden("mount(2) of a private tree"))?;
-    for place in ["/run", "/var/lib"] {
-        // A service account may live below /var/lib, and its build with it.
-        if needed(Path::new(place)) {
-            continue;
-        }
-        mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))
-            .map_err(forbidden("mount(2) of a tmpfs"))?;
-    }
-    Ok(())
-}
-
-fn needed(place: &Path) -> bool {
-    let below = |path: Result<std::path::PathBuf, _>| {
-        path.is_ok_and(|path: std::path::PathBuf| path.starts_with(place))
-    };
-    place != Path::new("/run") && (below(env::current_exe()) || below(env::current_dir()))
+    Binaries::prepare()?;
+    let this = env::current_exe().map_err(Error::io("find this test's own executable"))?;
+    let mut lab = Command::new(Binaries::of_this_build()?.plugin("sealane")?);
+    let lab = lab.args(["lab", "--"]).arg(this).args(env::args_os().skip(1)).env(INSIDE, "1");
+    Err(Error::io("start a lab")(lab.exec()))
 }

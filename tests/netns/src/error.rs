@@ -4,18 +4,6 @@ use std::{io, path::PathBuf};
 /// Why a namespace, a directory or a process of the tests could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The kernel, or a security module, does not let this user make namespaces.
-    #[error(
-        "these tests need user namespaces, and {doing} was refused ({cause}); allow them \
-         (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, \
-         user.max_user_namespaces>0) or run as root"
-    )]
-    Forbidden {
-        /// What was refused.
-        doing: &'static str,
-        /// The kernel's answer.
-        cause: nix::Error,
-    },
     /// A system call failed.
     #[error("could not {doing}")]
     Kernel {

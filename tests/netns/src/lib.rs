@@ -1,11 +1,11 @@
 //! Namespaces to test CNI plugins in, without root and without a trace: a [`Host`] is a fresh network namespace with
-//! directories of its own, a [`Container`] another one, and a [`Call`] runs a plugin's executable as a runtime would.
+//! directories of its own, a [`Container`] another one, and a [`Call`] runs a plugin's executable as a runtime would. A [`Lab`]
+//! is a machine to type commands on.
 //!
-//! Theory of operation. A test executable built on this (`harness = false`) begins in [`main`]: while it still has one
-//! thread it builds the plugins, then leaves for a user namespace where it is root, with a mount namespace in which
-//! `/run` and `/var/lib` are empty tmpfs. Each test then takes a network namespace for its thread. Nothing is ever
-//! cleaned up: all of it ends with the process. What the tests see of the kernel they see through `ip`, which shares no
-//! code with what is tested.
+//! Theory of operation. A test executable built on this (`harness = false`) begins in [`main`]: outside of a lab it builds
+//! the plugins and becomes `sealane lab -- itself`, which makes it root of a machine with an empty `/run` and `/var/lib`. Each
+//! test then takes a network namespace for its thread, or a [`Lab`] of its own. Nothing is ever cleaned up: all of it ends with
+//! the process. What the tests see of the kernel they see through `ip`, which shares no code with what is tested.
 mod binaries;
 mod call;
 mod container;
@@ -35,13 +35,13 @@ pub use traffic::{Protocol, reaches, serve};
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 
-/// The whole of a test executable's `main`: builds the plugins, enters the namespaces and runs the trials. Takes the
-/// command line of libtest, so `cargo test` and nextest drive it like any other.
+/// The whole of a test executable's `main`: enters a lab and runs the trials in it. Takes the command line of libtest, so
+/// `cargo test` and nextest drive it like any other.
 pub fn main(trials: Vec<Trial>) -> ExitCode {
     let arguments = Arguments::from_args();
     // nextest asks for the list in a process of its own, and needs no namespace for that.
     if !arguments.list
-        && let Err(error) = Binaries::prepare().and_then(|()| enter())
+        && let Err(error) = enter()
     {
         eprintln!("netlab: {error}");
         return ExitCode::FAILURE;

@@ -63,7 +63,11 @@ fn belongs(process: &Path, namespaces: &Namespaces, dir: &Path) -> Option<String
         let entries = fs::read_dir(process.join(folder)).into_iter().flatten().flatten();
         entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()))
     };
-    // A process that has ended and is only not waited for is in no namespace, and has no environment.
+    // One that has ended and is only not waited for is nothing but an entry in a table.
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    if status.lines().any(|line| line.starts_with("State:\tZ")) {
+        return None;
+    }
     if let Some(name) = links("ns").chain(links("fd")).find(|link| namespaces.0.contains(link)) {
         return Some(name);
     }

@@ -27,6 +27,7 @@ netlab::tests! {
     the_outside_machine_answers_in_both_families,
     hosts_reach_each_other_by_name_and_by_address,
     hosts_have_state_and_names_of_their_own,
+    hosts_have_containers_of_their_own,
     a_command_on_another_host_gives_its_output_and_its_status,
     everything_is_gone_when_the_command_ends,
     everything_is_gone_after_a_signal,
@@ -38,6 +39,8 @@ netlab::tests! {
     a_lab_leaves_no_trace_on_the_machine,
     a_lab_of_many_hosts_starts_and_ends_soon,
     root_without_user_namespaces_has_labs_too,
+    what_is_needed_below_var_lib_stays_in_sight,
+    an_interactive_shell_has_the_terminal,
 }
 
 /// `sealane lab` with these arguments, its input and output in pipes.
@@ -232,6 +235,25 @@ fn hosts_have_state_and_names_of_their_own() {
     lab.ok(&format!("sealane on worker-2 kill {pid}"));
 }
 
+fn hosts_have_containers_of_their_own() {
+    let lab = Lab::with_hosts(2);
+    for host in ["worker-1", "worker-2"] {
+        lab.ok(&format!("sealane on {host} sealane network create test --subnet 10.1.0.0/24"));
+        lab.ok(&format!("sealane on {host} sealane run -d --name c1 --network test"));
+        lab.ok(&format!("sealane on {host} sealane run -d --name of-{host} --network test"));
+    }
+    for (host, other) in [("worker-1", "worker-2"), ("worker-2", "worker-1")] {
+        assert_eq!(lab.ok(&format!("sealane on {host} sealane ps -q")).lines().count(), 2);
+        lab.ok(&format!("sealane on {host} sealane exec c1 ping -c 1 -W 5 of-{host}"));
+        assert_ne!(
+            lab.run(&format!("sealane on {host} sealane exec c1 sealane ping -c 1 of-{other}")).status,
+            0
+        );
+        lab.ok(&format!("sealane on {host} sealane rm -f c1 of-{host}"));
+        assert_eq!(lab.ok(&format!("sealane on {host} sealane ps -aq")), "");
+    }
+}
+
 fn a_command_on_another_host_gives_its_output_and_its_status() {
     let lab = Lab::with_hosts(2);
     let said = lab.run("echo in | sealane on worker-2 sh -c 'cat; echo out; echo err >&2; exit 9'");
@@ -377,4 +399,46 @@ fn root_without_user_namespaces_has_labs_too() {
     assert!(outer.refused("unshare --user true").contains("unshare"));
     let said = outer.run("sealane lab -- sh -c 'id -u; ping -n -c 1 198.51.100.1 >&2'");
     assert_eq!((said.status, &*said.stdout), (0, "0\n"), "{said:#?}");
+}
+
+/// Service accounts live there.
+fn what_is_needed_below_var_lib_stays_in_sight() {
+    let outer = Lab::new();
+    outer.ok("mkdir -p /var/lib/account/work /var/lib/other && touch /var/lib/account/work/file");
+    assert_eq!(
+        outer.ok(
+            "cd /var/lib/account/work && sealane lab -- sh -c 'pwd; ls; echo x > written; ls -A /var/lib'"
+        ),
+        "/var/lib/account/work\nfile\naccount\n"
+    );
+    assert_eq!(outer.ok("cat /var/lib/account/work/written"), "x\n", "it is the machine's own");
+    assert_eq!(outer.ok("cd / && sealane lab -- ls -A /var/lib"), "");
+}
+
+fn an_interactive_shell_has_the_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = sealane(dir.path());
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-q", "-e", "-c", "sealane lab -- bash --norc --noprofile -i", "/dev/null"]);
+    terminal.env_remove("SEALANE_LAB").envs(ours.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut keys = child.stdin.take().unwrap();
+    // Control-C ends what runs in the foreground, and not the shell; jobs can be stopped and be gone on with.
+    for (line, pause) in [
+        ("sleep 1000\n", 500),
+        ("\x03", 100),
+        ("sleep 0.5\n", 200),
+        ("\x1a", 200),
+        ("jobs; fg\n", 800),
+        ("echo $((40 + 2)) $?; exit 9\n", 0),
+    ] {
+        keys.write_all(line.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    let mut screen = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut screen).unwrap();
+    assert_eq!(wait(&mut child, Duration::from_secs(5)).unwrap().code(), Some(9), "{screen}");
+    assert!(screen.lines().any(|line| line.trim() == "42 0"), "{screen}");
+    assert!(screen.contains("Stopped"), "{screen}");
+    assert!(!screen.contains("no job control") && !screen.contains("cannot set terminal"), "{screen}");
 }

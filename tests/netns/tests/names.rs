@@ -19,6 +19,8 @@ netlab::tests! {
     resolv_conf_is_the_hosts_and_private,
     the_rest_of_etc_is_the_hosts,
     what_a_container_writes_to_etc_stays_in_it,
+    names_are_nobodys_to_write,
+    a_container_can_have_names_of_its_own,
     both_families_of_a_name_are_known,
     a_container_on_host_knows_what_the_host_knows,
     exec_sees_the_same_names,
@@ -270,15 +272,55 @@ fn what_a_container_writes_to_etc_stays_in_it() {
     let lab = Lab::new();
     network(&lab);
     lab.ok("sealane run -d --name cat --network test && sealane run -d --name dog --network test");
-    lab.ok(
-        "sealane exec cat sh -c 'echo 10.9.9.9 mine >> /etc/hosts; echo x > /etc/hostname; touch /etc/new'",
-    );
-    for file in ["/etc/hosts", "/etc/hostname", "/etc/new"] {
-        let outside =
-            lab.run(&format!("cat {file}")).stdout + &lab.run(&format!("sealane exec dog cat {file}")).stdout;
-        assert!(!outside.contains("mine") && !outside.lines().any(|line| line == "x"), "{file}: {outside}");
+    lab.ok("sealane exec cat sh -c 'echo x > /etc/hostname; echo x > /etc/resolv.conf; touch /etc/new'");
+    for file in ["/etc/hostname", "/etc/resolv.conf", "/etc/new"] {
+        let outside = lab.run(&format!("cat {file}; sealane exec dog cat {file}")).stdout;
+        assert!(!outside.lines().any(|line| line == "x"), "{file}: {outside}");
     }
     assert_eq!(lab.run("ls /etc/new").status, 2);
+}
+
+/// Containers of the same networks share one file, which none of them can write; not by another path either.
+fn names_are_nobodys_to_write() {
+    let lab = Lab::new();
+    network(&lab);
+    lab.ok("sealane run -d --name cat --network test && sealane run -d --name dog --network test");
+    for way in [
+        "echo 10.9.9.9 mine >> /etc/hosts",
+        "echo 10.9.9.9 mine >> $(readlink -f /etc/hosts)",
+        "rm -f $(readlink -f /etc/hosts)",
+        "mv /etc/passwd $(readlink -f /etc/hosts)",
+        "chmod 777 $(readlink -f /etc/hosts)",
+    ] {
+        let said = lab.run(&format!("sealane exec cat sh -c '{way}'"));
+        assert!(said.status != 0 && said.stderr.contains("Read-only"), "{said:#?}");
+    }
+    for reader in ["cat", "sealane exec cat cat", "sealane exec dog cat"] {
+        assert!(!lab.ok(&format!("{reader} /etc/hosts")).contains("mine"));
+    }
+    lab.ok("sealane run -d --name bird --network test");
+    knows(&lab, "cat", "bird", &["10.1.0.4"]);
+}
+
+fn a_container_can_have_names_of_its_own() {
+    let lab = Lab::new();
+    network(&lab);
+    lab.ok("sealane run -d --name cat --network test");
+    lab.ok("sealane run -d --name dog --network test --add-host mouse:10.7.7.7 --add-host mouse:fd07::7 --add-host rat:10.7.7.8");
+    knows(&lab, "dog", "mouse", &["10.7.7.7", "fd07::7"]);
+    knows(&lab, "dog", "rat", &["10.7.7.8"]);
+    knows(&lab, "dog", "cat", &["10.1.0.2"]);
+    knows(&lab, "cat", "mouse", &[]);
+    knows(&lab, "cat", "dog", &["10.1.0.3"]);
+    // It goes on knowing who comes and who goes.
+    lab.ok("sealane run -d --name bird --network test && sealane rm -f cat");
+    knows(&lab, "dog", "bird", &["10.1.0.4"]);
+    knows(&lab, "dog", "cat", &[]);
+    knows(&lab, "dog", "mouse", &["10.7.7.7", "fd07::7"]);
+    for bad in ["mouse", "mouse:x", ":10.1.0.1", "a b:10.1.0.1", "a/b:10.1.0.1", "mouse:10.1.0.256"] {
+        let said = lab.run(&format!("sealane run --rm --network test --add-host '{bad}' -- true"));
+        assert!(said.status == 125 && said.stderr.contains(bad), "{said:#?}");
+    }
 }
 
 fn both_families_of_a_name_are_known() {
