@@ -1,5 +1,5 @@
 //! Files of a container's own in /etc: who it is, and whom it asks for names. (Whom it knows: `names`.)
-use super::{choice::HOST, error::Error, files, known, names, record::Record, registry::Home};
+use super::{choice::HOST, error::Error, files, home::Home, known, names, record::Record};
 use std::{fs, net::IpAddr};
 
 /// The container's names.

@@ -10,14 +10,14 @@
 use super::{
     attach::Attacher,
     choice::{self, HOST, Place},
+    claim,
     error::Error,
     etc::{self, HOSTNAME, HOSTS, RESOLV_CONF},
-    known, log, made_up,
+    known, log,
     moment::Moment,
     order::Order,
-    record::{Endpoint, Phase, Record},
-    registry::{Kept, Registry, State},
-    remove,
+    record::{Phase, Record},
+    registry::{Kept, Registry},
 };
 use crate::say;
 use cni::{ErrorReply, Fail, Version};
@@ -25,11 +25,9 @@ use kernel::Netns;
 use networks::Definition;
 use sandbox::{Exit, Output, Sandbox, Spec};
 use std::{
-    env,
     fs::File,
     io::{self, PipeReader},
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
-    path::PathBuf,
     process,
     thread::JoinHandle,
 };
@@ -94,8 +92,8 @@ impl Keeper {
         let registry = Registry::from_env()?;
         let (endpoints, networks) =
             places.into_iter().map(|Place { endpoint, network }| (endpoint, network)).unzip();
-        let mut record = record(order, endpoints);
-        let kept = take_name(&registry, &attacher, order, &mut record)?;
+        let mut record = claim::record(order, endpoints);
+        let kept = claim::claim(&registry, &attacher, order, &mut record)?;
         Ok(Self { registry, attacher, kept, record, networks, netns: None, begun: 0 })
     }
 
@@ -210,66 +208,6 @@ impl Keeper {
 /// Where a plugin, which is our child, finds a namespace that we hold.
 fn path_of(netns: &Netns) -> String {
     format!("/proc/{}/fd/{}", process::id(), netns.as_fd().as_raw_fd())
-}
-
-fn record(order: &Order, endpoints: Vec<Endpoint>) -> Record {
-    let on_host = endpoints.iter().any(|endpoint| endpoint.network.as_str() == HOST);
-    let own_name = || (!on_host).then(|| order.id.short().to_owned());
-    Record {
-        id: order.id.clone(),
-        name: order.name.clone().unwrap_or_default(),
-        created: Moment::now(),
-        hostname: order.hostname.clone().or_else(own_name),
-        command: order.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-        env: order.env.clone(),
-        labels: order.labels.clone(),
-        own_names: order.own_names.clone(),
-        workdir: order
-            .workdir
-            .clone()
-            .or_else(|| env::current_dir().ok())
-            .unwrap_or_else(|| PathBuf::from("/")),
-        remove: order.remove,
-        detached: order.detached,
-        ports: endpoints.iter().flat_map(|endpoint| endpoint.wanted.ports.clone()).collect(),
-        endpoints,
-        phase: Phase::Created,
-    }
-}
-
-/// Claims the name that was asked for, or one that is free.
-fn take_name(
-    registry: &Registry,
-    attacher: &Attacher,
-    order: &Order,
-    record: &mut Record,
-) -> Result<Kept, Fail> {
-    for tries in 0.. {
-        record.name = order.name.clone().map_or_else(|| made_up::name(tries), Ok)?;
-        // What is claimed is seen by who is about to remove one of the networks; what is removed, here.
-        let networks = attacher.folder.hold(record.endpoints.iter().map(Endpoint::network))?;
-        if let Some(kept) = registry.claim(record)? {
-            return Ok(kept);
-        }
-        drop(networks);
-        if order.name.is_some() {
-            make_room(registry, attacher, &record.name)?;
-        }
-    }
-    Err(Error::Vanished(record.name.clone()).into())
-}
-
-/// A container that was to go by itself, and could not because its keeper was killed, goes now.
-fn make_room(registry: &Registry, attacher: &Attacher, name: &str) -> Result<(), Error> {
-    match registry.named(name)? {
-        None => Ok(()),
-        Some(one) if one.state == State::Dead && one.record.remove => remove::clear(registry, attacher, &one),
-        Some(one) => Err(Error::Taken {
-            name: name.to_owned(),
-            id: one.record.id.short().to_owned(),
-            state: one.state,
-        }),
-    }
 }
 
 fn through_a_pipe() -> Result<(Output, Option<PipeReader>), Error> {

@@ -1,6 +1,6 @@
 //! What a container in the background writes: kept in two files that take turns, so that nobody's chatter fills the state
 //! directory, which lies in memory.
-use super::{error::Error, registry::Home};
+use super::{error::Error, home::Home};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     fs::{self, File, OpenOptions},

@@ -7,12 +7,14 @@
 //! asks the kernel for what the kernel knows better.
 mod attach;
 mod choice;
+mod claim;
 mod connect;
 mod error;
 mod etc;
 mod exec;
 mod files;
 mod filter;
+mod home;
 mod id;
 mod inspect;
 mod keeper;

@@ -10,11 +10,12 @@
 use super::{
     error::Error,
     files,
+    home::Home,
     names::{Entry, Names},
-    record::{Phase, Record},
+    record::Record,
 };
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -55,12 +56,6 @@ pub(crate) enum State {
     Dead,
 }
 
-/// A container's folder.
-#[derive(Debug, Clone)]
-pub(crate) struct Home {
-    path: PathBuf,
-}
-
 /// The keeper's hold on its container, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -72,7 +67,12 @@ pub(crate) struct Kept {
 impl Registry {
     /// That of this host's state directory. Nothing is created yet.
     pub(crate) fn from_env() -> Result<Self, Error> {
-        Ok(Self { state: plan::State::from_env()?.directory().to_owned() })
+        Ok(Self::at(plan::State::from_env()?.directory()))
+    }
+
+    /// That in this state directory.
+    fn at(state: &Path) -> Self {
+        Self { state: state.to_owned() }
     }
 
     /// The names of all containers on their networks.
@@ -100,17 +100,17 @@ impl Registry {
     /// Makes a container of this record, unless there is one of that name: then `None`.
     pub(crate) fn claim(&self, record: &Record) -> Result<Option<Kept>, Error> {
         self.open_up()?;
-        let draft = Home { path: self.containers().join(format!(".{}", record.id)) };
-        files::folder(&draft.path)?;
-        let lock = files::lock(&draft.path)?;
+        let draft = Home::at(self.containers().join(format!(".{}", record.id)));
+        files::folder(draft.path())?;
+        let lock = files::lock(draft.path())?;
         files::replace(&draft.changes(), b"", 0o600)?;
         draft.write(record)?;
         let home = self.home(&record.name);
-        match fs::rename(&draft.path, &home.path) {
+        match fs::rename(draft.path(), home.path()) {
             Ok(()) => Ok(Some(Kept { home, _lock: lock })),
             // Where nothing is removed before it has another name, no container's folder is ever empty.
             Err(cause) if is_taken(&cause) => draft.remove().map(|()| None),
-            Err(cause) => Err(Error::File { doing: "create", path: home.path, cause }),
+            Err(cause) => Err(Error::File { doing: "create", path: home.path().to_owned(), cause }),
         }
     }
 
@@ -148,8 +148,8 @@ impl Registry {
     /// Removes the drafts of those who were killed while they made or removed a container.
     pub(crate) fn sweep(&self) -> Result<(), Error> {
         for name in files::names(&self.containers())?.iter().filter(|name| name.starts_with('.')) {
-            let draft = Home { path: self.containers().join(name) };
-            let old = fs::metadata(&draft.path).and_then(|draft| draft.modified()).ok();
+            let draft = Home::at(self.containers().join(name));
+            let old = fs::metadata(draft.path()).and_then(|draft| draft.modified()).ok();
             let old = old.and_then(|changed| changed.elapsed().ok()).is_some_and(|age| age > ABANDONED);
             if old && !draft.is_kept()? {
                 draft.clear()?;
@@ -159,7 +159,7 @@ impl Registry {
     }
 
     fn home(&self, name: &str) -> Home {
-        Home { path: self.containers().join(name) }
+        Home::at(self.containers().join(name))
     }
 
     fn containers(&self) -> PathBuf {
@@ -176,116 +176,6 @@ impl Registry {
             if mode == open { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(open)) }
         };
         open().map_err(|cause: io::Error| Error::File { doing: "change", path: path.clone(), cause })
-    }
-}
-
-impl Home {
-    /// A file in it.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    /// What is written of the container.
-    pub(crate) fn record(&self) -> Result<Record, Error> {
-        let path = self.file(RECORD);
-        let text = files::read(&path)?.ok_or_else(|| Error::Vanished(self.name()))?;
-        serde_json::from_str(&text).map_err(|cause| Error::Record { path, cause })
-    }
-
-    /// Writes it down.
-    pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
-        let path = self.file(RECORD);
-        let text =
-            serde_json::to_vec_pretty(record).map_err(|cause| Error::Record { path: path.clone(), cause })?;
-        // Not for everybody: variables hold secrets.
-        files::replace(&path, &text, 0o600)
-    }
-
-    /// Waits for its turn to change the container.
-    pub(crate) fn turn(&self) -> Result<File, Error> {
-        match files::lock(&self.changes()) {
-            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
-                Err(Error::Vanished(self.name()))
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Whether the container's keeper is there.
-    pub(crate) fn is_kept(&self) -> Result<bool, Error> {
-        let failed = |cause| Error::File { doing: "lock", path: self.path.clone(), cause };
-        let folder = match File::open(&self.path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
-            outcome => outcome.map_err(failed)?,
-        };
-        // Shared: two who look do not take each other for the keeper.
-        match folder.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(cause)) => Err(failed(cause)),
-        }
-    }
-
-    /// Waits until the container has no keeper, then keeps others from changing it.
-    pub(crate) fn wait_until_left(&self) -> Result<Option<File>, Error> {
-        match files::lock(&self.path) {
-            Ok(lock) if self.is(&lock) => Ok(Some(lock)),
-            Ok(_) => Ok(None),
-            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Removes it. Its name is free at once.
-    pub(crate) fn remove(&self) -> Result<(), Error> {
-        let failed = |cause| Error::File { doing: "remove", path: self.path.clone(), cause };
-        let id = self.record()?.id;
-        let gone = Self { path: self.path.with_file_name(format!(".{id}")) };
-        if gone.path != self.path {
-            fs::rename(&self.path, &gone.path).map_err(failed)?;
-        }
-        gone.clear()
-    }
-
-    /// The container in it, if there is one.
-    pub(crate) fn look(&self) -> Result<Option<Container>, Error> {
-        // In this order: a keeper writes the end down before it goes.
-        let kept = self.is_kept()?;
-        let record = match self.record() {
-            Err(Error::Vanished(_)) => return Ok(None),
-            outcome => outcome?,
-        };
-        let state = match record.phase {
-            Phase::Exited { status, .. } => State::Exited(status),
-            _ if !kept => State::Dead,
-            Phase::Created => State::Created,
-            Phase::Running { .. } => State::Running,
-        };
-        Ok(Some(Container { home: self.clone(), record, state }))
-    }
-
-    fn clear(&self) -> Result<(), Error> {
-        match fs::remove_dir_all(&self.path) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                Err(Error::File { doing: "remove", path: self.path.clone(), cause })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether this open folder is the one that has the name now.
-    fn is(&self, folder: &File) -> bool {
-        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let now = fs::metadata(&self.path).map(place).ok();
-        now.is_some() && now == folder.metadata().map(place).ok()
-    }
-
-    fn changes(&self) -> PathBuf {
-        self.file("changes")
-    }
-
-    fn name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
 
@@ -307,5 +197,7 @@ fn similar(word: &str, all: &[Container]) -> Option<String> {
     (distance(nearest) <= word.len().div_ceil(3)).then(|| nearest.to_owned())
 }
 
-const RECORD: &str = "container.json";
 const LONGEST_NAME: usize = 200;
+
+#[cfg(test)]
+mod tests;

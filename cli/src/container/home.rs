@@ -1,0 +1,144 @@
+//! A container's folder, and the two locks that it has: see `registry.rs`.
+use super::{
+    error::Error,
+    files,
+    record::{Phase, Record},
+    registry::{Container, State},
+};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+/// A container's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    path: PathBuf,
+}
+
+impl Home {
+    /// The folder at this path, which need not be there.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// What is written of the container.
+    pub(crate) fn record(&self) -> Result<Record, Error> {
+        let path = self.file(RECORD);
+        let text = files::read(&path)?.ok_or_else(|| Error::Vanished(self.name()))?;
+        serde_json::from_str(&text).map_err(|cause| Error::Record { path, cause })
+    }
+
+    /// Writes it down.
+    pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
+        let path = self.file(RECORD);
+        let text =
+            serde_json::to_vec_pretty(record).map_err(|cause| Error::Record { path: path.clone(), cause })?;
+        // Not for everybody: variables hold secrets.
+        files::replace(&path, &text, 0o600)
+    }
+
+    /// Waits for its turn to change the container.
+    pub(crate) fn turn(&self) -> Result<File, Error> {
+        match files::lock(&self.changes()) {
+            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+                Err(Error::Vanished(self.name()))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether the container's keeper is there.
+    pub(crate) fn is_kept(&self) -> Result<bool, Error> {
+        let failed = |cause| Error::File { doing: "lock", path: self.path.clone(), cause };
+        let folder = match File::open(&self.path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+            outcome => outcome.map_err(failed)?,
+        };
+        // Shared: two who look do not take each other for the keeper.
+        match folder.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(cause)) => Err(failed(cause)),
+        }
+    }
+
+    /// Waits until the container has no keeper, then keeps others from changing it.
+    pub(crate) fn wait_until_left(&self) -> Result<Option<File>, Error> {
+        match files::lock(&self.path) {
+            Ok(lock) if self.is(&lock) => Ok(Some(lock)),
+            Ok(_) => Ok(None),
+            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes it. Its name is free at once.
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        let failed = |cause| Error::File { doing: "remove", path: self.path.clone(), cause };
+        let id = self.record()?.id;
+        let gone = Self { path: self.path.with_file_name(format!(".{id}")) };
+        if gone.path != self.path {
+            fs::rename(&self.path, &gone.path).map_err(failed)?;
+        }
+        gone.clear()
+    }
+
+    /// The container in it, if there is one.
+    pub(crate) fn look(&self) -> Result<Option<Container>, Error> {
+        // In this order: a keeper writes the end down before it goes.
+        let kept = self.is_kept()?;
+        let record = match self.record() {
+            Err(Error::Vanished(_)) => return Ok(None),
+            outcome => outcome?,
+        };
+        let state = match record.phase {
+            Phase::Exited { status, .. } => State::Exited(status),
+            _ if !kept => State::Dead,
+            Phase::Created => State::Created,
+            Phase::Running { .. } => State::Running,
+        };
+        Ok(Some(Container { home: self.clone(), record, state }))
+    }
+
+    /// Removes the folder, whatever is in it.
+    pub(crate) fn clear(&self) -> Result<(), Error> {
+        match fs::remove_dir_all(&self.path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(Error::File { doing: "remove", path: self.path.clone(), cause })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this open folder is the one that has the name now.
+    fn is(&self, folder: &File) -> bool {
+        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let now = fs::metadata(&self.path).map(place).ok();
+        now.is_some() && now == folder.metadata().map(place).ok()
+    }
+
+    /// The file that is locked by whoever changes the record.
+    pub(crate) fn changes(&self) -> PathBuf {
+        self.file("changes")
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// What is written of the container.
+const RECORD: &str = "container.json";
