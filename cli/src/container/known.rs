@@ -2,6 +2,7 @@
 use super::{
     choice::{HOST, is_fixed},
     names::{Entry, Membership},
+    order::host_name,
     record::{Endpoint, Record},
     refusal::Refusal,
 };
@@ -30,7 +31,8 @@ impl OwnName {
             HOST_GATEWAY => None,
             _ => Some(bare.parse().map_err(|_| wrong())?),
         };
-        Ok(Self { name: super::order::host_name("host name", name, usize::MAX)?, address })
+        let name = host_name("host name", name, usize::MAX).map_err(|_| wrong())?;
+        Ok(Self { name, address })
     }
 }
 
