@@ -317,7 +317,7 @@ fn a_container_can_have_names_of_its_own() {
     knows(&lab, "dog", "bird", &["10.1.0.4"]);
     knows(&lab, "dog", "cat", &[]);
     knows(&lab, "dog", "mouse", &["10.7.7.7", "fd07::7"]);
-    for bad in ["mouse", "mouse:x", ":10.1.0.1", "a b:10.1.0.1", "a/b:10.1.0.1", "mouse:10.1.0.256"] {
+    for bad in ["mouse", "mouse:x", "a b:10.1.0.1", "a/b:10.1.0.1", "mouse:10.1.0.256"] {
         let said = lab.run(&format!("sealane run --rm --network test --add-host '{bad}' -- true"));
         assert!(said.status == 125 && said.stderr.contains(bad), "{said:#?}");
     }
