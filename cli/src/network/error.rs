@@ -41,7 +41,7 @@ pub(crate) enum Error {
         known: &'static str,
     },
     /// Containers are on the network.
-    #[error("network {network} has active endpoints ({})", .containers.iter().map(|name| format!("name:{name:?}")).collect::<Vec<_>>().join(", "))]
+    #[error("network {network} has active endpoints ({})", few(.containers.iter().map(|name| format!("name:{name:?}"))))]
     InUse {
         /// The network.
         network: String,
@@ -55,7 +55,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     State(#[from] plan::Error),
     /// Something else than containers of ours is on the network's bridge.
-    #[error("network {network} has active endpoints ({})", .ports.iter().map(|port| format!("port {port} of {bridge}")).collect::<Vec<_>>().join(", "))]
+    #[error("network {network} has active endpoints ({})", few(.ports.iter().map(|port| format!("port {port} of {bridge}"))))]
     OthersPorts {
         /// The network.
         network: String,
@@ -102,8 +102,34 @@ impl Failure for Error {
             }
             Self::OthersPorts { attached, .. } => format!(
                 "another runtime or `sealane add` has attached {}; have it detach them first, as with `sealane del`",
-                attached.join(", ")
+                few(attached.iter().cloned())
             ),
         })
+    }
+}
+
+/// How many names a person wants to read.
+const FEW: usize = 4;
+
+/// The first few of a list, and how many more there are.
+fn few(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(FEW);
+    let shown = all.take(FEW).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowded_network_is_told_in_a_line() {
+        let in_use = |count: usize| {
+            let containers = (0..count).map(|number| format!("c{number}")).collect();
+            Error::InUse { network: "test".into(), containers }.to_string()
+        };
+        assert_eq!(in_use(1), "network test has active endpoints (name:\"c0\")");
+        assert!(in_use(4).ends_with("name:\"c3\")"));
+        assert!(in_use(500).ends_with("name:\"c3\" and 496 more)"), "{}", in_use(500));
     }
 }
