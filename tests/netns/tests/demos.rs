@@ -7,7 +7,10 @@ use nix::{
 };
 use std::{
     fs,
-    os::unix::process::CommandExt,
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -21,8 +24,10 @@ netlab::tests! {
     all_runs_through,
     a_demo_is_short_and_needs_no_tool_but_ours,
     a_demo_says_each_command_and_what_it_showed,
+    a_demo_that_shows_something_else_fails,
     a_demo_can_be_interrupted_at_any_moment,
     a_demo_can_be_ended_at_any_moment,
+    a_demo_can_be_killed_at_any_moment,
 }
 
 const DEMOS: [&str; 4] = ["null", "host", "bridge", "all"];
@@ -33,6 +38,17 @@ fn folder() -> PathBuf {
 
 /// A demo in a process group of its own, as a shell at a terminal starts it, with what this test's build has made.
 fn start(demo: &str, dir: &Path) -> Child {
+    let mut command = command(demo, dir);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+fn command(demo: &str, dir: &Path) -> Command {
     let ours = sealane(dir);
     let mut command = Command::new(folder().join(demo));
     for (key, value) in ours.get_envs() {
@@ -43,12 +59,6 @@ fn start(demo: &str, dir: &Path) -> Child {
     }
     command.env("SEALANE_CNI_BIN", Path::new(ours.get_program()).parent().unwrap());
     command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .unwrap()
 }
 
 fn runs_through(demo: &str) -> String {
@@ -129,13 +139,38 @@ fn a_demo_says_each_command_and_what_it_showed() {
     assert!(shown.contains("10.") && shown.contains("packets transmitted"), "what it showed: {shown}");
 }
 
+/// With a `sealane` whose `exec` does nothing, nothing is as the demos say.
+fn a_demo_that_shows_something_else_fails() {
+    let real = sealane(Path::new("/"));
+    let bin = Path::new(real.get_program()).parent().unwrap();
+    let wrong = tempfile::tempdir().unwrap();
+    let script = format!("#!/bin/sh\n[ \"$1\" = exec ] || exec {}/sealane \"$@\"\n", bin.display());
+    fs::write(wrong.path().join("sealane"), script).unwrap();
+    fs::set_permissions(wrong.path().join("sealane"), fs::Permissions::from_mode(0o755)).unwrap();
+    for plugin in netlab::PLUGINS {
+        symlink(bin.join(plugin), wrong.path().join(plugin)).unwrap();
+    }
+    for demo in DEMOS {
+        let (dir, before) = (tempfile::tempdir().unwrap(), machine());
+        let output = command(demo, dir.path())
+            .env("SEALANE_CNI_BIN", wrong.path())
+            .env("PATH", format!("{}:/usr/bin:/bin", wrong.path().display()))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{demo}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("net-demo/") && said.contains("should show"), "{demo}: {said}");
+        left_nothing(demo, dir.path(), &before);
+    }
+}
+
 fn stopped(signal: Signal) {
-    for (demo, moments) in [("bridge", 12), ("host", 4), ("all", 4)] {
+    for (demo, moments) in [("bridge", 8), ("host", 3), ("all", 3)] {
         for moment in 0..moments {
             let dir = tempfile::tempdir().unwrap();
             let before = machine();
             let mut child = start(demo, dir.path());
-            thread::sleep(Duration::from_millis(40 + 130 * moment));
+            thread::sleep(Duration::from_millis(40 + 150 * moment));
             let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
             let _over = killpg(group, signal);
             let status = wait(&mut child, Duration::from_secs(10));
@@ -151,5 +186,8 @@ fn a_demo_can_be_interrupted_at_any_moment() {
 
 fn a_demo_can_be_ended_at_any_moment() {
     stopped(Signal::SIGTERM);
+}
+
+fn a_demo_can_be_killed_at_any_moment() {
     stopped(Signal::SIGKILL);
 }

@@ -160,8 +160,8 @@ fn what_is_written_to_its_state_is_not_seen_outside() {
     let before = fs::read("/etc/hosts").unwrap();
     lab.ok("echo 1.2.3.4 netlab-x >> /etc/hosts && grep netlab-x /etc/hosts");
     assert_eq!(fs::read("/etc/hosts").unwrap(), before);
-    assert_eq!(lab.ok("mount -t tmpfs tmpfs /mnt && touch /mnt/netlab-x && ls /mnt"), "netlab-x\n");
-    assert!(!Path::new("/mnt/netlab-x").exists());
+    lab.ok("mkdir $TMPDIR/here && mount -t tmpfs tmpfs $TMPDIR/here && touch $TMPDIR/here/netlab-x");
+    assert!(!lab.dir().join("here/netlab-x").exists(), "what is mounted in it is not, either");
     lab.ok("ip link add netlab-x type bridge && hostname netlab-x");
     assert!(!Path::new("/sys/class/net/netlab-x").exists());
     assert_ne!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(), "netlab-x");
@@ -303,7 +303,8 @@ fn an_interrupted_command_can_clean_up_and_give_its_status() {
 fn control_c_reaches_the_command_once() {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("script");
-    let text = "trap 'echo interrupted' INT; echo ready; sleep 1; sleep 0.3; sleep 0.3; echo over; exit 4";
+    // A shell hears of a signal at once only while it waits, and only one of those that come meanwhile.
+    let text = "trap 'echo interrupted' INT; sleep 2 & echo ready; while kill -0 $! 2>/dev/null; do wait $!; done; exit 4";
     fs::write(&script, text).unwrap();
     let lab = sealane(dir.path());
     let mut terminal = std::process::Command::new("script");
@@ -314,11 +315,13 @@ fn control_c_reaches_the_command_once() {
     let mut first = String::new();
     screen.read_line(&mut first).unwrap();
     assert_eq!(first.trim(), "ready");
-    keys.write_all(b"\x03").unwrap();
+    for _time in 0..5 {
+        keys.write_all(b"\x03").unwrap();
+        std::thread::sleep(Duration::from_millis(150));
+    }
     let mut rest = String::new();
     screen.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest.matches("interrupted").count(), 1, "{rest}");
-    assert!(rest.contains("over"), "{rest}");
+    assert_eq!(rest.matches("interrupted").count(), 5, "{rest}");
     assert_eq!(wait(&mut child, Duration::from_secs(5)).unwrap().code(), Some(4));
 }
 
