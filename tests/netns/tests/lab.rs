@@ -294,6 +294,9 @@ fn an_interrupted_command_can_clean_up_and_give_its_status() {
         let mut child = start(&["--", "sh", "-c", script], dir.path());
         assert_eq!(line(&mut child), "ready");
         send(&child, signal);
+        if wait(&mut child, Duration::from_secs(10)).is_none() {
+            child.kill().unwrap();
+        }
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), &*output.stdout), (Some(3), &b"cleaned\n"[..]), "{signal}");
     }
