@@ -19,7 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A host 10.9.0.1 and a container 10.9.0.2, fd09::1 and fd09::2.
+/// A host 10.9.0.1 and a container 10.9.0.2, `fd09::1` and `fd09::2`.
 fn addressed() -> (Host, Container, Rtnl) {
     let (host, container, mut inside, eth0) = up();
     let mut outside = Rtnl::open().unwrap();
