@@ -32,8 +32,8 @@ fn perform(verb: Verb) -> u8 {
         Verb::Logs(logs) => status(container::logs(&logs).map(|()| 0), FAILED),
         Verb::Stop(stop) => status(container::stop(&stop).map(|()| 0), FAILED),
         Verb::Rm(remove) => status(container::remove(&remove).map(|()| 0), FAILED),
-        Verb::Lab(it) => status(lab::lab(&it), NOT_RUN),
-        Verb::On(on) => status(lab::on(&on), NOT_RUN),
+        Verb::Lab(it) => lab::lab(&it),
+        Verb::On(on) => lab::on(&on),
         Verb::Ping(it) => status(ping::ping(&it), 2),
         Verb::Plugins => {
             let names: Vec<_> = registry::names().collect();
