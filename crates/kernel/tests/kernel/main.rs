@@ -8,6 +8,7 @@
 mod addr;
 mod batch;
 mod echo;
+mod isolation;
 mod link;
 mod netns;
 mod process;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         addr::trials(),
         batch::trials(),
         echo::trials(),
+        isolation::trials(),
         link::trials(),
         netns::trials(),
         process::trials(),
