@@ -196,10 +196,10 @@ fn a_container_without_a_network_is_on_bridge() {
     let address = lab.ok("sealane run --rm -- ip -4 -brief address show dev eth0");
     assert!(address.contains("eth0"), "{address}");
     let gateway = lab.run("sealane network inspect bridge").json()[0]["IPAM"]["Config"][0]["Gateway"].clone();
-    lab.ok(&format!("sealane run --rm -- ping -n -c 1 -W 5 {}", gateway.as_str().unwrap()));
+    lab.ok(&format!("sealane run --rm -- ping -n -c 1 -w 10 {}", gateway.as_str().unwrap()));
     lab.ok("for n in 1 2 3 4 5 6; do sealane run -d --name c$n & done; wait");
     assert_eq!(lab.ok("sealane network ls -q -f name=bridge").lines().count(), 1, "made once");
-    lab.ok("sealane exec c1 ping -c 1 -W 5 c6");
+    lab.ok("sealane exec c1 ping -c 1 -w 10 c6");
 }
 
 fn a_container_on_none_has_loopback_alone() {
@@ -213,9 +213,10 @@ fn a_container_on_none_has_loopback_alone() {
 
 fn a_container_on_host_has_the_hosts_network() {
     let lab = Lab::new();
-    let host = lab.ok("readlink /proc/self/ns/net; hostname; ip -brief address");
-    assert_eq!(lab.ok("sealane run --rm --network host -- sh -c 'readlink /proc/self/ns/net; hostname; ip -brief address'"), host);
-    lab.ok("sealane run --rm --network host -- ping -n -c 1 -W 5 198.51.100.1");
+    let look = "readlink /proc/self/ns/net; hostname; ip -o address | tr -s ' ' | cut -d' ' -f 2,4";
+    let host = lab.ok(look);
+    assert_eq!(lab.ok(&format!("sealane run --rm --network host -- sh -c \"{look}\"")), host);
+    lab.ok("sealane run --rm --network host -- ping -n -c 1 -w 10 198.51.100.1");
     lab.ok("sealane run -d --name c1 --network host");
     let inside = inspect(&lab, "c1")["NetworkSettings"]["Networks"].clone();
     assert!(inside["host"].is_object() && inside.as_object().unwrap().len() == 1, "{inside:#}");
@@ -250,7 +251,7 @@ fn a_container_can_be_on_many_networks() {
     let networks = inspect(&lab, "c1")["NetworkSettings"]["Networks"].clone();
     assert_eq!(networks["n2"]["IPAddress"], "10.2.0.2", "{networks:#}");
     for n in 1..=3 {
-        lab.ok(&format!("sealane run --rm --network n{n} -- ping -c 1 -W 5 c1"));
+        lab.ok(&format!("sealane run --rm --network n{n} -- ping -c 1 -w 10 c1"));
     }
     let said = lab.refused("sealane run --rm --network n1 --network n1 -- true");
     assert!(said.contains("n1"), "{said}");
@@ -605,7 +606,7 @@ fn fifty_runs_at_once_have_addresses_of_their_own() {
         members.as_object().unwrap().values().map(|member| member["IPv4Address"].as_str().unwrap()).collect();
     assert_eq!(addresses.len(), 50);
     assert_eq!(lab.ok("sealane exec c1 grep -c ' c[0-9]* ' /etc/hosts"), "50\n");
-    lab.ok("sealane exec c7 sh -c 'for n in $(seq 50); do ping -c 1 -W 5 c$n >/dev/null || exit 1; done'");
+    lab.ok("sealane exec c7 sh -c 'for n in $(seq 50); do ping -c 1 -w 10 c$n >/dev/null || exit 1; done'");
     lab.ok("for n in $(seq 50); do sealane rm -f c$n & done; wait");
     leaves_nothing(&lab, &before);
 }

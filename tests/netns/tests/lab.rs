@@ -11,6 +11,8 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, Stdio},
+    sync::{Arc, Mutex},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -129,7 +131,7 @@ fn standard_input_and_output_pass_through_byte_by_byte() {
     let mut child = start(&["--", "sh", "-c", "cat; echo done >&2"], dir.path());
     let sent: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
     let (mut stdin, bytes) = (child.stdin.take().unwrap(), sent.clone());
-    let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
+    let writer = thread::spawn(move || stdin.write_all(&bytes).unwrap());
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     assert!(output.stdout == sent, "{} of {} bytes came back, or others", output.stdout.len(), sent.len());
@@ -191,10 +193,10 @@ fn the_environment_that_moves_state_is_not_inherited() {
 fn the_outside_machine_answers_in_both_families() {
     let lab = Lab::new();
     for address in ["192.0.2.254", "198.51.100.1", "2001:db8::fe", "2001:db8:1::1"] {
-        lab.ok(&format!("ping -n -c 1 -W 5 {address}"));
+        lab.ok(&format!("ping -n -c 1 -w 10 {address}"));
     }
     assert_eq!(lab.ok("sealane on outside hostname"), "outside\n");
-    lab.ok("sealane on outside ping -n -c 1 -W 5 192.0.2.1");
+    lab.ok("sealane on outside ping -n -c 1 -w 10 192.0.2.1");
     assert_eq!(lab.ok("sealane on outside ip -brief address show dev lo | grep -c 198.51.100.1/32"), "1\n");
 }
 
@@ -202,12 +204,12 @@ fn hosts_reach_each_other_by_name_and_by_address() {
     let lab = Lab::with_hosts(3);
     for address in ["192.0.2.2", "192.0.2.3", "2001:db8::2", "2001:db8::3", "worker-2", "worker-3", "outside"]
     {
-        lab.ok(&format!("ping -c 1 -W 5 {address}"));
+        lab.ok(&format!("ping -c 1 -w 10 {address}"));
         lab.ok(&format!("sealane ping -c 1 -W 5 {address}"));
     }
-    lab.ok("sealane on worker-3 ping -c 1 -W 5 worker-2");
-    lab.ok("sealane on worker-3 ping -n -c 1 -W 5 198.51.100.1");
-    lab.ok("sealane on outside ping -n -c 1 -W 5 192.0.2.3");
+    lab.ok("sealane on worker-3 ping -c 1 -w 10 worker-2");
+    lab.ok("sealane on worker-3 ping -n -c 1 -w 10 198.51.100.1");
+    lab.ok("sealane on outside ping -n -c 1 -w 10 192.0.2.3");
 }
 
 fn hosts_have_state_and_names_of_their_own() {
@@ -244,7 +246,7 @@ fn hosts_have_containers_of_their_own() {
     }
     for (host, other) in [("worker-1", "worker-2"), ("worker-2", "worker-1")] {
         assert_eq!(lab.ok(&format!("sealane on {host} sealane ps -q")).lines().count(), 2);
-        lab.ok(&format!("sealane on {host} sealane exec c1 ping -c 1 -W 5 of-{host}"));
+        lab.ok(&format!("sealane on {host} sealane exec c1 ping -c 1 -w 10 of-{host}"));
         assert_ne!(
             lab.run(&format!("sealane on {host} sealane exec c1 sealane ping -c 1 of-{other}")).status,
             0
@@ -309,36 +311,30 @@ fn control_c_reaches_the_command_once() {
     // A shell hears of a signal at once only while it waits, and only one of those that come meanwhile.
     let text = "trap 'echo interrupted' INT; sleep 2 & echo ready; while kill -0 $! 2>/dev/null; do wait $!; done; exit 4";
     fs::write(&script, text).unwrap();
-    let lab = sealane(dir.path());
-    let mut terminal = std::process::Command::new("script");
-    terminal.args(["-q", "-e", "-c", &format!("sealane lab -- sh {}", script.display()), "/dev/null"]);
-    terminal.env_remove("SEALANE_LAB").envs(lab.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut keys, mut screen) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-    let mut first = String::new();
-    screen.read_line(&mut first).unwrap();
-    assert_eq!(first.trim(), "ready");
+    let mut terminal = Terminal::start(&format!("sealane lab -- sh {}", script.display()), dir.path());
+    terminal.shows("ready", "");
     for _time in 0..5 {
-        keys.write_all(b"\x03").unwrap();
-        std::thread::sleep(Duration::from_millis(150));
+        terminal.script.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+        thread::sleep(Duration::from_millis(150));
     }
-    let mut rest = String::new();
-    screen.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest.matches("interrupted").count(), 5, "{rest}");
-    assert_eq!(wait(&mut child, Duration::from_secs(5)).unwrap().code(), Some(4));
+    assert_eq!(wait(&mut terminal.script, Duration::from_secs(10)).unwrap().code(), Some(4));
+    let screen = terminal.screen();
+    assert_eq!(screen.matches("interrupted").count(), 5, "{screen}");
 }
 
 fn a_lab_in_a_lab_works_and_leaves_nothing() {
     let lab = Lab::new();
     lab.ok("sealane network create test --subnet 10.1.0.0/24");
     lab.ok("sealane run -d --name c1 --network test -- sleep 1000");
-    let before = lab.ok("cat /proc/self/mountinfo; ip address; ls /run");
+    // Whether a link is up by now is not what matters.
+    let look = "cat /proc/self/mountinfo; ip -o link | cut -d: -f 2; ip -o address | tr -s ' ' | cut -d' ' -f 2,4; ls /run";
+    let before = lab.ok(look);
     let inner = "sealane network create test --subnet 10.1.0.0/24 && sealane run --rm --name c1 --network test -- \
                  ping -n -c 1 10.1.0.1 && sealane ps -aq && ping -n -c 1 198.51.100.1 && hostname && exit 6";
     let said = lab.run(&format!("sealane lab --hosts 2 -- sh -c '{inner}'"));
     assert!(said.status == 6 && said.stdout.ends_with("\nworker-1\n"), "{said:#?}");
     assert_eq!(lab.run("sealane lab -- sealane lab -- sealane lab -- sh -c 'exit 5'").status, 5);
-    assert_eq!(lab.ok("cat /proc/self/mountinfo; ip address; ls /run"), before);
+    assert_eq!(lab.ok(look), before);
     assert_eq!(lab.end().1, [""; 0]);
 }
 
@@ -392,7 +388,7 @@ fn a_lab_leaves_no_trace_on_the_machine() {
 fn a_lab_of_many_hosts_starts_and_ends_soon() {
     let began = Instant::now();
     let lab = Lab::with_hosts(16);
-    lab.ok("sealane on worker-16 ping -n -c 1 -W 5 192.0.2.1");
+    lab.ok("sealane on worker-16 ping -n -c 1 -w 10 192.0.2.1");
     assert_eq!(lab.end().1, [""; 0]);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
@@ -423,28 +419,62 @@ fn what_is_needed_below_var_lib_stays_in_sight() {
 
 fn an_interactive_shell_has_the_terminal() {
     let dir = tempfile::tempdir().unwrap();
-    let ours = sealane(dir.path());
-    let mut terminal = std::process::Command::new("script");
-    terminal.args(["-q", "-e", "-c", "sealane lab -- bash --norc --noprofile -i", "/dev/null"]);
-    terminal.env_remove("SEALANE_LAB").envs(ours.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut keys = child.stdin.take().unwrap();
-    // Control-C ends what runs in the foreground, and not the shell; jobs can be stopped and be gone on with.
-    for (line, pause) in [
-        ("sleep 1000\n", 500),
-        ("\x03", 100),
-        ("sleep 0.5\n", 200),
-        ("\x1a", 200),
-        ("jobs; fg\n", 800),
-        ("echo $((40 + 2)) $?; exit 9\n", 0),
-    ] {
-        keys.write_all(line.as_bytes()).unwrap();
-        std::thread::sleep(Duration::from_millis(pause));
-    }
-    let mut screen = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut screen).unwrap();
-    assert_eq!(wait(&mut child, Duration::from_secs(5)).unwrap().code(), Some(9), "{screen}");
-    assert!(screen.contains("42 0"), "{screen}");
-    assert!(screen.contains("Stopped"), "{screen}");
+    let mut terminal = Terminal::start("sealane lab -- bash --norc --noprofile -i", dir.path());
+    // Control-C ends what runs in the foreground, and not the shell.
+    terminal.shows("# ", "");
+    terminal.shows("\nstarted", "echo started; sleep 1000\n");
+    terminal.shows("^C", "\x03");
+    // Jobs can be stopped, and be gone on with.
+    terminal.shows("\nagain", "echo again; sleep 2\n");
+    terminal.shows("Stopped", "\x1a");
+    terminal.shows("\n42 0", "fg; echo $((40 + 2)) $?\n");
+    terminal.shows("exit", "exit 9\n");
+    let screen = terminal.screen();
     assert!(!screen.contains("no job control") && !screen.contains("cannot set terminal"), "{screen}");
+    assert_eq!(wait(&mut terminal.script, Duration::from_secs(10)).unwrap().code(), Some(9), "{screen}");
+}
+
+/// A terminal with a command in it (`script(1)`).
+struct Terminal {
+    script: Child,
+    screen: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn start(command: &str, dir: &Path) -> Self {
+        let ours = sealane(dir);
+        let mut script = std::process::Command::new("script");
+        script.args(["-q", "-e", "-c", command, "/dev/null"]).env_remove("SEALANE_LAB").env("TERM", "dumb");
+        script.envs(ours.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut output, screen) = (script.stdout.take().unwrap(), Arc::<Mutex<String>>::default());
+        let shared = screen.clone();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(1..) = output.read(&mut bytes).inspect(|count| {
+                shared.lock().unwrap().push_str(&String::from_utf8_lossy(bytes.get(..*count).unwrap()));
+            }) {}
+        });
+        Self { script, screen }
+    }
+
+    fn screen(&self) -> String {
+        self.screen.lock().unwrap().clone()
+    }
+
+    /// Types this, and waits for something to be shown after it. A key is typed until it is heard: what it is for may not
+    /// have begun.
+    fn shows(&mut self, expected: &str, typed: &str) {
+        let before = self.screen().len();
+        for time in 0..100 {
+            if time == 0 || time % 5 == 0 && typed.starts_with(char::is_control) {
+                self.script.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+            }
+            thread::sleep(Duration::from_millis(100));
+            if self.screen().get(before..).is_some_and(|shown| shown.contains(expected)) {
+                return;
+            }
+        }
+        panic!("{expected:?} is not shown after {typed:?}: {}", self.screen());
+    }
 }

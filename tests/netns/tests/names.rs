@@ -75,12 +75,12 @@ fn containers_of_a_network_reach_each_other_by_name() {
     for (from, to, address) in
         [("catserver", "dogserver", "10.1.0.3"), ("dogserver", "catserver", "10.1.0.2")]
     {
-        for ping in ["ping", "sealane ping"] {
-            let said = lab.ok(&format!("sealane exec {from} {ping} -c 1 -W 5 {to}"));
+        for ping in ["ping -w 10", "sealane ping -W 5"] {
+            let said = lab.ok(&format!("sealane exec {from} {ping} -c 1 {to}"));
             assert!(said.contains(address), "{said}");
         }
     }
-    lab.ok("sealane run --rm --network test -- ping -c 1 -W 5 catserver");
+    lab.ok("sealane run --rm --network test -- ping -c 1 -w 10 catserver");
 }
 
 fn those_of_other_networks_are_not_known() {
@@ -102,7 +102,7 @@ fn those_of_other_networks_are_not_known() {
 
 fn the_default_network_has_names_too() {
     let lab = Lab::new();
-    lab.ok("sealane run -d --name cat && sealane run -d --name dog && sealane exec cat ping -c 1 -W 5 dog");
+    lab.ok("sealane run -d --name cat && sealane run -d --name dog && sealane exec cat ping -c 1 -w 10 dog");
 }
 
 fn a_name_is_known_to_those_who_came_before() {
@@ -127,7 +127,7 @@ fn hosts_has_loopback_and_the_container_itself() {
     let hostname = lab.ok("sealane exec cat cat /etc/hostname");
     assert_eq!(hostname.trim(), &id[..12]);
     knows(&lab, "cat", hostname.trim(), &["10.1.0.2"]);
-    lab.ok("sealane exec cat ping -c 1 -W 5 $(sealane exec cat hostname)");
+    lab.ok("sealane exec cat ping -c 1 -w 10 $(sealane exec cat hostname)");
     assert!(
         !lab.ok("sealane exec cat cat /etc/hosts").contains("worker-1"),
         "the machine's own names are its own"
@@ -142,7 +142,7 @@ fn aliases_are_names() {
     lab.ok("sealane run -d --name dog --network test && sealane network connect stage dog");
     for name in ["cat", "kitty", "tom"] {
         knows(&lab, "dog", name, &["10.1.0.2"]);
-        lab.ok(&format!("sealane exec dog ping -c 1 -W 5 {name}"));
+        lab.ok(&format!("sealane exec dog ping -c 1 -w 10 {name}"));
     }
     // An alias holds on the network it was given for.
     lab.ok("sealane network connect --alias staged stage cat");
@@ -164,7 +164,7 @@ fn an_alias_can_be_shared() {
     knows(&lab, "dog", "cats", &["10.1.0.2", "10.1.0.3"]);
     lab.ok("sealane rm -f cat1");
     knows(&lab, "dog", "cats", &["10.1.0.3"]);
-    lab.ok("sealane exec dog ping -c 1 -W 5 cats");
+    lab.ok("sealane exec dog ping -c 1 -w 10 cats");
 }
 
 fn the_host_name_and_the_beginning_of_the_id_are_names() {
@@ -185,7 +185,7 @@ fn names_come_and_go_with_connect_and_disconnect() {
     knows(&lab, "cat", "bobcat", &["10.1.0.3"]);
     knows(&lab, "bobcat", "cat", &["10.1.0.2"]);
     knows(&lab, "bobcat", "bobcat", &["10.1.0.3", "10.2.0.2"]);
-    lab.ok("sealane exec cat ping -c 1 -W 5 bobcat && sealane exec bobcat ping -c 1 -W 5 cat");
+    lab.ok("sealane exec cat ping -c 1 -w 10 bobcat && sealane exec bobcat ping -c 1 -w 10 cat");
     lab.ok("sealane network disconnect test bobcat");
     knows(&lab, "cat", "bobcat", &[]);
     knows(&lab, "bobcat", "cat", &[]);
@@ -329,8 +329,8 @@ fn both_families_of_a_name_are_known() {
     lab.ok("sealane run -d --name cat --network test && sealane run -d --name dog --network test");
     knows(&lab, "dog", "cat", &["10.1.0.2", "fd01::2"]);
     for flag in ["-4", "-6"] {
-        for ping in ["ping", "sealane ping"] {
-            lab.ok(&format!("sealane exec dog {ping} {flag} -c 1 -W 5 cat"));
+        for ping in ["ping -w 10", "sealane ping -W 5"] {
+            lab.ok(&format!("sealane exec dog {ping} {flag} -c 1 cat"));
         }
     }
 }
@@ -342,7 +342,7 @@ fn a_container_on_host_knows_what_the_host_knows() {
     for line in hosts.lines() {
         assert!(inside.contains(line), "{line:?} is not in {inside}");
     }
-    lab.ok("sealane run --rm --network host -- ping -c 1 -W 5 worker-2");
+    lab.ok("sealane run --rm --network host -- ping -c 1 -w 10 worker-2");
 }
 
 fn exec_sees_the_same_names() {
