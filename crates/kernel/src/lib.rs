@@ -40,7 +40,7 @@ pub use pidfd::Pidfd;
 pub use process::{Detached, detached, keep_streams_only};
 pub use signals::{Caught, News, Signals};
 pub use socket::{Answer, Rtnl};
-pub use terminal::{Terminal, go_on, lead_group, prepare, stop};
-pub use unlink::unlink_link;
+pub use terminal::{Terminal, go_on, lead_group, lead_session, prepare, stop};
+pub use unlink::{unlink_link, unlink_link_under};
 #[cfg(feature = "watch")]
 pub use watch::{AddressOf, RouteTo, Watch};

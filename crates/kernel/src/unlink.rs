@@ -10,7 +10,7 @@ use crate::{
 };
 use nix::errno::Errno;
 use std::{
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     time::{Duration, Instant},
 };
 use types::IfName;
@@ -22,15 +22,26 @@ const LONGEST_NAP: Duration = Duration::from_millis(2);
 /// name is free. False if there was no such link, which is as good.
 ///
 /// With `wait` the kernel is done with it, too, and there is no child: for callers under a PID 1 that reaps nothing.
-pub fn unlink_link(mut rtnl: Rtnl, name: &IfName, wait: bool) -> Result<bool, Error> {
+pub fn unlink_link(rtnl: Rtnl, name: &IfName, wait: bool) -> Result<bool, Error> {
+    unlink_link_under(None, rtnl, name, wait)
+}
+
+/// The same under a lock (`flock(2)`), which the caller has to let go itself: should it die before that, the lock is held
+/// until the link is gone, so that nobody who gets it next comes to rely on a link that is still to go.
+pub fn unlink_link_under(
+    lock: Option<BorrowedFd<'_>>,
+    mut rtnl: Rtnl,
+    name: &IfName,
+    wait: bool,
+) -> Result<bool, Error> {
     if wait {
         return delete(&mut rtnl, name);
     }
     if !rtnl.watch(name)? {
         return Ok(false);
     }
-    let kept = rtnl.as_fd().as_raw_fd();
-    let mut child = detached("delete a link", &[kept], || delete(&mut rtnl, name).map(|_| ()))?;
+    let kept: Vec<RawFd> = [rtnl.as_fd()].into_iter().chain(lock).map(|fd| fd.as_raw_fd()).collect();
+    let mut child = detached("delete a link", &kept, || delete(&mut rtnl, name).map(|_| ()))?;
     let (start, mut nap) = (Instant::now(), SHORTEST_NAP);
     while rtnl.sees_watched()? {
         match child.outcome_within(nap)? {

@@ -180,7 +180,9 @@ impl<'a> Run<'a> {
                 Change::Made(change) => self.reverse(change)?,
                 Change::Joined(step, thing) => {
                     self.lock = None;
-                    self.state.leave(&thing, self.key, || step.act().undo(self.places))?;
+                    let places = &mut *self.places;
+                    let undo = |lock: &_| places.under(lock, |places| step.act().undo(places));
+                    self.state.leave(&thing, self.key, undo)?;
                 }
             }
         }

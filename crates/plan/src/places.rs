@@ -1,8 +1,9 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
 use crate::{error::Error, state::State};
 use kernel::{Link, Netns, Rtnl, link};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, fs::File, os::fd::AsFd, rc::Rc};
 use types::IfName;
 
 /// A network namespace, as a plan names it.
@@ -41,13 +42,23 @@ pub struct Places {
     /// What the facts said of links, for a second look at the same.
     seen: Vec<(Place, IfName, Option<Link>)>,
     state: Option<State>,
+    /// The lock under which something shared is being taken away.
+    lock: Option<Rc<Flock<File>>>,
     pub(crate) departure: Departure,
 }
 
 impl Places {
     /// The host's namespace, and the container's if there is one.
     pub fn new(netns: Option<Netns>, departure: Departure) -> Self {
-        Self { netns, sockets: [None, None], indices: Vec::new(), seen: Vec::new(), state: None, departure }
+        Self {
+            netns,
+            sockets: [None, None],
+            indices: Vec::new(),
+            seen: Vec::new(),
+            state: None,
+            lock: None,
+            departure,
+        }
     }
 
     /// The same, with this state directory instead of the environment's.
@@ -59,6 +70,23 @@ impl Places {
     /// The state directory, for steps that are nowhere in the kernel.
     pub(crate) fn state(&self) -> Result<State, Error> {
         self.state.clone().map_or_else(State::from_env, Ok)
+    }
+
+    /// Takes something away under a lock, which then outlives this process if it dies before that is done.
+    pub(crate) fn under<T>(&mut self, lock: &Rc<Flock<File>>, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.lock = Some(Rc::clone(lock));
+        let done = work(self);
+        self.lock = None;
+        done
+    }
+
+    /// Deletes a link. False if there was none.
+    pub(crate) fn unlink(&mut self, place: Place, name: &IfName) -> Result<bool, Error> {
+        let (socket, wait) = (self.take(place)?, self.departure == Departure::Waiting);
+        let lock = self.lock.as_ref().map(|lock| lock.as_fd());
+        let was_there = self.within(place, || kernel::unlink_link_under(lock, socket, name, wait))??;
+        self.forget(place, name);
+        Ok(was_there)
     }
 
     /// The socket in this namespace.

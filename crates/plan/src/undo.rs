@@ -11,7 +11,7 @@ use crate::{
 pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
     undo_steps(&plan.own_steps(), places)?;
     for (step, thing) in plan.counted().rev() {
-        places.state()?.leave(&thing, key, || step.act().undo(places))?;
+        places.state()?.leave(&thing, key, |lock| places.under(lock, |places| step.act().undo(places)))?;
     }
     Ok(())
 }

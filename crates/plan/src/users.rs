@@ -15,6 +15,7 @@ use std::{
     io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 impl State {
@@ -42,15 +43,15 @@ impl State {
         .map_err(|cause| failed("create", &user, cause))
     }
 
-    /// Counts this attachment no longer; the last user takes the thing away. Again is as good.
+    /// Counts this attachment no longer; the last user takes the thing away, under this lock. Again is as good.
     pub fn leave(
         &self,
         thing: &str,
         key: &Key,
-        take_away: impl FnOnce() -> Result<(), Error>,
+        take_away: impl FnOnce(&Rc<Flock<File>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let directory = self.shared(thing);
-        let Some(_lock) = lock(&directory, FlockArg::LockExclusive)? else { return Ok(()) };
+        let Some(lock) = lock(&directory, FlockArg::LockExclusive)?.map(Rc::new) else { return Ok(()) };
         let user = user(&directory, key);
         let gone = |path: &Path, outcome: io::Result<()>| match outcome {
             Err(cause) if !is_as_good_as_gone(&cause) => Err(failed("remove", path, cause)),
@@ -64,7 +65,7 @@ impl State {
         if others.next().is_some() {
             return Ok(());
         }
-        take_away()?;
+        take_away(&lock)?;
         gone(&directory, fs::remove_dir(&directory))
     }
 
@@ -107,4 +108,89 @@ fn is_as_good_as_gone(cause: &io::Error) -> bool {
 
 fn failed(doing: &'static str, path: &Path, cause: io::Error) -> Error {
     Error::State { doing, path: path.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    fn key(at: usize) -> Key {
+        Key {
+            network: format!("n{}", at % 2).parse().unwrap(),
+            container: format!("c{at}").parse().unwrap(),
+            ifname: "eth0".parse().unwrap(),
+            plugin: "test",
+        }
+    }
+
+    fn state(name: &str) -> (PathBuf, State) {
+        let directory = std::env::temp_dir().join(format!("sealane-users-{name}-{}", std::process::id()));
+        (directory.clone(), State::at(&directory))
+    }
+
+    #[test]
+    fn the_last_user_takes_it_away_whatever_its_network_and_however_often_it_says_so() {
+        let (directory, state) = state("last");
+        let taken = AtomicUsize::new(0);
+        let leave = |at| {
+            let take = |_: &_| {
+                taken.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            };
+            state.leave("thing", &key(at), take).unwrap();
+            taken.load(Ordering::Relaxed)
+        };
+        for at in [1, 2, 3, 2] {
+            state.join("thing", &key(at)).unwrap();
+        }
+        assert_eq!([leave(2), leave(2), leave(1), leave(9), leave(3), leave(3)], [0, 0, 0, 0, 1, 1]);
+        assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_could_not_be_taken_away_is_taken_by_the_next_who_says_so() {
+        let (directory, state) = state("again");
+        state.join("thing", &key(1)).unwrap();
+        state.leave("thing", &key(1), |_| Err(Error::NoStateDir)).unwrap_err();
+        let mut taken = false;
+        let take = |_: &_| {
+            taken = true;
+            Ok(())
+        };
+        state.leave("thing", &key(1), take).unwrap();
+        assert!(taken);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn whoever_has_joined_finds_what_it_has_made_until_it_leaves() {
+        let (directory, state) = state("race");
+        let thing = directory.join("made");
+        thread::scope(|scope| {
+            for at in 0..8 {
+                let (state, thing) = (&state, &thing);
+                scope.spawn(move || {
+                    for _ in 0..300 {
+                        state.join("thing", &key(at)).unwrap();
+                        File::create(thing).unwrap();
+                        thread::yield_now();
+                        assert!(thing.exists());
+                        state
+                            .leave("thing", &key(at), |_| {
+                                fs::remove_file(thing).unwrap();
+                                Ok(())
+                            })
+                            .unwrap();
+                    }
+                });
+            }
+        });
+        assert!(!thing.exists());
+        fs::remove_dir_all(directory).unwrap();
+    }
 }

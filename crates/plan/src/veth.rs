@@ -2,7 +2,7 @@
 use crate::{
     act::{Act, Work},
     error::Error,
-    places::{Departure, Place, Places},
+    places::{Place, Places},
     step::Veth,
 };
 use kernel::{Answer, link};
@@ -53,12 +53,12 @@ impl Act for Veth {
     /// By its end on the host, without a look at it that would wait for the kernel's network lock: its name is by hash.
     /// An end in the container alone is one that another suite made under another name.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        if unlink(places, Place::Host, &self.host)? || !places.has_container() {
+        if places.unlink(Place::Host, &self.host)? || !places.has_container() {
             return Ok(());
         }
         let found = places.link(Place::Container, &self.peer)?;
         if found.is_some_and(|link| link.kind.as_deref() == Some("veth")) {
-            unlink(places, Place::Container, &self.peer)?;
+            places.unlink(Place::Container, &self.peer)?;
         }
         Ok(())
     }
@@ -91,13 +91,4 @@ impl Act for Veth {
             self.mtu.filter(|mtu| *mtu != host.mtu).map(|_| format!("{} has mtu {}", self.host, host.mtu))
         })
     }
-}
-
-/// Deletes a link. False if there was none.
-pub(crate) fn unlink(places: &mut Places, place: Place, name: &IfName) -> Result<bool, Error> {
-    let socket = places.take(place)?;
-    let wait = places.departure == Departure::Waiting;
-    let was_there = places.within(place, || kernel::unlink_link(socket, name, wait))??;
-    places.forget(place, name);
-    Ok(was_there)
 }

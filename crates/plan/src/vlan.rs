@@ -6,7 +6,6 @@ use crate::{
     places::{Place, Places},
     shared::{Reversal, send, silence},
     step::{LeaveVlan, PortVlans, VlanGateway},
-    veth::unlink,
 };
 use kernel::{
     Link, Netns,
@@ -165,7 +164,7 @@ impl Act for VlanGateway {
             return Ok(());
         }
         places.forget(Place::Host, &self.name);
-        unlink(places, Place::Host, &self.port).map(|_| ())
+        places.unlink(Place::Host, &self.port).map(|_| ())
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
