@@ -2,7 +2,10 @@
 //! left half done, the DEL that every runtime sends next takes all of it away, with and without the netns; and an ADD
 //! that comes instead makes the attachment after all.
 //!
-//! Some sixty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them.
+//! The same with a VLAN, whose gateway goes with its last user: alone, and beside a container that still needs it.
+//!
+//! Some sixty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
+//! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use chaos::{Run, become_the_plugin, run};
 use libtest_mimic::Trial;
@@ -15,6 +18,7 @@ fn main() -> ExitCode {
         eprintln!("chaos: {error:?}");
         return ExitCode::FAILURE;
     }
+    let able = netlab::bridges_know_vlans();
     let mut trials = vec![
         netlab::trial(
             "an_add_of_the_multicall_runs_no_other_process",
@@ -38,10 +42,18 @@ fn main() -> ExitCode {
         killed.iter().flat_map(|killed| then.iter().map(move |then| (killed, then))).enumerate()
     {
         let (kill, then, name) = (killed.1, then.1, format!("{}_killed_then_{}", killed.0, then.0));
-        trials.push(Trial::test(name.clone(), move || {
-            everywhere(&name, at, kill, then);
-            Ok(())
-        }));
+        let kinds = [
+            (name.clone(), Beside::Nobody(network), true),
+            (format!("in_a_vlan_alone_{name}"), Beside::Nobody(vlan), able),
+            (format!("in_a_vlan_beside_another_{name}"), Beside::Another(vlan), able),
+        ];
+        for (name, beside, able) in kinds {
+            let trial = Trial::test(name.clone(), move || {
+                everywhere(&name, at, beside, (kill, then));
+                Ok(())
+            });
+            trials.push(trial.with_ignored_flag(!able));
+        }
     }
     netlab::main(trials)
 }
@@ -63,9 +75,21 @@ enum Then {
     Gc,
 }
 
-fn everywhere(name: &str, at: usize, kill: Kill, then: Then) {
+/// Who is attached all the while, and to what kind of network.
+#[derive(Clone, Copy)]
+enum Beside {
+    Nobody(fn(&Host) -> Value),
+    Another(fn(&Host) -> Value),
+}
+
+fn everywhere(name: &str, at: usize, beside: Beside, (kill, then): (Kill, Then)) {
     let host = host();
+    let (Beside::Nobody(network) | Beside::Another(network)) = beside;
     let config = network(&host);
+    if matches!(beside, Beside::Another(_)) {
+        let another = host.container_called("another").unwrap();
+        host.add(&config, &another, "eth0").unwrap().result().unwrap();
+    }
     let stops = dry_run(&host, &config, kill);
     let before = host.snapshot().unwrap();
     let points = points(stops, at);
@@ -105,7 +129,7 @@ fn recover(host: &Host, config: &Value, container: &Container, then: Then, kille
             container.kill().unwrap();
             del()
         }
-        Then::Gc => host.gc(config, &[]).unwrap(),
+        Then::Gc => host.gc(config, &[("another", "eth0")]).unwrap(),
         Then::AddAndDel => {
             let reply = host.add(config, container, "eth0").unwrap();
             // Where the attachment was already, or still is, complete, it is a second one, and refused.
@@ -232,6 +256,11 @@ fn network(host: &Host) -> Value {
     host.config(&json!({"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "hairpinMode": true, "ipam": ipam}))
 }
 
+/// The same in a VLAN.
+fn vlan(host: &Host) -> Value {
+    with(&network(host), "vlan", &json!(7))
+}
+
 /// One ADD and one DEL, so that what is shared exists; gives the number of stops of what is to be killed.
 fn dry_run(host: &Host, config: &Value, kill: Kill) -> usize {
     let container = host.container().unwrap();
@@ -243,9 +272,9 @@ fn dry_run(host: &Host, config: &Value, kill: Kill) -> usize {
     if kill == Kill::Add { add.stops } else { del.stops }
 }
 
-/// Which stops: every one, or some sixty of them from a different one on in each test.
+/// Which stops: every one, or some sixty of them, or as many as were asked for, from a different one on in each test.
 fn points(stops: usize, test: usize) -> Vec<usize> {
-    let full = env::var("SEALANE_CHAOS").is_ok_and(|how| how == "full");
-    let step = if full { 1 } else { stops.div_ceil(60) };
-    (0..stops).skip(test % step).step_by(step).collect()
+    let how = env::var("SEALANE_CHAOS").unwrap_or_default();
+    let step = if how == "full" { 1 } else { stops.div_ceil(how.parse().unwrap_or(60)) };
+    (0..stops).skip(test * 7 % step).step_by(step).collect()
 }

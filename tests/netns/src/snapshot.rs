@@ -36,6 +36,9 @@ impl Snapshot {
             facts.extend(route(&row));
             facts.extend(rule(&row));
         }
+        if facts.iter().any(|fact| fact.contains(" vlan_filtering 1")) {
+            facts.extend(vlans()?);
+        }
         for name in SYSCTLS {
             facts.extend(host::sysctl(name).map(|value| format!("sysctl {name} {value}")));
         }
@@ -145,6 +148,21 @@ fn route(row: &Value) -> Option<String> {
 
 fn rule(row: &Value) -> Option<String> {
     row.get("priority").map(|_| format!("rule {row}"))
+}
+
+/// One fact for each VLAN of each port.
+fn vlans() -> Result<Vec<String>, Error> {
+    let mut bridge = Command::new("bridge");
+    let output = bridge.args(["-json", "vlan", "show"]).output();
+    let output = output.map_err(Error::io("run bridge, of the package iproute2"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let ports: Vec<Value> = serde_json::from_str(&text).map_err(|cause| Error::NotJson { text, cause })?;
+    let fact = |port: &Value| {
+        let name = port["ifname"].as_str().unwrap_or_default().to_owned();
+        let each = port["vlans"].as_array().cloned().unwrap_or_default();
+        each.into_iter().map(move |vlan| format!("vlan {name} {vlan}"))
+    };
+    Ok(ports.iter().flat_map(fact).collect())
 }
 
 fn field(row: &Value, key: &str) -> String {
