@@ -7,7 +7,7 @@ use nix::{
         signal::{SigSet, Signal, killpg, raise},
         stat::Mode,
     },
-    unistd::{Pid, getpgrp, getpid, setpgid, tcgetpgrp, tcsetpgrp},
+    unistd::{Pid, getpgrp, getpid, setpgid, setsid, tcgetpgrp, tcsetpgrp},
 };
 use std::os::{
     fd::{AsRawFd, BorrowedFd, OwnedFd},
@@ -70,6 +70,11 @@ fn foreground(terminal: &OwnedFd, group: Pid) {
 /// Makes this process the leader of a group of its own.
 pub fn lead_group() -> Result<(), Error> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(|errno| Error::system("make a process group", errno))
+}
+
+/// Leaves the terminal and the process group for a session of its own. A process that leads a group already stays there.
+pub fn lead_session() {
+    let _leads_a_group = setsid();
 }
 
 /// Stops this process as Ctrl-Z would; comes back when it is continued.

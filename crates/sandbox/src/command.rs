@@ -40,3 +40,12 @@ pub(crate) fn not_run(command: &str, cause: io::Error) -> Error {
         Error::NotExecutable { command, cause }
     }
 }
+
+/// The error number that [`not_run`] has made this of; none if it has not.
+pub(crate) fn errno(error: &Error) -> Option<i32> {
+    match error {
+        Error::NotFound { .. } => Some(kernel::Errno::ENOENT as i32),
+        Error::NotExecutable { cause, .. } => Some(cause.raw_os_error().unwrap_or(kernel::Errno::EIO as i32)),
+        _ => None,
+    }
+}

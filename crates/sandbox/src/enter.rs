@@ -1,11 +1,18 @@
 //! From outside: another command inside a sandbox that runs, and signals for it.
 use crate::{
-    Error, Exit, PASSED_ON, Signal,
-    command::{self, begin_in},
+    Error, Exit, INIT, PASSED_ON, Signal,
+    command::{self, begin_in, errno, not_run},
     job::{Job, attend},
+    start::THIS_PROGRAM,
 };
 use kernel::{Pidfd, Signals, Surroundings};
-use std::{ffi::OsString, os::unix::process::CommandExt as _, path::Path, process::Stdio};
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 /// Runs a command inside the sandbox whose init has this number, in all its namespaces, and waits for its end; with `detach`
 /// it does not wait. The folder is one of the sandbox's; with none, the caller's, if the sandbox sees it. The calling process
@@ -21,17 +28,43 @@ pub fn exec(
     let signals = Signals::catch(&caught)?;
     let mut job = if detach { Job::detached() } else { Job::of_this_process() };
     enter(&Surroundings::of(&Pidfd::open(pid)?)?, workdir)?;
-    let Some(mut command) = command::command(words, env) else { return Ok(Exit(0)) };
+    let Some(command) = command::command(words, env) else { return Ok(Exit(0)) };
     if detach {
-        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command::spawn(command, None)?;
-        return Ok(Exit(0));
+        return leave_behind(words, env);
     }
     let mut child = command::spawn(command, job.for_child())?;
     let held = Pidfd::open(child.id())?;
     attend(&mut job, &signals, &held, None, || Ok(kernel::has_stopped(held.pid())?))?;
     let status = child.wait().map_err(Error::Start)?;
     Ok(status.into())
+}
+
+/// Starts a command that nobody waits for. A process between it and us ends at once, so that it is the sandbox's init who
+/// takes it off the process table: were it a child of ours, it would be for the machine's first process to do, and there are
+/// some that never do. A sandbox could then not end.
+fn leave_behind(words: &[OsString], env: &[(String, String)]) -> Result<Exit, Error> {
+    let mut between = Command::new(THIS_PROGRAM);
+    between.arg0(INIT).arg(LEAVE).args(words).envs(env.iter().map(|(name, value)| (name, value)));
+    between.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = between.status().map_err(Error::Start)?;
+    let program = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    match status.code() {
+        Some(0) => Ok(Exit(0)),
+        Some(errno) => Err(not_run(&program, io::Error::from_raw_os_error(errno))),
+        None => Err(Error::Vanished),
+    }
+}
+
+/// What `sealane-init` is told to do for [`leave_behind`].
+pub(crate) const LEAVE: &str = "leave";
+
+/// Does it, in a session that no terminal's end reaches; gives an error number, or 0.
+pub(crate) fn leave(words: &[OsString]) -> u8 {
+    kernel::lead_session();
+    let started = command::command(words, &[]).map(|command| command::spawn(command, None)).transpose();
+    started
+        .err()
+        .map_or(0, |error| errno(&error).and_then(|number| number.try_into().ok()).unwrap_or(u8::MAX))
 }
 
 /// Sends a signal to the init with this number: it passes those on that would end a process, and `SIGKILL` ends the

@@ -5,19 +5,24 @@
 use crate::{
     Error, PASSED_ON, Spec, command,
     dialogue::{Dialogue, Order, Report},
+    enter::{LEAVE, leave},
     machines, view,
 };
 use kernel::{Pidfd, Signal, Signals};
-use std::process::Child;
+use std::{ffi::OsString, process::Child};
 
 /// The exit status when it is we who failed; nobody may be left to be told.
 const FAILED: u8 = 125;
-/// Descriptor 3 or another, as our starter says.
-const DIALOGUE: usize = 1;
 
 /// The main function of `sealane-init`; gives the command's exit status.
 pub fn init() -> u8 {
-    let Ok(mut dialogue) = take_over() else { return FAILED };
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some((LEAVE, command)) =
+        words.split_first().map(|(word, rest)| (word.to_str().unwrap_or_default(), rest))
+    {
+        return leave(command);
+    }
+    let Ok(mut dialogue) = take_over(words.first()) else { return FAILED };
     match run(&mut dialogue) {
         Ok(status) => status,
         Err(error) => {
@@ -27,8 +32,9 @@ pub fn init() -> u8 {
     }
 }
 
-fn take_over() -> Result<Dialogue, Error> {
-    let number = std::env::args_os().nth(DIALOGUE).and_then(|number| number.to_str()?.parse().ok());
+/// `number` is the descriptor that our starter has handed down.
+fn take_over(number: Option<&OsString>) -> Result<Dialogue, Error> {
+    let number = number.and_then(|number| number.to_str()?.parse().ok());
     let dialogue = kernel::handed_down(number.unwrap_or(-1))?;
     // From here on. If our starter has died before, there is nobody to give an order, and we end as well.
     kernel::die_with_parent()?;
@@ -110,11 +116,5 @@ fn reap(command: Option<&Pidfd>) -> Result<Option<u8>, Error> {
 }
 
 fn report(error: &Error) -> Report {
-    match error {
-        Error::NotFound { .. } => Report::NotRun(kernel::Errno::ENOENT as i32),
-        Error::NotExecutable { cause, .. } => {
-            Report::NotRun(cause.raw_os_error().unwrap_or(kernel::Errno::EIO as i32))
-        }
-        _ => Report::failed(error),
-    }
+    command::errno(error).map_or_else(|| Report::failed(error), Report::NotRun)
 }

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Where every process finds the executable that it runs.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// A started init that has made its mounts, brought up `lo`, and waits; later, one that runs the command. Dropped, it is
 /// killed, and all in it.
