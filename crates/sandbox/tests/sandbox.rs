@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "tests without libtest's attribute"
 )]
 use netlab::trial;
@@ -87,7 +88,7 @@ fn end(outcome: Result<Exit, Error>) -> ExitCode {
 fn start_part(interrupted: bool) -> ExitCode {
     let spec = Spec { command: words(), private_network: true, ..Spec::default() };
     let mut sandbox = Sandbox::start(&spec, Output::Inherit).unwrap();
-    writeln!(std::io::stdout(), "{}", sandbox.pid()).unwrap();
+    println!("{}", sandbox.pid());
     if interrupted {
         nix::sys::signal::kill(nix::unistd::getpid(), Signal::SIGTERM).unwrap();
     }
