@@ -24,7 +24,10 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     let mut steps = deny(workspace);
     steps.push(("dist", outcome(dist::run(workspace, &bin))));
     match crate::bench::reference(&shared) {
-        Ok(reference) => steps.extend(tests(workspace, &reference)),
+        Ok(reference) => {
+            steps.extend(tests(workspace, &reference));
+            steps.push(("VLANs, in a virtual machine", vm(workspace, &bin, &reference)));
+        }
         Err(error) => steps.push(("tests beside the reference plugins", Outcome::Failed(error))),
     }
     for recipe in ["40-cnitool.sh", "10-containerd-ctr.sh"] {
@@ -119,11 +122,8 @@ fn unprivileged(workspace: &Workspace) -> Command {
 /// One recipe with our plugins; a runtime needs root.
 fn recipe(shared: &Path, name: &str, bin: &Path) -> Outcome {
     let path = shared.join("recipes").join(name);
-    if !Uid::effective().is_root() {
-        return Outcome::NotRun("it needs root".into());
-    }
-    if !path.exists() {
-        return Outcome::NotRun(format!("{} is missing", path.display()));
+    if let Some(why) = cannot_run(&path) {
+        return Outcome::NotRun(why);
     }
     let bin = match fs::canonicalize(bin) {
         Ok(bin) => bin,
@@ -134,6 +134,24 @@ fn recipe(shared: &Path, name: &str, bin: &Path) -> Outcome {
     // /run is the recipe's own; what a container that is never deleted has leased would else stay in /var/lib/sealane.
     script.env("SEALANE_DATA_DIR", "/run/sealane-data");
     outcome(shell::run(&mut script))
+}
+
+/// What this kernel may lack, under one that has it, and every kill point there.
+fn vm(workspace: &Workspace, bin: &Path, reference: &Path) -> Outcome {
+    if let Some(why) = cannot_run(&workspace.shared().join("recipes/70-vm.sh")) {
+        return Outcome::NotRun(why);
+    }
+    let mut script = Command::new("bash");
+    script.arg(workspace.root.join(".ci/vm")).arg(bin).arg("full").env("SEALANE_REFERENCE_BIN", reference);
+    outcome(shell::run(&mut script))
+}
+
+/// Why a script of root's can't be run, if it can't.
+fn cannot_run(script: &Path) -> Option<String> {
+    if !Uid::effective().is_root() {
+        return Some("it needs root".into());
+    }
+    (!script.exists()).then(|| format!("{} is missing", script.display()))
 }
 
 fn summary(steps: &[(&str, Outcome)]) -> ExitCode {

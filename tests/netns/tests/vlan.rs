@@ -383,7 +383,7 @@ const TABLE: &[(&str, &str)] = &[
         "",
         r#"{"vlanTrunk": [{"id": 5, "minID": 7, "maxID": 8}, {"minID": 8, "maxID": 9}], "preserveDefaultVlan": true}"#,
     ),
-    ("", r#"{"vlan": 7, "vlanTrunk": [{"minID": 1, "maxID": 4094}]}"#),
+    ("", r#"{"vlan": 7, "vlanTrunk": [{"minID": 1, "maxID": 60}]}"#),
     ("", r#"{"vlan": 7, "vlanTrunk": [{"id": 3}], "hairpinMode": true}"#),
     ("", r#"{"vlan": 7, "vlanTrunk": [{"id": 7}]}"#),
     ("", r#"{"vlan": 7, "vlanTrunk": [{"id": 7}], "preserveDefaultVlan": true}"#),
@@ -449,19 +449,16 @@ fn without(object: &Value, key: &str) -> Value {
 
 /// The result, every link, and every port's VLANs, without what is random, is counted or moves by itself.
 fn made(container: &Container, result: &Value) -> Vec<String> {
-    let names = |text: String| {
-        let gateway =
-            ip("link show dev b0.7").ok().and_then(|link| Some(link[0]["link"].as_str()?.to_owned()));
-        let text = text.replace(host_end(result), "PORT");
-        gateway.map_or(text.clone(), |gateway| text.replace(&gateway, "GATEWAY-PORT"))
-    };
+    let links = ip("addr show").unwrap();
+    let links = links.as_array().unwrap();
+    let gateway = links.iter().find(|link| link["ifname"] == "b0.7");
+    let gateway = gateway.map_or("none", |link| link["link"].as_str().unwrap());
+    let names = |text: String| text.replace(host_end(result), "PORT").replace(gateway, "GATEWAY-PORT");
     let mut facts = vec![shape(result).to_string()];
-    for link in ip("link show").unwrap().as_array().unwrap() {
-        facts.push(names(configured(link)));
-    }
+    facts.extend(links.iter().map(|link| names(configured(link))));
     facts.push(configured(&container.ip("link show dev eth0").unwrap()[0]));
     facts.extend(vlans().into_iter().map(|(port, vlans)| names(format!("{port}: {vlans:?}"))));
-    facts.extend(ip("addr show").unwrap().as_array().unwrap().iter().flat_map(addresses));
+    facts.extend(links.iter().flat_map(addresses));
     facts.sort();
     facts
 }
