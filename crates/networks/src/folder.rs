@@ -80,7 +80,12 @@ impl Folder {
             return Ok(network.clone());
         }
         let own = self.file(name_or_id);
-        let is_own = |error: &Error| matches!(error, Error::Broken(cni::runtime::Error::Config { path, .. }) if *path == own);
+        let is_own = |error: &Error| match error {
+            Error::Broken(
+                cni::runtime::Error::Config { path, .. } | cni::runtime::Error::Read { path, .. },
+            ) => *path == own,
+            _ => false,
+        };
         if let Some(broken) = broken.into_iter().find(is_own) {
             return Err(broken);
         }

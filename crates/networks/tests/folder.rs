@@ -1,7 +1,7 @@
 //! The folder of networks: what is made is there in full and once, whoever else is at it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 use networks::{Definition, Error, Folder, HostLink, HostView, InvalidOption, Request};
-use std::{fs, path::Path, thread};
+use std::{fs, path::Path, process::Command, sync::mpsc, thread, time::Duration};
 use tempfile::TempDir;
 
 const NAME: &str = "com.docker.network.bridge.name";
@@ -124,6 +124,28 @@ fn a_network_whose_file_is_broken_says_so_instead_of_not_being_there() {
     let error = folder.find("test").unwrap_err();
     assert!(error.to_string().contains("sealane-test.conflist"), "{error}");
     assert!(matches!(create(&folder, "test"), Err(Error::Taken { .. })), "the file is not written over");
+}
+
+#[test]
+fn nobody_waits_for_a_pipe_among_the_files() {
+    let (dir, folder) = folder();
+    create(&folder, "test").unwrap();
+    for name in ["00-pipe.conflist", "sealane-pipe.conflist"] {
+        let made = Command::new("mkfifo").arg(dir.path().join("net.d").join(name)).status().unwrap();
+        assert!(made.success());
+    }
+    let (done, outcome) = mpsc::channel();
+    thread::spawn(move || {
+        let broken: Vec<_> = folder.listing().unwrap().broken.iter().map(ToString::to_string).collect();
+        let found = folder.find("test").map(|network| network.name.to_string());
+        let pipe = folder.find("pipe").unwrap_err().to_string();
+        done.send((broken, found.unwrap(), pipe, create(&folder, "other").is_ok()))
+    });
+    let (broken, found, pipe, created) = outcome.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(broken.len() == 2 && broken[0].contains("00-pipe.conflist"), "{broken:?}");
+    assert_eq!(found, "test");
+    assert!(pipe.contains("sealane-pipe.conflist"), "{pipe}");
+    assert!(created);
 }
 
 #[test]

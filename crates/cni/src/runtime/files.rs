@@ -1,11 +1,25 @@
 //! Configuration files and the folders they lie in.
 use super::error::Error;
+use nix::libc;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-/// The bytes of a file.
+/// The bytes of a file. A pipe or a device is none: who reads it may wait for ever.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+    let read = || {
+        // So that the opening does not wait either; reading a regular file is the same with it.
+        let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let kind = file.metadata()?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?; // of a folder: the kernel's own words
+        Ok(bytes)
+    };
+    read().map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// The files of a folder whose names end in one of these extensions, in the order of their names; none if there is no such
