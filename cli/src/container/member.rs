@@ -1,6 +1,8 @@
 //! Who is on a network, for those who look at networks.
-use super::registry::{Registry, State};
+use super::registry::{Container, Registry, State};
+use crate::say;
 use cni::Fail;
+use std::sync::Once;
 use types::{IfName, Mac, Prefix};
 
 /// A container on a network.
@@ -25,7 +27,7 @@ pub(crate) struct Member {
 /// Who is on a network: containers that run, and those whose keeper was killed, which hold what they had until `rm`.
 pub(crate) fn members(network: &str) -> Result<Vec<Member>, Fail> {
     let mut members = Vec::new();
-    for container in Registry::from_env()?.all()? {
+    for container in readable(&Registry::from_env()?)? {
         let (record, state) = (container.record, container.state);
         if matches!(state, State::Exited(_)) {
             continue;
@@ -45,4 +47,16 @@ pub(crate) fn members(network: &str) -> Result<Vec<Member>, Fail> {
         }
     }
     Ok(members)
+}
+
+/// The containers whose records can be read. What is wrong with the others is said once, however many networks there are.
+fn readable(registry: &Registry) -> Result<Vec<Container>, Fail> {
+    static SAID: Once = Once::new();
+    let (readable, broken): (Vec<_>, Vec<_>) = registry.each()?.into_iter().partition(Result::is_ok);
+    if !broken.is_empty() {
+        SAID.call_once(|| {
+            broken.iter().filter_map(|one| one.as_ref().err()).for_each(|one| say::failure(one));
+        });
+    }
+    Ok(readable.into_iter().flatten().collect())
 }

@@ -14,6 +14,7 @@ use super::{
     names::{Entry, Names},
     record::Record,
 };
+use crate::say;
 use std::{
     fs::{self, File},
     io,
@@ -138,11 +139,17 @@ impl Registry {
         if is_name(name) { self.home(name).look() } else { Ok(None) }
     }
 
-    /// All of them, in the order of their names.
-    pub(crate) fn all(&self) -> Result<Vec<Container>, Error> {
+    /// All of them, in the order of their names: one whose record cannot be read does not hide the others.
+    pub(crate) fn each(&self) -> Result<Vec<Result<Container, Error>>, Error> {
         let names = files::names(&self.containers())?;
         let look = |name: &String| self.named(name).transpose();
-        names.iter().filter_map(look).collect()
+        Ok(names.iter().filter_map(look).collect())
+    }
+
+    /// Those whose records can be read; what is wrong with the others is said.
+    pub(crate) fn all(&self) -> Result<Vec<Container>, Error> {
+        let readable = |one: Result<Container, Error>| one.inspect_err(|broken| say::failure(broken)).ok();
+        Ok(self.each()?.into_iter().filter_map(readable).collect())
     }
 
     /// Removes the drafts of those who were killed while they made or removed a container.

@@ -96,6 +96,23 @@ fn a_container_is_found_by_its_name_or_the_beginning_of_its_id() {
 }
 
 #[test]
+fn a_record_that_is_none_hides_no_other_container() {
+    let (_folder, registry) = stage();
+    let kept = ["cat", "cow", "dog"].map(|name| registry.claim(&record(name)).unwrap().unwrap());
+    for broken in ["", "{", "{\"id\": 1}"] {
+        fs::write(kept[1].home.file("container.json"), broken).unwrap();
+        let all: Vec<_> = registry.all().unwrap().into_iter().map(|one| one.record.name).collect();
+        assert_eq!(all, ["cat", "dog"], "{broken}");
+        let each = registry.each().unwrap();
+        assert!(matches!(each.as_slice(), [Ok(_), Err(Error::Record { .. }), Ok(_)]), "{broken}");
+        let dog = kept[2].home.record().unwrap().id;
+        assert_eq!(registry.find(dog.as_str()).unwrap().record.name, "dog", "{broken}");
+        assert!(matches!(registry.find("elephant"), Err(Error::Unknown { .. })), "{broken}");
+        assert!(matches!(registry.find("cow"), Err(Error::Record { .. })), "{broken}");
+    }
+}
+
+#[test]
 fn a_draft_is_swept_away_only_when_nobody_is_at_it_any_more() {
     let (_folder, registry) = stage();
     let kept = registry.claim(&record("cat")).unwrap().unwrap();
