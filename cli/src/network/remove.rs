@@ -24,11 +24,11 @@ pub(crate) fn remove_one(folder: &Folder, network: &Definition) -> Result<(), Fa
     if network.is_builtin() {
         return Ok(folder.remove(network)?);
     }
-    let lock = folder.lock()?; // so that nobody comes onto it between the look and the removal
+    // To the end: a network that is made anew under this name meanwhile would be the one that is swept.
+    let _lock = folder.lock()?;
     let view = View::now()?;
     Users::of(network, &view)?.none(network)?;
     folder.remove(network)?;
-    drop(lock);
     if let Some(link) = network.bridge.as_ref().and_then(|name| view.link(name))
         && is_ours(network, link)
     {

@@ -18,6 +18,8 @@ pub(crate) enum Reversal {
     Bridge(IfName),
     /// Send this; that its object is gone or back by now is as good.
     Request(Message),
+    /// The same, for what was changed under the host's lock.
+    HostRequest(Message),
     /// Give a host-wide parameter its former value.
     HostSysctl(Vec<String>, String),
     /// Give a parameter of a link its former value.
@@ -30,7 +32,7 @@ impl Reversal {
     /// The lock under which the change was made.
     pub(crate) fn scope(&self) -> Scope {
         match self {
-            Reversal::HostSysctl(..) | Reversal::VlanFiltering(_) => Scope::Host,
+            Reversal::HostSysctl(..) | Reversal::VlanFiltering(_) | Reversal::HostRequest(_) => Scope::Host,
             Reversal::Bridge(_) | Reversal::Request(_) | Reversal::Sysctl(..) => Scope::Network,
         }
     }
@@ -42,7 +44,7 @@ impl Reversal {
             Reversal::VlanFiltering(name) => {
                 gone(places, Place::Host, link::set_vlan_filtering(&name, false), &[Errno::ENODEV])
             }
-            Reversal::Request(message) => {
+            Reversal::Request(message) | Reversal::HostRequest(message) => {
                 gone(places, Place::Host, message, &[Errno::ENODEV, Errno::EADDRNOTAVAIL, Errno::EEXIST])
             }
             Reversal::HostSysctl(path, value) | Reversal::Sysctl(path, value) => {

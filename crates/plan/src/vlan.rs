@@ -218,7 +218,7 @@ impl Shared for VlanGateway {
             return send(places, self, link::set_up(gateway.index));
         }
         send(places, self, link::set_up(gateway.index))?;
-        done.push(Reversal::Request(link::set_down(gateway.index)));
+        done.push(Reversal::HostRequest(link::set_down(gateway.index)));
         Ok(())
     }
 }
