@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let ours = trials![
         containers_of_one_vlan_talk_and_those_of_two_do_not,
         a_trunk_carries_tagged_frames_of_its_vlans_alone,
+        a_trunk_may_be_of_every_vlan,
         the_gateway_of_a_vlan_answers_in_both_families,
         a_default_gateway_and_an_mtu_are_those_of_the_vlan,
         the_gateway_goes_with_its_last_user_whatever_its_network,
@@ -151,6 +152,15 @@ fn a_trunk_carries_tagged_frames_of_its_vlans_alone() {
     }
 }
 
+fn a_trunk_may_be_of_every_vlan() {
+    let host = Host::new().unwrap();
+    let config = layer2(&host, &json!({"vlanTrunk": [{"minID": 1, "maxID": 4094}]}));
+    let (container, result) = add(&host, &config);
+    let port = &vlans()[host_end(&result)];
+    assert_eq!((port.len(), port.first().unwrap().as_str()), (4094, "1 PVID Egress Untagged"));
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+}
+
 fn the_gateway_of_a_vlan_answers_in_both_families() {
     let host = Host::new().unwrap();
     let (container, result) = add(&host, &network(&host, &json!({"vlan": 7, "isGateway": true})));
@@ -212,7 +222,6 @@ fn a_gateway_that_somebody_else_made_is_used_and_stays() {
     ip("link add b0 type bridge vlan_filtering 1").unwrap();
     ip("link set b0 up").unwrap();
     ip("link add link b0 name b0.7 type vlan id 7").unwrap();
-    ip("link set b0.7 up").unwrap();
     shell("bridge vlan add dev b0 vid 7 self");
     let config = network(&host, &json!({"vlan": 7, "isGateway": true}));
     let (container, result) = add(&host, &config);
