@@ -55,8 +55,9 @@ impl Signals {
         }
     }
 
-    /// Waits for the next one, for the end of a process, or for something to be read.
-    pub fn wait_or(&self, process: &Pidfd, line: Option<BorrowedFd<'_>>) -> Result<News, Error> {
+    /// Waits for the next one, for the end of a process, or for something to be read from a line. What was said last on a
+    /// line whose other end has gone is no news.
+    pub fn wait_or(&self, process: &Pidfd, mut line: Option<BorrowedFd<'_>>) -> Result<News, Error> {
         loop {
             if process.has_ended()? {
                 return Ok(News::Ended);
@@ -67,8 +68,11 @@ impl Signals {
             let watched = [Some(self.0.as_fd()), Some(process.as_fd()), line];
             let mut events: Vec<_> = watched.into_iter().flatten().map(readable).collect();
             sleep(&mut events)?;
-            if events.get(2).is_some_and(|line| line.any() == Some(true)) {
-                return Ok(News::Line);
+            match events.get(2).and_then(PollFd::revents) {
+                // It stays readable, while a dying process may yet take its time: looking on would not be waiting.
+                Some(seen) if seen.contains(PollFlags::POLLHUP) => line = None,
+                Some(seen) if !seen.is_empty() => return Ok(News::Line),
+                Some(_) | None => {}
             }
         }
     }
