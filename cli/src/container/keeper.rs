@@ -29,11 +29,15 @@ use std::{
     io::{self, PipeReader},
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     process,
-    thread::JoinHandle,
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::Duration,
 };
 
 /// The exit status when it is not the command's fault that it did not run.
 const OURS: u8 = 125;
+/// How long the log may take to be complete once the container has ended.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Who keeps a container.
 #[derive(Debug)]
@@ -72,15 +76,12 @@ pub(crate) fn keep(order: &Order, running: impl FnOnce(&Record)) -> Result<Exit,
     };
     running(&keeper.record);
     let exit = sandbox.wait();
-    drop(sandbox); // what was left of it is gone, so the log has an end
-    if let Some(writer) = writer {
-        let _panicked = writer.join();
-    }
+    drop(sandbox); // what was left of it is gone, so the log has an end, if nobody outside has its pipe
     let exit = exit.unwrap_or_else(|error| {
         say::failure(&error);
         Exit(OURS)
     });
-    keeper.end(exit);
+    keeper.end(exit, writer);
     Ok(exit)
 }
 
@@ -164,8 +165,12 @@ impl Keeper {
     }
 
     /// After the command: what the container had goes; its record stays until `rm`, unless it was not to.
-    fn end(mut self, Exit(status): Exit) {
+    fn end(mut self, Exit(status): Exit, writer: Option<JoinHandle<()>>) {
         let left = self.take_down();
+        // Before others hear of the end, as they read the log then.
+        if let Some(writer) = writer {
+            drain(writer);
+        }
         if let Some(error) = &left {
             say::failure(error);
         }
@@ -203,6 +208,18 @@ impl Keeper {
         let gone = self.registry.forget(&self.record);
         failed.or(gone.err())
     }
+}
+
+/// Waits until the log is complete, but not for a process outside of the container that was handed its output.
+fn drain(writer: JoinHandle<()>) {
+    let (done, complete) = mpsc::channel();
+    let wait = move || {
+        let _panicked = writer.join();
+        let _too_late = done.send(());
+    };
+    // Without this thread nobody waits, and the end of the log may be lost.
+    let _started = thread::Builder::new().name("sealane-drain".into()).spawn(wait);
+    let _complete = complete.recv_timeout(DRAIN);
 }
 
 /// Where a plugin, which is our child, finds a namespace that we hold.
