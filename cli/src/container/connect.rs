@@ -79,7 +79,8 @@ pub(crate) fn disconnect(disconnect: &args::Disconnect) -> Result<(), Fail> {
 /// The record of a container that runs, for as long as nobody else can change it.
 fn turn(container: &Container) -> Result<(Record, File), Error> {
     let turn = container.home.turn()?;
-    match container.home.look()? {
+    // The name may be another container's by now, and the turn is not that one's.
+    match container.home.look()?.filter(|now| now.record.id == container.record.id) {
         Some(Container { record, state: State::Running, .. }) => Ok((record, turn)),
         Some(Container { record, state, .. }) => Err(Error::NotRunning { name: record.name, state }),
         None => Err(Error::Vanished(container.record.name.clone())),

@@ -153,9 +153,13 @@ impl Keeper {
 
     /// After a failure: everything that was written down goes, and the container with it.
     fn take_back(mut self) {
-        self.record.endpoints.truncate(self.begun);
-        // Of what was never begun, `rm` must not hear if this fails.
-        let _stays = self.kept.home.write(&self.record);
+        // Until it is gone: whoever connects it has to be done first, and finds no container afterwards.
+        let _turn = self.kept.home.turn();
+        if self.begun < self.record.endpoints.len() {
+            self.record.endpoints.truncate(self.begun);
+            // Of what was never begun, `rm` must not hear if this fails.
+            let _stays = self.kept.home.write(&self.record);
+        }
         let left = self.take_down();
         let gone = left.map_or_else(|| self.kept.home.remove(), Err);
         if let Err(error) = gone {
@@ -166,6 +170,8 @@ impl Keeper {
 
     /// After the command: what the container had goes; its record stays until `rm`, unless it was not to.
     fn end(mut self, Exit(status): Exit, writer: Option<JoinHandle<()>>) {
+        // Until its end is written down: whoever connects it has to be done first, and hears of the end afterwards.
+        let _turn = self.kept.home.turn();
         let left = self.take_down();
         // Before others hear of the end, as they read the log then.
         if let Some(writer) = writer {
@@ -192,9 +198,8 @@ impl Keeper {
     }
 
     /// Takes the container off its networks, also those it was connected to since. Gives the first thing that went wrong.
+    /// Nobody else may change the container meanwhile.
     fn take_down(&mut self) -> Option<Error> {
-        // Whoever is connecting it has to be done first.
-        let _turn = self.kept.home.turn();
         if let Ok(record) = self.kept.home.record() {
             self.record.endpoints = record.endpoints;
         }
