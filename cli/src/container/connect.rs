@@ -81,7 +81,13 @@ fn turn(container: &Container) -> Result<(Record, File), Error> {
     let turn = container.home.turn()?;
     // The name may be another container's by now, and the turn is not that one's.
     match container.home.look()?.filter(|now| now.record.id == container.record.id) {
-        Some(Container { record, state: State::Running, .. }) => Ok((record, turn)),
+        Some(Container { record, state: State::Running, .. }) => {
+            if record.init()?.is_none() {
+                drop(turn); // its keeper waits for it
+                return Err(container.home.ended(&record));
+            }
+            Ok((record, turn))
+        }
         Some(Container { record, state, .. }) => Err(Error::NotRunning { name: record.name, state }),
         None => Err(Error::Vanished(container.record.name.clone())),
     }

@@ -19,16 +19,23 @@ pub(crate) fn exec(exec: &args::Exec) -> Result<u8, Fail> {
         kernel::keep_streams_only();
     }
     let found = Registry::from_env()?.find(&exec.container)?;
-    let Some(pid) = found.record.pid().filter(|_| found.state == State::Running) else {
+    if found.state != State::Running {
         return Err(Error::NotRunning { name: found.record.name, state: found.state }.into());
+    }
+    let Some(init) = found.record.init().map_err(Error::from)? else {
+        return Err(found.home.ended(&found.record).into());
     };
-    let env = [found.record.env, variables(&exec.env)?].concat();
+    let env = [found.record.env.clone(), variables(&exec.env)?].concat();
     let workdir = exec
         .workdir
         .clone()
         .map_or_else(|| found.record.workdir.clone(), |path| found.record.workdir.join(path));
-    match sandbox::exec(pid, &exec.command, &env, Some(&workdir), exec.detach) {
+    match sandbox::exec(init.pid(), &exec.command, &env, Some(&workdir), exec.detach) {
         Ok(Exit(status)) => Ok(status),
+        // It ended while we were entering it.
+        Err(error) if error.exit_status() < COMMANDS_FAULT && init.has_ended().unwrap_or(false) => {
+            Err(found.home.ended(&found.record).into())
+        }
         Err(error) => {
             say::failure(&error);
             Ok(Some(error.exit_status()).filter(|status| *status >= COMMANDS_FAULT).unwrap_or(OURS))

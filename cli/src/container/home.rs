@@ -10,7 +10,14 @@ use std::{
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// How long a keeper may take to write down a container's end before others speak of it as they find it.
+const END: Duration = Duration::from_secs(1);
+/// How often that is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A container's folder.
 #[derive(Debug, Clone)]
@@ -111,6 +118,22 @@ impl Home {
             Phase::Running { .. } => State::Running,
         };
         Ok(Some(Container { home: self.clone(), record, state }))
+    }
+
+    /// What to say of a container whose first process has ended: how, if its keeper writes that down soon.
+    pub(crate) fn ended(&self, record: &Record) -> Error {
+        let limit = Instant::now() + END;
+        loop {
+            match self.look() {
+                Ok(Some(now)) if now.record.id == record.id => match now.state {
+                    State::Running if Instant::now() < limit => thread::sleep(PAUSE),
+                    State::Running => return Error::NotRunning { name: now.record.name, state: State::Dead },
+                    state => return Error::NotRunning { name: now.record.name, state },
+                },
+                Ok(_) => return Error::Vanished(record.name.clone()),
+                Err(error) => return error,
+            }
+        }
     }
 
     /// Removes the folder, whatever is in it.

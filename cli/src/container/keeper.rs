@@ -16,7 +16,7 @@ use super::{
     known, log,
     moment::Moment,
     order::Order,
-    record::{Phase, Record},
+    record::{Phase, Record, start_of},
     registry::{Kept, Registry},
 };
 use crate::say;
@@ -111,7 +111,8 @@ impl Keeper {
             let hosts = self.kept.home.file(HOSTS);
             self.registry.publish(&known::entry(&self.record), &[], Some(&hosts))?;
         }
-        self.record.phase = Phase::Running { pid: sandbox.pid(), since: Moment::now() };
+        let pid = sandbox.pid();
+        self.record.phase = Phase::Running { pid, started: start_of(pid), since: Moment::now() };
         self.kept.home.write(&self.record)?;
         sandbox.go()?;
         Ok((sandbox, writer))

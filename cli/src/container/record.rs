@@ -1,8 +1,10 @@
 //! What is kept of a container: `container.json` in its folder.
 use super::{id::Id, known::OwnName, moment::Moment, ports::Port};
 use cni::Dns;
+use kernel::{Errno, Pidfd};
 use serde::{Deserialize, Serialize};
 use std::{
+    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
 };
@@ -51,6 +53,9 @@ pub(crate) enum Phase {
     Running {
         /// The sandbox's first process, as seen from where `run` was called.
         pid: u32,
+        /// When the kernel says that process started, which tells it from others that get its number later.
+        #[serde(default)]
+        started: Option<u64>,
         /// Since when.
         since: Moment,
     },
@@ -121,6 +126,19 @@ impl Record {
         }
     }
 
+    /// The sandbox's first process, held on to; none if it has ended, whoever has its number now.
+    pub(crate) fn init(&self) -> Result<Option<Pidfd>, kernel::Error> {
+        let Phase::Running { pid, started, .. } = self.phase else { return Ok(None) };
+        let init = match Pidfd::open(pid) {
+            Err(error) if error.errno() == Some(Errno::ESRCH) => return Ok(None),
+            outcome => outcome?,
+        };
+        // Builds before this one did not write it down.
+        let is_it = started.is_none() || start_of(pid) == started;
+        // In this order: while what is held lives, the number is its own.
+        Ok((is_it && !init.has_ended()?).then_some(init))
+    }
+
     /// Whether it is on the network of this name.
     pub(crate) fn is_on(&self, network: &str) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.network.as_str() == network)
@@ -132,6 +150,17 @@ impl Record {
     }
 }
 
+/// When the process that has this number now started, in ticks since boot.
+pub(crate) fn start_of(pid: u32) -> Option<u64> {
+    start_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The 22nd field of such a file. The second is a name in parentheses that may hold anything, parentheses as well.
+fn start_in(stat: &str) -> Option<u64> {
+    let (_, from_third) = stat.rsplit_once(')')?;
+    from_third.split_whitespace().nth(19)?.parse().ok()
+}
+
 impl Endpoint {
     /// The network by name and ID.
     pub(crate) fn network(&self) -> (&NetworkName, &str) {
@@ -141,5 +170,18 @@ impl Endpoint {
     /// The addresses that the plugins gave.
     pub(crate) fn addresses(&self) -> &[Prefix] {
         self.given.as_ref().map_or(&[], |given| &given.addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_found_whatever_the_name() {
+        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        assert_eq!(start_in(&format!("12 (a) b) {rest}")), Some(4711));
+        assert_eq!(start_in("12 (a) S 1"), None);
+        assert!(start_of(std::process::id()).is_some());
     }
 }

@@ -14,7 +14,10 @@ pub(crate) struct Seen {
 
 /// Looks at containers, one after the other.
 pub(crate) fn containers(all: &[Container]) -> Result<Vec<Seen>, look::Error> {
-    let running = |one: &Container| one.record.pid().filter(|_| one.state == State::Running);
+    let running = |one: &Container| {
+        let init = (one.state == State::Running).then(|| one.record.init().ok().flatten()).flatten();
+        init.map(|init| init.pid())
+    };
     sandboxes(&all.iter().map(running).collect::<Vec<_>>())
 }
 

@@ -1,6 +1,7 @@
 //! `sealane stop`.
 use super::{
     error::Error,
+    record::Record,
     registry::{Container, Registry, State},
 };
 use crate::{args, say};
@@ -43,28 +44,24 @@ pub(crate) fn each(words: &[String], mut what: impl FnMut(&str) -> Result<(), Fa
 
 /// Ends a container that runs, and comes back when all it had is taken down. With `patience` it is asked first.
 pub(crate) fn end(container: &Container, patience: Option<Duration>) -> Result<(), Error> {
-    let Some(pid) = settled(container)? else { return Ok(()) };
-    match Pidfd::open(pid) {
-        // Looked at again: while we hold it, its number cannot come to mean another process.
-        Ok(init) if settled(container)? == Some(pid) => {
-            let asked = patience.is_some_and(|patience| has_ended(&init, patience).unwrap_or(false));
-            if !asked {
-                init.send(Signal::SIGKILL)?;
-            }
+    let Some(record) = settled(container)? else { return Ok(()) };
+    // None: it has ended by itself, and its keeper is taking it down.
+    if let Some(init) = record.init()? {
+        let asked = patience.is_some_and(|patience| has_ended(&init, patience).unwrap_or(false));
+        if !asked {
+            init.send(Signal::SIGKILL)?;
         }
-        Err(error) if error.errno() != Some(kernel::Errno::ESRCH) => return Err(error.into()),
-        Ok(_) | Err(_) => {}
     }
     container.home.wait_until_left().map(drop)
 }
 
-/// The first process of a container, once it runs; none if it does not run any more.
-fn settled(container: &Container) -> Result<Option<u32>, Error> {
+/// What is written of a container once it runs; none if it does not run any more.
+fn settled(container: &Container) -> Result<Option<Record>, Error> {
     let limit = Instant::now() + START;
     loop {
         match container.home.look()? {
             Some(now) if now.record.id != container.record.id => return Ok(None),
-            Some(now) if now.state == State::Running => return Ok(now.record.pid()),
+            Some(now) if now.state == State::Running => return Ok(Some(now.record)),
             Some(now) if now.state == State::Created && Instant::now() < limit => thread::sleep(PAUSE),
             Some(now) if now.state == State::Created => {
                 return Err(Error::NotRunning { name: now.record.name, state: now.state });

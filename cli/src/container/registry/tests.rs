@@ -61,8 +61,10 @@ fn a_container_without_its_keeper_is_dead_unless_it_had_ended() {
     let state = || registry.find("cat").unwrap().state;
     let kept = registry.claim(&record("cat")).unwrap().unwrap();
     assert_eq!(state(), State::Created);
-    let running =
-        Record { phase: Phase::Running { pid: 1, since: Moment::now() }, ..kept.home.record().unwrap() };
+    let running = Record {
+        phase: Phase::Running { pid: 1, started: None, since: Moment::now() },
+        ..kept.home.record().unwrap()
+    };
     kept.home.write(&running).unwrap();
     assert_eq!(state(), State::Running);
     let home = kept.home.clone();
