@@ -218,6 +218,7 @@ fn system_hint(errno: Errno) -> Option<&'static str> {
         Errno::EMFILE | Errno::ENFILE => "too many open files: raise `ulimit -n` or `sysctl fs.file-max`",
         Errno::EAGAIN => "too many processes: see `ulimit -u` and the pids cgroup",
         Errno::ENOMEM => "the kernel is out of memory, or the memory cgroup's limit is reached",
+        Errno::EMSGSIZE => "ask for fewer ports at once, or raise `sysctl net.core.wmem_max`",
         _ => return None,
     })
 }

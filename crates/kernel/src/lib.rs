@@ -14,6 +14,7 @@ pub mod link;
 mod message;
 pub mod mounts;
 mod netns;
+pub mod nft;
 mod pidfd;
 mod process;
 mod reply;
@@ -34,7 +35,7 @@ pub use family::{call_thread, die_with_parent, hand_down, handed_down, has_stopp
 pub use isolation::{Namespace, Surroundings, become_root, is_root, isolate, set_hostname, threads};
 pub use link::{BridgePort, Link};
 pub use message::Message;
-pub use netns::{Netns, NetnsId};
+pub use netns::{Netns, NetnsId, netns_cookie};
 pub use nix::{errno::Errno, sys::signal::Signal};
 pub use pidfd::Pidfd;
 pub use process::{Detached, detached, keep_streams_only};

@@ -11,6 +11,7 @@ mod echo;
 mod isolation;
 mod link;
 mod netns;
+mod nft;
 mod process;
 mod route;
 mod sysctl;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         isolation::trials(),
         link::trials(),
         netns::trials(),
+        nft::trials(),
         process::trials(),
         route::trials(),
         sysctl::trials(),

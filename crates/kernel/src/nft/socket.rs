@@ -1,0 +1,348 @@
+//! The nfnetlink socket (`linux/netfilter/nfnetlink.h`): transactions, and looks at single objects.
+use super::{
+    encode::Attributes,
+    object::{Set, Table},
+    read::{self, Found, FoundRule},
+    transaction::{Request, Transaction, fill},
+    value::{Element, Field},
+};
+use crate::{
+    Error, Refusal,
+    reply::{self, Body},
+};
+use netlink_packet_core::{DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
+use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::socket::{
+        getsockopt, setsockopt,
+        sockopt::{SndBuf, SndBufForce},
+    },
+};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A conversation with the packet filter of the network namespace that it was opened in.
+#[derive(Debug)]
+pub struct Nft {
+    socket: Socket,
+    sequence: u32,
+    /// Where answers are received: memory is touched only as far as they reach.
+    buffer: Vec<u8>,
+    /// How long a datagram may be, in bytes.
+    longest: usize,
+}
+
+/// `NFNL_SUBSYS_NFTABLES`.
+const NFTABLES: u16 = 10;
+const BATCH_BEGIN: u16 = 0x10;
+const BATCH_END: u16 = 0x11;
+const GETTABLE: u16 = 1;
+const GETCHAIN: u16 = 4;
+const GETRULE: u16 = 7;
+const GETSET: u16 = 10;
+const GETSETELEM: u16 = 13;
+/// The kernel makes its parts of a list no larger.
+const ROOM: usize = 64 * 1024;
+/// What the kernel sends at once unless it is told otherwise, less what it keeps for itself (`wmem_default`).
+const LONGEST: usize = 128 * 1024;
+/// What the kernel keeps for itself of a socket's room (`netlink_sendmsg`).
+const KEPT: usize = 32;
+/// How often a list that changes under the reader is read again.
+const TRIES: u32 = 20;
+
+impl Nft {
+    /// Opens a socket in the calling thread's network namespace.
+    pub fn open() -> Result<Self, Error> {
+        let failed = |cause| Error::io("open an nfnetlink socket", &cause);
+        let socket = Socket::new(NETLINK_NETFILTER).map_err(failed)?;
+        // Words with errors, and errors without the request that they are about.
+        let _ = (socket.set_ext_ack(true), socket.set_cap_ack(true));
+        Ok(Self { socket, sequence: 0, buffer: Vec::new(), longest: LONGEST })
+    }
+
+    /// Carries out all changes, or none: then the first refusal is told.
+    pub fn commit(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        let refused = self.attempt(&transaction.requests)?;
+        let first = refused.into_iter().min_by_key(|(at, _)| *at);
+        let Some((at, refusal)) = first else { return Ok(()) };
+        let what = transaction.requests.get(at).map_or("change the packet filter", |request| &request.what);
+        Err(Error::Request { what: what.to_owned(), refusal })
+    }
+
+    /// Carries out all changes but those whose object, or what it is in, is not there (`ENOENT`).
+    pub fn commit_what_is_there(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        let mut rest = transaction.clone();
+        loop {
+            let refused = self.attempt(&rest.requests)?;
+            let absent =
+                |at: usize| refused.iter().any(|(it, refusal)| *it == at && refusal.errno == Errno::ENOENT);
+            if refused.is_empty() {
+                return Ok(());
+            }
+            if !(0..rest.requests.len()).any(absent) {
+                return self.commit(&rest);
+            }
+            let mut at = 0;
+            rest.requests.retain(|_| {
+                at += 1;
+                !absent(at - 1)
+            });
+        }
+    }
+
+    /// Whether there is such a table.
+    pub fn has_table(&mut self, table: &Table) -> Result<bool, Error> {
+        let request = look(table, "look up table", GETTABLE, |body| body.text(1, &table.name));
+        Ok(self.one(&request, |_| Ok(()))?.is_some())
+    }
+
+    /// The chain of this name, if there is one.
+    pub fn chain(&mut self, table: &Table, name: &str) -> Result<Option<Found>, Error> {
+        let request = look(table, "look up chain", GETCHAIN, |body| {
+            body.text(1, &table.name);
+            body.text(3, name);
+        });
+        self.one(&request, read::chain)
+    }
+
+    /// Whether there is such a set or map.
+    pub fn has_set(&mut self, set: &Set) -> Result<bool, Error> {
+        let request = look(&set.table, "look up set", GETSET, |body| {
+            body.text(1, &set.table.name);
+            body.text(2, &set.name);
+        });
+        Ok(self.one(&request, |_| Ok(()))?.is_some())
+    }
+
+    /// The element of this key, if there is one.
+    pub fn element(&mut self, set: &Set, key: &[Field]) -> Result<Option<Element>, Error> {
+        let wanted = Element { key: key.to_vec(), value: None, comment: None };
+        let request = look(&set.table, "look up an element", GETSETELEM, |body| {
+            body.text(1, &set.table.name);
+            body.text(2, &set.name);
+            body.nest(3, |list| list.nest(1, |it| fill(it, &wanted)));
+        });
+        Ok(self.one(&request, |bytes| read::elements(set, bytes))?.and_then(|mut found| found.pop()))
+    }
+
+    /// All elements of a set.
+    pub fn elements(&mut self, set: &Set) -> Result<Vec<Element>, Error> {
+        let request = look(&set.table, "list the elements of a set", GETSETELEM, |body| {
+            body.text(1, &set.table.name);
+            body.text(2, &set.name);
+        });
+        let lists = self.list(&request, |bytes| read::elements(set, bytes))?;
+        Ok(lists.into_iter().flatten().collect())
+    }
+
+    /// The rules of a table, or of one chain of it, in order. None if there is no such table or chain.
+    pub fn rules(&mut self, table: &Table, chain: Option<&str>) -> Result<Vec<FoundRule>, Error> {
+        let request = look(table, "list rules", GETRULE, |body| {
+            body.text(1, &table.name);
+            if let Some(chain) = chain {
+                body.text(2, chain);
+            }
+        });
+        Ok(self.list(&request, read::rule)?.into_iter().flatten().collect())
+    }
+
+    /// Sends the requests as one transaction; which were refused, by their places. Empty: all are carried out.
+    fn attempt(&mut self, requests: &[Request]) -> Result<Vec<(usize, Refusal)>, Error> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let begin = self.sequence.wrapping_add(1);
+        let mut batch = Vec::with_capacity(256 * (requests.len() + 2));
+        append(&mut batch, begin, BATCH_BEGIN, NLM_F_REQUEST, (0, NFTABLES), &[]);
+        let last = requests.len() - 1;
+        for (at, request) in requests.iter().enumerate() {
+            let ack = if at == last { NLM_F_ACK } else { 0 };
+            let flags = NLM_F_REQUEST | request.flags | ack;
+            let sequence = begin.wrapping_add(u32::try_from(at + 1).unwrap_or(u32::MAX));
+            let kind = NFTABLES << 8 | request.kind;
+            append(&mut batch, sequence, kind, flags, (request.family, 0), request.body.bytes());
+        }
+        self.sequence = begin.wrapping_add(u32::try_from(requests.len() + 1).unwrap_or(u32::MAX));
+        append(&mut batch, self.sequence, BATCH_END, NLM_F_REQUEST, (0, NFTABLES), &[]);
+        self.send(&batch, "change the packet filter")?;
+        self.outcomes(begin, requests)
+    }
+
+    /// All answers lie in the socket's buffer by now. The last request is answered in any case: its answer is not the last
+    /// one, though, so all are read.
+    fn outcomes(&mut self, begin: u32, requests: &[Request]) -> Result<Vec<(usize, Refusal)>, Error> {
+        let (what, count) = ("change the packet filter", requests.len());
+        let (mut refused, mut answered) = (Vec::new(), false);
+        while self.receive(what)? {
+            let mut rest = self.buffer.as_slice();
+            while let Some(reply) = reply::next(&mut rest) {
+                let reply = reply.map_err(|cause| malformed(what, cause))?;
+                let at = reply.sequence.wrapping_sub(begin) as usize;
+                if at > count + 1 {
+                    continue; // what an earlier, failed exchange left behind
+                }
+                answered = true;
+                if let Body::Outcome(Err(refusal)) = reply.body {
+                    // The batch as a whole is refused by its first or its last message.
+                    refused.push((at.saturating_sub(1), refusal));
+                }
+            }
+        }
+        if answered { Ok(refused) } else { Err(Error::Unanswered { what: what.to_owned() }) }
+    }
+
+    /// One object; `None` if it, or what it is in, is not there.
+    fn one<T>(
+        &mut self,
+        request: &Request,
+        read: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, Error> {
+        let sequence = self.ask(request, NLM_F_ACK)?;
+        let mut found = None;
+        while self.receive(&request.what)? {
+            let mut rest = self.buffer.as_slice();
+            while let Some(reply) = reply::next(&mut rest) {
+                let reply = reply.map_err(|cause| malformed(&request.what, cause))?;
+                match reply.body {
+                    _ if reply.sequence != sequence => {}
+                    Body::Object(_, bytes) => {
+                        found = Some(read(bytes).map_err(|cause| malformed(&request.what, cause))?);
+                    }
+                    Body::Outcome(Ok(())) => return Ok(found),
+                    Body::Outcome(Err(refusal)) if refusal.errno == Errno::ENOENT => return Ok(None),
+                    Body::Outcome(Err(refusal)) => {
+                        return Err(Error::Request { what: request.what.clone(), refusal });
+                    }
+                }
+            }
+        }
+        Err(Error::Unanswered { what: request.what.clone() })
+    }
+
+    fn list<T>(
+        &mut self,
+        request: &Request,
+        read: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, Error> {
+        for _ in 0..TRIES {
+            if let Some(list) = self.list_once(request, &read)? {
+                return Ok(list);
+            }
+        }
+        Err(Error::Unsteady { what: request.what.clone(), tries: TRIES })
+    }
+
+    /// `None`: it changed while it was read.
+    fn list_once<T>(
+        &mut self,
+        request: &Request,
+        read: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<Option<Vec<T>>, Error> {
+        let sequence = self.ask(request, NLM_F_DUMP)?;
+        let (mut list, mut steady) = (Vec::new(), true);
+        while self.receive(&request.what)? {
+            let mut rest = self.buffer.as_slice();
+            while let Some(reply) = reply::next(&mut rest) {
+                let reply = reply.map_err(|cause| malformed(&request.what, cause))?;
+                if reply.sequence != sequence {
+                    continue;
+                }
+                steady &= !reply.interrupted;
+                match reply.body {
+                    Body::Object(_, bytes) => {
+                        list.push(read(bytes).map_err(|cause| malformed(&request.what, cause))?);
+                    }
+                    Body::Outcome(Ok(())) => return Ok(steady.then_some(list)),
+                    Body::Outcome(Err(refusal)) if refusal.errno == Errno::ENOENT => {
+                        return Ok(Some(Vec::new()));
+                    }
+                    Body::Outcome(Err(refusal)) if refusal.errno == Errno::EINTR => return Ok(None),
+                    Body::Outcome(Err(refusal)) => {
+                        return Err(Error::Request { what: request.what.clone(), refusal });
+                    }
+                }
+            }
+        }
+        Err(Error::Unanswered { what: request.what.clone() })
+    }
+
+    fn ask(&mut self, request: &Request, flags: u16) -> Result<u32, Error> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let (mut bytes, kind) = (Vec::new(), NFTABLES << 8 | request.kind);
+        let flags = NLM_F_REQUEST | flags;
+        append(&mut bytes, self.sequence, kind, flags, (request.family, 0), request.body.bytes());
+        self.send(&bytes, &request.what)?;
+        Ok(self.sequence)
+    }
+
+    fn send(&mut self, bytes: &[u8], what: &str) -> Result<(), Error> {
+        self.make_room(bytes.len(), what)?;
+        let sent = self.socket.send(bytes, 0);
+        sent.map(|_| ()).map_err(|cause| Error::io(format!("ask the kernel to {what}"), &cause))
+    }
+
+    /// The kernel doubles what it is told, and takes no more than `net.core.wmem_max` from who is root in a user namespace only.
+    fn make_room(&mut self, size: usize, what: &str) -> Result<(), Error> {
+        if size <= self.longest {
+            return Ok(());
+        }
+        let failed = |errno| Error::system(format!("make room for {size} bytes to {what}"), errno);
+        if setsockopt(&self.socket, SndBufForce, &size).is_err() {
+            setsockopt(&self.socket, SndBuf, &size).map_err(failed)?;
+        }
+        self.longest = getsockopt(&self.socket, SndBuf).map_err(failed)?.saturating_sub(KEPT);
+        if size > self.longest { Err(failed(Errno::EMSGSIZE)) } else { Ok(()) }
+    }
+
+    /// Receives the next datagram into the buffer; false if there is none.
+    fn receive(&mut self, what: &str) -> Result<bool, Error> {
+        self.buffer.clear();
+        self.buffer.reserve(ROOM);
+        let room = self.buffer.capacity();
+        loop {
+            let received = self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC);
+            match received {
+                Ok(size) if size > room => {
+                    return Err(Error::Truncated { what: what.to_owned(), size, room });
+                }
+                Ok(_) => return Ok(true),
+                Err(cause) => match Errno::from_raw(cause.raw_os_error().unwrap_or_default()) {
+                    Errno::EAGAIN => return Ok(false),
+                    Errno::EINTR | Errno::ENOBUFS => {}
+                    _ => return Err(Error::io(format!("receive the answer when asked to {what}"), &cause)),
+                },
+            }
+        }
+    }
+}
+
+impl AsFd for Nft {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn look(table: &Table, what: &str, kind: u16, fill: impl FnOnce(&mut Attributes)) -> Request {
+    let mut body = Attributes::default();
+    fill(&mut body);
+    let what = format!("{what} in table {}", table.name);
+    Request { what, kind, flags: 0, family: table.family.number(), body }
+}
+
+/// Appends a message: `struct nlmsghdr`, `struct nfgenmsg`, attributes.
+fn append(batch: &mut Vec<u8>, sequence: u32, kind: u16, flags: u16, (family, id): (u8, u16), body: &[u8]) {
+    let length = u32::try_from(20 + body.len()).unwrap_or(u32::MAX);
+    batch.extend(length.to_ne_bytes());
+    batch.extend(kind.to_ne_bytes());
+    batch.extend(flags.to_ne_bytes());
+    batch.extend(sequence.to_ne_bytes());
+    batch.extend(0u32.to_ne_bytes()); // the kernel's own address is 0, and it knows ours
+    batch.extend([family, 0]);
+    batch.extend(id.to_be_bytes());
+    batch.extend(body);
+}
+
+fn malformed(what: &str, cause: DecodeError) -> Error {
+    Error::Malformed { what: what.to_owned(), cause }
+}

@@ -1,0 +1,213 @@
+//! The packet filter, seen by nft(8).
+use crate::trials;
+use kernel::{
+    Errno,
+    nft::{
+        Chain, ChainType, Compare, Ct, Datum, Element, Expression as Do, Family, Fib, Field, Hook, Kind,
+        Meta, Nat, Nft, Payload, Point, Policy, Register, Rule, Set, Table, Transaction, Value, Verdict,
+    },
+};
+use libtest_mimic::Trial;
+use netlab::Host;
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![nft:
+        a_table_is_listed_as_nft_would_have_made_it,
+        a_transaction_is_carried_out_whole_or_not_at_all,
+        an_element_is_found_by_its_key,
+        what_is_gone_does_not_keep_the_rest_from_going,
+        two_thousand_elements_go_in_one_transaction,
+    ]
+}
+
+const TABLE: Table = Table { family: Family::Inet, name: std::borrow::Cow::Borrowed("t") };
+const PORTS: Set = Set {
+    table: TABLE,
+    name: std::borrow::Cow::Borrowed("ports"),
+    key: &[Kind::InetProto, Kind::InetService],
+    value: Some(Datum::Fields(&[Kind::Ipv4Addr, Kind::InetService])),
+};
+const LINKS: Set = Set {
+    table: TABLE,
+    name: std::borrow::Cow::Borrowed("links"),
+    key: &[Kind::Ifname, Kind::Ipv4Addr],
+    value: None,
+};
+const WAYS: Set = Set {
+    table: TABLE,
+    name: std::borrow::Cow::Borrowed("ways"),
+    key: &[Kind::Ifname],
+    value: Some(Datum::Verdict),
+};
+
+fn list() -> String {
+    let output = Command::new("nft").args(["-s", "list", "ruleset"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn port(number: u16) -> Element {
+    Element {
+        key: vec![Field::Proto(6), Field::Service(number)],
+        value: Some(Value::Fields(vec![Field::Ipv4([10, 1, 0, 2].into()), Field::Service(80)])),
+        comment: Some("n/c1:eth0".into()),
+    }
+}
+
+fn skeleton() -> Transaction {
+    let mut change = Transaction::default();
+    change.add_table(&TABLE);
+    for set in [&PORTS, &LINKS, &WAYS] {
+        change.add_set(set);
+    }
+    change
+}
+
+fn chain(name: &'static str, kind: ChainType, at: Point, priority: i32) -> Chain {
+    Chain { name: name.into(), hook: Some(Hook { kind, at, priority, policy: Policy::Accept }) }
+}
+
+fn a_table_is_listed_as_nft_would_have_made_it() {
+    let _host = Host::new().unwrap();
+    let mut change = skeleton();
+    change.add_chain(&TABLE, &chain("pre", ChainType::Nat, Point::Prerouting, -100));
+    change.add_chain(&TABLE, &chain("post", ChainType::Nat, Point::Postrouting, 100));
+    change.add_chain(&TABLE, &Chain { name: "on".into(), hook: None });
+    let r = Register;
+    let rules = [
+        (
+            "pre",
+            vec![
+                Do::Meta(Meta::Nfproto, r(0)),
+                Do::Compare(Compare::Equal, r(0), vec![2]),
+                Do::Fib(Fib::DestinationType, r(0)),
+                Do::Compare(Compare::Equal, r(0), 2u32.to_ne_bytes().to_vec()),
+                Do::Meta(Meta::L4proto, r(0)),
+                Do::Payload(Payload::DestinationPort, r(1)),
+                Do::Map { map: "ports".into(), key: r(0), to: Some(r(0)) },
+                Do::Nat { kind: Nat::Destination, family: Family::Ip, address: r(0), port: Some(r(1)) },
+            ],
+        ),
+        (
+            "post",
+            vec![
+                Do::Meta(Meta::Nfproto, r(0)),
+                Do::Compare(Compare::Equal, r(0), vec![2]),
+                Do::Ct(Ct::Status, r(0)),
+                Do::Bitwise { register: r(0), mask: 32u32.to_ne_bytes().to_vec(), xor: vec![0; 4] },
+                Do::Compare(Compare::NotEqual, r(0), vec![0; 4]),
+                Do::Meta(Meta::Iifname, r(0)),
+                Do::Payload(Payload::Ipv4Destination, r(4)),
+                Do::is_in(&LINKS, r(0)),
+                Do::Masquerade,
+            ],
+        ),
+        ("on", vec![Do::Meta(Meta::Iifname, r(0)), Do::Map { map: "ways".into(), key: r(0), to: None }]),
+        (
+            "on",
+            vec![
+                Do::Payload(Payload::Ipv4Source, r(0)),
+                Do::Load(Field::Mark(7), r(0)),
+                Do::SetMark(r(0)),
+                Do::Verdict(Verdict::Drop),
+            ],
+        ),
+    ];
+    for (chain, expressions) in rules {
+        change.add_rule(
+            &TABLE,
+            &Rule { chain: chain.into(), expressions, comment: format!("rule of {chain}") },
+        );
+    }
+    change.add_element(&PORTS, &port(8080));
+    let cni0 = || Field::Ifname("cni0".parse().unwrap());
+    change.add_element(
+        &LINKS,
+        &Element { key: vec![cni0(), Field::Ipv4([10, 1, 0, 2].into())], value: None, comment: None },
+    );
+    change.add_element(
+        &WAYS,
+        &Element {
+            key: vec![cni0()],
+            value: Some(Value::Verdict(Verdict::Goto("on".into()))),
+            comment: None,
+        },
+    );
+    let mut nft = Nft::open().unwrap();
+    nft.commit(&change).unwrap();
+    let listed = list();
+    assert!(
+        listed.contains("ct status dnat iifname . ip daddr @links masquerade comment \"rule of post\""),
+        "{listed}"
+    );
+    let _other = Host::new().unwrap();
+    let mut reader = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    reader.stdin.take().unwrap().write_all(listed.as_bytes()).unwrap();
+    assert!(reader.wait().unwrap().success());
+    assert_eq!(list(), listed);
+}
+
+fn a_transaction_is_carried_out_whole_or_not_at_all() {
+    let _host = Host::new().unwrap();
+    let mut nft = Nft::open().unwrap();
+    let mut change = skeleton();
+    change.delete_element(&PORTS, &port(1).key);
+    let error = nft.commit(&change).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::ENOENT));
+    assert_eq!(error.to_string(), "the kernel refused to delete tcp . 1 from ports of table t");
+    assert_eq!(list(), "");
+    assert!(!nft.has_table(&TABLE).unwrap());
+}
+
+fn an_element_is_found_by_its_key() {
+    let _host = Host::new().unwrap();
+    let mut nft = Nft::open().unwrap();
+    assert_eq!(nft.element(&PORTS, &port(1).key).unwrap(), None);
+    let mut change = skeleton();
+    change.add_element(&PORTS, &port(1));
+    nft.commit(&change).unwrap();
+    assert_eq!(nft.element(&PORTS, &port(1).key).unwrap(), Some(port(1)));
+    assert_eq!(nft.element(&PORTS, &port(2).key).unwrap(), None);
+    assert_eq!(nft.elements(&PORTS).unwrap(), [port(1)]);
+    let mut other = Transaction::default();
+    other.add_element(
+        &PORTS,
+        &Element {
+            value: port(1)
+                .value
+                .map(|_| Value::Fields(vec![Field::Ipv4([1, 2, 3, 4].into()), Field::Service(1)])),
+            ..port(1)
+        },
+    );
+    assert_eq!(nft.commit(&other).unwrap_err().errno(), Some(Errno::EEXIST));
+}
+
+fn what_is_gone_does_not_keep_the_rest_from_going() {
+    let _host = Host::new().unwrap();
+    let mut nft = Nft::open().unwrap();
+    let mut change = skeleton();
+    change.add_element(&PORTS, &port(2));
+    nft.commit(&change).unwrap();
+    let mut gone = Transaction::default();
+    for number in [1, 2, 3] {
+        gone.delete_element(&PORTS, &port(number).key);
+    }
+    nft.commit_what_is_there(&gone).unwrap();
+    assert_eq!(nft.elements(&PORTS).unwrap(), []);
+    nft.commit_what_is_there(&gone).unwrap();
+}
+
+fn two_thousand_elements_go_in_one_transaction() {
+    let _host = Host::new().unwrap();
+    let mut nft = Nft::open().unwrap();
+    let mut change = skeleton();
+    for number in 1..=2_000 {
+        change.add_element(&PORTS, &port(number));
+    }
+    nft.commit(&change).unwrap();
+    assert_eq!(nft.elements(&PORTS).unwrap().len(), 2_000);
+}
