@@ -12,6 +12,7 @@ mod check;
 mod claims;
 mod error;
 mod facts;
+mod filter;
 mod host_port;
 mod journal;
 mod lock;
@@ -73,6 +74,11 @@ impl Plan {
     /// Adds a step that matters only while ADD runs.
     pub fn once(&mut self, step: impl Into<Step>) {
         self.steps.push((Hold::Once, step.into()));
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
     }
 
     /// The steps in order.

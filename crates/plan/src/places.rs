@@ -1,5 +1,5 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
-use crate::{error::Error, state::State};
+use crate::{error::Error, filter::Filter, state::State};
 use kernel::{Link, Netns, Rtnl, link};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub struct Places {
     /// What the facts said of links, for a second look at the same.
     seen: Vec<(Place, IfName, Option<Link>)>,
     state: Option<State>,
+    /// The packet filter of the host.
+    pub(crate) filter: Filter,
     /// The lock under which something shared is being taken away.
     lock: Option<Rc<Flock<File>>>,
     pub(crate) departure: Departure,
@@ -56,6 +58,7 @@ impl Places {
             indices: Vec::new(),
             seen: Vec::new(),
             state: None,
+            filter: Filter::new(departure),
             lock: None,
             departure,
         }

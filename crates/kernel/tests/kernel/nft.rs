@@ -71,14 +71,9 @@ fn chain(name: &'static str, kind: ChainType, at: Point, priority: i32) -> Chain
     Chain { name: name.into(), hook: Some(Hook { kind, at, priority, policy: Policy::Accept }) }
 }
 
-fn a_table_is_listed_as_nft_would_have_made_it() {
-    let _host = Host::new().unwrap();
-    let mut change = skeleton();
-    change.add_chain(&TABLE, &chain("pre", ChainType::Nat, Point::Prerouting, -100));
-    change.add_chain(&TABLE, &chain("post", ChainType::Nat, Point::Postrouting, 100));
-    change.add_chain(&TABLE, &Chain { name: "on".into(), hook: None });
+fn rules() -> [(&'static str, Vec<Do>); 4] {
     let r = Register;
-    let rules = [
+    [
         (
             "pre",
             vec![
@@ -116,8 +111,16 @@ fn a_table_is_listed_as_nft_would_have_made_it() {
                 Do::Verdict(Verdict::Drop),
             ],
         ),
-    ];
-    for (chain, expressions) in rules {
+    ]
+}
+
+fn a_table_is_listed_as_nft_would_have_made_it() {
+    let _host = Host::new().unwrap();
+    let mut change = skeleton();
+    change.add_chain(&TABLE, &chain("pre", ChainType::Nat, Point::Prerouting, -100));
+    change.add_chain(&TABLE, &chain("post", ChainType::Nat, Point::Postrouting, 100));
+    change.add_chain(&TABLE, &Chain { name: "on".into(), hook: None });
+    for (chain, expressions) in rules() {
         change.add_rule(
             &TABLE,
             &Rule { chain: chain.into(), expressions, comment: format!("rule of {chain}") },

@@ -1,0 +1,123 @@
+//! The packet filter as steps use it: sections of our own tables, and elements in their sets.
+//!
+//! # Theory of operation
+//! What steps put into the packet filter are elements. The sets they go to, and the rules that use those, are a section: it is laid whole,
+//! in one transaction with the first element that finds it missing, and stays. To lay it again is as good: its chains are emptied and
+//! filled in the same transaction, so no packet meets half of it. Nothing is looked up before an element is added or deleted.
+#![allow(dead_code, reason = "the first steps that use it remove this line")]
+use crate::places::Departure;
+use kernel::{
+    Errno, detached,
+    nft::{Chain, Family, Nft, Rule, Set, Table, Transaction},
+};
+use std::{
+    borrow::Cow,
+    os::fd::{AsFd, AsRawFd},
+};
+
+/// The table of everything above Ethernet.
+pub(crate) const INET: Table = Table { family: Family::Inet, name: Cow::Borrowed("sealane") };
+/// The table of what bridges forward.
+pub(crate) const BRIDGE: Table = Table { family: Family::Bridge, name: Cow::Borrowed("sealane") };
+
+/// A part of one of our tables that stands or falls as a whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Section {
+    /// The table it is in.
+    pub(crate) table: Table,
+    /// Its sets and maps.
+    pub(crate) sets: Vec<Set>,
+    /// Its chains.
+    pub(crate) chains: Vec<Chain>,
+    /// Their rules, in order.
+    pub(crate) rules: Vec<Rule>,
+}
+
+impl Section {
+    /// Lays it: what is there stays, but for the rules of its chains, which become these.
+    pub(crate) fn lay(&self, change: &mut Transaction) {
+        change.add_table(&self.table);
+        self.sets.iter().for_each(|set| change.add_set(set));
+        self.chains.iter().for_each(|chain| change.add_chain(&self.table, chain));
+        self.chains.iter().for_each(|chain| change.flush_chain(&self.table, &chain.name));
+        self.rules.iter().for_each(|rule| change.add_rule(&self.table, rule));
+    }
+
+    /// What of it is missing or changed, in words; `None` if nothing is.
+    pub(crate) fn differs(&self, nft: &mut Nft) -> Result<Option<String>, kernel::Error> {
+        for set in &self.sets {
+            if !nft.has_set(set)? {
+                return Ok(Some(format!("there is no set {} in table {}", set.name, self.table.name)));
+            }
+        }
+        for chain in &self.chains {
+            let (table, name) = (&self.table, &chain.name);
+            if nft.chain(table, name)?.is_none() {
+                return Ok(Some(format!("there is no chain {name} in table {}", table.name)));
+            }
+            let found = nft.rules(table, Some(name))?;
+            let found: Vec<&str> = found.iter().map(|rule| rule.comment.as_deref().unwrap_or("?")).collect();
+            let ours = self.rules.iter().filter(|rule| rule.chain == *name);
+            let ours: Vec<&str> = ours.map(|rule| rule.comment.as_str()).collect();
+            if let Some(missing) = ours.iter().find(|rule| !found.contains(rule)) {
+                return Ok(Some(format!("chain {name} of table {} has no rule {missing:?}", table.name)));
+            }
+            if found != ours {
+                return Ok(Some(format!("the rules of chain {name} of table {} are others", table.name)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The packet filter of the host, asked for nothing as long as no step needs it.
+pub(crate) struct Filter {
+    nft: Option<Nft>,
+    departure: Departure,
+}
+
+impl Filter {
+    pub(crate) fn new(departure: Departure) -> Self {
+        Self { nft: None, departure }
+    }
+
+    /// The socket.
+    pub(crate) fn nft(&mut self) -> Result<&mut Nft, kernel::Error> {
+        let socket = match self.nft.take() {
+            Some(socket) => socket,
+            None => Nft::open()?,
+        };
+        Ok(self.nft.insert(socket))
+    }
+
+    /// Carries out a change of elements; sections that it finds missing are laid with it.
+    pub(crate) fn put(&mut self, sections: &[&Section], change: &Transaction) -> Result<(), kernel::Error> {
+        let nft = self.nft()?;
+        match nft.commit(change) {
+            Err(cause) if cause.errno() == Some(Errno::ENOENT) => {
+                let mut whole = Transaction::default();
+                for section in sections {
+                    section.lay(&mut whole);
+                }
+                whole.append(change.clone());
+                nft.commit(&whole)
+            }
+            other => other,
+        }
+    }
+
+    /// Takes elements away; that one, or all that it was in, is gone already is as good.
+    pub(crate) fn clear(&mut self, change: &Transaction) -> Result<(), kernel::Error> {
+        self.nft()?.commit_what_is_there(change)
+    }
+}
+
+impl Drop for Filter {
+    /// Whoever closes the socket last waits until all that was deleted in the namespace, by whomever, is freed: that is a
+    /// child's business.
+    fn drop(&mut self) {
+        let Some(nft) = self.nft.take().filter(|_| self.departure == Departure::Detached) else { return };
+        // Without a child it is just slower.
+        let _ = detached("close a socket of the packet filter", &[nft.as_fd().as_raw_fd()], || Ok(()));
+    }
+}
