@@ -5,6 +5,7 @@
 //! [`route`], and sent as many at a time as one likes by [`Rtnl::transact`].
 pub mod addr;
 mod boot;
+pub mod conntrack;
 mod echo;
 mod entry;
 mod error;

@@ -3,17 +3,17 @@ use super::value::Verdict;
 
 /// A message's attributes under construction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Attributes(Vec<u8>);
+pub(crate) struct Attributes(Vec<u8>);
 
 const NESTED: u16 = 1 << 15;
 const HEADER: usize = 4;
 
 impl Attributes {
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn put(&mut self, kind: u16, value: &[u8]) {
+    pub(crate) fn put(&mut self, kind: u16, value: &[u8]) {
         let length = u16::try_from(HEADER + value.len()).unwrap_or(u16::MAX);
         self.0.extend(length.to_ne_bytes());
         self.0.extend(kind.to_ne_bytes());
@@ -21,33 +21,33 @@ impl Attributes {
         self.0.resize(self.0.len().next_multiple_of(4), 0);
     }
 
-    pub(super) fn number(&mut self, kind: u16, value: u32) {
+    pub(crate) fn number(&mut self, kind: u16, value: u32) {
         self.put(kind, &value.to_be_bytes());
     }
 
-    pub(super) fn wide(&mut self, kind: u16, value: u64) {
+    pub(crate) fn wide(&mut self, kind: u16, value: u64) {
         self.put(kind, &value.to_be_bytes());
     }
 
-    pub(super) fn text(&mut self, kind: u16, value: &str) {
+    pub(crate) fn text(&mut self, kind: u16, value: &str) {
         let mut bytes = value.as_bytes().to_vec();
         bytes.push(0);
         self.put(kind, &bytes);
     }
 
-    pub(super) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
+    pub(crate) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
         let mut inner = Self::default();
         fill(&mut inner);
         self.put(kind | NESTED, &inner.0);
     }
 
     /// `NFTA_DATA_VALUE`.
-    pub(super) fn data(&mut self, kind: u16, value: &[u8]) {
+    pub(crate) fn data(&mut self, kind: u16, value: &[u8]) {
         self.nest(kind, |data| data.put(1, value));
     }
 
     /// `NFTA_DATA_VERDICT`.
-    pub(super) fn verdict(&mut self, kind: u16, verdict: &Verdict) {
+    pub(crate) fn verdict(&mut self, kind: u16, verdict: &Verdict) {
         self.nest(kind, |data| {
             data.nest(2, |it| {
                 it.number(1, verdict.code().cast_unsigned());

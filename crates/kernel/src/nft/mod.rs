@@ -16,9 +16,12 @@ mod socket;
 mod transaction;
 mod value;
 
+pub(crate) use encode::Attributes;
 pub use expression::{Compare, Ct, Expression, Fib, Meta, Nat, Payload, Register};
 pub use object::{Chain, ChainType, Datum, Family, Hook, Point, Policy, Rule, Set, Table};
 pub use read::{Found, FoundRule};
+pub(crate) use read::{Map, body};
 pub use socket::Nft;
+pub(crate) use transaction::Request;
 pub use transaction::Transaction;
 pub use value::{Element, Field, Kind, Value, Verdict};

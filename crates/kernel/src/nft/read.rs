@@ -32,17 +32,17 @@ const HEADER: usize = 4;
 const KIND: u16 = 0x3fff;
 
 /// A list of attributes, taken apart.
-struct Map<'a>(Vec<(u16, &'a [u8])>);
+pub(crate) struct Map<'a>(Vec<(u16, &'a [u8])>);
 
 impl<'a> Map<'a> {
-    fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         attributes(bytes)
             .map(|it| it.map(|(kind, value)| (kind & KIND, value)))
             .collect::<Result<_, _>>()
             .map(Self)
     }
 
-    fn get(&self, kind: u16) -> Option<&'a [u8]> {
+    pub(crate) fn get(&self, kind: u16) -> Option<&'a [u8]> {
         self.0.iter().find(|(known, _)| *known == kind).map(|(_, value)| *value)
     }
 
@@ -52,13 +52,13 @@ impl<'a> Map<'a> {
         Some(String::from_utf8_lossy(text).into_owned())
     }
 
-    fn number(&self, kind: u16) -> Option<u32> {
+    pub(crate) fn number(&self, kind: u16) -> Option<u32> {
         Some(u32::from_be_bytes(self.get(kind)?.try_into().ok()?))
     }
 }
 
 /// The body behind the header.
-fn body(bytes: &[u8]) -> Result<Map<'_>, DecodeError> {
+pub(crate) fn body(bytes: &[u8]) -> Result<Map<'_>, DecodeError> {
     Map::of(bytes.get(HEADER..).unwrap_or_default())
 }
 

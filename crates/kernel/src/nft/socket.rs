@@ -3,7 +3,7 @@ use super::{
     encode::Attributes,
     object::{Set, Table},
     read::{self, Found, FoundRule},
-    transaction::{Request, Transaction, fill},
+    transaction::{NFTABLES, Request, Transaction, fill},
     value::{Element, Field},
 };
 use crate::{
@@ -33,15 +33,13 @@ pub struct Nft {
     longest: usize,
 }
 
-/// `NFNL_SUBSYS_NFTABLES`.
-const NFTABLES: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-const GETTABLE: u16 = 1;
-const GETCHAIN: u16 = 4;
-const GETRULE: u16 = 7;
-const GETSET: u16 = 10;
-const GETSETELEM: u16 = 13;
+const GETTABLE: u16 = NFTABLES | 0x1;
+const GETCHAIN: u16 = NFTABLES | 0x4;
+const GETRULE: u16 = NFTABLES | 0x7;
+const GETSET: u16 = NFTABLES | 0xa;
+const GETSETELEM: u16 = NFTABLES | 0xd;
 /// The kernel makes its parts of a list no larger.
 const ROOM: usize = 64 * 1024;
 /// What the kernel sends at once unless it is told otherwise, less what it keeps for itself (`wmem_default`).
@@ -154,17 +152,16 @@ impl Nft {
         }
         let begin = self.sequence.wrapping_add(1);
         let mut batch = Vec::with_capacity(256 * (requests.len() + 2));
-        append(&mut batch, begin, BATCH_BEGIN, NLM_F_REQUEST, (0, NFTABLES), &[]);
+        append(&mut batch, begin, BATCH_BEGIN, NLM_F_REQUEST, (0, NFTABLES >> 8), &[]);
         let last = requests.len() - 1;
         for (at, request) in requests.iter().enumerate() {
             let ack = if at == last { NLM_F_ACK } else { 0 };
             let flags = NLM_F_REQUEST | request.flags | ack;
             let sequence = begin.wrapping_add(u32::try_from(at + 1).unwrap_or(u32::MAX));
-            let kind = NFTABLES << 8 | request.kind;
-            append(&mut batch, sequence, kind, flags, (request.family, 0), request.body.bytes());
+            append(&mut batch, sequence, request.kind, flags, (request.family, 0), request.body.bytes());
         }
         self.sequence = begin.wrapping_add(u32::try_from(requests.len() + 1).unwrap_or(u32::MAX));
-        append(&mut batch, self.sequence, BATCH_END, NLM_F_REQUEST, (0, NFTABLES), &[]);
+        append(&mut batch, self.sequence, BATCH_END, NLM_F_REQUEST, (0, NFTABLES >> 8), &[]);
         self.send(&batch, "change the packet filter")?;
         self.outcomes(begin, requests)
     }
@@ -193,7 +190,7 @@ impl Nft {
     }
 
     /// One object; `None` if it, or what it is in, is not there.
-    fn one<T>(
+    pub(crate) fn one<T>(
         &mut self,
         request: &Request,
         read: impl Fn(&[u8]) -> Result<T, DecodeError>,
@@ -220,7 +217,7 @@ impl Nft {
         Err(Error::Unanswered { what: request.what.clone() })
     }
 
-    fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         request: &Request,
         read: impl Fn(&[u8]) -> Result<T, DecodeError>,
@@ -269,9 +266,9 @@ impl Nft {
 
     fn ask(&mut self, request: &Request, flags: u16) -> Result<u32, Error> {
         self.sequence = self.sequence.wrapping_add(1);
-        let (mut bytes, kind) = (Vec::new(), NFTABLES << 8 | request.kind);
-        let flags = NLM_F_REQUEST | flags;
-        append(&mut bytes, self.sequence, kind, flags, (request.family, 0), request.body.bytes());
+        let mut bytes = Vec::new();
+        let flags = NLM_F_REQUEST | request.flags | flags;
+        append(&mut bytes, self.sequence, request.kind, flags, (request.family, 0), request.body.bytes());
         self.send(&bytes, &request.what)?;
         Ok(self.sequence)
     }

@@ -14,27 +14,30 @@ pub struct Transaction {
 
 /// One request, before it is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// What it asks for, as it goes on after "the kernel refused to".
-    pub(super) what: String,
-    /// `NFT_MSG_*`.
-    pub(super) kind: u16,
+    pub(crate) what: String,
+    /// The message's type: the subsystem's number, then its own.
+    pub(crate) kind: u16,
     /// `NLM_F_*` besides `NLM_F_REQUEST`.
-    pub(super) flags: u16,
-    pub(super) family: u8,
-    pub(super) body: Attributes,
+    pub(crate) flags: u16,
+    pub(crate) family: u8,
+    pub(crate) body: Attributes,
 }
 
-const NEWTABLE: u16 = 0;
-const DELTABLE: u16 = 2;
-const NEWCHAIN: u16 = 3;
-const DELCHAIN: u16 = 5;
-const NEWRULE: u16 = 6;
-const DELRULE: u16 = 8;
-const NEWSET: u16 = 9;
-const DELSET: u16 = 11;
-const NEWSETELEM: u16 = 12;
-const DELSETELEM: u16 = 14;
+/// `NFNL_SUBSYS_NFTABLES`, where a message's type has it.
+pub(super) const NFTABLES: u16 = 10 << 8;
+/// `NFT_MSG_*`.
+const NEWTABLE: u16 = NFTABLES;
+const DELTABLE: u16 = NFTABLES | 0x2;
+const NEWCHAIN: u16 = NFTABLES | 0x3;
+const DELCHAIN: u16 = NFTABLES | 0x5;
+const NEWRULE: u16 = NFTABLES | 0x6;
+const DELRULE: u16 = NFTABLES | 0x8;
+const NEWSET: u16 = NFTABLES | 0x9;
+const DELSET: u16 = NFTABLES | 0xb;
+const NEWSETELEM: u16 = NFTABLES | 0xc;
+const DELSETELEM: u16 = NFTABLES | 0xe;
 #[expect(clippy::cast_possible_truncation, reason = "the header's field has 16 bits, libc's type more")]
 const CREATE: u16 = libc::NLM_F_CREATE as u16;
 #[expect(clippy::cast_possible_truncation, reason = "the header's field has 16 bits, libc's type more")]

@@ -7,6 +7,7 @@
 )]
 mod addr;
 mod batch;
+mod conntrack;
 mod echo;
 mod isolation;
 mod link;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = [
         addr::trials(),
         batch::trials(),
+        conntrack::trials(),
         echo::trials(),
         isolation::trials(),
         link::trials(),

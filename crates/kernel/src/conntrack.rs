@@ -1,0 +1,164 @@
+//! The connections that the host tracks (`linux/netfilter/nfnetlink_conntrack.h`): those to a port are found, and forgotten one by one.
+//!
+//! A tracked connection keeps the translation that its first packet got. When a port begins or ceases to lead to a container, the
+//! connections that were tracked before would go on to where it led then.
+use crate::{
+    Error,
+    nft::{Attributes, Map, Nft, Request, body},
+};
+use netlink_packet_core::{DecodeError, NLM_F_ACK};
+use nix::libc;
+use std::net::IpAddr;
+
+/// A connection, as its first packet was, and as answers to it are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// The protocol above IP, by its IANA number.
+    pub protocol: u8,
+    /// Who began it.
+    pub source: (IpAddr, u16),
+    /// Where its first packet was sent to.
+    pub destination: (IpAddr, u16),
+    /// Where answers come from: where packets are really sent.
+    pub answered_by: (IpAddr, u16),
+    /// The kernel's number of it, which tells it from a later one with the same ends.
+    id: u32,
+}
+
+/// A port of some protocol, by its IANA number.
+pub type Port = (u8, u16);
+
+/// `NFNL_SUBSYS_CTNETLINK` and `IPCTNL_MSG_CT_*`.
+const GET: u16 = 0x101;
+const DELETE: u16 = 0x102;
+const GET_STATS: u16 = 0x105;
+const TUPLE_ORIG: u16 = 1;
+const TUPLE_REPLY: u16 = 2;
+const ID: u16 = 12;
+const FILTER: u16 = 25;
+/// `CTA_FILTER_F_CTA_PROTO_NUM`, `CTA_FILTER_F_CTA_PROTO_DST_PORT`.
+const BY_PORT: u32 = 1 << 3 | 1 << 5;
+/// To look for one port the kernel goes through its table once, whatever is in it; to list everything costs as much for this many connections.
+const WORTH_A_WALK: usize = 500;
+
+/// The connections of both families that were sent to one of these ports, wherever that was.
+///
+/// Kernels before 5.8 list all connections, which are then searched here.
+pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
+    let tracked = tracked(nft)?;
+    if tracked == 0 || ports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut flows = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        if ports.len() > 1 && tracked <= WORTH_A_WALK * ports.len() {
+            flows.extend(list(nft, &request("list connections", GET, family, |_| {}))?);
+            continue;
+        }
+        for (protocol, port) in ports {
+            let what = format!("list connections to port {port}");
+            flows.extend(list(nft, &request(&what, GET, family, |body| narrow(body, *protocol, *port)))?);
+        }
+    }
+    flows.retain(|flow: &Flow| ports.contains(&(flow.protocol, flow.destination.1)));
+    Ok(flows)
+}
+
+/// Forgets a connection. That it is gone already is as good.
+pub fn forget(nft: &mut Nft, flow: &Flow) -> Result<(), Error> {
+    let family = if flow.source.0.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let delete = request("forget a connection", DELETE, family, |body| {
+        body.nest(TUPLE_ORIG, |tuple| {
+            tuple.nest(1, |ip| {
+                address(ip, flow.source.0, (1, 3));
+                address(ip, flow.destination.0, (2, 4));
+            });
+            tuple.nest(2, |it| {
+                it.put(1, &[flow.protocol]);
+                it.put(2, &flow.source.1.to_be_bytes());
+                it.put(3, &flow.destination.1.to_be_bytes());
+            });
+        });
+        body.number(ID, flow.id);
+    });
+    nft.one(&delete, |_| Ok(())).map(|_| ())
+}
+
+/// How many connections are tracked in this namespace (`CTA_STATS_GLOBAL_ENTRIES`).
+fn tracked(nft: &mut Nft) -> Result<usize, Error> {
+    let request = request("count connections", GET_STATS, libc::AF_UNSPEC, |_| {});
+    let count = nft.one(&request, |bytes| Ok(body(bytes)?.number(1)))?.flatten();
+    Ok(count.map_or(usize::MAX, |count| count as usize))
+}
+
+fn list(nft: &mut Nft, request: &Request) -> Result<Vec<Flow>, Error> {
+    Ok(nft.list(request, read)?.into_iter().flatten().collect())
+}
+
+fn request(what: &str, kind: u16, family: i32, fill: impl FnOnce(&mut Attributes)) -> Request {
+    let mut body = Attributes::default();
+    fill(&mut body);
+    let family = u8::try_from(family).unwrap_or_default();
+    let flags = if kind == DELETE { NLM_F_ACK } else { 0 };
+    Request { what: what.to_owned(), kind, flags, family, body }
+}
+
+/// Has the kernel tell only of connections whose first packet was sent to this port.
+fn narrow(body: &mut Attributes, protocol: u8, port: u16) {
+    body.nest(TUPLE_ORIG, |tuple| {
+        tuple.nest(2, |it| {
+            it.put(1, &[protocol]);
+            it.put(3, &port.to_be_bytes());
+        });
+    });
+    // The flags are in this machine's byte order, unlike all else.
+    body.nest(FILTER, |filter| filter.put(1, &BY_PORT.to_ne_bytes()));
+}
+
+fn address(ip: &mut Attributes, address: IpAddr, (v4, v6): (u16, u16)) {
+    match address {
+        IpAddr::V4(address) => ip.put(v4, &address.octets()),
+        IpAddr::V6(address) => ip.put(v6, &address.octets()),
+    }
+}
+
+/// `None` for a protocol without ports.
+fn read(bytes: &[u8]) -> Result<Option<Flow>, DecodeError> {
+    let map = body(bytes)?;
+    let (Some(first), Some(answer)) = (tuple(&map, TUPLE_ORIG)?, tuple(&map, TUPLE_REPLY)?) else {
+        return Ok(None);
+    };
+    let Some(id) = map.number(ID) else { return Ok(None) };
+    Ok(Some(Flow {
+        protocol: first.protocol,
+        source: first.source,
+        destination: first.destination,
+        answered_by: answer.source,
+        id,
+    }))
+}
+
+struct Tuple {
+    protocol: u8,
+    source: (IpAddr, u16),
+    destination: (IpAddr, u16),
+}
+
+fn tuple(map: &Map<'_>, kind: u16) -> Result<Option<Tuple>, DecodeError> {
+    let Some(tuple) = map.get(kind).map(Map::of).transpose()? else { return Ok(None) };
+    let (Some(ip), Some(it)) = (tuple.get(1), tuple.get(2)) else { return Ok(None) };
+    let (ip, it) = (Map::of(ip)?, Map::of(it)?);
+    let address = |v4, v6| {
+        let short = ip.get(v4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(IpAddr::from);
+        short.or_else(|| ip.get(v6).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(IpAddr::from))
+    };
+    let port = |kind| it.get(kind).and_then(|bytes| Some(u16::from_be_bytes(bytes.try_into().ok()?)));
+    let whole = || {
+        Some(Tuple {
+            protocol: *it.get(1)?.first()?,
+            source: (address(1, 3)?, port(2)?),
+            destination: (address(2, 4)?, port(3)?),
+        })
+    };
+    Ok(whole())
+}

@@ -1,0 +1,103 @@
+//! Tracked connections.
+use crate::trials;
+use kernel::{
+    Rtnl,
+    conntrack::{Flow, flows_to, forget},
+    link,
+    nft::{
+        Chain, ChainType, Ct, Expression, Family, Hook, Nft, Point, Policy, Register, Rule, Table,
+        Transaction,
+    },
+};
+use libtest_mimic::Trial;
+use netlab::Host;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![conntrack:
+        nothing_is_tracked_in_a_new_namespace,
+        connections_to_a_port_are_found_and_others_are_not,
+        a_connection_that_is_forgotten_is_gone_and_others_stay,
+        many_ports_are_looked_for_at_once,
+    ]
+}
+
+const UDP: u8 = 17;
+const TCP: u8 = 6;
+
+/// A namespace with loopback up, where the kernel tracks connections because a rule asks for it.
+fn tracking() -> (Host, Nft) {
+    let host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let lo = link::lookup(&mut rtnl, &"lo".parse().unwrap()).unwrap().unwrap();
+    rtnl.transact(&[link::set_up(lo.index)]).unwrap().pop().unwrap().unwrap();
+    let table = Table { family: Family::Inet, name: "t".into() };
+    let hook = Hook { kind: ChainType::Filter, at: Point::Output, priority: 0, policy: Policy::Accept };
+    let mut change = Transaction::default();
+    change.add_table(&table);
+    change.add_chain(&table, &Chain { name: "c".into(), hook: Some(hook) });
+    let expressions = vec![Expression::Ct(Ct::State, Register(0))];
+    change.add_rule(&table, &Rule { chain: "c".into(), expressions, comment: "track".into() });
+    let mut nft = Nft::open().unwrap();
+    nft.commit(&change).unwrap();
+    (host, nft)
+}
+
+/// Sends to a new port of its own; the socket must live on.
+fn send(to: IpAddr) -> ((UdpSocket, UdpSocket), u16) {
+    let server = UdpSocket::bind((to, 0)).unwrap();
+    let client = UdpSocket::bind((to, 0)).unwrap();
+    client.send_to(b"x", server.local_addr().unwrap()).unwrap();
+    let port = server.local_addr().unwrap().port();
+    ((client, server), port)
+}
+
+fn ports(flows: &[Flow]) -> Vec<u16> {
+    flows.iter().map(|flow| flow.destination.1).collect()
+}
+
+fn nothing_is_tracked_in_a_new_namespace() {
+    let (_host, mut nft) = tracking();
+    assert_eq!(flows_to(&mut nft, &[(UDP, 1)]).unwrap(), []);
+}
+
+fn connections_to_a_port_are_found_and_others_are_not() {
+    let (_host, mut nft) = tracking();
+    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let (sockets, port) = send(address);
+        let (_others, other) = send(address);
+        let found = flows_to(&mut nft, &[(UDP, port)]).unwrap();
+        let [flow] = found[..] else { panic!("{found:?}") };
+        let source = sockets.0.local_addr().unwrap().port();
+        assert_eq!((flow.protocol, flow.source, flow.destination), (UDP, (address, source), (address, port)));
+        assert_eq!(flow.answered_by, (address, port));
+        assert_eq!(flows_to(&mut nft, &[(TCP, port)]).unwrap(), []);
+        assert_eq!(ports(&flows_to(&mut nft, &[(UDP, other)]).unwrap()), [other]);
+    }
+}
+
+fn a_connection_that_is_forgotten_is_gone_and_others_stay() {
+    let (_host, mut nft) = tracking();
+    let address = Ipv4Addr::LOCALHOST;
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (_one, _two) =
+        (TcpStream::connect((address, port)).unwrap(), TcpStream::connect((address, port)).unwrap());
+    let found = flows_to(&mut nft, &[(TCP, port)]).unwrap();
+    let [one, two] = found[..] else { panic!("{found:?}") };
+    forget(&mut nft, &one).unwrap();
+    assert_eq!(flows_to(&mut nft, &[(TCP, port)]).unwrap(), [two]);
+    forget(&mut nft, &one).unwrap();
+    assert_eq!(flows_to(&mut nft, &[(TCP, port)]).unwrap(), [two]);
+}
+
+fn many_ports_are_looked_for_at_once() {
+    let (_host, mut nft) = tracking();
+    let sent: Vec<_> = (0..20).map(|_| send(Ipv4Addr::LOCALHOST.into())).collect();
+    let wanted: Vec<(u8, u16)> = sent.iter().take(10).map(|(_, port)| (UDP, *port)).collect();
+    let mut found = ports(&flows_to(&mut nft, &wanted).unwrap());
+    found.sort_unstable();
+    let mut expected: Vec<u16> = wanted.iter().map(|(_, port)| *port).collect();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
