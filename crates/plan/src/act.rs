@@ -1,12 +1,13 @@
 //! What every kind of step can do.
 use crate::{
     error::Error,
+    filter::Section,
     lock::Scope,
     places::{Place, Places},
     shared::Reversal,
     step::{HostPort, Sysctl},
 };
-use kernel::{Answer, Message};
+use kernel::{Answer, Message, nft::Transaction};
 use std::fmt::Display;
 use types::IfName;
 
@@ -66,6 +67,8 @@ pub(crate) enum Work<'a> {
     Shared(&'a dyn Shared),
     /// A port of the host, looked for and taken under the host's lock.
     Claim(&'a HostPort),
+    /// Elements of the packet filter, and the section that they belong to.
+    Filter(Section, Transaction),
     /// There is nothing to do, only to compare.
     Nothing,
 }

@@ -99,6 +99,15 @@ impl<'a> Run<'a> {
                 self.lock = None;
                 self.places.state()?.take(port)
             }
+            Work::Filter(section, change) => {
+                self.flush()?;
+                if hold == Hold::Own {
+                    self.done.push(step);
+                }
+                self.lock = None;
+                let put = self.places.filter.put(&[&section], &change);
+                put.map_err(|cause| act.refused(cause, self.places))
+            }
             Work::Sysctl(sysctl) => {
                 self.flush_netlink()?;
                 self.batch.sysctls.push(sysctl);

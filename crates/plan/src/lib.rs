@@ -16,6 +16,8 @@ mod filter;
 mod host_port;
 mod journal;
 mod lock;
+mod mac_check;
+mod masquerade;
 mod places;
 mod port;
 mod record;

@@ -4,6 +4,8 @@ mod vlan;
 pub use vlan::{LeaveVlan, PortVlans, VlanGateway};
 
 pub use crate::host_port::{Holder, HostPort, Protocol, Published};
+pub use crate::mac_check::MacCheck;
+pub use crate::masquerade::Masquerade;
 
 use crate::places::Place;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,8 @@ pub enum Step {
     Route(Route),
     Alone(Alone),
     HostPort(HostPort),
+    Masquerade(Masquerade),
+    MacCheck(MacCheck),
 }
 
 macro_rules! step_from {
@@ -70,7 +74,9 @@ step_from!(
     Address,
     Route,
     Alone,
-    HostPort
+    HostPort,
+    Masquerade,
+    MacCheck
 );
 
 /// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of

@@ -8,15 +8,28 @@
 //!
 //! A user that dies in between is found by its record: leaving takes up where it stopped, as long as there is a
 //! directory. A directory without users means that the thing may still be there.
-use crate::{error::Error, record::Key, state::State};
+//!
+//! What the kernel need not be asked about has a mark beside its users, `.made`: written by whoever has made it, while it is a
+//! user, and removed by the last one before it takes the thing away. So a user that finds the mark finds the thing, without a
+//! look; and a thing whose maker died before it wrote the mark is made again, which must be as good. The mark holds which network
+//! namespace the thing is in: a host whose namespace goes and comes back, as a rootless one does, starts with none.
+use crate::{
+    error::Error,
+    places::{Place, Places},
+    record::Key,
+    state::State,
+};
 use nix::fcntl::{Flock, FlockArg};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     rc::Rc,
 };
+
+/// What says that the thing is made, in its directory.
+const MARK: &str = ".made";
 
 impl State {
     /// Counts this attachment among the thing's users. The name must be one that a file can have. Again is as good.
@@ -61,17 +74,66 @@ impl State {
         if let Some(network) = user.parent() {
             gone(network, fs::remove_dir(network))?;
         }
-        let mut others = fs::read_dir(&directory).map_err(|cause| failed("read", &directory, cause))?;
-        if others.next().is_some() {
+        if has_users(&directory).map_err(|cause| failed("read", &directory, cause))? {
             return Ok(());
         }
+        let mark = directory.join(MARK);
+        gone(&mark, fs::remove_file(&mark))?;
         take_away(&lock)?;
         gone(&directory, fs::remove_dir(&directory))
+    }
+
+    /// Whether a user has made it in this namespace. Asked by one who has joined, so nobody takes away what is there.
+    fn is_made(&self, thing: &str, namespace: u64) -> Result<bool, Error> {
+        let mark = self.shared(thing).join(MARK);
+        match fs::read_to_string(&mark) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+            other => {
+                other.map(|text| text == namespace.to_string()).map_err(|cause| failed("read", &mark, cause))
+            }
+        }
+    }
+
+    /// Says that it is made. One that dies over this has it made again.
+    fn mark_made(&self, thing: &str, namespace: u64) -> Result<(), Error> {
+        let mark = self.shared(thing).join(MARK);
+        let mut open = OpenOptions::new();
+        open.write(true).create(true).truncate(true).mode(0o600);
+        let written = open.open(&mark).and_then(|mut file| file.write_all(namespace.to_string().as_bytes()));
+        written.map_err(|cause| failed("write", &mark, cause))
     }
 
     fn shared(&self, thing: &str) -> PathBuf {
         self.directory().join("shared").join(thing)
     }
+}
+
+impl Places {
+    /// Whether a thing on this host that has users is made. Asked by one of them.
+    pub(crate) fn is_made(&mut self, thing: &str) -> Result<bool, Error> {
+        let here = self.host_number()?;
+        self.state()?.is_made(thing, here)
+    }
+
+    /// Says that it is made now.
+    pub(crate) fn mark_made(&mut self, thing: &str) -> Result<(), Error> {
+        let here = self.host_number()?;
+        self.state()?.mark_made(thing, here)
+    }
+
+    fn host_number(&mut self) -> Result<u64, Error> {
+        Ok(kernel::netns_cookie(self.rtnl(Place::Host)?)?)
+    }
+}
+
+/// Whether there is more than the mark. No network's name begins with a dot.
+fn has_users(directory: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(directory)? {
+        if entry?.file_name() != MARK {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn user(directory: &Path, key: &Key) -> PathBuf {
@@ -164,6 +226,31 @@ mod tests {
         };
         state.leave("thing", &key(1), take).unwrap();
         assert!(taken);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn the_mark_of_what_is_made_is_no_user_and_goes_before_the_thing_does() {
+        let (directory, state) = state("mark");
+        let made = || state.is_made("thing", 7).unwrap();
+        assert!(!made());
+        state.join("thing", &key(1)).unwrap();
+        assert!(!made());
+        state.mark_made("thing", 7).unwrap();
+        state.join("thing", &key(2)).unwrap();
+        assert!(made() && !state.is_made("thing", 70).unwrap());
+        state.leave("thing", &key(2), |_| panic!("it has a user")).unwrap();
+        assert!(made());
+        let killed = |_: &_| {
+            assert!(!made());
+            Err(Error::NoStateDir)
+        };
+        state.leave("thing", &key(1), killed).unwrap_err();
+        state.join("thing", &key(3)).unwrap();
+        assert!(!made(), "it may be gone, so it is made again");
+        state.mark_made("thing", 7).unwrap();
+        state.leave("thing", &key(3), |_| Ok(())).unwrap();
+        assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
         fs::remove_dir_all(directory).unwrap();
     }
 

@@ -126,6 +126,8 @@ pub enum Ct {
 pub enum Fib {
     /// What kind of address the destination is, `RTN_*` of `linux/rtnetlink.h`.
     DestinationType,
+    /// What kind the source is.
+    SourceType,
 }
 
 /// How values are compared (`enum nft_cmp_ops`).
@@ -228,8 +230,11 @@ impl Expression {
                 pairs(data, &[(1, to.number()), (2, base), (3, offset), (4, length)]);
             }
             Expression::Ct(key, to) => pairs(data, &[(2, key.number()), (1, to.number())]),
-            // NFT_FIB_RESULT_ADDRTYPE of the destination (NFTA_FIB_F_DADDR).
-            Expression::Fib(Fib::DestinationType, to) => pairs(data, &[(3, 2), (2, 3), (1, to.number())]),
+            // NFT_FIB_RESULT_ADDRTYPE of NFTA_FIB_F_SADDR or NFTA_FIB_F_DADDR.
+            Expression::Fib(of, to) => {
+                let of = if *of == Fib::SourceType { 1 } else { 2 };
+                pairs(data, &[(3, of), (2, 3), (1, to.number())]);
+            }
             Expression::Load(field, to) => {
                 data.number(1, to.number());
                 data.data(2, &field.bytes());

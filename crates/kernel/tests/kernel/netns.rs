@@ -1,6 +1,6 @@
 //! Network namespaces.
 use crate::trials;
-use kernel::{Errno, Error, Netns};
+use kernel::{Errno, Error, Netns, Rtnl, netns_cookie};
 use libtest_mimic::Trial;
 use netlab::Host;
 use std::{fs, path::Path};
@@ -11,6 +11,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_namespace_is_known_by_any_of_its_files,
         what_is_no_network_namespace_is_refused,
         a_namespace_stays_while_it_is_held,
+        a_socket_tells_which_namespace_it_is_in_wherever_the_thread_is,
     ]
 }
 
@@ -42,6 +43,16 @@ fn a_namespace_is_known_by_any_of_its_files() {
     let text = serde_json::to_string(&id).unwrap();
     assert_eq!(text, format!(r#"{{"dev":{},"ino":{}}}"#, id.dev, id.ino));
     assert_eq!(serde_json::from_str::<kernel::NetnsId>(&text).unwrap(), id);
+}
+
+fn a_socket_tells_which_namespace_it_is_in_wherever_the_thread_is() {
+    let host = Host::new().unwrap();
+    let netns = Netns::open(host.container().unwrap().netns()).unwrap();
+    let (home, inside) = (Rtnl::open().unwrap(), netns.run(|| Rtnl::open().unwrap()).unwrap());
+    let cookie = |socket| netns_cookie(socket).unwrap();
+    assert_ne!(cookie(&home), cookie(&inside));
+    assert_eq!(netns.run(|| cookie(&home)).unwrap(), cookie(&home));
+    assert_eq!(cookie(&netns.run(|| Rtnl::open().unwrap()).unwrap()), cookie(&inside));
 }
 
 fn what_is_no_network_namespace_is_refused() {

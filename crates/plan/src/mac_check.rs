@@ -1,0 +1,106 @@
+//! MAC checks: a bridge port from which only frames of one hardware address are let through (`macspoofchk`).
+use crate::{
+    act::{Act, Work},
+    error::Error,
+    filter::{BRIDGE, Section},
+    places::{Place, Places},
+};
+use kernel::nft::{
+    Chain, ChainType, Element, Expression, Field, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule,
+    Set, Transaction, Verdict,
+};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, fmt};
+use types::{IfName, Mac};
+
+/// A bridge port that drops frames under any source address but this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacCheck {
+    /// The port's interface. It need not be there yet.
+    pub link: IfName,
+    /// The address.
+    pub mac: Mac,
+}
+
+impl fmt::Display for MacCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "port {}: only frames from {} pass", self.link, self.mac)
+    }
+}
+
+impl Act for MacCheck {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        let mut change = Transaction::default();
+        change.add_element(&ALLOWED, &element(self.pair()));
+        change.add_element(&CHECKED, &element(self.name()));
+        Ok(Work::Filter(section(), change))
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let mut change = Transaction::default();
+        change.delete_element(&CHECKED, &self.name());
+        change.delete_element(&ALLOWED, &self.pair());
+        Ok(places.filter.clear(&change)?)
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let nft = places.filter.nft()?;
+        for (set, key) in [(&CHECKED, self.name()), (&ALLOWED, self.pair())] {
+            if nft.element(set, &key)?.is_none() {
+                return Ok(Some(format!(
+                    "set {} of bridge table {} does not have it",
+                    set.name, set.table.name
+                )));
+            }
+        }
+        Ok(section().differs(nft)?)
+    }
+}
+
+impl MacCheck {
+    fn name(&self) -> Vec<Field> {
+        vec![Field::Ifname(self.link.clone())]
+    }
+
+    fn pair(&self) -> Vec<Field> {
+        vec![Field::Ifname(self.link.clone()), Field::Ether(self.mac)]
+    }
+}
+
+fn element(key: Vec<Field>) -> Element {
+    Element { key, value: None, comment: None }
+}
+
+/// The ports that are checked.
+const CHECKED: Set = Set { table: BRIDGE, name: Cow::Borrowed("checked"), key: &[Kind::Ifname], value: None };
+/// What may come in by them.
+const ALLOWED: Set =
+    Set { table: BRIDGE, name: Cow::Borrowed("allowed"), key: &[Kind::Ifname, Kind::EtherAddr], value: None };
+/// Where the reference's check is: before everything else in a bridge (nft(8), "Standard priority names": dstnat).
+const FIRST: i32 = -300;
+
+fn section() -> Section {
+    let name: Cow<'static, str> = "prerouting".into();
+    let hook =
+        Hook { kind: ChainType::Filter, at: Point::Prerouting, priority: FIRST, policy: Policy::Accept };
+    // The name takes 16 bytes.
+    let (port, source) = (Register(0), Register(4));
+    let expressions = vec![
+        Expression::Meta(Meta::Iifname, port),
+        Expression::is_in(&CHECKED, port),
+        Expression::Meta(Meta::Iifname, port),
+        Expression::Payload(Payload::EtherSource, source),
+        Expression::is_not_in(&ALLOWED, port),
+        Expression::Verdict(Verdict::Drop),
+    ];
+    Section {
+        table: BRIDGE,
+        sets: vec![CHECKED, ALLOWED],
+        chains: vec![Chain { name: name.clone(), hook: Some(hook) }],
+        rules: vec![Rule { chain: name, expressions, comment: "under a foreign MAC address".into() }],
+    }
+}
