@@ -10,6 +10,7 @@
 //! freed (some 20 ms). Whoever is in a hurry hands the socket to a [`crate::detached`] child.
 mod encode;
 mod expression;
+mod monitor;
 mod object;
 mod read;
 mod socket;
@@ -18,6 +19,7 @@ mod value;
 
 pub(crate) use encode::Attributes;
 pub use expression::{Compare, Ct, Expression, Fib, Meta, Nat, Payload, Register};
+pub use monitor::{Changed, Event, Monitor, Object};
 pub use object::{Chain, ChainType, Datum, Family, Hook, Point, Policy, Rule, Set, Table};
 pub use read::{Found, FoundRule};
 pub(crate) use read::{Map, body};

@@ -46,7 +46,7 @@ impl<'a> Map<'a> {
         self.0.iter().find(|(known, _)| *known == kind).map(|(_, value)| *value)
     }
 
-    fn text(&self, kind: u16) -> Option<String> {
+    pub(crate) fn text(&self, kind: u16) -> Option<String> {
         let bytes = self.get(kind)?;
         let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         Some(String::from_utf8_lossy(text).into_owned())
@@ -65,6 +65,11 @@ pub(crate) fn body(bytes: &[u8]) -> Result<Map<'_>, DecodeError> {
 pub(super) fn chain(bytes: &[u8]) -> Result<Found, DecodeError> {
     let policy = body(bytes)?.number(5);
     Ok(Found { drops: policy.map(|verdict| verdict == 0) })
+}
+
+/// `NFTA_GEN_ID`.
+pub(super) fn generation(bytes: &[u8]) -> Result<Option<u32>, DecodeError> {
+    Ok(body(bytes)?.number(1))
 }
 
 pub(super) fn rule(bytes: &[u8]) -> Result<Option<FoundRule>, DecodeError> {

@@ -35,11 +35,14 @@ pub struct Nft {
 
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
+/// `NFNL_BATCH_GENID`.
+const BATCH_GENID: u16 = 1;
 const GETTABLE: u16 = NFTABLES | 0x1;
 const GETCHAIN: u16 = NFTABLES | 0x4;
 const GETRULE: u16 = NFTABLES | 0x7;
 const GETSET: u16 = NFTABLES | 0xa;
 const GETSETELEM: u16 = NFTABLES | 0xd;
+const GETGEN: u16 = NFTABLES | 0x10;
 /// The kernel makes its parts of a list no larger.
 const ROOM: usize = 64 * 1024;
 /// What the kernel sends at once unless it is told otherwise, less what it keeps for itself (`wmem_default`).
@@ -61,18 +64,31 @@ impl Nft {
 
     /// Carries out all changes, or none: then the first refusal is told.
     pub fn commit(&mut self, transaction: &Transaction) -> Result<(), Error> {
-        let refused = self.attempt(&transaction.requests)?;
-        let first = refused.into_iter().min_by_key(|(at, _)| *at);
-        let Some((at, refusal)) = first else { return Ok(()) };
-        let what = transaction.requests.get(at).map_or("change the packet filter", |request| &request.what);
-        Err(Error::Request { what: what.to_owned(), refusal })
+        let refused = self.attempt(&transaction.requests, None)?;
+        tell_first(refused, transaction)
+    }
+
+    /// Carries out all changes, or none, if nobody has changed the packet filter of this namespace since it was of this generation: else it is
+    /// refused with `ERESTART`.
+    pub fn commit_at(&mut self, generation: u32, transaction: &Transaction) -> Result<(), Error> {
+        let refused = self.attempt(&transaction.requests, Some(generation))?;
+        tell_first(refused, transaction)
+    }
+
+    /// The number of the packet filter's present generation: every change of it makes a new one.
+    pub fn generation(&mut self) -> Result<u32, Error> {
+        let what = "tell the generation of the packet filter".to_owned();
+        let request =
+            Request { what: what.clone(), kind: GETGEN, flags: 0, family: 0, body: Attributes::default() };
+        let generation = self.one(&request, read::generation)?.flatten();
+        generation.ok_or(Error::Unanswered { what })
     }
 
     /// Carries out all changes but those whose object, or what it is in, is not there (`ENOENT`).
     pub fn commit_what_is_there(&mut self, transaction: &Transaction) -> Result<(), Error> {
         let mut rest = transaction.clone();
         loop {
-            let refused = self.attempt(&rest.requests)?;
+            let refused = self.attempt(&rest.requests, None)?;
             let absent =
                 |at: usize| refused.iter().any(|(it, refusal)| *it == at && refusal.errno == Errno::ENOENT);
             if refused.is_empty() {
@@ -146,13 +162,21 @@ impl Nft {
     }
 
     /// Sends the requests as one transaction; which were refused, by their places. Empty: all are carried out.
-    fn attempt(&mut self, requests: &[Request]) -> Result<Vec<(usize, Refusal)>, Error> {
+    fn attempt(
+        &mut self,
+        requests: &[Request],
+        generation: Option<u32>,
+    ) -> Result<Vec<(usize, Refusal)>, Error> {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
         let begin = self.sequence.wrapping_add(1);
         let mut batch = Vec::with_capacity(256 * (requests.len() + 2));
-        append(&mut batch, begin, BATCH_BEGIN, NLM_F_REQUEST, (0, NFTABLES >> 8), &[]);
+        let mut condition = Attributes::default();
+        if let Some(generation) = generation {
+            condition.number(BATCH_GENID, generation);
+        }
+        append(&mut batch, begin, BATCH_BEGIN, NLM_F_REQUEST, (0, NFTABLES >> 8), condition.bytes());
         let last = requests.len() - 1;
         for (at, request) in requests.iter().enumerate() {
             let ack = if at == last { NLM_F_ACK } else { 0 };
@@ -318,6 +342,13 @@ impl AsFd for Nft {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+fn tell_first(refused: Vec<(usize, Refusal)>, transaction: &Transaction) -> Result<(), Error> {
+    let first = refused.into_iter().min_by_key(|(at, _)| *at);
+    let Some((at, refusal)) = first else { return Ok(()) };
+    let what = transaction.requests.get(at).map_or("change the packet filter", |request| &request.what);
+    Err(Error::Request { what: what.to_owned(), refusal })
 }
 
 fn look(table: &Table, what: &str, kind: u16, fill: impl FnOnce(&mut Attributes)) -> Request {

@@ -3,8 +3,9 @@ use crate::trials;
 use kernel::{
     Errno,
     nft::{
-        Chain, ChainType, Compare, Ct, Datum, Element, Expression as Do, Family, Fib, Field, Hook, Kind,
-        Meta, Nat, Nft, Payload, Point, Policy, Register, Rule, Set, Table, Transaction, Value, Verdict,
+        Chain, ChainType, Changed, Compare, Ct, Datum, Element, Event, Expression as Do, Family, Fib, Field,
+        Hook, Kind, Meta, Monitor, Nat, Nft, Object, Payload, Point, Policy, Register, Rule, Set, Table,
+        Transaction, Value, Verdict,
     },
 };
 use libtest_mimic::Trial;
@@ -20,6 +21,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_transaction_is_carried_out_whole_or_not_at_all,
         an_element_is_found_by_its_key,
         what_is_gone_does_not_keep_the_rest_from_going,
+        a_change_since_the_look_is_noticed,
+        whoever_listens_hears_of_every_change,
         two_thousand_elements_go_in_one_transaction,
     ]
 }
@@ -45,7 +48,16 @@ const WAYS: Set = Set {
 };
 
 fn list() -> String {
-    let output = Command::new("nft").args(["-s", "list", "ruleset"]).output().unwrap();
+    nft_says(&["-s", "list", "ruleset"])
+}
+
+/// With every rule as the kernel's machine has it, and every element in bytes.
+fn list_in_bytes() -> String {
+    nft_says(&["-s", "--debug=netlink", "list", "ruleset"])
+}
+
+fn nft_says(arguments: &[&str]) -> String {
+    let output = Command::new("nft").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -90,11 +102,11 @@ fn rules() -> [(&'static str, Vec<Do>); 4] {
         (
             "post",
             vec![
-                Do::Meta(Meta::Nfproto, r(0)),
-                Do::Compare(Compare::Equal, r(0), vec![2]),
                 Do::Ct(Ct::Status, r(0)),
                 Do::Bitwise { register: r(0), mask: 32u32.to_ne_bytes().to_vec(), xor: vec![0; 4] },
                 Do::Compare(Compare::NotEqual, r(0), vec![0; 4]),
+                Do::Meta(Meta::Nfproto, r(0)),
+                Do::Compare(Compare::Equal, r(0), vec![2]),
                 Do::Meta(Meta::Iifname, r(0)),
                 Do::Payload(Payload::Ipv4Destination, r(4)),
                 Do::is_in(&LINKS, r(0)),
@@ -102,15 +114,7 @@ fn rules() -> [(&'static str, Vec<Do>); 4] {
             ],
         ),
         ("on", vec![Do::Meta(Meta::Iifname, r(0)), Do::Map { map: "ways".into(), key: r(0), to: None }]),
-        (
-            "on",
-            vec![
-                Do::Payload(Payload::Ipv4Source, r(0)),
-                Do::Load(Field::Mark(7), r(0)),
-                Do::SetMark(r(0)),
-                Do::Verdict(Verdict::Drop),
-            ],
-        ),
+        ("on", vec![Do::Load(Field::Mark(7), r(0)), Do::SetMark(r(0)), Do::Verdict(Verdict::Drop)]),
     ]
 }
 
@@ -142,7 +146,8 @@ fn a_table_is_listed_as_nft_would_have_made_it() {
     );
     let mut nft = Nft::open().unwrap();
     nft.commit(&change).unwrap();
-    let listed = list();
+    let (listed, bytes) = (list(), list_in_bytes());
+    assert!(bytes.contains("[ lookup reg 1 set ports dreg 1"), "{bytes}");
     assert!(
         listed.contains("ct status dnat iifname . ip daddr @links masquerade comment \"rule of post\""),
         "{listed}"
@@ -152,6 +157,7 @@ fn a_table_is_listed_as_nft_would_have_made_it() {
     reader.stdin.take().unwrap().write_all(listed.as_bytes()).unwrap();
     assert!(reader.wait().unwrap().success());
     assert_eq!(list(), listed);
+    assert_eq!(list_in_bytes(), bytes);
 }
 
 fn a_transaction_is_carried_out_whole_or_not_at_all() {
@@ -202,6 +208,50 @@ fn what_is_gone_does_not_keep_the_rest_from_going() {
     nft.commit_what_is_there(&gone).unwrap();
     assert_eq!(nft.elements(&PORTS).unwrap(), []);
     nft.commit_what_is_there(&gone).unwrap();
+}
+
+fn a_change_since_the_look_is_noticed() {
+    let _host = Host::new().unwrap();
+    let mut nft = Nft::open().unwrap();
+    let generation = nft.generation().unwrap();
+    nft.commit_at(generation, &skeleton()).unwrap();
+    let mut change = Transaction::default();
+    change.add_element(&PORTS, &port(1));
+    let error = nft.commit_at(generation, &change).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::ERESTART));
+    assert_eq!(nft.elements(&PORTS).unwrap(), []);
+    let generation = nft.generation().unwrap();
+    nft.commit_at(generation, &change).unwrap();
+}
+
+fn whoever_listens_hears_of_every_change() {
+    let _host = Host::new().unwrap();
+    let mut monitor = Monitor::open().unwrap();
+    assert_eq!(monitor.news().unwrap(), []);
+    let mut nft = Nft::open().unwrap();
+    let mut change = skeleton();
+    change.add_element(&PORTS, &port(1));
+    nft.commit(&change).unwrap();
+    let changed = |object, name: Option<&str>| Changed {
+        object,
+        family: 1,
+        table: "t".into(),
+        name: name.map(str::to_owned),
+    };
+    let made = |object, name| Event::Made(changed(object, name));
+    let generation = Event::Generation(nft.generation().unwrap());
+    let expected = [
+        made(Object::Table, None),
+        made(Object::Set, Some("ports")),
+        made(Object::Set, Some("links")),
+        made(Object::Set, Some("ways")),
+        made(Object::Element, Some("ports")),
+        generation,
+    ];
+    assert_eq!(monitor.news().unwrap(), expected);
+    assert_eq!(nft_says(&["flush", "ruleset"]), "");
+    let news = monitor.news().unwrap();
+    assert!(news.contains(&Event::Gone(changed(Object::Table, None))), "{news:?}");
 }
 
 fn two_thousand_elements_go_in_one_transaction() {
