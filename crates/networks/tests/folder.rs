@@ -141,7 +141,7 @@ fn nobody_waits_for_a_pipe_among_the_files() {
         let pipe = folder.find("pipe").unwrap_err().to_string();
         done.send((broken, found.unwrap(), pipe, create(&folder, "other").is_ok()))
     });
-    let (broken, found, pipe, created) = outcome.recv_timeout(Duration::from_secs(20)).unwrap();
+    let (broken, found, pipe, created) = outcome.recv_timeout(Duration::from_mins(2)).unwrap();
     assert!(broken.len() == 2 && broken[0].contains("00-pipe.conflist"), "{broken:?}");
     assert_eq!(found, "test");
     assert!(pipe.contains("sealane-pipe.conflist"), "{pipe}");

@@ -8,18 +8,18 @@
     clippy::print_stdout,
     reason = "tests without libtest's attribute"
 )]
-use netlab::trial;
+use netlab::{Terminal, trial};
 use sandbox::{Error, Exit, INIT, Output, Sandbox, Signal, Spec};
 use std::{
     env,
     ffi::OsString,
     fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _},
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// What this program is to be, if not the tests.
@@ -152,12 +152,8 @@ fn ready(script: &str) -> (Sandbox, File) {
 }
 
 #[track_caller]
-fn soon(mut done: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(10);
-    while !done() {
-        assert!(Instant::now() < limit, "this takes too long");
-        thread::sleep(Duration::from_millis(2));
-    }
+fn soon(done: impl FnMut() -> bool) {
+    assert!(netlab::soon(done), "this takes too long");
 }
 
 fn namespace(of: &str, kind: &str) -> String {
@@ -168,6 +164,12 @@ fn namespace(of: &str, kind: &str) -> String {
 fn children(of: u32) -> Vec<u32> {
     let listed = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap();
     listed.split_whitespace().map(|child| child.parse().unwrap()).collect()
+}
+
+/// The letter of a process's state (`proc_pid_stat(5)`).
+fn state(of: u32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{of}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().chars().next().unwrap()
 }
 
 /// The first line of a child's output, as a number.
@@ -301,11 +303,18 @@ fn a_signal_reaches_the_command_once() {
         [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT]
     {
         let name = signal.as_str().trim_start_matches("SIG");
+        let dir = tempfile::tempdir().unwrap();
+        let end = dir.path().join("end");
         let script = format!(
-            "trap 'echo got' {name}; echo ready; for i in 1 2 3 4 5 6 7 8; do sleep 0.05; done; exit 9"
+            "trap 'echo got' {name}; echo ready; while [ ! -e {} ]; do sleep 0.02; done; exit 9",
+            end.display()
         );
         let (mut sandbox, mut output) = ready(&script);
         assert!(sandbox::signal(sandbox.pid(), signal).unwrap());
+        soon(|| text(&mut output).contains("got"));
+        // What is heard twice is heard by now, on most machines.
+        thread::sleep(Duration::from_millis(200));
+        fs::write(&end, "").unwrap();
         assert_eq!(sandbox.wait().unwrap(), Exit(9));
         assert_eq!(text(&mut output), "ready\ngot\n", "{signal}");
     }
@@ -313,14 +322,25 @@ fn a_signal_reaches_the_command_once() {
 
 /// The kernel tells of many with one signal, if init had no time to read it before.
 fn orphans_are_taken_off_the_process_table() {
-    let script = "for i in 1 2 3 4 5 6 7 8; do (sleep 0.2 &); done; echo ready; sleep 0.8; \
-                  cat /proc/[0-9]*/stat | grep -c ' Z ' || true";
-    let (mut sandbox, mut output) = ready(script);
-    sandbox::signal(sandbox.pid(), Signal::SIGSTOP).unwrap();
-    thread::sleep(Duration::from_millis(400));
-    sandbox::signal(sandbox.pid(), Signal::SIGCONT).unwrap();
-    assert_eq!(sandbox.wait().unwrap(), Exit(0));
-    assert_eq!(text(&mut output), "ready\n0\n");
+    let (sandbox, _output) =
+        ready("for i in 1 2 3 4 5 6 7 8; do (sleep 1000 &); done; echo ready; sleep 1001");
+    let init = sandbox.pid();
+    let orphans = || -> Vec<u32> {
+        let is_one = |child: &u32| {
+            fs::read(format!("/proc/{child}/cmdline")).is_ok_and(|line| line == b"sleep\x001000\0")
+        };
+        children(init).into_iter().filter(is_one).collect()
+    };
+    soon(|| orphans().len() == 8);
+    let (orphans, all) = (orphans(), children(init).len());
+    sandbox::signal(init, Signal::SIGSTOP).unwrap();
+    soon(|| state(init) == 'T');
+    for orphan in &orphans {
+        sandbox::signal(*orphan, Signal::SIGKILL).unwrap();
+    }
+    soon(|| orphans.iter().all(|orphan| state(*orphan) == 'Z'));
+    sandbox::signal(init, Signal::SIGCONT).unwrap();
+    soon(|| children(init).len() == all - 8);
 }
 
 fn without_a_command_it_stays_until_it_is_told_to_end() {
@@ -407,9 +427,7 @@ fn a_command_that_is_run_inside_has_its_own_status() {
 fn a_detached_command_is_not_waited_for() {
     let (sandbox, _output) = ready("echo ready; sleep 1000");
     let pid = sandbox.pid().to_string();
-    let began = Instant::now();
     assert!(part("enter", &["detach", &pid, "sleep", "1000"]).status().unwrap().success());
-    assert!(began.elapsed() < Duration::from_secs(10));
     assert!(!part("enter", &["detach", &pid, "no-such-command"]).output().unwrap().status.success());
     let (_, processes) = inside(&sandbox, &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]);
     assert_eq!(
@@ -431,29 +449,15 @@ fn a_sandbox_that_has_ended_gets_no_signal() {
 
 /// The shell that ends puts its first process group back in the foreground; dash says so if it cannot, and fails.
 fn an_interactive_shell_gives_the_terminal_back() {
-    let this = env::current_exe().unwrap();
-    let mut terminal = Command::new("script");
-    terminal
-        .args(["-q", "-e", "-c", &format!("exec {} sh -i", this.display()), "/dev/null"])
-        .env(PART, "start");
-    let mut child = terminal
-        .env("ENV", "")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut keys = child.stdin.take().unwrap();
-    thread::sleep(Duration::from_millis(300));
-    keys.write_all(b"sleep 1000\n").unwrap();
-    thread::sleep(Duration::from_millis(200));
-    keys.write_all(b"\x03").unwrap();
-    thread::sleep(Duration::from_millis(200));
-    keys.write_all(b"exit 3\n").unwrap();
-    thread::sleep(Duration::from_millis(200));
-    drop(keys);
-    let output = child.wait_with_output().unwrap();
-    let screen = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(3), "{screen}");
+    let command = format!("exec {} sh -i", env::current_exe().unwrap().display());
+    let mut terminal = Terminal::start(&command, |script| {
+        script.env(PART, "start").env("ENV", "");
+    });
+    terminal.shows("# ", "");
+    terminal.shows("\nstarted", "echo started; sleep 1000\n");
+    terminal.shows("# ", "\x03");
+    terminal.types("exit 3\n");
+    let (status, screen) = terminal.end();
+    assert_eq!(status.and_then(|status| status.code()), Some(3), "{screen}");
     assert!(!screen.contains("tty"), "{screen}");
 }

@@ -1,6 +1,6 @@
 //! Running a plugin as a runtime does (CNI spec 1.1, section 2): parameters in the environment, configuration on
 //! standard input, result or error on standard output.
-use crate::Error;
+use crate::{Error, PATIENCE};
 use serde_json::Value;
 use std::{
     io::{self, Write},
@@ -155,7 +155,7 @@ impl Reply {
 /// Tries again while the executable is open for writing: a test that forks while another one copies a plugin has that
 /// descriptor for a moment.
 fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let limit = Instant::now() + Duration::from_secs(3);
+    let limit = Instant::now() + PATIENCE;
     loop {
         match attempt() {
             Err(busy) if busy.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < limit => {

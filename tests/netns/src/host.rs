@@ -1,5 +1,5 @@
 //! A host: this thread, in a network namespace of its own, with state directories of its own.
-use crate::{Binaries, Call, Container, Error, Reply, Snapshot};
+use crate::{Binaries, Call, Container, Error, Reply, Snapshot, patience::soon};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::{Value, json};
 use std::{
@@ -9,8 +9,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
-    thread,
-    time::{Duration, Instant},
 };
 
 /// The network namespace that this thread is in, from [`Host::new`] until the next one (so it cannot leave the thread),
@@ -163,16 +161,16 @@ impl Host {
         Ok(before.difference(&self.snapshot()?))
     }
 
-    /// The same, after giving the kernel up to ten seconds to take down what died with a namespace.
+    /// The same, after giving the kernel the time to take down what died with a namespace.
     pub fn changes_left_since(&self, before: &Snapshot) -> Result<String, Error> {
-        let limit = Instant::now() + Duration::from_secs(10);
-        loop {
-            let changes = self.changes_since(before)?;
-            if changes.is_empty() || Instant::now() > limit {
-                return Ok(changes);
+        let mut changes = self.changes_since(before);
+        soon(|| {
+            if changes.as_ref().is_ok_and(|changes| !changes.is_empty()) {
+                changes = self.changes_since(before);
             }
-            thread::sleep(Duration::from_millis(5));
-        }
+            changes.as_ref().map_or(true, String::is_empty)
+        });
+        changes
     }
 }
 

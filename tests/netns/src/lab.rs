@@ -13,7 +13,12 @@
     clippy::missing_panics_doc,
     reason = "a laboratory that is out of order is how a test fails"
 )]
-use crate::{Binaries, traces, traces::Namespaces};
+use crate::{
+    Binaries,
+    patience::{PATIENCE, soon, wait},
+    traces,
+    traces::Namespaces,
+};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{Signal, kill},
@@ -28,11 +33,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-/// How long a command may take, or a lab to end.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The environment variable by which the processes of a lab are known; its value is the lab's folder.
 pub(crate) const MARK: &str = "NETLAB_LAB";
@@ -126,17 +128,17 @@ impl Lab {
         said.stderr
     }
 
-    /// Runs a command until it succeeds, for ten seconds; its standard output.
+    /// Runs a command until it succeeds; its standard output.
     #[track_caller]
     pub fn soon(&self, command: &str) -> String {
-        let limit = Instant::now() + Duration::from_secs(10);
-        loop {
-            let said = self.run(command);
-            if said.status == 0 || Instant::now() > limit {
-                return said.ok();
+        let mut said = self.run(command);
+        soon(|| {
+            if said.status != 0 {
+                said = self.run(command);
             }
-            thread::sleep(Duration::from_millis(20));
-        }
+            said.status == 0
+        });
+        said.ok()
     }
 
     /// A folder that is the same inside and outside.
@@ -145,29 +147,27 @@ impl Lab {
     }
 
     /// Ends the shell if nothing else has, and with it the lab. How it ended, and every process, namespace and mount of it
-    /// that is left after ten seconds: nothing, if all is well.
+    /// that is left when patience ran out: nothing, if all is well.
     pub fn end(mut self) -> (ExitStatus, Vec<String>) {
         drop(self.shell.take());
-        let status = wait(&mut self.process, PATIENCE).unwrap();
+        let status = wait(&mut self.process).unwrap();
         (status, self.left())
     }
 
     /// Sends `sealane lab` a signal, which has to end it while the shell waits for more: see [`Lab::end`].
     pub fn end_by(mut self, signal: Signal) -> (ExitStatus, Vec<String>) {
         kill(Pid::from_raw(i32::try_from(self.process.id()).unwrap()), signal).unwrap();
-        let status = wait(&mut self.process, PATIENCE).unwrap();
+        let status = wait(&mut self.process).unwrap();
         (status, self.left())
     }
 
     fn left(&self) -> Vec<String> {
-        let limit = Instant::now() + Duration::from_secs(10);
-        loop {
-            let left = traces::of(&self.namespaces, self.dir.path());
-            if left.is_empty() || Instant::now() > limit {
-                return left;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
+        let mut left = Vec::new();
+        soon(|| {
+            left = traces::of(&self.namespaces, self.dir.path());
+            left.is_empty()
+        });
+        left
     }
 
     /// A line of the shell's, or what was there when patience ran out.
@@ -200,7 +200,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.shell.take());
         // A test that has failed need not wait for what hangs.
-        if thread::panicking() || wait(&mut self.process, PATIENCE).is_none() {
+        if thread::panicking() || wait(&mut self.process).is_none() {
             let _gone = self.process.kill();
             let _waited = self.process.wait();
         }
@@ -232,20 +232,6 @@ pub fn sealane(dir: &Path) -> Command {
     command.env("PATH", format!("{}:{system}", bin.display())).env("CNI_PATH", &bin);
     command.env(MARK, dir).env("TMPDIR", dir).env_remove("SEALANE_LAB");
     command
-}
-
-/// Waits for a child's end, so long.
-pub fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
-    let limit = Instant::now() + patience;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
-        }
-        if Instant::now() > limit {
-            return None;
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn bin() -> PathBuf {

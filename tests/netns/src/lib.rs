@@ -13,9 +13,11 @@ mod enter;
 mod error;
 mod host;
 mod lab;
+mod patience;
 mod probe;
 mod shape;
 mod snapshot;
+mod terminal;
 mod traces;
 mod traffic;
 
@@ -25,12 +27,14 @@ pub use container::Container;
 pub use enter::enter;
 pub use error::Error;
 pub use host::{Host, ip, sysctl, with};
-pub use lab::{Lab, Said, sealane, wait};
+pub use lab::{Lab, Said, sealane};
+pub use patience::{PATIENCE, soon, wait};
 pub use probe::{bridges_know_vlans, in_the_vm};
 pub use shape::shape;
 pub use snapshot::Snapshot;
+pub use terminal::Terminal;
 pub use traces::{Namespaces, traces};
-pub use traffic::{Protocol, reaches, serve};
+pub use traffic::{Protocol, is_cut_off, reaches, serve};
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;

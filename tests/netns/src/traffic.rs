@@ -1,6 +1,11 @@
 //! Real traffic: an echo over TCP or UDP between two namespaces.
+//!
+//! Theory of operation. An answer that has to come is waited for as long as it takes; one that must not come is given a moment
+//! ([`SILENCE`]), which a machine that is too slow can only make too short: then a test passes that should fail, and not
+//! the other way round. A datagram that gets no answer is sent again, as nobody has promised that it arrives.
+use crate::PATIENCE;
 use std::{
-    io::{Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     thread,
     time::{Duration, Instant},
@@ -17,11 +22,14 @@ pub enum Protocol {
 
 /// A word that nothing else would send.
 const WORD: &[u8] = b"sealane";
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long nobody answers where nobody is to.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long until a datagram is sent again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Answers echoes on this address of this thread's network namespace, on a thread that ends with the process. The port
 /// is open when this returns. An IPv6 address that the kernel still tests (DAD) is waited for.
-pub fn serve(protocol: Protocol, address: IpAddr, port: u16) -> std::io::Result<()> {
+pub fn serve(protocol: Protocol, address: IpAddr, port: u16) -> io::Result<()> {
     let at = SocketAddr::new(address, port);
     match protocol {
         Protocol::Tcp => {
@@ -41,15 +49,22 @@ pub fn serve(protocol: Protocol, address: IpAddr, port: u16) -> std::io::Result<
     Ok(())
 }
 
-/// Sends a word from this thread's network namespace and waits up to three seconds for it to come back: from which
-/// address it was sent.
-pub fn reaches(protocol: Protocol, address: IpAddr, port: u16) -> std::io::Result<IpAddr> {
-    let to = SocketAddr::new(address, port);
+/// Sends a word from this thread's network namespace and waits for it to come back: from which address it was sent.
+pub fn reaches(protocol: Protocol, address: IpAddr, port: u16) -> io::Result<IpAddr> {
+    echoed(protocol, SocketAddr::new(address, port), PATIENCE)
+}
+
+/// Whether a word that is sent from this thread's network namespace does not come back.
+pub fn is_cut_off(protocol: Protocol, address: IpAddr, port: u16) -> bool {
+    echoed(protocol, SocketAddr::new(address, port), SILENCE).is_err()
+}
+
+fn echoed(protocol: Protocol, to: SocketAddr, patience: Duration) -> io::Result<IpAddr> {
     let mut word = [0; WORD.len()];
     let from = match protocol {
         Protocol::Tcp => {
-            let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            let mut stream = TcpStream::connect_timeout(&to, patience)?;
+            stream.set_read_timeout(Some(patience))?;
             stream.write_all(WORD)?;
             stream.read_exact(&mut word)?;
             stream.local_addr()?
@@ -57,23 +72,33 @@ pub fn reaches(protocol: Protocol, address: IpAddr, port: u16) -> std::io::Resul
         Protocol::Udp => {
             let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
             let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_read_timeout(Some(AGAIN))?;
             patiently(|| socket.connect(to))?;
-            socket.send(WORD)?;
-            socket.recv(&mut word)?;
+            ask(&socket, &mut word, patience)?;
             socket.local_addr()?
         }
     };
-    if word == *WORD { Ok(from.ip()) } else { Err(std::io::Error::other("another word came back")) }
+    if word == *WORD { Ok(from.ip()) } else { Err(io::Error::other("another word came back")) }
 }
 
-fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+fn ask(socket: &UdpSocket, word: &mut [u8], patience: Duration) -> io::Result<()> {
+    let limit = Instant::now() + patience;
+    loop {
+        socket.send(WORD)?;
+        match socket.recv(word) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < limit => {}
+            outcome => return outcome.map(drop),
+        }
+    }
+}
+
+fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut word = [0; WORD.len()];
     stream.read_exact(&mut word)?;
     stream.write_all(&word)
 }
 
-fn patiently<T>(mut attempt: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let limit = Instant::now() + PATIENCE;
     loop {
         match attempt() {

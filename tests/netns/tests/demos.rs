@@ -1,6 +1,6 @@
 //! `net-demo/`: each runs through, and a person who has seen enough can leave at any moment.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test without libtest's attribute")]
-use netlab::{Snapshot, sealane, traces, wait};
+use netlab::{Snapshot, sealane, soon, traces, wait};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 netlab::tests! {
@@ -64,12 +64,10 @@ fn command(demo: &str, dir: &Path) -> Command {
 fn runs_through(demo: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let before = machine();
-    let began = Instant::now();
     let output = start(demo, dir.path()).wait_with_output().unwrap();
     let (shown, errors) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "{demo}: {}\n{shown}\n{errors}", output.status);
-    assert!(began.elapsed() < Duration::from_mins(1), "{demo}: {:?}", began.elapsed());
     left_nothing(demo, dir.path(), &before);
     shown
 }
@@ -80,10 +78,7 @@ fn machine() -> (Snapshot, String) {
 
 #[track_caller]
 fn left_nothing(demo: &str, dir: &Path, before: &(Snapshot, String)) {
-    let limit = Instant::now() + Duration::from_secs(10);
-    while !traces(dir).is_empty() && Instant::now() < limit {
-        thread::sleep(Duration::from_millis(5));
-    }
+    soon(|| traces(dir).is_empty());
     assert_eq!(traces(dir), [""; 0], "{demo}");
     assert_eq!(*before, machine(), "{demo}");
     let files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -173,7 +168,7 @@ fn stopped(signal: Signal) {
             thread::sleep(Duration::from_millis(40 + 150 * moment));
             let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
             let _over = killpg(group, signal);
-            let status = wait(&mut child, Duration::from_secs(10));
+            let status = wait(&mut child);
             assert!(status.is_some(), "{demo} goes on after {signal}");
             left_nothing(demo, dir.path(), &before);
         }

@@ -294,7 +294,7 @@ struct Process(Child);
 
 impl Process {
     fn start() -> Self {
-        Self(Command::new("sleep").arg("60").spawn().unwrap())
+        Self(Command::new("sleep").arg("1000").spawn().unwrap())
     }
 
     fn netns(&self) -> String {

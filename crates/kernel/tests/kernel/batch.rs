@@ -10,7 +10,6 @@ use nix::{
 use std::{
     error::Error as _,
     os::fd::{AsFd, AsRawFd},
-    time::Duration,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -117,7 +116,7 @@ fn without_rights_everything_is_refused_with_the_capability_named() {
         }
     })
     .unwrap();
-    assert_eq!(child.failed_within(Duration::from_secs(5)).unwrap(), Some(Errno::EPERM));
+    assert_eq!(child.failed_within(netlab::PATIENCE).unwrap(), Some(Errno::EPERM));
 }
 
 fn an_answer_to_an_earlier_request_is_passed_over() {

@@ -16,7 +16,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -102,7 +102,7 @@ fn a_processs_surroundings_are_entered() {
         if own() == theirs { Ok(()) } else { Err(found(Errno::EXDEV)) }
     })
     .unwrap();
-    assert_eq!(child.failed_within(Duration::from_secs(5)).unwrap(), None);
+    assert_eq!(child.failed_within(netlab::PATIENCE).unwrap(), None);
     end(sleeper);
 }
 
@@ -227,11 +227,7 @@ fn a_signal_is_sent_to_a_process_that_lives_and_to_no_other() {
 fn a_process_that_nobody_has_waited_for_has_ended() {
     let mut child = Command::new("true").spawn().unwrap();
     let process = Pidfd::open(child.id()).unwrap();
-    let limit = Instant::now() + Duration::from_secs(5);
-    while !process.has_ended().unwrap() {
-        assert!(Instant::now() < limit);
-        thread::sleep(Duration::from_millis(1));
-    }
+    assert!(netlab::soon(|| process.has_ended().unwrap()));
     child.wait().unwrap();
 }
 
