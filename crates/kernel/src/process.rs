@@ -27,8 +27,8 @@ use std::{
     time::Duration,
 };
 
-/// How long a child may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+/// How long a child may take. On a machine where many namespaces end at once, the kernel's network lock alone takes many seconds.
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// A child at work, as its parent sees it.
 #[derive(Debug)]
