@@ -189,6 +189,10 @@ pub struct Address {
     pub link: IfName,
     /// The address with the length of its subnet.
     pub prefix: Prefix,
+    /// Whether the kernel is to ask the others on the link first, if it is an IPv6 one (RFC 4862, section 5.4). Until it knows,
+    /// nothing can be sent from it.
+    #[serde(default)] // what earlier versions wrote down has no word of it, and undoing needs none
+    pub detect_duplicates: bool,
 }
 
 /// A route through an interface. The CNI spec's 1.1 route, section "Success".
@@ -281,7 +285,8 @@ impl fmt::Display for Alone {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "address {} on {} {}", self.prefix, self.link, self.place)
+        let detect = if self.detect_duplicates { ", once nobody else has it" } else { "" };
+        write!(f, "address {} on {} {}{detect}", self.prefix, self.link, self.place)
     }
 }
 

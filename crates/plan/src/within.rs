@@ -44,7 +44,9 @@ impl Act for Address {
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Netlink(addr::add(places.index(self.place, &self.link)?, self.prefix, false)))
+        // Told so by a parameter of the link alone (`accept_dad`), the kernel has it tentative until a worker of its own has run.
+        let nodad = !self.prefix.is_ipv4() && !self.detect_duplicates;
+        Ok(Work::Netlink(addr::add(places.index(self.place, &self.link)?, self.prefix, nodad)))
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {

@@ -57,7 +57,12 @@ fn doomed() -> Plan {
         rx_queues: 1,
     });
     plan.own(step::Up { place: Place::Container, link: link(), announce: false });
-    plan.own(step::Address { place: Place::Container, link: link(), prefix: "10.0.0.2/24".parse().unwrap() });
+    plan.own(step::Address {
+        place: Place::Container,
+        link: link(),
+        prefix: "10.0.0.2/24".parse().unwrap(),
+        detect_duplicates: false,
+    });
     plan.own(step::Route {
         place: Place::Container,
         link: link(),
@@ -151,7 +156,7 @@ fn a_record_that_is_being_worked_on_is_left_alone() {
     assert!(matches!(state.claim(&key("c")), Err(Error::Busy { .. })));
     let patient = state.clone();
     let waiter =
-        std::thread::spawn(move || patient.find(&key("c"), Duration::from_secs(5)).unwrap().is_none());
+        std::thread::spawn(move || patient.find(&key("c"), Duration::from_mins(1)).unwrap().is_none());
     std::thread::sleep(Duration::from_millis(50));
     held.remove().unwrap();
     assert!(waiter.join().unwrap(), "a record that is removed while one waits for it is gone");

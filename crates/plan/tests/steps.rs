@@ -25,6 +25,7 @@ netlab::tests! {
     an_interface_announces_its_addresses_until_undone,
     an_interface_goes_up_and_down,
     an_address_comes_and_goes,
+    an_ipv6_address_is_tested_only_if_asked_to,
     a_route_comes_and_goes_with_all_it_says,
     an_interface_that_is_to_be_alone_is_compared,
 }
@@ -323,6 +324,7 @@ fn an_address_comes_and_goes() {
             place: Place::Container,
             link: "eth0".parse().unwrap(),
             prefix: prefix.parse().unwrap(),
+            detect_duplicates: false,
         };
         let plan = lab.make(address).unwrap();
         assert_eq!(addresses(&lab.container.ip("addr show eth0").unwrap()), [prefix]);
@@ -332,6 +334,23 @@ fn an_address_comes_and_goes() {
         assert!(addresses(&lab.container.ip("addr show eth0").unwrap()).is_empty());
         ip("link del v0").unwrap();
         undo(&plan, &mut lab.places, &Lab::key()).unwrap();
+    }
+}
+
+/// The parameter alone (`accept_dad`) leaves that to a worker of the kernel's, which may not have run by then.
+fn an_ipv6_address_is_tested_only_if_asked_to() {
+    for detect_duplicates in [false, true] {
+        let mut lab = Lab::with_eth0();
+        let address = step::Address {
+            place: Place::Container,
+            link: "eth0".parse().unwrap(),
+            prefix: "fd00::2/64".parse().unwrap(),
+            detect_duplicates,
+        };
+        lab.make(address).unwrap();
+        let shown = lab.container.ip("-6 addr show dev eth0 scope global").unwrap();
+        let has = |flag: &str| shown[0]["addr_info"][0][flag] == true;
+        assert_eq!((has("nodad"), has("tentative")), (!detect_duplicates, detect_duplicates), "{shown}");
     }
 }
 

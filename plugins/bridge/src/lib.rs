@@ -194,7 +194,12 @@ fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Leas
     }
     plan.own(up(endpoint, true));
     for ip in &lease.ips {
-        plan.own(step::Address { place: Place::Container, link: link(), prefix: ip.address });
+        plan.own(step::Address {
+            place: Place::Container,
+            link: link(),
+            prefix: ip.address,
+            detect_duplicates: config.detect_duplicates && !ip.address.is_ipv4(),
+        });
     }
     for route in routes(config, lease) {
         plan.own(step::Route {

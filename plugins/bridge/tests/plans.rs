@@ -114,7 +114,7 @@ once   sysctl net/ipv6/conf/eth0/keep_addr_on_down = 1 in the container, if the 
 once   sysctl net/ipv6/conf/eth0/enhanced_dad = 1 in the container, if the kernel has it
 own    eth0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on eth0 in the container
-own    address fd01::2/64 on eth0 in the container
+own    address fd01::2/64 on eth0 in the container, once nobody else has it
 own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
 ";
     assert_eq!(without_hashes(&plan(&keys, &both_families())), expected);
