@@ -13,6 +13,7 @@ struct RawConfig {
     is_default_gateway: Option<bool>,
     force_address: Option<bool>,
     ip_masq: Option<bool>,
+    ip_masq_backend: Option<String>,
     mtu: Option<i64>,
     hairpin_mode: Option<bool>,
     promisc_mode: Option<bool>,
@@ -37,6 +38,10 @@ pub struct Config {
     pub(crate) vlans: Option<Vlans>,
     /// Where the gateway's addresses are, if not on the bridge itself.
     pub(crate) gateway: Option<Gateway>,
+    /// What masquerades the container's addresses, if anything does.
+    pub(crate) masquerade: Option<Backend>,
+    /// Whether frames from the container pass only under its own MAC address.
+    pub(crate) check_mac: bool,
     pub(crate) mac: Option<Mac>,
     /// Whether the container's IPv6 addresses are probed for duplicates (RFC 4862, section 5.4) before they are used.
     pub(crate) detect_duplicates: bool,
@@ -58,6 +63,12 @@ pub(crate) enum Mode {
         /// Whether an address in its way is removed.
         force: bool,
     },
+}
+
+/// What masquerades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Nftables,
 }
 
 /// How the bridge treats the container's frames. Hairpin on a promiscuous bridge has no spelling: each frame would arrive twice.
@@ -150,11 +161,19 @@ pub enum Error {
         /// The IPAM plugin that was asked for.
         ipam: String,
     },
-    /// A key that this version does not know how to honour.
-    #[error("\"{key}\" is not supported")]
+    /// Nothing that masquerades.
+    #[error("unknown ipmasq backend \"{value}\"")]
+    Backend {
+        /// The value at fault.
+        value: String,
+    },
+    /// A value that this version does not know how to honour.
+    #[error("\"{key}\": \"{value}\" is not supported")]
     Unsupported {
         /// The key.
         key: &'static str,
+        /// Its value.
+        value: &'static str,
     },
     /// IPAM answered without an address.
     #[error("IPAM plugin returned missing IP config")]
@@ -177,6 +196,7 @@ impl Failure for Error {
             | Error::Gateway { .. }
             | Error::Queues { .. }
             | Error::HairpinAndPromiscuous
+            | Error::Backend { .. }
             | Error::AddressesWhileDown { .. } => Code::InvalidConfig,
             Error::Unsupported { .. } => Code::UnsupportedField,
             Error::NoAddress { .. } => Code::Delegate,
@@ -204,7 +224,10 @@ impl Failure for Error {
             Error::AddressesWhileDown { ipam } => {
                 format!("remove \"ipam\" ({ipam}), or \"disableContainerInterface\"")
             }
-            Error::Unsupported { key } => format!("remove \"{key}\" from the network's configuration"),
+            Error::Backend { .. } => {
+                "leave \"ipMasqBackend\" out for nftables, the only one that takes the same time however many containers there are".into()
+            }
+            Error::Unsupported { key, .. } => format!("remove \"{key}\" from the network's configuration"),
             Error::NoAddress { ipam } => {
                 format!("look at the \"ipam\" section: {ipam} was asked and gave no address")
             }
@@ -216,7 +239,6 @@ impl Config {
     /// Reads the configuration of a call and refuses what can't be.
     pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
         let raw: RawConfig = call.decode()?;
-        raw.refuse_unsupported()?;
         let keep_default = raw.preserve_default_vlan.unwrap_or(false);
         let vlans = Vlans::read(raw.vlan, raw.vlan_trunk.as_deref(), keep_default)?;
         let bridge = raw.bridge()?;
@@ -230,6 +252,8 @@ impl Config {
             vlans,
             mtu: raw.mtu()?,
             port: raw.port()?,
+            masquerade: raw.masquerade(mode)?,
+            check_mac: raw.macspoofchk.unwrap_or(false),
             mac: mac(call)?,
             detect_duplicates: raw.enabledad.unwrap_or(false),
             tx_queues: queues("txQueues", raw.tx_queues)?,
@@ -239,11 +263,6 @@ impl Config {
 }
 
 impl RawConfig {
-    fn refuse_unsupported(&self) -> Result<(), Error> {
-        let asked = [("ipMasq", self.ip_masq == Some(true)), ("macspoofchk", self.macspoofchk == Some(true))];
-        asked.into_iter().find(|(_, asked)| *asked).map_or(Ok(()), |(key, _)| Err(Error::Unsupported { key }))
-    }
-
     fn bridge(&self) -> Result<IfName, Error> {
         let name = self.bridge.as_deref().filter(|name| !name.is_empty()).unwrap_or("cni0");
         name.parse().map_err(|cause| Error::Name { key: "bridge", cause })
@@ -260,6 +279,19 @@ impl RawConfig {
                 Ok(Mode::Gateway { default_route, force: self.force_address.unwrap_or(false) })
             }
             Some(_) => Ok(Mode::Addressed),
+        }
+    }
+
+    /// Without addresses there is nothing to masquerade, and nothing is refused.
+    fn masquerade(&self, mode: Mode) -> Result<Option<Backend>, Error> {
+        match mode {
+            Mode::Layer2 { .. } => Ok(None),
+            Mode::Addressed | Mode::Gateway { .. } if !self.ip_masq.unwrap_or(false) => Ok(None),
+            Mode::Addressed | Mode::Gateway { .. } => match self.ip_masq_backend.as_deref() {
+                None | Some("nftables") => Ok(Some(Backend::Nftables)),
+                Some("iptables") => Err(Error::Unsupported { key: "ipMasqBackend", value: "iptables" }),
+                Some(value) => Err(Error::Backend { value: value.to_owned() }),
+            },
         }
     }
 

@@ -8,7 +8,10 @@ pub use config::{Config, Error};
 use cni::{AddResult, Call, Fail, Interface, Ip, Route};
 use plan::{Facts, Place, Plan, Query, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 use types::{IfName, Mac, Prefix, VlanId};
 
 /// The plugin.
@@ -54,6 +57,11 @@ impl Recipe for Bridge {
         if let config::Mode::Gateway { force, .. } = config.mode {
             vlan_gateway(&mut plan, config, endpoint, facts);
             gateway(&mut plan, config, lease, force);
+        }
+        masquerade(&mut plan, config, lease);
+        if config.check_mac {
+            // Before there is a port, so that nothing passes unchecked; and so undone after the port is gone.
+            plan.own(step::MacCheck { link: endpoint.host.clone(), mac: endpoint.mac });
         }
         cable(&mut plan, config, endpoint);
         vlans(&mut plan, config, endpoint, facts);
@@ -159,6 +167,19 @@ fn gateway(plan: &mut Plan, config: &Config, lease: &Lease, force: bool) {
     }
     if gateways.iter().any(|prefix| !prefix.is_ipv4()) {
         plan.ensure(step::Forwarding::Ipv6);
+    }
+}
+
+/// Of the subnet of each address; of several addresses in one subnet once.
+fn masquerade(plan: &mut Plan, config: &Config, lease: &Lease) {
+    let subnets: BTreeSet<Prefix> = lease.ips.iter().map(|ip| ip.address.network()).collect();
+    match config.masquerade {
+        None => {}
+        Some(config::Backend::Nftables) => {
+            for subnet in subnets {
+                plan.ensure(step::Masquerade { subnet });
+            }
+        }
     }
 }
 

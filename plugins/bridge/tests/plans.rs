@@ -103,6 +103,32 @@ own    route to ::/0 via fd01::1 dev eth0 in the container
 }
 
 #[test]
+fn each_subnet_is_masqueraded_once_and_the_port_is_checked_before_it_is_there() {
+    let keys = json!({"ipMasq": true, "ipMasqBackend": "nftables", "macspoofchk": true, "ipam": {"type": "host-local"}});
+    let expected = "\
+ensure bridge b0 up, mac MAC if new, accept_ra 0
+ensure masquerade of what leaves 10.1.0.0/24, until its last user goes
+ensure masquerade of what leaves fd01::/64, until its last user goes
+own    port HOST: only frames from MAC pass
+own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+own    eth0 up in the container, announcing its addresses
+own    address 10.1.0.2/24 on eth0 in the container
+own    address 10.1.0.3/24 on eth0 in the container
+own    address fd01::2/64 on eth0 in the container
+";
+    let lease = lease(&[("10.1.0.2/24", None), ("10.1.0.3/24", None), ("fd01::2/64", None)], &[]);
+    let plan = plan(&keys, &lease);
+    let lasting: Vec<&str> = plan.split_inclusive('\n').filter(|line| !line.starts_with("once")).collect();
+    assert_eq!(without_hashes(&lasting.concat()), expected);
+}
+
+#[test]
+fn without_addresses_there_is_nothing_to_masquerade() {
+    let keys = json!({"ipMasq": true, "ipMasqBackend": "bogus"});
+    assert!(!plan(&keys, &Lease::default()).contains("masquerade"));
+}
+
+#[test]
 fn without_a_gateway_the_host_has_no_address_and_does_not_forward() {
     let keys = json!({"promiscMode": true, "enabledad": true, "ipam": {"type": "host-local"}});
     let expected = "\
@@ -240,8 +266,13 @@ fn a_configuration_that_cannot_be_is_refused_with_the_value_at_fault() {
         (json!({"txQueues": 0}), 7, "0"),
         (json!({"rxQueues": 4097}), 7, "4097"),
         (json!({"runtimeConfig": {"mac": "xx"}}), 7, "\"xx\""),
-        (json!({"ipMasq": true}), 2, "ipMasq"),
-        (json!({"macspoofchk": true}), 2, "macspoofchk"),
+        (
+            json!({"ipMasq": true, "ipMasqBackend": "bogus", "ipam": ipam}),
+            7,
+            "unknown ipmasq backend \"bogus\"",
+        ),
+        (json!({"ipMasq": true, "ipMasqBackend": "", "ipam": ipam}), 7, "unknown ipmasq backend \"\""),
+        (json!({"ipMasq": true, "ipMasqBackend": "Nftables", "ipam": ipam}), 7, "\"Nftables\""),
         (json!({"vlan": -1}), 7, "invalid VLAN ID -1 (must be between 0 and 4094)"),
         (json!({"vlan": 4095}), 7, "invalid VLAN ID 4095 (must be between 0 and 4094)"),
         (json!({"vlanTrunk": [{"id": 7}, {"id": 0}]}), 7, "incorrect trunk id parameter 0"),
@@ -266,9 +297,8 @@ fn a_configuration_that_cannot_be_is_refused_with_the_value_at_fault() {
         assert_eq!(reply.code, code, "{keys}: {reply:?}");
         assert!(reply.msg.contains(part) && !reply.details.is_empty(), "{keys}: {reply:?}");
     }
-    assert!(
-        Bridge::configure(&call(&json!({"vlan": 0, "vlanTrunk": [], "ipMasq": false, "mtu": 0}), "")).is_ok()
-    );
+    let keys = json!({"vlan": 0, "vlanTrunk": [], "ipMasq": false, "ipMasqBackend": "bogus", "mtu": 0, "ipam": ipam});
+    assert!(Bridge::configure(&call(&keys, "")).is_ok());
 }
 
 #[test]
