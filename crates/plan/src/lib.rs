@@ -29,6 +29,7 @@ mod users;
 mod veth;
 mod vlan;
 mod within;
+mod xtables;
 
 pub use apply::{Failed, apply};
 pub use check::{Difference, check};

@@ -1,7 +1,12 @@
 //! The kinds of step. A step is one kernel transaction and one line of text.
 mod vlan;
+mod xtables;
 
 pub use vlan::{LeaveVlan, PortVlans, VlanGateway};
+pub use xtables::{
+    ChainName, Family, InvalidWord, IptForward, IptIsolation, IptMark, IptMasquerade, IptPolicy, IptPort,
+    IptPublish, IptSnat, LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Word,
+};
 
 pub use crate::host_port::{Holder, HostPort, Protocol, Published};
 pub use crate::mac_check::MacCheck;
@@ -33,6 +38,14 @@ pub enum Step {
     HostPort(HostPort),
     Masquerade(Masquerade),
     MacCheck(MacCheck),
+    IptMasquerade(IptMasquerade),
+    IptPublish(IptPublish),
+    IptForward(IptForward),
+    IptIsolation(IptIsolation),
+    LeftMasquerade(LeftMasquerade),
+    LeftPublish(LeftPublish),
+    LeftForward(LeftForward),
+    LeftMacCheck(LeftMacCheck),
 }
 
 macro_rules! step_from {
@@ -76,7 +89,15 @@ step_from!(
     Alone,
     HostPort,
     Masquerade,
-    MacCheck
+    MacCheck,
+    IptMasquerade,
+    IptPublish,
+    IptForward,
+    IptIsolation,
+    LeftMasquerade,
+    LeftPublish,
+    LeftForward,
+    LeftMacCheck
 );
 
 /// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of

@@ -8,7 +8,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("cni", &["types"]),
     ("kernel", &["types"]),
-    ("plan", &["kernel", "types"]),
+    ("xtables", &[]),
+    ("plan", &["kernel", "types", "xtables"]),
     ("ipam", &["cni", "types"]),
     ("networks", &["cni", "types"]),
     ("sandbox", &["cni", "kernel", "types"]),
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(
             printed(&package, manifest),
             [
-                "x/Cargo.toml:3: `plan` must not depend on `cni`, it may use [\"kernel\", \"types\"]; move what it needs \
+                "x/Cargo.toml:3: `plan` must not depend on `cni`, it may use [\"kernel\", \"types\", \"xtables\"]; move what it needs \
               down the graph"
             ]
         );
