@@ -41,6 +41,15 @@ pub(crate) enum Error {
     Missing { path: PathBuf, what: &'static str },
     #[error("the driver measured nothing for {subject} at {prefill} containers")]
     NoSamples { subject: &'static str, prefill: usize },
+    #[error("{verb} of container {container} failed: {said}")]
+    Plugin { verb: &'static str, container: String, said: String },
+    #[error("could not {what}, port {port}")]
+    Traffic {
+        what: &'static str,
+        port: u16,
+        #[source]
+        cause: io::Error,
+    },
 }
 
 /// An error and its sources on one line.

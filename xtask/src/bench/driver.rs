@@ -6,7 +6,10 @@
 //! time, and what `getrusage(RUSAGE_CHILDREN)` grows by across one `wait` is the CPU time of the one child it reaped.
 //! The driver prints a line when it is done with a number of containers; children reaped until then are that number's, and
 //! their mean is added to the CPU time of its DELs (the only verb that leaves one).
-use super::{Subject, isolation::Isolation};
+use super::{
+    ask::Ask,
+    subjects::{Kind, OURS},
+};
 use crate::{error::Error, shell};
 use nix::{
     errno::Errno,
@@ -24,8 +27,9 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{Mutex, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
 /// Unmeasured ADDs and DELs before each number of containers.
@@ -33,9 +37,8 @@ const WARM_UP: usize = 3;
 
 /// What to run.
 pub(super) struct Run<'a> {
-    pub(super) subject: &'a Subject,
+    pub(super) ask: &'a Ask<'a>,
     pub(super) samples: usize,
-    pub(super) prefill: &'a [usize],
     pub(super) traced: bool,
 }
 
@@ -43,10 +46,26 @@ pub(super) struct Run<'a> {
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) subject: &'static str,
+    pub(super) ports: usize,
     pub(super) prefill: usize,
     pub(super) traced: bool,
     pub(super) add: Verb,
     pub(super) del: Verb,
+    /// Of many callers at once.
+    pub(super) rates: Option<Rates>,
+    /// Calls that failed, those before the measured ones among them.
+    pub(super) failures: u64,
+    /// Addresses that two containers held at once.
+    pub(super) duplicates: u64,
+}
+
+/// Containers per second, of many callers at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rates {
+    pub(super) add: f64,
+    pub(super) del: f64,
+    /// The same, up to the end of the last process that a DEL has left behind.
+    pub(super) settled: f64,
 }
 
 /// What the driver says of one verb; its names for it.
@@ -63,7 +82,7 @@ pub(super) struct Verb {
     /// System calls, mean; only when traced.
     #[serde(rename = "sysc")]
     pub(super) calls: f64,
-    /// Calls that failed.
+    /// Measured calls that failed.
     #[serde(rename = "errs")]
     pub(super) errors: u64,
 }
@@ -73,7 +92,17 @@ pub(super) struct Verb {
 struct Line {
     prefill: usize,
     ops: Verbs,
+    thr: Option<Throughput>,
+    dup: u64,
+    /// The most frequent, of all numbers of containers so far, unmeasured calls among them.
     errors: Vec<(String, u64)>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct Throughput {
+    add_per_s: f64,
+    del_per_s: f64,
+    n: f64,
 }
 
 #[derive(Deserialize)]
@@ -84,11 +113,18 @@ struct Verbs {
     del: Option<Verb>,
 }
 
+/// What was left behind at one number of containers.
+#[derive(Debug, Default, Clone, Copy)]
+struct Orphans {
+    /// CPU time, milliseconds.
+    cpu: f64,
+    /// From the driver's being done to the last one's end.
+    late: Duration,
+}
+
 impl Run<'_> {
     /// Runs the driver once through all numbers of containers.
-    pub(super) fn measure(&self, driver: &Path, isolation: &Isolation) -> Result<Vec<Measured>, Error> {
-        isolation.clean()?;
-        super::quiet::wait();
+    pub(super) fn measure(&self, driver: &Path) -> Result<Vec<Measured>, Error> {
         let out = driver.with_file_name(format!("xtask.{}.jsonl", std::process::id()));
         let orphans = self.supervise(&mut self.command(driver, &out));
         let lines = fs::read_to_string(&out);
@@ -100,34 +136,44 @@ impl Run<'_> {
                 .map_err(|cause| Error::Json { what: "what the driver wrote".into(), cause })
         };
         let lines = lines.lines().map(line).collect::<Result<Vec<Line>, Error>>()?;
-        let dels = f64::from(u32::try_from(self.samples + WARM_UP).unwrap_or(u32::MAX));
-        let orphans = orphans.into_iter().chain(std::iter::repeat(0.0)).map(|cpu| cpu / dels);
-        lines.into_iter().zip(orphans).map(|(line, orphan)| self.measured(line, orphan)).collect()
+        let mut failed = 0;
+        let orphans = orphans.into_iter().chain(std::iter::repeat(Orphans::default()));
+        lines.into_iter().zip(orphans).map(|(line, left)| self.measured(line, left, &mut failed)).collect()
     }
 
     fn command(&self, driver: &Path, out: &Path) -> Command {
-        let prefill = self.prefill.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let Ask { subject, ports, callers, prefill } = self.ask;
+        let prefill = prefill.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let mut command = Command::new(driver);
-        command.arg("--bin").arg(&self.subject.bin).arg("--conf").arg(&self.subject.conflist);
-        command.args(["--label", self.subject.name, "--prefill", &prefill]).arg("--out").arg(out);
+        command.arg("--bin").arg(&subject.bin).arg("--conf").arg(&subject.config);
+        command.args(["--label", subject.name, "--prefill", &prefill]).arg("--out").arg(out);
         command.args(["--n", &self.samples.to_string(), "--warmup", &WARM_UP.to_string()]);
+        command.args(["--ports", &ports.to_string(), "--conc", &callers.to_string()]);
+        match &subject.kind {
+            Kind::Cni => {}
+            Kind::Prepared(ruleset) => {
+                command.arg("--pre").arg(format!("nft -f '{}'", ruleset.display()));
+            }
+            Kind::Netavark => {
+                command.args(["--netavark", "--fw", "iptables"]);
+            }
+        }
         command.arg(if self.traced { "--strace" } else { "--rt" });
         command
     }
 
-    /// Runs the driver to its end and every orphan of its plugins to theirs; milliseconds of CPU time that the orphans of each
-    /// number of containers took.
-    fn supervise(&self, command: &mut Command) -> Result<Vec<f64>, Error> {
+    /// Runs the driver to its end and every orphan of its plugins to theirs.
+    fn supervise(&self, command: &mut Command) -> Result<Vec<Orphans>, Error> {
         let failed = |what| move |cause| Error::Kernel { what, cause };
         prctl::set_child_subreaper(true).map_err(failed("become a subreaper"))?;
         let mut child =
             command.stdout(Stdio::piped()).spawn().map_err(|cause| shell::not_started(command, cause))?;
         let (driver, stdout) = (child.id(), child.stdout.take());
-        let mut orphans = vec![0.0; self.prefill.len() + 1];
-        let done = AtomicUsize::new(0);
+        let mut orphans = vec![Orphans::default(); self.ask.prefill.len() + 1];
+        let done = Done::default();
         let mut ended = ExitStatus::from_raw(0);
         thread::scope(|scope| {
-            scope.spawn(|| stdout.map(|lines| count_points(lines, &done)));
+            scope.spawn(|| stdout.map(|lines| done.count(lines)));
             loop {
                 let before = children().map_err(failed("read the CPU time of children"))?;
                 let status = match wait() {
@@ -138,8 +184,8 @@ impl Run<'_> {
                 let cpu = children().map_err(failed("read the CPU time of children"))? - before;
                 if status.pid().is_some_and(|pid| pid.as_raw().unsigned_abs() == driver) {
                     ended = exit_status(status);
-                } else if let Some(total) = orphans.get_mut(done.load(Ordering::Relaxed)) {
-                    *total += cpu;
+                } else {
+                    done.reaped(&mut orphans, cpu);
                 }
             }
         })?;
@@ -150,25 +196,65 @@ impl Run<'_> {
         }
     }
 
-    fn measured(&self, line: Line, orphan: f64) -> Result<Measured, Error> {
-        for (error, times) in &line.errors {
-            crate::console::note(&format!("{}: {times} x {error}", self.subject.name));
-        }
-        let (subject, prefill) = (self.subject.name, line.prefill);
+    fn measured(&self, line: Line, left: Orphans, failed: &mut u64) -> Result<Measured, Error> {
+        let Ask { subject, ports, .. } = self.ask;
+        let (subject, ports, prefill) = (subject.name, *ports, line.prefill);
+        let so_far = line.errors.iter().map(|(_, times)| times).sum();
+        let listed = so_far - std::mem::replace(failed, so_far);
         let (Some(add), Some(mut del)) = (line.ops.add, line.ops.del) else {
             return Err(Error::NoSamples { subject, prefill });
         };
-        del.cpu += orphan;
-        Ok(Measured { subject, prefill, traced: self.traced, add, del })
+        let failures = listed.max(add.errors + del.errors);
+        if let Some((error, _)) = line.errors.first().filter(|_| failures > 0) {
+            let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
+            crate::console::note(&format!(
+                "{subject}, {ports} ports: {failures} calls failed, such as {error}"
+            ));
+        }
+        let dels = f64::from(u32::try_from(self.samples + WARM_UP).unwrap_or(u32::MAX));
+        del.cpu += left.cpu / dels;
+        let rates = line.thr.map(|rates| Rates {
+            add: rates.add_per_s,
+            del: rates.del_per_s,
+            settled: rates.n / (rates.n / rates.del_per_s + left.late.as_secs_f64()),
+        });
+        let duplicates = line.dup;
+        Ok(Measured { subject, ports, prefill, traced: self.traced, add, del, rates, failures, duplicates })
     }
 }
 
-/// Counts the numbers of containers that the driver is done with: it prints `## ` after each.
-fn count_points(stdout: impl Read, done: &AtomicUsize) {
-    let points = BufReader::new(stdout).lines().map_while(Result::ok).filter(|line| line.starts_with("## "));
-    points.for_each(|_line| {
-        done.fetch_add(1, Ordering::Relaxed);
-    });
+impl Measured {
+    /// Whether its failures say that no figure means anything: a peer's are its own.
+    pub(super) fn must_not_fail(&self) -> bool {
+        self.subject == OURS || self.subject.starts_with("floor")
+    }
+}
+
+/// How many numbers of containers the driver is done with: it prints `## ` after each. And since when.
+#[derive(Default)]
+struct Done(Mutex<(usize, Option<Instant>)>);
+
+impl Done {
+    fn count(&self, stdout: impl Read) {
+        let points =
+            BufReader::new(stdout).lines().map_while(Result::ok).filter(|line| line.starts_with("## "));
+        points.for_each(|_line| {
+            let mut done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *done = (done.0 + 1, Some(Instant::now()));
+        });
+    }
+
+    /// An orphan has ended: what it took counts for the number of containers that the driver is at, and how late it is for the one
+    /// that the driver was at before.
+    fn reaped(&self, orphans: &mut [Orphans], cpu: f64) {
+        let (at, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(orphans) = orphans.get_mut(at) {
+            orphans.cpu += cpu;
+        }
+        if let (Some(since), Some(before)) = (since, at.checked_sub(1).and_then(|at| orphans.get_mut(at))) {
+            before.late = since.elapsed();
+        }
+    }
 }
 
 /// CPU time of all children waited for so far, milliseconds.

@@ -39,6 +39,11 @@ impl Isolation {
         Ok(isolation)
     }
 
+    /// A folder of our own, gone at the end.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Forgets every lease and record: each run begins as on a fresh host.
     pub(super) fn clean(&self) -> Result<(), Error> {
         let data = self.folder.join("sealane");

@@ -1,20 +1,30 @@
-//! `cargo xtask bench`: ADD and DEL of `bridge` + `host-local` beside the reference plugins and the floor.
+//! `cargo xtask bench`: ADD and DEL beside the reference plugins, netavark and the floor.
 //!
 //! The floor is a static C program that does the same kernel work with the fewest messages; `unlist` leaves DEL when the
-//! link is out of sight, as we do, `q1` waits for the kernel. A round runs each subject once through every number of
-//! containers, and each round begins with another subject, so that a machine that slows down slows all of them.
-//! Before each run the machine is given time to come to rest.
-//! Latencies of all rounds are pooled; ratios are of medians. System calls are counted in a run of their own
+//! link is out of sight, as we do, the others wait for the kernel. It does in one process what a runtime asks of several, so it is a
+//! bound and not a target. A round runs each subject once through every number of containers, and each round begins with
+//! another subject, so that a machine that slows down slows all of them. Before each run the machine is given time to come to
+//! rest. Latencies of all rounds are pooled; ratios are of medians. System calls are counted in a run of their own
 //! under `strace -f`, the detached child's among them.
 //!
 //! The driver isolates itself in namespaces but for `/var/lib/sealane`: see [`isolation`].
+mod ask;
+mod cells;
+mod connections;
 mod driver;
+mod hosts;
 mod isolation;
+mod machine;
+mod ports;
 mod quiet;
+mod readme;
+mod subjects;
 mod table;
 
 use crate::{console, dist, error::Error, shell, workspace::Workspace};
-use clap::Args;
+use ask::Ask;
+use cells::Sheet;
+use clap::{Args, ValueEnum};
 use driver::{Measured, Run};
 use nix::unistd::Uid;
 use std::{
@@ -22,86 +32,106 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
+use subjects::Tools;
 
 /// How much to measure.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
+    /// Only these parts, such as `--only chain,parallel`; all when left out.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    only: Vec<Part>,
     /// How often each subject is run.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// ADDs and DELs measured in each round, at each number of containers.
     #[arg(long, default_value_t = 20)]
     samples: usize,
-    /// Containers on the bridge beforehand, ascending.
+    /// Containers on the bridge beforehand, ascending. With ports, the slow ones are measured at the first number alone.
     #[arg(long, value_delimiter = ',', default_value = "0,100,500,900")]
     prefill: Vec<usize>,
     /// ADDs and DELs traced at each number of containers. It takes longer than all rounds; 0 leaves system calls out.
     #[arg(long, default_value_t = 3)]
     traced: usize,
+    /// Callers at once, in the part `parallel`.
+    #[arg(long, default_value_t = 64)]
+    callers: usize,
+    /// Containers that they ADD, and then DEL, in each round.
+    #[arg(long, default_value_t = 256)]
+    containers: usize,
+    /// Published ports that the part `ports` begins with; rounded down to tens.
+    #[arg(long, default_value_t = 10_000)]
+    published: u16,
+    /// Do not wait for the machine to come to rest before each run: for trying this out.
+    #[arg(long)]
+    no_wait: bool,
     /// Measure the plugins of this directory in place of a release built now.
     #[arg(long)]
     bin: Option<PathBuf>,
 }
 
-/// What is measured.
-#[derive(Debug, Clone)]
-struct Subject {
-    name: &'static str,
-    bin: PathBuf,
-    conflist: PathBuf,
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// bridge + host-local, one caller.
+    Bridge,
+    /// bridge (ipMasq) + host-local + portmap (1 and 10 ports) + firewall, one caller.
+    Chain,
+    /// The chain with 1 port, many callers at once.
+    Parallel,
+    /// One more port beside thousands, and connections through the first and the last of them.
+    Ports,
 }
 
-/// What `setup.sh` has made.
-struct Tools {
-    driver: PathBuf,
-    floor: PathBuf,
-    reference: PathBuf,
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
-/// Names of subjects, as the table finds them again.
-const OURS: &str = "sealane";
-const REFERENCE: &str = "reference 1.9.1";
-const FLOOR: &str = "floor, unlist";
-const SYNCHRONOUS_FLOOR: &str = "floor, q1";
-
-/// Measures, and prints the table.
+/// Measures, and prints the tables.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, Error> {
     if !Uid::effective().is_root() {
         let why = "its driver makes network and mount namespaces and real-time processes; nothing outside them is changed";
         return Err(Error::NotRoot { task: "bench", why });
     }
     let shared = workspace.shared();
-    let tools = setup(&shared)?;
-    if options.traced > 0 && !Path::new("/usr/bin/strace").exists() {
-        shell::run(Command::new("apt-get").args(["install", "-y", "--no-install-recommends", "strace"]))?;
-    }
+    let tools = subjects::setup(&shared)?;
+    packages(options)?;
     let bin = match &options.bin {
         Some(bin) => {
             fs::canonicalize(bin).map_err(|cause| Error::File { what: "find", path: bin.clone(), cause })?
         }
         None => release(workspace)?,
     };
-    let subjects = subjects(&shared.join("bench/conf"), bin, &tools);
     let isolation = isolation::Isolation::enter(&tools.driver)?;
-    let before = load();
-    let measured = measure(&tools, &subjects, options, &isolation)?;
-    let sound = table::print(&measured, options)?;
+    let subjects = subjects::Subjects::new(&shared.join("bench/conf"), &bin, &tools, isolation.folder())?;
+    let before = machine::load();
+    let bench = Bench { tools: &tools, options, isolation: &isolation };
+    let sound = bench.parts(&subjects)?;
     console::say(&format!(
         "\nload of the machine before: {before}; after: {}; above 2, others were at work too",
-        load()
+        machine::load()
     ));
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The reference plugins' directory, unpacked if it was not yet.
 pub(crate) fn reference(shared: &Path) -> Result<PathBuf, Error> {
-    Ok(setup(shared)?.reference)
+    Ok(subjects::setup(shared)?.reference)
 }
 
-/// How many processes wanted to run, over the last minute: a busy machine shows in every figure.
-fn load() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or_default().to_owned()
+/// What the peers run, and what counts system calls.
+fn packages(options: &Options) -> Result<(), Error> {
+    let mut wanted = vec![("/usr/sbin/nft", "nftables"), ("/usr/sbin/iptables", "iptables")];
+    if options.traced > 0 {
+        wanted.push(("/usr/bin/strace", "strace"));
+    }
+    let missing = wanted.iter().filter(|(program, _)| !Path::new(program).exists());
+    let missing: Vec<_> = missing.map(|(_, package)| package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    shell::run(Command::new("apt-get").args(["install", "-y", "--no-install-recommends"]).args(missing))
 }
 
 fn release(workspace: &Workspace) -> Result<PathBuf, Error> {
@@ -110,70 +140,93 @@ fn release(workspace: &Workspace) -> Result<PathBuf, Error> {
     Ok(dir)
 }
 
-fn setup(shared: &Path) -> Result<Tools, Error> {
-    let script = shared.join("bench/setup.sh");
-    if !script.exists() {
-        return Err(Error::Missing {
-            path: script,
-            what: "the benchmark's driver belongs beside this repository",
-        });
+/// What every part needs.
+struct Bench<'a> {
+    tools: &'a Tools,
+    options: &'a Options,
+    isolation: &'a isolation::Isolation,
+}
+
+impl Bench<'_> {
+    /// Every part that is wanted, and its table; false when any call of ours or of the floor failed, for then no figure means
+    /// anything.
+    fn parts(&self, subjects: &subjects::Subjects) -> Result<bool, Error> {
+        let options = self.options;
+        let (mut sound, mut lines) = (true, Vec::new());
+        if options.wants(Part::Bridge) {
+            let measured = self.measure(&Ask::bridge(subjects, options))?;
+            let sheet = Sheet::new(&measured);
+            table::bridge(&sheet, options)?;
+            lines.extend(readme::bridge(&sheet, options)?);
+            sound &= sheet.sound();
+        }
+        if options.wants(Part::Chain) {
+            let measured = self.measure(&Ask::chain(subjects, options))?;
+            let sheet = Sheet::new(&measured);
+            table::chain(&sheet, options)?;
+            lines.extend(readme::chain(&sheet, options)?);
+            sound &= sheet.sound();
+        }
+        if options.wants(Part::Parallel) {
+            let measured = self.measure(&Ask::parallel(subjects, options))?;
+            let sheet = Sheet::new(&measured);
+            table::parallel(&sheet, options)?;
+            lines.extend(readme::parallel(&sheet)?);
+            sound &= sheet.sound();
+        }
+        if options.wants(Part::Ports) {
+            let beside = ports::measure(subjects, options, self.isolation)?;
+            ports::print(&beside);
+            lines.extend(beside.iter().map(readme::ports));
+        }
+        readme::print(&lines, options)?;
+        Ok(sound)
     }
-    let printed = shell::read(Command::new("bash").arg(script))?;
-    let printed = String::from_utf8_lossy(&printed);
-    let path = |key: &str| {
-        let value = |line: &str| line.strip_prefix(key).map(|path| PathBuf::from(path.trim()));
-        printed.lines().find_map(value).unwrap_or_default()
-    };
-    Ok(Tools { driver: path("driver "), floor: path("floor "), reference: path("ref ") })
-}
 
-fn subjects(conf: &Path, ours: PathBuf, tools: &Tools) -> Vec<Subject> {
-    let subject = |name, bin, conflist| Subject { name, bin, conflist: conf.join(conflist) };
-    vec![
-        subject(OURS, ours, "b.conflist"),
-        subject(REFERENCE, tools.reference.clone(), "b.conflist"),
-        subject(FLOOR, tools.floor.clone(), "p-b-unlist.conflist"),
-        subject(SYNCHRONOUS_FLOOR, tools.floor.clone(), "p-b-q1.conflist"),
-    ]
-}
-
-/// Every round, then the traced run.
-fn measure(
-    tools: &Tools,
-    subjects: &[Subject],
-    options: &Options,
-    isolation: &isolation::Isolation,
-) -> Result<Vec<Measured>, Error> {
-    let mut measured = Vec::new();
-    for round in 0..options.rounds {
-        for at in 0..subjects.len() {
-            let Some(subject) = subjects.get((at + round) % subjects.len()) else { continue };
-            let run = Run { subject, samples: options.samples, prefill: &options.prefill, traced: false };
-            let points = run.measure(&tools.driver, isolation)?;
-            progress(&format!("round {}/{}", round + 1, options.rounds), &points);
+    /// Every round, then the traced run.
+    fn measure(&self, asked: &[Ask<'_>]) -> Result<Vec<Measured>, Error> {
+        let mut measured = Vec::new();
+        for round in 0..self.options.rounds {
+            for at in 0..asked.len() {
+                let Some(ask) = asked.get((at + round) % asked.len()) else { continue };
+                let points = self.once(ask, false)?;
+                progress(&format!("round {}/{}", round + 1, self.options.rounds), &points);
+                measured.extend(points);
+            }
+        }
+        for ask in asked.iter().filter(|ask| ask.callers == 1 && self.options.traced > 0) {
+            let points = self.once(ask, true)?;
+            progress("traced", &points);
             measured.extend(points);
         }
+        Ok(measured)
     }
-    for subject in subjects.iter().filter(|_| options.traced > 0) {
-        let run = Run { subject, samples: options.traced, prefill: &options.prefill, traced: true };
-        let points = run.measure(&tools.driver, isolation)?;
-        progress("traced", &points);
-        measured.extend(points);
+
+    fn once(&self, ask: &Ask<'_>, traced: bool) -> Result<Vec<Measured>, Error> {
+        self.isolation.clean()?;
+        if !self.options.no_wait {
+            quiet::wait();
+        }
+        let samples = match (traced, ask.callers) {
+            (true, _) => self.options.traced,
+            (false, 1) => self.options.samples,
+            (false, _) => self.options.containers,
+        };
+        Run { ask, samples, traced }.measure(&self.tools.driver)
     }
-    Ok(measured)
 }
 
 /// One line on standard error, so that a long run is seen to live.
 fn progress(what: &str, points: &[Measured]) {
     let point = |point: &Measured| {
         let (add, del) = (&point.add, &point.del);
-        if point.traced {
-            format!("{}: {:.0} and {:.0} calls", point.prefill, add.calls, del.calls)
-        } else {
-            format!("{}: {:.2} and {:.2} ms", point.prefill, add.p50, del.p50)
+        match &point.rates {
+            _ if point.traced => format!("{}: {:.0} and {:.0} calls", point.prefill, add.calls, del.calls),
+            Some(rates) => format!("{}: {:.0} and {:.0} a second", point.prefill, rates.add, rates.del),
+            None => format!("{}: {:.2} and {:.2} ms", point.prefill, add.p50, del.p50),
         }
     };
-    let subject = points.first().map_or("", |point| point.subject);
+    let (subject, ports) = points.first().map_or(("", 0), |point| (point.subject, point.ports));
     let text = points.iter().map(point).collect::<Vec<_>>().join("; ");
-    console::note(&format!("{what}, {subject}, ADD and DEL at {text}"));
+    console::note(&format!("{what}, {subject}, {ports} ports, ADD and DEL at {text}"));
 }
