@@ -2,6 +2,7 @@
 use super::{
     error::Error,
     files,
+    id::Id,
     record::{Phase, Record},
     registry::{Container, State},
 };
@@ -82,14 +83,23 @@ impl Home {
         }
     }
 
-    /// Waits until the container has no keeper, then keeps others from changing it.
-    pub(crate) fn wait_until_left(&self) -> Result<Option<File>, Error> {
-        match files::lock(&self.path) {
-            Ok(lock) if self.is(&lock) => Ok(Some(lock)),
-            Ok(_) => Ok(None),
-            Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+    /// Waits until the container of this ID has no keeper, then keeps others from changing it. `None` if it is gone, whoever has
+    /// its name by now.
+    pub(crate) fn wait_until_left(&self, id: &Id) -> Result<Option<File>, Error> {
+        let failed = |cause| Error::File { doing: "lock", path: self.path.clone(), cause };
+        let folder = match File::open(&self.path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            outcome => outcome.map_err(failed)?,
+        };
+        // Once the folder is open: if the name is this container's now, it was so then. The keeper of the next container
+        // of that name may stay for ever.
+        match self.record() {
+            Ok(record) if record.id == *id => {}
+            Ok(_) | Err(Error::Vanished(_)) => return Ok(None),
+            Err(error) => return Err(error),
         }
+        folder.lock().map_err(failed)?;
+        Ok(self.is(&folder).then_some(folder))
     }
 
     /// Removes it. Its name is free at once.

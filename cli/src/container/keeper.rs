@@ -36,8 +36,8 @@ use std::{
 
 /// The exit status when it is not the command's fault that it did not run.
 const OURS: u8 = 125;
-/// How long the log may take to be complete once the container has ended.
-const DRAIN: Duration = Duration::from_secs(1);
+/// How long the log may take to be complete once the container has ended, on a machine that has much else to do.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Who keeps a container.
 #[derive(Debug)]

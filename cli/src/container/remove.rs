@@ -48,11 +48,8 @@ fn one(registry: &Registry, attacher: &Attacher, word: &str, force: bool) -> Res
 /// Removes a container that does not run. What a killed keeper could not take down, or what it failed to, is taken down now.
 pub(crate) fn clear(registry: &Registry, attacher: &Attacher, container: &Container) -> Result<(), Error> {
     // Somebody else may have removed it, or it went by itself: then there is nothing left to do.
-    let Some(_lock) = container.home.wait_until_left()? else { return Ok(()) };
+    let Some(_lock) = container.home.wait_until_left(&container.record.id)? else { return Ok(()) };
     let record = container.home.record()?;
-    if record.id != container.record.id {
-        return Ok(());
-    }
     if !matches!(record.phase, Phase::Exited { left: None, .. }) {
         // Its namespace went with its keeper.
         record.endpoints.iter().rev().try_for_each(|endpoint| attacher.detach(&record, endpoint, ""))?;

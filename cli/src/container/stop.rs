@@ -52,7 +52,7 @@ pub(crate) fn end(container: &Container, patience: Option<Duration>) -> Result<(
             init.send(Signal::SIGKILL)?;
         }
     }
-    container.home.wait_until_left().map(drop)
+    container.home.wait_until_left(&container.record.id).map(drop)
 }
 
 /// What is written of a container once it runs; none if it does not run any more.

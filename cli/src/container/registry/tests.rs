@@ -76,6 +76,18 @@ fn a_container_without_its_keeper_is_dead_unless_it_had_ended() {
 }
 
 #[test]
+fn who_waits_for_a_containers_end_does_not_wait_for_the_next_one_of_its_name() {
+    let (_folder, registry) = stage();
+    let first = registry.claim(&record("cat")).unwrap().unwrap();
+    let found = registry.find("cat").unwrap();
+    first.home.remove().unwrap();
+    let _next = registry.claim(&record("cat")).unwrap().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(found.home.wait_until_left(&found.record.id).unwrap().is_none()));
+    assert_eq!(told.recv_timeout(Duration::from_mins(1)), Ok(true));
+}
+
+#[test]
 fn a_container_is_found_by_its_name_or_the_beginning_of_its_id() {
     let (_folder, registry) = stage();
     let (mut cat, mut dog) = (record("cat"), record("dog"));
