@@ -9,8 +9,8 @@ use kernel::Netns;
 use plan::{Departure, Places, Record, State};
 use std::{env, time::Duration};
 
-/// How long DEL waits for an ADD of the same attachment that is still running.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long DEL waits for others that are at the same attachment: a machine may be slow, and a runtime may not try again.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
