@@ -37,7 +37,7 @@ pub(crate) struct Ping {
     #[arg(short, long, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) interval: Duration,
     /// Seconds to wait for answers after the last request.
-    #[arg(short = 'W', long, default_value = "2", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(short = 'W', long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// IPv4 only.
     #[arg(short = '4', conflicts_with = "ipv6")]
