@@ -19,9 +19,9 @@ impl Table {
         Self { lines: headings.join("\t") + "\n" }
     }
 
-    /// Adds a line. What would break the table (a tab, the end of a line) is shown as a blank.
+    /// Adds a line. What would break the table, or the terminal (any control character), is shown as a blank.
     pub(crate) fn row(&mut self, cells: &[&str]) {
-        let clean: Vec<_> = cells.iter().map(|cell| cell.replace(['\t', '\n', '\r'], " ")).collect();
+        let clean: Vec<_> = cells.iter().map(|cell| cell.replace(char::is_control, " ")).collect();
         self.lines += &clean.join("\t");
         self.lines.push('\n');
     }
@@ -44,11 +44,11 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell_and_ten_at_least() {
         let mut table = Table::new(&["ID", "NAME", "SCOPE"]);
         table.row(&["1", "a-long-name", "local"]);
-        table.row(&["2", "with\ttab", ""]);
+        table.row(&["2", "with\ttab\x1b[2J\u{9b}K", ""]);
         let expected = [
             "ID        NAME          SCOPE", //
             "1         a-long-name   local",
-            "2         with tab",
+            "2         with tab [2J K",
         ];
         assert_eq!(table.text().lines().collect::<Vec<_>>(), expected);
     }

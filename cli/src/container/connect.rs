@@ -1,4 +1,5 @@
-//! `sealane network connect` and `disconnect`: a container that runs goes on one more network, or off one.
+//! `sealane network connect` and `disconnect`: a container that runs goes on one more network, or off one. One that is over can
+//! still be taken off what it holds.
 use super::{
     attach::{Attacher, free_ifname},
     choice::{self, Place, is_fixed},
@@ -57,7 +58,8 @@ pub(crate) fn disconnect(disconnect: &args::Disconnect) -> Result<(), Fail> {
     // The network may be gone, and the container still be on it.
     let network = attacher.folder.find(&disconnect.network).map(|network| network.name);
     let container = registry.find(&disconnect.container)?;
-    let (mut record, _turn) = turn(&container)?;
+    let is_over = matches!(container.state, State::Exited(_) | State::Dead);
+    let (mut record, _turn) = if is_over { ended(&container)? } else { turn(&container)? };
     let on = record.endpoints.iter().map(|endpoint| &endpoint.network);
     let on = on.clone().find(|network| network.as_str() == disconnect.network).cloned();
     let network = network.or_else(|error| on.ok_or(error))?;
@@ -71,7 +73,14 @@ pub(crate) fn disconnect(disconnect: &args::Disconnect) -> Result<(), Fail> {
         };
     };
     let was = record.networks();
-    attacher.detach(&record, &endpoint, &netns(&record))?;
+    // The number of a process that is over may be another's.
+    let netns = if is_over { String::new() } else { netns(&record) };
+    attacher.detach(&record, &endpoint, &netns)?;
+    if is_over {
+        registry.forget(&record)?;
+        record.endpoints.retain(|one| one.network != network);
+        return Ok(container.home.write(&record)?);
+    }
     record.endpoints.retain(|one| one.network != network);
     publish(&registry, &container, &record, &was)
 }
@@ -91,6 +100,14 @@ fn turn(container: &Container) -> Result<(Record, File), Error> {
         Some(Container { record, state, .. }) => Err(Error::NotRunning { name: record.name, state }),
         None => Err(Error::Vanished(container.record.name.clone())),
     }
+}
+
+/// The record of a container that is over, for as long as nobody else can change or remove it.
+fn ended(container: &Container) -> Result<(Record, File), Error> {
+    let vanished = || Error::Vanished(container.record.name.clone());
+    let lock = container.home.wait_until_left()?.ok_or_else(vanished)?;
+    let record = container.home.record()?;
+    if record.id == container.record.id { Ok((record, lock)) } else { Err(vanished()) }
 }
 
 /// Whether this container and this network can be brought together, or apart.

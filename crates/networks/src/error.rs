@@ -5,7 +5,7 @@ mod subnet;
 pub use option::InvalidOption;
 pub use subnet::InvalidSubnet;
 
-use crate::{host::Obstacle, pools::InvalidPools};
+use crate::{DEFAULT_NETWORK, host::Obstacle, pools::InvalidPools};
 use cni::{Code, Failure};
 use std::{io, path::PathBuf};
 use types::{IfName, InvalidName, NetworkName, Prefix};
@@ -216,6 +216,9 @@ impl Failure for Error {
 
 fn not_found_hint(name: &str, similar: Option<&str>) -> String {
     match similar {
+        _ if name == DEFAULT_NETWORK => {
+            "it is made with the first container that names no network, as by `sealane run`".into()
+        }
         Some(similar) => format!("did you mean {similar:?}? `sealane network ls` lists them"),
         None if name.parse::<NetworkName>().is_ok() => {
             format!("`sealane network ls` lists those there are; `sealane network create {name}` makes it")

@@ -28,6 +28,7 @@ netlab::tests! {
     removal_goes_on_after_a_name_that_is_none,
     a_container_is_connected_and_disconnected,
     a_container_is_connected_with_an_address_and_aliases,
+    a_container_that_is_over_can_be_taken_off_a_network,
     inspect_shows_who_is_on_a_network_as_the_kernel_has_it,
     networks_cannot_reach_each_other_until_connected,
     a_removed_networks_bridge_goes_with_it,
@@ -468,6 +469,25 @@ fn a_container_is_connected_with_an_address_and_aliases() {
     assert!(said.contains("c3") || said.contains(id.trim()), "who has it: {said}");
     let said = lab.refused("sealane run --rm --network test --ip 10.9.0.33 -- true");
     assert!(said.contains("10.9.0.33") && said.contains("10.1.0.0/24"), "{said}");
+}
+
+fn a_container_that_is_over_can_be_taken_off_a_network() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test && sealane network create stage");
+    lab.ok("sealane run --name dead --network test --network stage -- sh -c 'touch $TMPDIR/up; sleep 1000' & echo $! > $TMPDIR/keeper");
+    lab.soon("test -e $TMPDIR/up");
+    lab.ok("kill -9 $(cat $TMPDIR/keeper)");
+    lab.soon("sealane ps -a | grep Dead");
+    // It still holds its address there; what the message says to do is done.
+    let said = lab.refused("sealane network rm test");
+    assert!(said.contains("`sealane network disconnect test dead`"), "{said}");
+    lab.ok("sealane network disconnect test dead && sealane network rm test");
+    let said = lab.refused("sealane network disconnect test dead");
+    assert!(said.contains("test"), "{said}");
+    lab.ok("sealane rm dead && sealane network rm stage");
+    assert_eq!(lab.ok("find /run/sealane/attachments /var/lib/cni/networks -type f"), "");
+    lab.ok("sealane network create test && sealane run --name done --network test -- true");
+    lab.ok("sealane network disconnect test done && sealane rm done");
 }
 
 fn inspect_shows_who_is_on_a_network_as_the_kernel_has_it() {

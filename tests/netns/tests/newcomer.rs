@@ -11,6 +11,7 @@ netlab::tests! {
     a_subnet_that_cannot_be_one,
     a_gateway_or_a_range_outside_of_its_subnet,
     a_network_that_there_is_none_of,
+    a_network_that_is_not_made_yet,
     a_name_that_is_nearly_one,
     a_driver_that_there_is_none_of,
     a_container_that_there_is_none_of,
@@ -193,6 +194,17 @@ fn a_network_that_there_is_none_of() {
         assert_eq!(said.status, status, "{said:#?}");
         is_a_message(&said, &["tset"], "sealane network");
     }
+}
+
+fn a_network_that_is_not_made_yet() {
+    let lab = Lab::new();
+    for command in ["inspect", "rm"] {
+        let said = lab.run(&format!("sealane network {command} bridge"));
+        assert_eq!(said.status, 1, "{said:#?}");
+        is_a_message(&said, &["bridge"], "`sealane run`");
+        assert!(!said.stderr.contains("network create"), "nobody can: {said:#?}");
+    }
+    lab.ok("sealane run --rm -- true && sealane network inspect bridge && sealane network rm bridge");
 }
 
 fn a_name_that_is_nearly_one() {
