@@ -1,7 +1,7 @@
 //! The command line: each command's module does its work; here is which, and what becomes of a failure.
 use crate::{
     args::{Cli, Verb},
-    container, lab, network, ping, registry, say, verbs,
+    container, lab, network, ping, registry, say, talk, verbs,
 };
 use clap::Parser as _;
 use cni::Fail;
@@ -28,6 +28,7 @@ fn perform(verb: Verb) -> u8 {
         Verb::Run(run) => status(container::run(&run), NOT_RUN),
         Verb::Exec(exec) => status(container::exec(&exec), FAILED),
         Verb::Ps(ps) => status(container::ps(&ps).map(|()| 0), FAILED),
+        Verb::Port(port) => status(container::port(&port).map(|()| 0), FAILED),
         Verb::Inspect(inspect) => status(container::inspect(&inspect).map(|()| 0), FAILED),
         Verb::Logs(logs) => status(container::logs(&logs).map(|()| 0), FAILED),
         Verb::Stop(stop) => status(container::stop(&stop).map(|()| 0), FAILED),
@@ -35,6 +36,8 @@ fn perform(verb: Verb) -> u8 {
         Verb::Lab(it) => lab::lab(&it),
         Verb::On(on) => lab::on(&on),
         Verb::Ping(it) => status(ping::ping(&it), 2),
+        Verb::Serve(serve) => status(talk::serve(&serve).map(|()| 0), FAILED),
+        Verb::Fetch(fetch) => status(talk::fetch(&fetch).map(|()| 0), FAILED),
         Verb::Plugins => {
             let names: Vec<_> = registry::names().collect();
             say::text(&(names.join("\n") + "\n"));

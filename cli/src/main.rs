@@ -16,6 +16,7 @@ mod plugins;
 mod registry;
 mod say;
 mod table;
+mod talk;
 mod verbs;
 
 use cni::{ErrorReply, Version};

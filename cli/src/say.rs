@@ -9,6 +9,11 @@ pub(crate) fn text(text: &str) {
     print(text.as_bytes());
 }
 
+/// What came from elsewhere, byte for byte.
+pub(crate) fn bytes(bytes: &[u8]) {
+    print(bytes);
+}
+
 /// JSON, indented by four as plugins and docker do.
 pub(crate) fn json(value: &impl Serialize) {
     let mut text = Vec::new();
@@ -31,13 +36,18 @@ pub(crate) fn failure(failure: &dyn Failure) {
     let reply = ErrorReply::new(Version::LATEST.as_str(), failure);
     note(&reply.msg);
     if !reply.details.is_empty() {
-        let _closed = writeln!(std::io::stderr(), "  {}", reply.details);
+        let _closed = writeln!(std::io::stderr(), "  {}", harmless(&reply.details));
     }
+}
+
+/// Without what would do something to a terminal: a message may have come from another program.
+fn harmless(text: &str) -> String {
+    text.replace(|character: char| character.is_control() && character != '\n', " ")
 }
 
 /// A line on standard error.
 pub(crate) fn note(text: &str) {
-    let _closed = writeln!(std::io::stderr(), "sealane: {text}");
+    let _closed = writeln!(std::io::stderr(), "sealane: {}", harmless(text));
 }
 
 fn print(text: &[u8]) {

@@ -12,6 +12,28 @@ pub(crate) enum Format {
     Json,
 }
 
+/// What every command that lists has.
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    /// Only the IDs.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// In full: IDs, and whatever else is cut short.
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+    /// A table for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// What every command has that shows all about something.
+#[derive(Debug, Args)]
+pub(crate) struct InFull {
+    /// As scripts that were written for docker ask for it; it is JSON either way.
+    #[arg(short, long, value_parser = ["json"], default_value = "json")]
+    pub(crate) format: String,
+}
+
 /// `run`.
 #[derive(Debug, Args)]
 #[command(after_help = words::RUN, after_long_help = words::join(&[words::RUN, words::RUN_MORE]))]
@@ -49,7 +71,7 @@ pub(crate) struct Run {
     /// An environment variable; without a value, the one it has here.
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     pub(crate) env: Vec<String>,
-    /// A port to publish: PORT, HOST:CONTAINER or ADDRESS:HOST:CONTAINER, then perhaps /tcp or /udp.
+    /// A port to publish: [[ADDRESS:][HOST]:]CONTAINER[/udp], each port alone or a range; may be given many times.
     #[arg(short, long, value_name = "PORT")]
     pub(crate) publish: Vec<String>,
     /// A note on the container.
@@ -90,18 +112,26 @@ pub(crate) struct Ps {
     /// Those that have ended too.
     #[arg(short, long)]
     pub(crate) all: bool,
-    /// Only the IDs.
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-    /// IDs and commands in full.
-    #[arg(long)]
-    pub(crate) no_trunc: bool,
     /// Only containers that are so: id=, label=, name=, network= or status=.
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub(crate) filter: Vec<String>,
-    /// A table for people, or one JSON object a line.
+    /// How to list them.
+    #[command(flatten)]
+    pub(crate) listing: Listing,
+}
+
+/// `port`.
+#[derive(Debug, Args)]
+#[command(after_help = words::PORT, after_long_help = words::join(&[words::PORT, words::STATUS]))]
+pub(crate) struct Port {
+    /// Lines for people, or one JSON object for scripts.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+    /// The container.
+    pub(crate) container: String,
+    /// Only this port of the container's, such as 80 or 53/udp: tells where it is on the host.
+    #[arg(value_name = "PORT[/PROTOCOL]")]
+    pub(crate) wanted: Option<String>,
 }
 
 /// `inspect`.
@@ -111,9 +141,9 @@ pub(crate) struct Inspect {
     /// Names, or the beginnings of IDs.
     #[arg(required = true, value_name = "CONTAINER")]
     pub(crate) containers: Vec<String>,
-    /// As scripts that were written for docker ask for it; it is JSON either way.
-    #[arg(short, long, value_parser = ["json"], default_value = "json")]
-    pub(crate) format: String,
+    /// How to show them.
+    #[command(flatten)]
+    pub(crate) in_full: InFull,
 }
 
 /// `logs`.

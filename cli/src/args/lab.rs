@@ -1,4 +1,4 @@
-//! `sealane lab`, and what one does in it.
+//! `sealane lab`, and what one does in it: ask others, and answer.
 use super::words;
 use clap::Args;
 use std::{ffi::OsString, time::Duration};
@@ -47,6 +47,34 @@ pub(crate) struct Ping {
     pub(crate) ipv6: bool,
     /// A name in /etc/hosts, or an address.
     pub(crate) host: String,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = words::SERVE, after_long_help = words::join(&[words::SERVE, words::STATUS]))]
+pub(crate) struct Serve {
+    /// The port to listen on, or several: 80, 8000-8010 or 53/udp.
+    pub(crate) port: String,
+    /// What to say to everybody; the host name if not given.
+    pub(crate) text: Option<String>,
+}
+
+/// `fetch`.
+#[derive(Debug, Args)]
+#[command(after_help = words::FETCH, after_long_help = words::join(&[words::FETCH, words::FETCH_MORE]))]
+pub(crate) struct Fetch {
+    /// Seconds until nothing is expected any more; until then a port that refuses is asked again, as its server may just start.
+    #[arg(short = 'W', long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// IPv4 only.
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+    /// IPv6 only.
+    #[arg(short = '6')]
+    pub(crate) ipv6: bool,
+    /// A name in /etc/hosts or an address (IPv6 in brackets), and a port: catserver:80, 192.0.2.1:53/udp.
+    #[arg(value_name = "HOST:PORT[/udp]")]
+    pub(crate) target: String,
 }
 
 /// A number of seconds, perhaps with a fraction. None may be so short that a host is flooded.

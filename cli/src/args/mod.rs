@@ -4,8 +4,8 @@ mod lab;
 mod network;
 mod words;
 
-pub(crate) use container::{Exec, Format, Inspect, Logs, Ps, Remove, Run, Stop};
-pub(crate) use lab::{Lab, On, Ping};
+pub(crate) use container::{Exec, Format, Inspect, Logs, Port, Ps, Remove, Run, Stop};
+pub(crate) use lab::{Fetch, Lab, On, Ping, Serve};
 pub(crate) use network::{
     Connect, Create, Disconnect, InspectNetwork, List, NetworkVerb, Prune, RemoveNetwork,
 };
@@ -39,6 +39,8 @@ pub(crate) enum Verb {
     Exec(Exec),
     /// List containers, with the addresses that the kernel says they have.
     Ps(Ps),
+    /// List a container's ports and where they are on the host, or look one up.
+    Port(Port),
     /// Show all about containers, as JSON.
     Inspect(Inspect),
     /// Print what a container that runs in the background has written.
@@ -53,6 +55,10 @@ pub(crate) enum Verb {
     On(On),
     /// Send echo requests to a host (a name in /etc/hosts, or an address) and say what came back.
     Ping(Ping),
+    /// Answer every HTTP request, or every datagram, with one text: something to put behind a published port.
+    Serve(Serve),
+    /// Print what a port answers: to one HTTP request, or to one datagram.
+    Fetch(Fetch),
     /// List the plugins inside this executable, one name a line.
     #[command(after_help = words::PLUGIN_LIST, after_long_help = words::join(&[words::PLUGIN_LIST, words::STATUS]))]
     Plugins,

@@ -1,5 +1,8 @@
 //! `sealane network`: the words of `docker network`.
-use super::{Format, words};
+use super::{
+    container::{InFull, Listing},
+    words,
+};
 use clap::{Args, Subcommand};
 use std::net::IpAddr;
 
@@ -60,18 +63,12 @@ pub(crate) struct Create {
 #[derive(Debug, Args)]
 #[command(after_help = words::LIST, after_long_help = words::join(&[words::LIST, words::STATUS]))]
 pub(crate) struct List {
-    /// Only the IDs.
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-    /// IDs in full.
-    #[arg(long)]
-    pub(crate) no_trunc: bool,
     /// Only networks that are so: dangling=, driver=, id=, label=, name=, scope=, or type=builtin or custom.
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub(crate) filter: Vec<String>,
-    /// A table for people, or one JSON object a line.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// How to list them.
+    #[command(flatten)]
+    pub(crate) listing: Listing,
 }
 
 /// `network inspect`.
@@ -81,9 +78,9 @@ pub(crate) struct InspectNetwork {
     /// Names, or the beginnings of IDs.
     #[arg(required = true, value_name = "NETWORK")]
     pub(crate) networks: Vec<String>,
-    /// As scripts that were written for docker ask for it; it is JSON either way.
-    #[arg(short, long, value_parser = ["json"], default_value = "json")]
-    pub(crate) format: String,
+    /// How to show them.
+    #[command(flatten)]
+    pub(crate) in_full: InFull,
 }
 
 /// `network rm`.

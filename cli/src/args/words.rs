@@ -76,10 +76,22 @@ pub(super) const RUN: &str = "\
 Examples:
   sealane run -d --name catserver --network test
   sealane run --rm --network test -- sealane ping -c 1 catserver
+  sealane run -d --name web -p 8080:80 -- ./server
   sealane run --rm --network host --publish 80 -- ./server
   sealane run --rm --network none -- sh";
 
 pub(super) const RUN_MORE: &str = "\
+Ports, as docker has them:
+  -p 8080:80               port 8080 of the host, on all its addresses
+  -p 127.0.0.1:8080:80     on this one alone
+  -p 80                    any port that is free; `sealane port` tells which
+  -p 127.0.0.1::80         likewise, on this address
+  -p 8000-8010:80-90/udp   a range, as long on both sides
+
+  On several networks the first that can publishes them, and the next when it is taken off that.
+  On the network host the container has the host's ports: -p 80 keeps others from it. On none,
+  and where no network can publish, -p is refused (docker says nothing there).
+
 Exit status:
   That of the command, or
   125      sealane itself has failed, and nothing was run
@@ -110,6 +122,12 @@ Examples:
   sealane ps --all
   sealane ps --quiet --filter network=test
   sealane ps --format json";
+
+pub(super) const PORT: &str = "\
+Examples:
+  sealane port web                  # 80/tcp -> 0.0.0.0:8080
+  sealane port web 80               # 0.0.0.0:8080
+  sealane port --format json web";
 
 pub(super) const INSPECT: &str = "\
 Examples:
@@ -232,6 +250,27 @@ Exit status:
   0    something has answered
   1    nothing has answered
   2    nothing could be sent: an unknown host, no way to it, no permission
+
+Files:
+  /etc/hosts    names and their addresses; nothing else is asked for names";
+
+pub(super) const SERVE: &str = "\
+Examples:
+  sealane run -d --name web -p 8080:80 -- sealane serve 80 hello
+  sealane run -d --name dns -p 5353:53/udp -- sealane serve 53/udp hello
+  sealane logs web                  # who has asked";
+
+pub(super) const FETCH: &str = "\
+Examples:
+  sealane fetch 127.0.0.1:8080
+  sealane on outside sealane fetch '[2001:db8::1]:8080'
+  sealane exec dogserver sealane fetch catserver:53/udp";
+
+pub(super) const FETCH_MORE: &str = "\
+Exit status:
+  0    something has answered
+  1    nothing has answered, or nothing could be asked; the reason is on standard error
+  2    the command line cannot be understood
 
 Files:
   /etc/hosts    names and their addresses; nothing else is asked for names";

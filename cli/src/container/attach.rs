@@ -59,7 +59,8 @@ impl Attacher {
             cause: Box::new(cause),
         })?;
         let result = AddResult::from_json(result, network.network.version).map_err(Error::Answer)?;
-        Ok(if is_fixed(&endpoint.network) { Given::default() } else { given(&result, endpoint) })
+        let given = if is_fixed(&endpoint.network) { Given::default() } else { given(&result, endpoint) };
+        Ok(Given { ports: endpoint.wanted.ports.clone(), ..given })
     }
 
     /// Takes a container off a network. `netns` may be empty if the namespace is gone.
@@ -159,6 +160,7 @@ fn given(result: &AddResult, endpoint: &Endpoint) -> Given {
         addresses: result.ips.iter().map(|ip| ip.address).collect(),
         gateways: result.ips.iter().filter_map(|ip| ip.gateway).collect(),
         dns: result.dns.clone(),
+        ports: Vec::new(),
     }
 }
 

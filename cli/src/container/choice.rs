@@ -5,17 +5,14 @@ use super::{
     error::Error,
     id::Id,
     order::Order,
-    ports::{Port, Protocol},
+    ports::Port,
     record::{Endpoint, Wanted},
     refusal::Refusal,
 };
 use crate::network::View;
 use cni::{Fail, runtime::Network};
 use networks::{DEFAULT_NETWORK, Definition, Folder};
-use std::{
-    collections::HashSet,
-    net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket},
-};
+use std::{collections::HashSet, net::IpAddr};
 use types::{IfName, NetworkName};
 
 /// The network without a namespace of its own.
@@ -40,19 +37,12 @@ pub(crate) fn places(attacher: &Attacher, order: &Order) -> Result<Vec<Place>, F
         named => named.iter().map(|name| find(folder, name)).collect::<Result<_, _>>()?,
     };
     together(&found).map_err(Error::from)?;
-    let ports = ports(&found, &order.ports)?;
+    let ports = ports(&found, &order.ports).map_err(Error::from)?;
     let mut places = Vec::new();
-    for (index, network) in found.iter().enumerate() {
-        let first = index == 0;
+    for (index, (network, ports)) in found.iter().zip(ports).enumerate() {
         let aliases = order.wanted.aliases.clone();
-        let wanted = if first { order.wanted.clone() } else { Wanted { aliases, ..Wanted::default() } };
-        let ports = ports.as_ref().filter(|(at, _)| *at == index).map(|(_, ports)| ports.clone());
-        places.push(place(
-            attacher,
-            network,
-            Wanted { ports: ports.unwrap_or_default(), ..wanted },
-            ifname(index),
-        )?);
+        let wanted = if index == 0 { order.wanted.clone() } else { Wanted { aliases, ..Wanted::default() } };
+        places.push(place(attacher, network, Wanted { ports, ..wanted }, ifname(index))?);
     }
     Ok(places)
 }
@@ -141,38 +131,29 @@ fn within(network: &Definition, address: IpAddr) -> Result<(), Refusal> {
     Err(Refusal::Address { network: network.name.clone(), address, subnets })
 }
 
-/// Which network publishes the ports: the first that can. The host's ports are all decided on.
-fn ports(networks: &[Definition], asked: &[Port]) -> Result<Option<(usize, Vec<Port>)>, Error> {
-    let Some(port) = asked.first() else { return Ok(None) };
-    let able = |(_, network): &(usize, &Definition)| takes(&network.network, "portMappings");
-    let Some((at, network)) = networks.iter().enumerate().find(able) else {
-        let networks = networks.iter().map(|network| network.name.to_string()).collect();
-        return Err(Refusal::NoPorts { networks, port: port.key() }.into());
-    };
-    let settle = |port: &Port| settle(*port, network.name.as_str() == HOST);
-    Ok(Some((at, asked.iter().map(settle).collect::<Result<_, _>>()?)))
-}
-
-/// Decides on the port of the host: on the host's own network it is the container's.
-fn settle(port: Port, on_host: bool) -> Result<Port, Error> {
-    match port.host {
-        Some(host) if on_host && host != port.container => {
-            Err(Refusal::Renumbered { host, container: port.container }.into())
-        }
-        None if on_host => Ok(Port { host: Some(port.container), ..port }),
-        Some(_) => Ok(port),
-        None => Ok(Port { host: Some(free(port)?), ..port }),
+/// The ports that each of a container's networks is told to publish: all of them, those that can. The first that is told has them
+/// in effect.
+fn ports(networks: &[Definition], asked: &[Port]) -> Result<Vec<Vec<Port>>, Refusal> {
+    let ports = networks.iter().map(|network| ports_of(network, asked)).collect::<Result<Vec<_>, _>>()?;
+    let Some(port) = asked.first().filter(|_| ports.iter().all(Vec::is_empty)) else { return Ok(ports) };
+    if let Some(none) = networks.iter().find(|network| network.name.as_str() == NONE) {
+        return Err(Refusal::NotThere { network: none.name.clone(), option: "--publish" });
     }
+    let internal = networks.iter().all(|network| network.internal);
+    let networks = networks.iter().map(|network| network.name.to_string()).collect();
+    Err(Refusal::NoPorts { networks, port: port.key(), internal })
 }
 
-/// A port that nobody has now; whoever binds it in the meantime makes the plugin refuse it.
-fn free(port: Port) -> Result<u16, Error> {
-    let any = (port.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), 0);
-    let bound = match port.protocol {
-        Protocol::Udp => UdpSocket::bind(any).and_then(|socket| socket.local_addr()),
-        Protocol::Tcp | Protocol::Sctp => TcpListener::bind(any).and_then(|socket| socket.local_addr()),
+/// The ports that a network is told to publish: none, if it can't. On the host's own network the host's port is the container's.
+pub(crate) fn ports_of(network: &Definition, asked: &[Port]) -> Result<Vec<Port>, Refusal> {
+    if !takes(&network.network, "portMappings") {
+        return Ok(Vec::new());
+    }
+    let settle = |port: &Port| match port.host {
+        Some(host) if host != port.container => Err(Refusal::Renumbered { host, container: port.container }),
+        _ => Ok(Port { host: Some(port.container), ..*port }),
     };
-    bound.map(|address| address.port()).map_err(|cause| Error::NoFreePort { port: port.key(), cause })
+    if network.name.as_str() == HOST { asked.iter().map(settle).collect() } else { Ok(asked.to_vec()) }
 }
 
 /// Whether one of its plugins takes this argument.

@@ -62,13 +62,9 @@ pub(crate) enum Error {
     /// It must not run for that.
     #[error("cannot remove container {name:?}: it {}", spoken(*state))]
     StillRunning { name: String, state: State },
-    /// No free port.
-    #[error("could not find a free port for port {port}")]
-    NoFreePort {
-        port: String,
-        #[source]
-        cause: io::Error,
-    },
+    /// The port in the container is not published.
+    #[error("no public port {port:?} published for {container}")]
+    NotPublished { container: String, port: String, state: State, known: Vec<String> },
     /// A container's output went elsewhere.
     #[error("container {0:?} runs in the foreground: what it writes goes to where `sealane run` was started")]
     NoLog(String),
@@ -99,12 +95,15 @@ impl Failure for Error {
     fn code(&self) -> Code {
         match self {
             Self::State(_) | Self::Record { .. } | Self::Vanished(_) => Code::State,
-            Self::File { .. } | Self::Stream { .. } | Self::NoFreePort { .. } => Code::Io,
+            Self::File { .. } | Self::Stream { .. } => Code::Io,
             Self::Random(_) | Self::Kernel(_) => Code::Kernel,
             Self::Taken { .. } => Code::Taken,
             Self::Unknown { .. } | Self::Ambiguous { .. } => Code::UnknownContainer,
             Self::Refused(cause) => cause.code(),
-            Self::NotRunning { .. } | Self::StillRunning { .. } | Self::NoLog(_) => Code::InvalidConfig,
+            Self::NotRunning { .. }
+            | Self::StillRunning { .. }
+            | Self::NoLog(_)
+            | Self::NotPublished { .. } => Code::InvalidConfig,
             Self::Attach { cause, .. } => cause.code(),
             Self::Detach { cause, .. } => cause.code(),
             Self::Answer(_) => Code::Delegate,
@@ -140,7 +139,7 @@ impl Failure for Error {
             Self::StillRunning { name, .. } => {
                 format!("`sealane stop {name}` ends it first, `sealane rm -f {name}` kills it")
             }
-            Self::NoFreePort { .. } => "name one: HOST:CONTAINER".into(),
+            Self::NotPublished { state, known, .. } => not_published(*state, known),
             Self::NoLog(_) => "`sealane run -d` keeps it".into(),
             Self::Silent(_) => "`dmesg` says whether memory ran out".into(),
             Self::Forgotten(network) => {
@@ -179,6 +178,15 @@ fn taken(name: &str, state: State) -> String {
             format!("`sealane exec {name}` runs a command in it, `sealane rm -f {name}` ends and removes it")
         }
         State::Exited(_) | State::Dead => format!("`sealane rm {name}` frees the name; or use another one"),
+    }
+}
+
+/// What a container publishes instead.
+fn not_published(state: State, known: &[String]) -> String {
+    match (state, known) {
+        (State::Running, []) => "`sealane run -p` publishes ports; this container has none".into(),
+        (State::Running, known) => format!("it publishes {}", known.join(", ")),
+        _ => format!("it {}, and publishes ports only while it runs", spoken(state)),
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     filter::word,
     log::LOG,
     ports::Port,
+    published::{bindings, published},
     record::{Endpoint, Phase},
     registry::{Container, Registry, State},
     seen::{self, Seen},
@@ -56,7 +57,7 @@ fn container(container: &Container, seen: &Seen) -> Value {
         "HostConfig": {
             "NetworkMode": mode,
             "AutoRemove": record.remove,
-            "PortBindings": bindings(&record.ports),
+            "PortBindings": asked(&record.ports),
         },
         "Config": {
             "Hostname": record.hostname.clone().unwrap_or_default(),
@@ -101,7 +102,7 @@ fn network_settings(container: &Container, seen: &Seen) -> Value {
         .collect();
     json!({
         "SandboxKey": pid.map(|pid| format!("/proc/{pid}/ns/net")).unwrap_or_default(),
-        "Ports": if running { bindings(&record.ports) } else { json!({}) },
+        "Ports": if running { bindings(&published(record)) } else { json!({}) },
         "Networks": networks,
     })
 }
@@ -145,15 +146,14 @@ fn ipam_config(endpoint: &Endpoint) -> Value {
     if config.is_empty() { Value::Null } else { Value::Object(config) }
 }
 
-/// Ports by their number in the container.
-fn bindings(ports: &[Port]) -> Value {
+/// What was asked for: an address or a port of the host that was left open is empty.
+fn asked(ports: &[Port]) -> Value {
     let mut bindings = Map::new();
     for port in ports {
+        let address = port.address.map(|address| address.to_string()).unwrap_or_default();
         let host = port.host.map(|host| host.to_string()).unwrap_or_default();
-        let of_port =
-            port.addresses().into_iter().map(|address| json!({"HostIp": address, "HostPort": host}));
         if let Value::Array(all) = bindings.entry(port.key()).or_insert_with(|| json!([])) {
-            all.extend(of_port);
+            all.push(json!({"HostIp": address, "HostPort": host}));
         }
     }
     Value::Object(bindings)
@@ -167,13 +167,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_listed_by_their_number_in_the_container() {
-        let ports =
-            [Port::parse("127.0.0.1:8080:80").unwrap(), Port::parse("[::1]:8081:80").unwrap()].concat();
+    fn what_was_left_open_is_empty_where_ports_were_asked_for() {
+        let ports = [Port::parse("127.0.0.1:8080:80").unwrap(), Port::parse("80").unwrap()].concat();
         let expected = json!({"80/tcp": [
             {"HostIp": "127.0.0.1", "HostPort": "8080"},
-            {"HostIp": "::1", "HostPort": "8081"},
+            {"HostIp": "", "HostPort": ""},
         ]});
-        assert_eq!(bindings(&ports), expected);
+        assert_eq!(asked(&ports), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! `sealane run`, `exec`, `ps`, `inspect`, `logs`, `stop` and `rm`, and `network connect` and `disconnect`: processes in
+//! `sealane run`, `exec`, `ps`, `port`, `inspect`, `logs`, `stop` and `rm`, and `network connect` and `disconnect`: processes in
 //! namespaces of their own, in docker's words and without images.
 //!
 //! # Theory of operation
@@ -26,8 +26,10 @@ mod member;
 mod moment;
 mod names;
 mod order;
+mod port;
 mod ports;
 mod ps;
+mod published;
 mod record;
 mod refusal;
 mod registry;
@@ -42,6 +44,8 @@ pub(crate) use exec::exec;
 pub(crate) use inspect::inspect;
 pub(crate) use logs::logs;
 pub(crate) use member::{Member, members};
+pub(crate) use port::port;
+pub(crate) use ports::{Protocol, ports_of, protocol_of};
 pub(crate) use ps::ps;
 pub(crate) use remove::remove;
 pub(crate) use run::run;

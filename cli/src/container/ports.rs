@@ -1,14 +1,10 @@
 //! `-p`: docker's words for a published port, `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port alone or a range.
 use super::refusal::Refusal;
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    ops::RangeInclusive,
-};
+use std::{fmt, net::IpAddr, ops::RangeInclusive};
 
 /// What a port is a port of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Protocol {
     /// TCP.
@@ -19,7 +15,7 @@ pub(crate) enum Protocol {
     Sctp,
 }
 
-/// One published port.
+/// One port that is to be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Port {
     /// The address of the host that it is published on; all of them if there is none.
@@ -42,24 +38,6 @@ impl Port {
     pub(crate) fn key(&self) -> String {
         format!("{}/{}", self.container, self.protocol)
     }
-
-    /// The addresses of the host that it is published on, as docker lists them.
-    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
-        let all = || vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        self.address.map_or_else(all, |address| vec![address])
-    }
-}
-
-/// As `docker ps` lists it: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`.
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(host) = self.host else { return f.write_str(&self.key()) };
-        let one = |address: IpAddr| match address {
-            IpAddr::V4(address) => format!("{address}:{host}->{}", self.key()),
-            IpAddr::V6(address) => format!("[{address}]:{host}->{}", self.key()),
-        };
-        f.write_str(&self.addresses().into_iter().map(one).collect::<Vec<_>>().join(", "))
-    }
 }
 
 impl fmt::Display for Protocol {
@@ -73,16 +51,30 @@ impl fmt::Display for Protocol {
 }
 
 fn parse(text: &str) -> Result<Vec<Port>, String> {
-    let (rest, protocol) = match text.rsplit_once('/') {
-        None => (text, Protocol::Tcp),
-        Some((rest, name)) => (rest, protocol(name)?),
-    };
+    let (rest, protocol) = protocol_of(text)?;
     let (address, host, container) = parts(rest)?;
-    let address = address.map(self::address).transpose()?.flatten();
-    let container = range(container)?;
-    let host = host.map(range).transpose()?;
+    let address = address.map(self::address).transpose()?;
+    let container = ports_of(container)?;
+    let host = host.map(ports_of).transpose()?;
     let host = hosts(host, &container)?;
     Ok(container.zip(host).map(|(container, host)| Port { address, host, container, protocol }).collect())
+}
+
+/// What stands before the protocol, and the protocol: TCP if there is none. Says what is wrong with it.
+pub(crate) fn protocol_of(text: &str) -> Result<(&str, Protocol), String> {
+    let Some((rest, name)) = text.rsplit_once('/') else { return Ok((text, Protocol::Tcp)) };
+    Ok((rest, protocol(name)?))
+}
+
+/// A port or a range of them. Says what is wrong with it.
+pub(crate) fn ports_of(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let port = |text: &str| match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is no port from 1 to 65535")),
+        Ok(port) => Ok(port),
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = port(first)?..=port(last)?;
+    if range.is_empty() { Err(format!("{text:?} ends before it begins")) } else { Ok(range) }
 }
 
 fn protocol(name: &str) -> Result<Protocol, String> {
@@ -110,22 +102,11 @@ fn parts(text: &str) -> Result<(Option<&str>, Option<&str>, &str), String> {
     }
 }
 
-/// `None` for an address that means all of them.
-fn address(text: &str) -> Result<Option<IpAddr>, String> {
+fn address(text: &str) -> Result<IpAddr, String> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let bracketed = bare.map(|text| text.parse().map(IpAddr::V6));
     let address = bracketed.unwrap_or_else(|| text.parse().map(IpAddr::V4));
-    address.map(Some).map_err(|_| format!("{text:?} is no address (IPv6 in brackets)"))
-}
-
-fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
-    let port = |text: &str| match text.parse() {
-        Ok(0) | Err(_) => Err(format!("{text:?} is no port from 1 to 65535")),
-        Ok(port) => Ok(port),
-    };
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let range = port(first)?..=port(last)?;
-    if range.is_empty() { Err(format!("{text:?} ends before it begins")) } else { Ok(range) }
+    address.map_err(|_| format!("{text:?} is no address (IPv6 in brackets)"))
 }
 
 /// The host's port for each of the container's.
@@ -147,26 +128,32 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> String {
-        let ports = Port::parse(text).unwrap();
-        ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
+        let one = |port: &Port| {
+            let address = port.address.map_or_else(|| "*".to_owned(), |address| address.to_string());
+            let host = port.host.map_or_else(|| "*".to_owned(), |host| host.to_string());
+            format!("{address} {host} {}", port.key())
+        };
+        Port::parse(text).unwrap().iter().map(one).collect::<Vec<_>>().join(" + ")
     }
 
     #[test]
     fn every_form_that_docker_knows_is_understood() {
         let cases = [
-            ("80", "80/tcp"),
-            ("80/UDP", "80/udp"),
-            ("8080:80", "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"),
-            ("127.0.0.1:8080:80/sctp", "127.0.0.1:8080->80/sctp"),
-            ("127.0.0.1::80", "80/tcp"),
-            ("[::1]:8080:80", "[::1]:8080->80/tcp"),
-            ("127.0.0.1:81-82:91-92", "127.0.0.1:81->91/tcp + 127.0.0.1:82->92/tcp"),
-            ("90-91", "90/tcp + 91/tcp"),
+            ("80", "* * 80/tcp"),
+            ("80/UDP", "* * 80/udp"),
+            ("8080:80", "* 8080 80/tcp"),
+            ("127.0.0.1:8080:80/sctp", "127.0.0.1 8080 80/sctp"),
+            ("127.0.0.1::80", "127.0.0.1 * 80/tcp"),
+            ("0.0.0.0:80:80", "0.0.0.0 80 80/tcp"),
+            ("[::1]:8080:80", "::1 8080 80/tcp"),
+            ("[::]::80", ":: * 80/tcp"),
+            ("127.0.0.1:81-82:91-92", "127.0.0.1 81 91/tcp + 127.0.0.1 82 92/tcp"),
+            ("8000-8001:80-81/udp", "* 8000 80/udp + * 8001 81/udp"),
+            ("90-91", "* * 90/tcp + * * 91/tcp"),
         ];
         for (text, expected) in cases {
             assert_eq!(said(text), expected, "{text}");
         }
-        assert_eq!(Port::parse("127.0.0.1::80").unwrap()[0].address, Some([127, 0, 0, 1].into()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `sealane ps`.
 use super::{
     filter::{Filter, word},
+    published::{listed, published},
     record::{Phase, Record},
     registry::{Container, Registry, State},
     seen::{self, Seen},
@@ -20,19 +21,19 @@ const HEADINGS: &[&str] = &["CONTAINER ID", "COMMAND", "CREATED", "STATUS", "POR
 
 /// Lists containers.
 pub(crate) fn ps(ps: &args::Ps) -> Result<(), Fail> {
-    let filter = Filter::read(&ps.filter)?;
+    let (filter, how) = (Filter::read(&ps.filter)?, &ps.listing);
     let everybody = ps.all || filter.names_states();
     let shown = |one: &Container| (everybody || one.state == State::Running) && filter.takes(one);
     let mut containers: Vec<_> = Registry::from_env()?.all()?.into_iter().filter(shown).collect();
     containers.sort_by_key(|one| Reverse(one.record.created));
-    if ps.quiet {
-        let ids = containers.iter().map(|one| id(&one.record, ps.no_trunc).to_owned() + "\n");
+    if how.quiet {
+        let ids = containers.iter().map(|one| id(&one.record, how.no_trunc).to_owned() + "\n");
         say::text(&ids.collect::<String>());
         return Ok(());
     }
     let seen = seen::containers(&containers)?;
-    let rows = containers.iter().zip(&seen).map(|(one, seen)| Row::of(one, seen, ps.no_trunc));
-    match ps.format {
+    let rows = containers.iter().zip(&seen).map(|(one, seen)| Row::of(one, seen, how.no_trunc));
+    match how.format {
         Format::Json => rows.for_each(|row| say::json_line(&row)),
         Format::Table => say::text(&table(rows)),
     }
@@ -122,8 +123,7 @@ fn status(container: &Container) -> String {
 }
 
 fn ports(container: &Container) -> String {
-    let published = container.record.ports.iter().filter(|_| container.state == State::Running);
-    published.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    if container.state == State::Running { listed(&published(&container.record)) } else { String::new() }
 }
 
 /// Its networks, with its addresses there as the kernel has them.

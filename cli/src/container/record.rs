@@ -1,4 +1,5 @@
-//! What is kept of a container: `container.json` in its folder.
+//! What is kept of a container: `container.json` in its folder. What is not in it was not known to the version that has written
+//! it, and is as if it had not been asked for.
 use super::{id::Id, known::OwnName, moment::Moment, ports::Port};
 use cni::Dns;
 use kernel::{Errno, Pidfd};
@@ -20,24 +21,34 @@ pub(crate) struct Record {
     /// When it was made.
     pub(crate) created: Moment,
     /// Its host name; none if it has the host's.
+    #[serde(default)]
     pub(crate) hostname: Option<String>,
     /// The command, for people: what is not UTF-8 in it cannot be seen here.
+    #[serde(default)]
     pub(crate) command: Vec<String>,
     /// The variables that were given.
+    #[serde(default)]
     pub(crate) env: Vec<(String, String)>,
     /// The notes that were given.
+    #[serde(default)]
     pub(crate) labels: Vec<(String, String)>,
     /// Names for itself alone.
+    #[serde(default)]
     pub(crate) own_names: Vec<OwnName>,
     /// The folder the command began in.
+    #[serde(default)]
     pub(crate) workdir: PathBuf,
     /// It is forgotten when it has ended.
+    #[serde(default)]
     pub(crate) remove: bool,
     /// It runs in the background, so what it writes is in its log.
+    #[serde(default)]
     pub(crate) detached: bool,
     /// Ports that were asked for.
+    #[serde(default)]
     pub(crate) ports: Vec<Port>,
     /// Its places on networks, in the order of their interfaces' names. They are written down before they are made.
+    #[serde(default)]
     pub(crate) endpoints: Vec<Endpoint>,
     /// How far it has come.
     pub(crate) phase: Phase,
@@ -68,6 +79,7 @@ pub(crate) enum Phase {
         /// The command's exit status.
         status: u8,
         /// What could not be taken down after it, if anything.
+        #[serde(default)]
         left: Option<String>,
     },
 }
@@ -78,19 +90,23 @@ pub(crate) struct Endpoint {
     /// The network's name.
     pub(crate) network: NetworkName,
     /// The network's ID.
+    #[serde(default)]
     pub(crate) network_id: String,
     /// What docker calls the endpoint's ID.
     pub(crate) id: Id,
     /// The interface in the container.
     pub(crate) ifname: IfName,
     /// What was asked for.
+    #[serde(default)]
     pub(crate) wanted: Wanted,
     /// What came of it; nothing until the plugins are done.
+    #[serde(default)]
     pub(crate) given: Option<Given>,
 }
 
 /// What was asked for of one network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Wanted {
     /// The IPv4 address.
     pub(crate) ip: Option<Ipv4Addr>,
@@ -106,6 +122,7 @@ pub(crate) struct Wanted {
 
 /// What the plugins gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Given {
     /// The interface's MAC address.
     pub(crate) mac: Option<Mac>,
@@ -115,6 +132,8 @@ pub(crate) struct Given {
     pub(crate) gateways: Vec<IpAddr>,
     /// What they said of resolvers.
     pub(crate) dns: Dns,
+    /// The ports that they publish, each with its number on the host.
+    pub(crate) ports: Vec<Port>,
 }
 
 impl Record {
@@ -176,6 +195,17 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_read() {
+        let text = r#"{"id": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "name": "cat",
+            "created": "2026-05-01T12:00:00Z", "phase": {"running": {"pid": 1, "since": "2026-05-01T12:00:00Z"}},
+            "endpoints": [{"network": "test", "id": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "ifname": "eth0", "wanted": {"ip": "10.0.0.9"}, "given": {"addresses": ["10.0.0.9/24"]}}]}"#;
+        let record: Record = serde_json::from_str(text).unwrap();
+        assert_eq!(record.endpoints[0].addresses().len(), 1);
+        assert!(record.ports.is_empty() && record.command.is_empty());
+    }
 
     #[test]
     fn the_start_is_found_whatever_the_name() {

@@ -12,6 +12,9 @@ pub(crate) enum Refusal {
     /// What follows `-p` is no port.
     #[error("invalid port {value:?}: {why}")]
     Port { value: String, why: String },
+    /// What follows the container in `sealane port` is no port.
+    #[error("invalid port {value:?}: {why}")]
+    PrivatePort { value: String, why: String },
     /// What follows `-l` has no key.
     #[error("invalid label {0:?}")]
     Label(String),
@@ -46,8 +49,8 @@ pub(crate) enum Refusal {
     #[error("no subnet of network \"{network}\" has the address {address}")]
     Address { network: NetworkName, address: std::net::IpAddr, subnets: Vec<String> },
     /// No network of the container can publish ports.
-    #[error("cannot publish port {port} on network {}: no plugin of it has the capability \"portMappings\"", networks.join(", "))]
-    NoPorts { networks: Vec<String>, port: String },
+    #[error("cannot publish port {port} on network {}{}", networks.join(", "), no_ports(*internal))]
+    NoPorts { networks: Vec<String>, port: String, internal: bool },
     /// On the host's network there is nothing that could give a port another number.
     #[error("cannot publish port {container} of a container on network \"host\" as port {host}")]
     Renumbered { host: u16, container: u16 },
@@ -79,6 +82,7 @@ impl Failure for Refusal {
             Self::Connected { .. } => Code::Taken,
             Self::Name(_)
             | Self::Port { .. }
+            | Self::PrivatePort { .. }
             | Self::Label(_)
             | Self::Variable(_)
             | Self::Mac(_)
@@ -104,6 +108,7 @@ impl Failure for Refusal {
         Some(match self {
             Self::Name(_) => "a letter or a digit first, then letters, digits, `_`, `.` and `-`: two characters or more".into(),
             Self::Port { .. } => "for example 8080:80, 127.0.0.1:8080:80/udp or [::1]:8080:80".into(),
+            Self::PrivatePort { .. } => "the port in the container, for example 80 or 53/udp".into(),
             Self::Label(_) => "for example -l colour=red".into(),
             Self::Variable(_) => "for example -e KEY=VALUE; -e KEY takes the value it has here".into(),
             Self::Mac(_) => "for example 02:42:ac:11:00:02".into(),
@@ -120,9 +125,8 @@ impl Failure for Refusal {
                 format!("a plugin in the conflist of {network} needs \"capabilities\": {{\"{capability}\": true}}")
             }
             Self::Address { subnets, .. } => format!("its subnets: {}", subnets.join(", ")),
-            Self::NoPorts { .. } => {
-                "its conflist needs a plugin such as `portmap`; with --network host a port needs no publishing".into()
-            }
+            Self::NoPorts { internal: true, .. } => "add a --network that is not internal, or leave -p out".into(),
+            Self::NoPorts { networks, .. } => no_ports_hint(networks),
             Self::Renumbered { container, .. } => {
                 format!("the host's network translates nothing: -p {container}, or have the command listen elsewhere")
             }
@@ -140,4 +144,21 @@ impl Failure for Refusal {
             Self::Filter(_) => "known are id=, label=, name=, network= and status=".into(),
         })
     }
+}
+
+fn no_ports(internal: bool) -> &'static str {
+    if internal {
+        ": nothing from outside reaches an internal network"
+    } else {
+        ": no plugin of it has the capability \"portMappings\""
+    }
+}
+
+/// Networks of builds before this one had no `portmap`.
+fn no_ports_hint(networks: &[String]) -> String {
+    let name = networks.first().map_or("NETWORK", String::as_str);
+    format!(
+        "its conflist needs the plugin portmap: `sealane network rm {name}` and `sealane network create {name}` make it \
+         anew, with that; or run it on another --network"
+    )
 }

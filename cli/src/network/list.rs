@@ -11,7 +11,7 @@ use networks::{Definition, Folder};
 
 /// Lists the networks: docker's columns, then what the kernel says.
 pub(crate) fn list(list: &args::List) -> Result<(), Fail> {
-    let filters = Filters::read(&list.filter, OF_LISTS)?;
+    let (filters, how) = (Filters::read(&list.filter, OF_LISTS)?, &list.listing);
     let view = View::now()?;
     let mut table =
         Table::new(&["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "BRIDGE", "PORTS", "CONTAINERS"]);
@@ -20,15 +20,15 @@ pub(crate) fn list(list: &args::List) -> Result<(), Fail> {
         if !filters.take(&network, users.any()) {
             continue;
         }
-        let id = if list.no_trunc { network.id.as_str() } else { network.short_id() };
+        let id = if how.no_trunc { network.id.as_str() } else { network.short_id() };
         let bridge = Bridge::of(&network, &view);
-        match list.format {
-            _ if list.quiet => say::text(&format!("{id}\n")),
+        match how.format {
+            _ if how.quiet => say::text(&format!("{id}\n")),
             args::Format::Json => say::json_line(&status::line(&network, &users, bridge, id)),
             args::Format::Table => row(&mut table, &network, &users, bridge, id),
         }
     }
-    if !list.quiet && list.format == args::Format::Table {
+    if !how.quiet && how.format == args::Format::Table {
         say::text(&table.text());
     }
     Ok(())

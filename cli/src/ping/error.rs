@@ -1,11 +1,11 @@
-//! Why `sealane ping` could not ask.
+//! Why `sealane ping` could not ask, and whom `sealane fetch` does not know.
 use cni::{Code, Failure};
 use kernel::Errno;
 use std::net::IpAddr;
 
 /// One variant a cause.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// The host is neither an address nor a name that is known here.
     #[error("no host is called {host:?} here")]
     UnknownHost { host: String },

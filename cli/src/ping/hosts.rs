@@ -5,7 +5,7 @@ use std::{fs, net::IpAddr};
 const HOSTS: &str = "/etc/hosts";
 
 /// The address that is meant: the text itself, or the first one with this name.
-pub(super) fn address(host: &str, wanted: fn(&IpAddr) -> bool) -> Result<IpAddr, Error> {
+pub(crate) fn address(host: &str, wanted: fn(&IpAddr) -> bool) -> Result<IpAddr, Error> {
     if let Ok(address) = host.parse() {
         return if wanted(&address) { Ok(address) } else { Err(Error::Family { address }) };
     }

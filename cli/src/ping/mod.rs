@@ -4,6 +4,8 @@ mod error;
 mod hosts;
 mod tally;
 
+pub(crate) use hosts::address;
+
 use crate::args;
 use cni::Fail;
 use error::Error;
@@ -20,7 +22,7 @@ const NO_ANSWER: u8 = 1;
 
 /// Asks, tells what comes back, and sums it up.
 pub(crate) fn ping(ping: &args::Ping) -> Result<u8, Fail> {
-    let address = hosts::address(&ping.host, family(ping))?;
+    let address = address(&ping.host, family(ping.ipv4, ping.ipv6))?;
     let echo = Echo::to(address).map_err(Error::Kernel)?;
     let mut talk = Talk { echo, ping, address, tally: Tally::default(), heard_out: true };
     talk.say(&opening(&ping.host, address));
@@ -31,8 +33,8 @@ pub(crate) fn ping(ping: &args::Ping) -> Result<u8, Fail> {
 }
 
 /// Whether an address is of the family that was asked for.
-fn family(ping: &args::Ping) -> fn(&IpAddr) -> bool {
-    match (ping.ipv4, ping.ipv6) {
+pub(crate) fn family(ipv4: bool, ipv6: bool) -> fn(&IpAddr) -> bool {
+    match (ipv4, ipv6) {
         (true, _) => IpAddr::is_ipv4,
         (_, true) => IpAddr::is_ipv6,
         _ => |_| true,

@@ -19,6 +19,9 @@ netlab::tests! {
     a_container_on_none_has_loopback_alone,
     a_container_on_host_has_the_hosts_network,
     the_second_container_on_host_that_asks_for_a_port_is_told_of_the_first,
+    the_ports_of_a_container_on_host_are_listed_as_docker_lists_them,
+    a_port_that_nothing_can_publish_is_refused,
+    serve_answers_whoever_fetches,
     a_container_can_be_on_many_networks,
     an_address_and_a_mac_are_as_asked_for,
     a_network_that_cannot_be_had_leaves_nothing,
@@ -26,6 +29,7 @@ netlab::tests! {
     exec_gives_the_commands_status_or_dockers,
     ps_shows_what_runs_and_all_what_has_been,
     ps_can_be_filtered,
+    a_list_does_nothing_to_the_terminal,
     inspect_shows_all_there_is,
     logs_hold_output_and_errors,
     logs_can_be_followed,
@@ -239,6 +243,66 @@ fn the_second_container_on_host_that_asks_for_a_port_is_told_of_the_first() {
     lab.ok("sealane rm -f nginx-1 && sealane run -d --name nginx-2 --network host -p 80");
 }
 
+fn the_ports_of_a_container_on_host_are_listed_as_docker_lists_them() {
+    let lab = Lab::new();
+    lab.ok("sealane run -d --name c1 --network host -p 8000-8002 -p 127.0.0.1:53:53/udp");
+    let expected = "53/udp -> 127.0.0.1:53\n8000/tcp -> 0.0.0.0:8000\n8000/tcp -> [::]:8000\n\
+        8001/tcp -> 0.0.0.0:8001\n8001/tcp -> [::]:8001\n8002/tcp -> 0.0.0.0:8002\n8002/tcp -> [::]:8002\n";
+    assert_eq!(lab.ok("sealane port c1"), expected);
+    assert_eq!(lab.ok("sealane port c1 8001"), "0.0.0.0:8001\n[::]:8001\n");
+    assert_eq!(lab.ok("sealane port c1 53/udp"), "127.0.0.1:53\n");
+    let one = json!([{"HostIp": "127.0.0.1", "HostPort": "53"}]);
+    assert_eq!(lab.run("sealane port --format json c1").json()["53/udp"], one);
+    assert_eq!(inspect(&lab, "c1")["NetworkSettings"]["Ports"]["53/udp"], one);
+    let listed = "127.0.0.1:53->53/udp, 0.0.0.0:8000-8002->8000-8002/tcp, [::]:8000-8002->8000-8002/tcp";
+    assert_eq!(ps(&lab, "")[0]["Ports"], listed);
+    assert!(lab.ok("sealane ps").contains(listed));
+    let said = lab.refused("sealane port c1 53");
+    assert!(said.contains("53/tcp") && said.contains("53/udp"), "{said}");
+    lab.ok("sealane stop -t 0 c1");
+    assert_eq!(lab.ok("sealane port c1"), "");
+    assert_eq!(ps(&lab, "-a")[0]["Ports"], "");
+}
+
+fn a_port_that_nothing_can_publish_is_refused() {
+    let lab = Lab::new();
+    lab.ok("sealane network create --internal inside");
+    let list = json!({"cniVersion": "1.0.0", "name": "bare", "plugins": [{"type": "bridge", "bridge": "bare0",
+        "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.79.0.0/24"}}]});
+    lab.ok(&format!("echo '{list}' > /etc/cni/net.d/10-bare.conflist"));
+    for (network, next) in [("none", "another network"), ("inside", "not internal"), ("bare", "portmap")] {
+        let said = lab.run(&format!("sealane run --network {network} -p 8080:80 -- true"));
+        assert_eq!(said.status, 125, "{said:#?}");
+        assert!(said.stderr.contains(network) && said.stderr.contains(next), "{said:#?}");
+    }
+    assert!(ps(&lab, "-a").is_empty());
+}
+
+fn serve_answers_whoever_fetches() {
+    let lab = Lab::new();
+    lab.ok("sealane run -d --name web --network host -- sealane serve 8000-8001 hello");
+    lab.ok("sealane run -d --name dns --network host -- sealane serve 53/udp datagram");
+    for (from, target, answer) in [
+        ("worker-1", "127.0.0.1:8000", "hello\n"),
+        ("worker-1", "[::1]:8001", "hello\n"),
+        ("worker-1", "localhost:8001", "hello\n"),
+        ("outside", "192.0.2.1:8000", "hello\n"),
+        ("outside", "192.0.2.1:53/udp", "datagram\n"),
+        ("outside", "[2001:db8::1]:53/udp", "datagram\n"),
+    ] {
+        assert_eq!(lab.ok(&format!("sealane on {from} sealane fetch -W 60 '{target}'")), answer, "{target}");
+    }
+    let log = lab.ok("sealane logs web");
+    assert!(log.starts_with("listening on port 8000-8001/tcp\n"), "{log}");
+    assert!(log.contains("192.0.2.254 asked on port 8000/tcp\n"), "{log}");
+    let said = lab.refused("sealane serve 8000 taken");
+    assert!(said.contains("8000/tcp") && said.contains("in use"), "{said}");
+    let said = lab.refused("sealane fetch -W 0.2 127.0.0.1:8002");
+    assert!(said.contains("127.0.0.1:8002") && said.contains("refused"), "{said}");
+    let said = lab.refused("sealane fetch nobody:80");
+    assert!(said.contains("nobody"), "{said}");
+}
+
 fn a_container_can_be_on_many_networks() {
     let lab = Lab::new();
     lab.ok("for n in 1 2 3; do sealane network create n$n --subnet 10.$n.0.0/24; done");
@@ -365,6 +429,15 @@ fn ps_shows_what_runs_and_all_what_has_been() {
     // What the kernel says, not what was asked for.
     lab.ok("sealane exec c1 ip address del 10.1.0.2/24 dev eth0 && sealane exec c1 ip address add 10.1.0.200/24 dev eth0");
     assert!(lab.ok("sealane ps").contains("10.1.0.200"), "{}", lab.ok("sealane ps"));
+}
+
+fn a_list_does_nothing_to_the_terminal() {
+    let lab = Lab::new();
+    lab.ok(r#"sealane run -d --name c1 --network none -- sh -c "$(printf ': \033[31m\007; sleep 1000')""#);
+    let shown = lab.ok("sealane ps --no-trunc");
+    assert!(shown.contains(" [31m") && !shown.contains(['\x1b', '\x07']), "{shown:?}");
+    // Scripts get what it is.
+    assert!(ps(&lab, "--no-trunc")[0]["Command"].as_str().unwrap().contains("\x1b[31m"));
 }
 
 fn ps_can_be_filtered() {
