@@ -14,6 +14,7 @@ mod error;
 mod facts;
 mod filter;
 mod host_port;
+mod isolation;
 mod journal;
 mod lock;
 mod mac_check;

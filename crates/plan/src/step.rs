@@ -9,6 +9,7 @@ pub use xtables::{
 };
 
 pub use crate::host_port::{Holder, HostPort, Protocol, Published};
+pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
 
@@ -36,6 +37,8 @@ pub enum Step {
     Route(Route),
     Alone(Alone),
     HostPort(HostPort),
+    Isolation(Isolation),
+    PortIsolation(PortIsolation),
     Masquerade(Masquerade),
     MacCheck(MacCheck),
     IptMasquerade(IptMasquerade),
@@ -88,6 +91,8 @@ step_from!(
     Route,
     Alone,
     HostPort,
+    Isolation,
+    PortIsolation,
     Masquerade,
     MacCheck,
     IptMasquerade,

@@ -128,6 +128,8 @@ pub enum Fib {
     DestinationType,
     /// What kind the source is.
     SourceType,
+    /// What kind the destination is to the interface that the packet came in by: another one's address is not local.
+    DestinationTypeHere,
 }
 
 /// How values are compared (`enum nft_cmp_ops`).
@@ -167,6 +169,17 @@ impl Ct {
             Ct::State => 0,
             Ct::Status => 2,
             Ct::Mark => 3,
+        }
+    }
+}
+
+impl Fib {
+    /// `NFTA_FIB_F_SADDR`, `NFTA_FIB_F_DADDR`, `NFTA_FIB_F_IIF`.
+    fn flags(self) -> u32 {
+        match self {
+            Fib::SourceType => 1,
+            Fib::DestinationType => 2,
+            Fib::DestinationTypeHere => 2 | 8,
         }
     }
 }
@@ -230,11 +243,8 @@ impl Expression {
                 pairs(data, &[(1, to.number()), (2, base), (3, offset), (4, length)]);
             }
             Expression::Ct(key, to) => pairs(data, &[(2, key.number()), (1, to.number())]),
-            // NFT_FIB_RESULT_ADDRTYPE of NFTA_FIB_F_SADDR or NFTA_FIB_F_DADDR.
-            Expression::Fib(of, to) => {
-                let of = if *of == Fib::SourceType { 1 } else { 2 };
-                pairs(data, &[(3, of), (2, 3), (1, to.number())]);
-            }
+            // NFT_FIB_RESULT_ADDRTYPE
+            Expression::Fib(of, to) => pairs(data, &[(3, of.flags()), (2, 3), (1, to.number())]),
             Expression::Load(field, to) => {
                 data.number(1, to.number());
                 data.data(2, &field.bytes());
