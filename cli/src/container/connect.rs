@@ -105,9 +105,8 @@ fn turn(container: &Container) -> Result<(Record, File), Error> {
 /// The record of a container that is over, for as long as nobody else can change or remove it.
 fn ended(container: &Container) -> Result<(Record, File), Error> {
     let vanished = || Error::Vanished(container.record.name.clone());
-    let lock = container.home.wait_until_left()?.ok_or_else(vanished)?;
-    let record = container.home.record()?;
-    if record.id == container.record.id { Ok((record, lock)) } else { Err(vanished()) }
+    let lock = container.home.wait_until_left(&container.record.id)?.ok_or_else(vanished)?;
+    Ok((container.home.record()?, lock))
 }
 
 /// Whether this container and this network can be brought together, or apart.
