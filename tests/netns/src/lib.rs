@@ -8,6 +8,7 @@
 //! the process. What the tests see of the kernel they see through `ip`, which shares no code with what is tested.
 mod binaries;
 mod call;
+mod chain;
 mod container;
 mod enter;
 mod error;
@@ -23,6 +24,7 @@ mod traffic;
 
 pub use binaries::{Binaries, PLUGINS, cargo};
 pub use call::{Call, Reply, Running};
+pub use chain::Chain;
 pub use container::Container;
 pub use enter::enter;
 pub use error::Error;
