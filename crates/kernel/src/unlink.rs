@@ -16,6 +16,7 @@ use std::{
 use types::IfName;
 
 const SHORTEST_NAP: Duration = Duration::from_micros(30);
+/// Where it takes no longer than usual.
 const LONGEST_NAP: Duration = Duration::from_millis(2);
 
 /// Deletes the link of this name in the namespace of `rtnl`, and a veth's other end with it. When it returns, the
@@ -50,8 +51,9 @@ pub fn unlink_link_under(
             None if start.elapsed() > LIMIT => {
                 return Err(Error::TimedOut { what: format!("delete link {name}"), limit: LIMIT });
             }
-            // Slowly longer: the last nap, in which the link goes, stays short beside the whole.
-            None => nap = (nap * 5 / 4).min(LONGEST_NAP),
+            // Slowly longer: the last nap, in which the link goes, stays short beside the whole. Many who look too often keep
+            // the one who holds the kernel's network lock from the processor.
+            None => nap = (nap * 5 / 4).min(LONGEST_NAP.max(start.elapsed() / 16)),
         }
     }
     Ok(true)
