@@ -16,7 +16,7 @@ use nix::libc;
 use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
-pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, query};
+pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, query};
 pub(crate) use state::{bind, is_bound};
 pub use vlan::{PortVlans, VlanRange, join_vlans, leave_vlan, port_vlans, set_vlan_filtering};
 

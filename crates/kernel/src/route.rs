@@ -8,7 +8,7 @@ use netlink_packet_route::{
         RouteScope, RouteType,
     },
 };
-use nix::libc;
+use nix::{errno::Errno, libc};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::Prefix;
 
@@ -64,6 +64,40 @@ pub fn of(rtnl: &mut Rtnl, index: u32) -> Result<Vec<Route>, Error> {
         }
     }
     Ok(routes)
+}
+
+/// The index of the link through which packets to this address leave now; none if they do not.
+pub fn link_to(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<u32>, Error> {
+    let mut message = RouteMessage::default();
+    let host = Prefix::host(address);
+    message.header.address_family =
+        if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.destination_prefix_length = host.length();
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(address)));
+    let what = format!("look up the route to {address}");
+    let request = Message::new(what, RouteNetlinkMessage::GetRoute(message), 0);
+    let found = rtnl.ask(&request, |bytes| {
+        let header = RouteHeader::parse(bytes)?;
+        let mut link = None;
+        for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
+            if let (libc::RTA_OIF, value) = attribute? {
+                link = Some(parse_u32(value)?);
+            }
+        }
+        Ok(link)
+    });
+    match found {
+        // No route, or one that says so: unreachable, prohibit, blackhole.
+        Err(error)
+            if matches!(
+                error.errno(),
+                Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL)
+            ) =>
+        {
+            Ok(None)
+        }
+        other => Ok(other?.flatten()),
+    }
 }
 
 fn text(route: &Route) -> String {

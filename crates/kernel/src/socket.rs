@@ -82,6 +82,33 @@ impl Rtnl {
         self.transact(&[message])?.pop().unwrap_or(Err(Error::Unanswered { what }))
     }
 
+    /// The one object that is asked for; none if the kernel confirms without telling any.
+    pub(crate) fn ask<T>(
+        &mut self,
+        request: &Message,
+        read: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, Error> {
+        let sequence = self.send(std::slice::from_ref(request), 0)?;
+        let mut found = None;
+        while self.receive(&request.what)? {
+            let mut rest = self.buffer.as_slice();
+            while let Some(reply) = reply::next(&mut rest) {
+                let reply = reply.map_err(|cause| malformed(request, cause))?;
+                match reply.body {
+                    _ if reply.sequence != sequence => {}
+                    Body::Object(_, bytes) => {
+                        found = Some(read(bytes).map_err(|cause| malformed(request, cause))?);
+                    }
+                    Body::Outcome(Ok(())) => return Ok(found),
+                    Body::Outcome(Err(refusal)) => {
+                        return Err(Error::Request { what: request.what.clone(), refusal });
+                    }
+                }
+            }
+        }
+        Err(Error::Unanswered { what: request.what.clone() })
+    }
+
     /// All objects of a list, each read by `read`, which leaves out those it has no use for.
     pub(crate) fn list<T>(
         &mut self,

@@ -1,11 +1,12 @@
 //! What every kind of step can do.
 use crate::{
+    claims::Claim,
     error::Error,
     filter::Section,
     lock::Scope,
     places::{Place, Places},
     shared::Reversal,
-    step::{HostPort, Sysctl},
+    step::Sysctl,
 };
 use kernel::{Answer, Message, nft::Transaction};
 use std::fmt::Display;
@@ -43,6 +44,11 @@ pub(crate) trait Act: Display {
         None
     }
 
+    /// The ports of the host that it takes.
+    fn claims(&self) -> Vec<Claim> {
+        Vec::new()
+    }
+
     /// The link that it dies with, so that it need not be undone when that link is.
     fn dies_with(&self) -> Option<(Place, &IfName)> {
         None
@@ -65,12 +71,18 @@ pub(crate) enum Work<'a> {
     Sysctl(&'a Sysctl),
     /// Something shared, looked at and changed under a lock.
     Shared(&'a dyn Shared),
-    /// A port of the host, looked for and taken under the host's lock.
-    Claim(&'a HostPort),
+    /// Ports of the host, looked for and taken under the host's lock.
+    Claim(&'a dyn Claims),
     /// Elements of the packet filter, and the section that they belong to.
     Filter(Section, Transaction),
     /// There is nothing to do, only to compare.
     Nothing,
+}
+
+/// A step that takes ports of the host.
+pub(crate) trait Claims {
+    /// Takes them all, or says who has one. What it has done when it fails is undone like any other step.
+    fn take(&self, places: &mut Places) -> Result<(), Error>;
 }
 
 /// A step that is shared with other attachments.

@@ -90,14 +90,14 @@ impl<'a> Run<'a> {
                 self.flush()?;
                 self.ensure(step, shared)
             }
-            Work::Claim(port) => {
+            Work::Claim(ports) => {
                 self.flush()?;
                 if hold == Hold::Own {
                     self.done.push(step);
                 }
                 // Ports are taken, and undone, under a lock of their own.
                 self.lock = None;
-                self.places.state()?.take(port)
+                ports.take(self.places)
             }
             Work::Filter(section, change) => {
                 self.flush()?;

@@ -66,6 +66,20 @@ pub enum Error {
         /// Who has it, and where.
         by: Box<HostPort>,
     },
+    /// A process of the host listens on this port.
+    #[error("Address already in use: a process of the host listens on port {wanted}")]
+    PortListenedOn {
+        /// The port that was to be taken.
+        wanted: Published,
+    },
+    /// Any port would have done, and there is none.
+    #[error("no free port on the host from {first} to {last}")]
+    NoFreePort {
+        /// The first of the range that was searched.
+        first: u16,
+        /// The last of it.
+        last: u16,
+    },
     /// A step in the container's namespace, and no namespace was given.
     #[error("no container network namespace was given")]
     NoContainer,
@@ -124,6 +138,13 @@ impl Error {
             Error::PortTaken { by, .. } => {
                 Some(format!("stop {}, or publish another port", by.holder.brief()))
             }
+            Error::PortListenedOn { wanted } => {
+                Some(format!("`ss -lnp` shows which: stop it, or publish another port than {}", wanted.number))
+            }
+            Error::NoFreePort { .. } => Some(
+                "sysctl net.ipv4.ip_local_port_range is where it is looked for, but for net.ipv4.ip_local_reserved_ports"
+                    .into(),
+            ),
             Error::NoContainer => {
                 Some("set CNI_NETNS to the container's namespace, such as /run/netns/NAME".into())
             }

@@ -1,10 +1,15 @@
 //! What a plan must know of the host before it can be made: asked once, answered once, so that planning itself is pure.
 use crate::{
+    Plan,
     error::Error,
+    free_port::{self, Wanted},
     places::{Place, Places},
 };
-use kernel::{addr, link, sysctl};
-use std::collections::{BTreeMap, BTreeSet};
+use kernel::{addr, link, route, sysctl};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 use types::{IfName, Mac, Prefix, VlanId};
 
 /// A question about the host.
@@ -16,6 +21,10 @@ pub enum Query {
     Ipv6(IfName),
     /// Which interfaces has the host, and which addresses have they?
     Interfaces,
+    /// Which interface of the host leads to this address?
+    RouteTo(IpAddr),
+    /// Which port of the host is free? One answer to each question, all different.
+    FreePort(Wanted),
 }
 
 /// A bridge, or another link, that is there already.
@@ -49,6 +58,10 @@ pub struct Facts {
     pub ipv6: BTreeSet<IfName>,
     /// The host's interfaces in the kernel's order, if they were asked for; not those that are ports of a bridge.
     pub interfaces: Vec<Interface>,
+    /// The interfaces that lead to the addresses that were asked for, but for those that none leads to.
+    pub routes: BTreeMap<IpAddr, IfName>,
+    /// The free ports, in the order in which they were asked for.
+    pub free_ports: Vec<u16>,
 }
 
 impl Facts {
@@ -64,6 +77,15 @@ impl Facts {
                     }
                 }
                 Query::Interfaces => facts.interfaces = interfaces(places)?,
+                Query::RouteTo(address) => {
+                    let index = route::link_to(places.rtnl(Place::Host)?, *address)?;
+                    let name = index.map(link::name_of).transpose()?.flatten();
+                    facts.routes.extend(name.map(|name| (*address, name)));
+                }
+                Query::FreePort(wanted) => {
+                    let port = free_port::look(wanted, &facts.free_ports, &places.state()?)?;
+                    facts.free_ports.push(port);
+                }
                 Query::Ipv6(_) if !places.has_container() => {}
                 Query::Ipv6(name) => {
                     let path = ["ipv6", "conf", name.as_str(), "disable_ipv6"];
@@ -75,6 +97,31 @@ impl Facts {
             }
         }
         Ok(facts)
+    }
+
+    /// What ADD was answered, as far as that is not for the kernel to say: which free ports it took.
+    pub fn recall(
+        queries: &[Query],
+        places: &mut Places,
+        recorded: impl FnOnce() -> Result<Option<Plan>, Error>,
+    ) -> Result<Facts, Error> {
+        let (ports, others): (Vec<_>, Vec<_>) =
+            queries.iter().cloned().partition(|query| matches!(query, Query::FreePort(_)));
+        let mut facts = Facts::answer(&others, places)?;
+        if !ports.is_empty() {
+            facts.free_ports = recorded()?.map(|plan| plan.chosen_ports()).unwrap_or_default();
+        }
+        Ok(facts)
+    }
+
+    /// Whether a plan failed only because somebody was faster: with new answers it may succeed.
+    pub fn are_outrun_by(&self, error: &Error) -> bool {
+        match error {
+            Error::PortTaken { wanted, .. } | Error::PortListenedOn { wanted } => {
+                self.free_ports.contains(&wanted.number)
+            }
+            _ => false,
+        }
     }
 }
 

@@ -1,11 +1,16 @@
 //! A port of the host as a step: whoever publishes it has it alone.
 use crate::{
-    act::{Act, Work},
+    act::{Act, Claims, Work},
+    claims::{Change, Claim, Line},
     error::Error,
     places::{Place, Places},
 };
+use kernel::Transport;
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 use types::{ContainerId, IfName, NetworkName};
 
 /// A port of the host that a container publishes. No other container has it meanwhile; the kernel is not asked.
@@ -67,18 +72,42 @@ impl Published {
     }
 }
 
+impl Published {
+    /// Whether somebody on the host listens where packets to the port would arrive.
+    pub(crate) fn is_listened_on(self) -> Result<bool, Error> {
+        let transport = match self.protocol {
+            Protocol::Tcp => Transport::Tcp,
+            Protocol::Udp => Transport::Udp,
+            Protocol::Sctp => Transport::Sctp,
+        };
+        let both = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
+        let addresses = self.address.map_or(both.to_vec(), |address| vec![address]);
+        for address in addresses {
+            if kernel::is_listened_on(transport, SocketAddr::new(address, self.number))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl Holder {
+    /// Whether both are one attachment, whatever its container is called.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        *self == Holder { name: self.name.clone(), ..other.clone() }
+    }
+
     /// In as few words as a person needs who knows the container.
     pub(crate) fn brief(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("container {}", self.container))
     }
 }
 
-impl HostPort {
-    /// Whether both are one port of one attachment, whatever its container is called.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        let name = || self.holder.name.clone();
-        self.port == other.port && self.holder == Holder { name: name(), ..other.holder.clone() }
+impl Claims for HostPort {
+    fn take(&self, places: &mut Places) -> Result<(), Error> {
+        let state = places.state()?;
+        let _host = state.lock_host()?;
+        state.contest(&[self.clone().into()])?.iter().try_for_each(Change::write)
     }
 }
 
@@ -92,10 +121,26 @@ impl Act for HostPort {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        places.state()?.release(self)
+        let state = places.state()?;
+        let _host = state.lock_host()?;
+        let changes = state.withdraw(&[self.clone().into()])?;
+        changes.iter().try_for_each(Change::clear_up)?;
+        Change::remove_parents(&changes);
+        Ok(())
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        vec![self.clone().into()]
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        Claim::from(self.clone()).differs(places)
+    }
+}
+
+impl Claim {
+    /// Who has the port, if its holder has not; `None` if it has.
+    pub(crate) fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
         let claims = places.state()?.claims(self.port)?;
         if claims.iter().any(|claim| claim.is(self)) {
             return Ok(None);

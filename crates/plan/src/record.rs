@@ -92,6 +92,20 @@ impl State {
         }
     }
 
+    /// Whether an attachment has a record, as far as that can be told without looking into it.
+    pub fn has(&self, key: &Key) -> bool {
+        !matches!(self.record(key).symlink_metadata(), Err(cause) if cause.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// What the record of an attachment announces, read without waiting for who is at it.
+    pub fn recorded(&self, key: &Key) -> Result<Option<Plan>, Error> {
+        let path = self.record(key);
+        match fs::read_to_string(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => Ok(Journal::read(&other.map_err(|cause| failed("read", &path, cause))?).plan),
+        }
+    }
+
     fn record(&self, key: &Key) -> PathBuf {
         self.network(&key.network).join(key.directory()).join(format!("{}.0", key.plugin))
     }

@@ -8,10 +8,13 @@ pub use xtables::{
     IptPublish, IptSnat, LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Word,
 };
 
-pub use crate::host_port::{Holder, HostPort, Protocol, Published};
 pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
+pub use crate::{
+    host_port::{Holder, HostPort, Protocol, Published},
+    publish::{Condition, Mapping, Masquerading, Matched, Publish, Reached, Side},
+};
 
 use crate::places::Place;
 use serde::{Deserialize, Serialize};
@@ -39,6 +42,7 @@ pub enum Step {
     HostPort(HostPort),
     Isolation(Isolation),
     PortIsolation(PortIsolation),
+    Publish(Publish),
     Masquerade(Masquerade),
     MacCheck(MacCheck),
     IptMasquerade(IptMasquerade),
@@ -93,6 +97,7 @@ step_from!(
     HostPort,
     Isolation,
     PortIsolation,
+    Publish,
     Masquerade,
     MacCheck,
     IptMasquerade,

@@ -1,6 +1,7 @@
 //! Taking back what an attachment owns, last first.
 use crate::{
     Hold, Plan, Step,
+    claims::Line,
     error::Error,
     places::{Place, Places},
     record::Key,
@@ -51,11 +52,10 @@ pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
 
 /// A port of several that is gone was given back by a DEL that did not come to its end.
 fn holds_its_ports(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
-    let ports = plan.steps().filter(|(_, step)| matches!(step, Step::HostPort(_)));
     let mut any = false;
-    for (_, port) in ports {
+    for claim in plan.steps().flat_map(|(_, step)| step.act().claims()) {
         any = true;
-        if port.act().differs(places)?.is_some() {
+        if !places.state()?.claims(claim.port)?.iter().any(|found| found.is(&claim)) {
             return Ok(false);
         }
     }
@@ -82,9 +82,16 @@ impl Plan {
         Plan { steps: counted.chain(own).collect() }
     }
 
+    /// The ports of the host that were chosen because they were free, in the order in which they were asked for.
+    pub(crate) fn chosen_ports(&self) -> Vec<u16> {
+        let publish = |step: &Step| if let Step::Publish(it) = step { it.chosen_ports() } else { Vec::new() };
+        self.steps().flat_map(|(_, step)| publish(step)).collect()
+    }
+
     /// Whether it makes links of its own or takes ports, so that it can't be applied twice.
     pub fn is_exclusive(&self) -> bool {
-        let is_port = |step: &Step| matches!(step, Step::HostPort(_));
-        self.steps().any(|(_, step)| is_port(step) || !step.act().takes_along().is_empty())
+        self.steps()
+            .map(|(_, step)| step.act())
+            .any(|step| !step.claims().is_empty() || !step.takes_along().is_empty())
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     detach::{departure, release, take_down},
     endpoint::{Endpoint, key},
     error::Error,
+    ipam,
 };
 use cni::{AddResult, Attachment, Call, Delegates, Fail};
 use kernel::Netns;
@@ -11,28 +12,45 @@ use plan::{Facts, Failed, Intent, Key, Places, Record, State};
 
 pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
     let config = R::configure(call)?;
-    let mac = R::mac(&config);
-    let endpoint = Endpoint::new(call, at, kernel::machine_id().map_err(Error::Kernel)?, mac)?;
+    let before = before::<R>(call)?;
+    // Nothing of a chained plugin's own has a MAC address.
+    let machine = if R::CHAINED { String::new() } else { kernel::machine_id().map_err(Error::Kernel)? };
+    let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
+    let state = State::from_env().map_err(Error::Plan)?;
+    let run = Run { delegates, call, at, state, key: key(call, at, R::NAME) };
+    let idle = before.as_ref().and_then(|lease| run.idle::<R>(&config, &endpoint, lease));
+    if let Some(result) = &idle
+        && !run.state.has(&run.key)
+    {
+        return Ok(result.clone());
+    }
     let netns = endpoint.netns::<R>()?;
     let netns_id = netns.id();
-    let run = Run {
-        delegates,
-        call,
-        at,
-        state: State::from_env().map_err(Error::Plan)?,
-        key: key(call, at, R::NAME),
-    };
     let mut places = Places::new(Some(netns), departure());
     let mut record = run.state.claim(&run.key).map_err(Error::Plan)?;
     run.settle::<R>(&record, &mut places, netns_id)?;
-    let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam: call.ipam_type.clone() };
+    if let Some(result) = idle {
+        record.remove().map_err(Error::Plan)?;
+        return Ok(result);
+    }
+    let ipam = ipam::<R>(call).map(str::to_owned);
+    let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam };
     let begun = record.begin(intent).map_err(|cause| Error::Plan(cause).into());
-    match begun.and_then(|()| run.lease()) {
+    match begun.and_then(|()| before.map_or_else(|| run.lease::<R>(), Ok)) {
         Ok(lease) => run.attach::<R>(&config, &endpoint, &lease, record, &mut places),
         Err(fail) => {
             record.remove().map_err(Error::Plan)?;
             Err(fail)
         }
+    }
+}
+
+/// What the plugins before a chained one have made.
+fn before<R: Recipe>(call: &Call) -> Result<Option<Lease>, Error> {
+    match &call.prev_result {
+        Some(result) if R::CHAINED => Ok(Some(result.clone())),
+        None if R::CHAINED => Err(Error::NotChained),
+        Some(_) | None => Ok(None),
     }
 }
 
@@ -44,7 +62,18 @@ struct Run<'a> {
     key: Key,
 }
 
+/// How often a plan is made anew because a port that was free when it was looked for was not when it was taken.
+const TRIES: usize = 10;
+
 impl Run<'_> {
+    /// What is answered if there is nothing to do, and nothing to ask the kernel to know that.
+    fn idle<R: Recipe>(&self, config: &R::Config, endpoint: &Endpoint, lease: &Lease) -> Option<AddResult> {
+        let facts = Facts::default();
+        let idle =
+            R::asks_about(config, lease).is_empty() && R::plan(config, endpoint, lease, &facts).is_empty();
+        idle.then(|| R::result(self.call, config, endpoint, lease, &facts))
+    }
+
     /// What an earlier ADD of this attachment left: refused while it stands, taken away when it died or its
     /// container did.
     fn settle<R: Recipe>(
@@ -77,7 +106,7 @@ impl Run<'_> {
         match self.apply::<R>(config, endpoint, lease, &mut record, places) {
             Ok(result) => Ok(result),
             Err(Undone { fail, clean }) => {
-                let released = release(self.delegates, self.call, self.at, self.call.ipam_type.as_deref());
+                let released = release(self.delegates, self.call, self.at, ipam::<R>(self.call));
                 if clean && released.is_ok() {
                     record.remove().map_err(Error::Plan)?;
                 }
@@ -86,9 +115,9 @@ impl Run<'_> {
         }
     }
 
-    fn lease(&self) -> Result<Lease, Fail> {
-        let ipam = self.call.ipam_type.as_deref();
-        ipam.map_or_else(|| Ok(Lease::default()), |ipam| self.delegates.add(self.call, self.at, ipam))
+    fn lease<R: Recipe>(&self) -> Result<Lease, Fail> {
+        ipam::<R>(self.call)
+            .map_or_else(|| Ok(Lease::default()), |ipam| self.delegates.add(self.call, self.at, ipam))
     }
 
     fn apply<R: Recipe>(
@@ -100,10 +129,19 @@ impl Run<'_> {
         places: &mut Places,
     ) -> Result<AddResult, Undone> {
         R::accept(self.call, config, lease)?;
-        let facts = Facts::answer(&R::asks(config), places).map_err(Error::Plan)?;
-        let plan = R::plan(config, endpoint, lease, &facts);
-        record.announce(&plan).map_err(Error::Plan)?;
-        plan::apply(&plan, places, &self.state, &self.key)?;
+        let queries = R::asks_about(config, lease);
+        let mut tries = 1..TRIES;
+        let (facts, plan) = loop {
+            let facts = Facts::answer(&queries, places).map_err(Error::Plan)?;
+            let plan = R::plan(config, endpoint, lease, &facts);
+            record.announce(&plan).map_err(Error::Plan)?;
+            match plan::apply(&plan, places, &self.state, &self.key) {
+                Ok(()) => break (facts, plan),
+                Err(Failed { cause, residue: None })
+                    if facts.are_outrun_by(&cause) && tries.next().is_some() => {}
+                Err(failed) => return Err(failed.into()),
+            }
+        };
         record.complete().map_err(|cause| {
             let residue = plan::undo(&plan, places, &self.key).err().map(Box::new);
             Failed { cause: Box::new(cause), residue }

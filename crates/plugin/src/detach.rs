@@ -3,6 +3,7 @@ use crate::{
     Recipe,
     endpoint::{Endpoint, key},
     error::Error,
+    ipam,
 };
 use cni::{Attachment, AttachmentId, Call, Delegates, Fail};
 use kernel::Netns;
@@ -25,7 +26,7 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     for ends in [Some(endpoint), reported].into_iter().flatten() {
         plan::undo(&R::remains(&ends), &mut places, &key).map_err(Error::Plan)?;
     }
-    release(delegates, call, at, call.ipam_type.as_deref())
+    release(delegates, call, at, ipam::<R>(call))
 }
 
 pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {
@@ -44,7 +45,7 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
             Err(cause) => swept = swept.and(Err(Error::Plan(cause).into())),
         }
     }
-    swept.and(call.ipam_type.as_deref().map_or(Ok(()), |ipam| delegates.gc(call, valid, ipam)))
+    swept.and(ipam::<R>(call).map_or(Ok(()), |ipam| delegates.gc(call, valid, ipam)))
 }
 
 /// Takes away what a record announces, and then the record.
@@ -80,7 +81,7 @@ pub(crate) fn take_down<R: Recipe>(
     };
     undone.map_err(Error::Plan)?;
     let recorded = record.intent().and_then(|intent| intent.ipam.as_deref());
-    release(delegates, call, at, recorded.or(call.ipam_type.as_deref()))
+    release(delegates, call, at, recorded.or(ipam::<R>(call)))
 }
 
 /// Gives addresses back: by our own lease record if there is one, else by the IPAM plugin.

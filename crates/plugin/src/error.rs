@@ -39,6 +39,12 @@ pub enum Error {
         /// Interface, container and network.
         attachment: String,
     },
+    /// ADD of a chained plugin that no other has come before.
+    #[error("must be called as chained plugin")]
+    NotChained,
+    /// CHECK of a chained plugin without the result of ADD.
+    #[error("Required prevResult missing")]
+    NotChainedToCheck,
     /// CHECK without the result of ADD.
     #[error("required prevResult missing")]
     NoPrevResult,
@@ -61,7 +67,8 @@ impl Failure for Error {
             Error::Netns { .. } | Error::NotTheHosts { .. } => Code::InvalidNetns,
             Error::Attached { .. } => Code::Taken,
             Error::NoPrevResult => Code::InvalidConfig,
-            Error::Name(_) => Code::Internal,
+            // The reference's.
+            Error::NotChained | Error::NotChainedToCheck | Error::Name(_) => Code::Internal,
             Error::Ipam(cause) => cause.code(),
             Error::Kernel(_) => Code::Kernel,
         }
@@ -80,7 +87,11 @@ impl Failure for Error {
                     .into(),
             ),
             Error::Attached { .. } => Some("DEL it before it is added again".into()),
-            Error::NoPrevResult => {
+            Error::NotChained => Some(
+                "it works on what another plugin has made: put it behind one, such as bridge, in the network's \"plugins\""
+                    .into(),
+            ),
+            Error::NoPrevResult | Error::NotChainedToCheck => {
                 Some("CHECK compares with what ADD answered: give it as \"prevResult\"".into())
             }
             Error::Name(_) => None,
@@ -102,6 +113,9 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
         plan::Error::Differs(_) => Code::Check,
         plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,
-        plan::Error::Busy { .. } | plan::Error::PortTaken { .. } => Code::TryAgain,
+        plan::Error::Busy { .. }
+        | plan::Error::PortTaken { .. }
+        | plan::Error::PortListenedOn { .. }
+        | plan::Error::NoFreePort { .. } => Code::TryAgain,
     }
 }

@@ -1,5 +1,5 @@
 //! `sealane explain`: the plan of an ADD, and nothing changed.
-use crate::{Lease, Plugin, Recipe, detach::departure, endpoint::Endpoint, error::Error};
+use crate::{Lease, Plugin, Recipe, detach::departure, endpoint::Endpoint, error::Error, ipam};
 use cni::{Attachment, Call, Fail, Handler};
 use kernel::Netns;
 use plan::{Facts, Places};
@@ -18,8 +18,8 @@ impl<R: Recipe> Explain for Plugin<R> {
         let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
         let netns = there::<R>(&endpoint)?;
         let mut places = Places::new(netns, departure());
-        let facts = Facts::answer(&R::asks(&config), &mut places).map_err(Error::Plan)?;
-        let (note, lease) = preview(call, at)?;
+        let (note, lease) = preview::<R>(call, at)?;
+        let facts = Facts::answer(&R::asks_about(&config, &lease), &mut places).map_err(Error::Plan)?;
         if note.is_empty() {
             R::accept(call, &config, &lease)?;
         }
@@ -35,8 +35,11 @@ fn there<R: Recipe>(endpoint: &Endpoint) -> Result<Option<Netns>, Error> {
     }
 }
 
-fn preview(call: &Call, at: &Attachment) -> Result<(String, Lease), Fail> {
-    match call.ipam_type.as_deref() {
+fn preview<R: Recipe>(call: &Call, at: &Attachment) -> Result<(String, Lease), Fail> {
+    if R::CHAINED {
+        return Ok((String::new(), call.prev_result.clone().ok_or(Error::NotChained)?));
+    }
+    match ipam::<R>(call) {
         None => Ok((String::new(), Lease::default())),
         Some(ipam) if !ipam::BUILT_IN.iter().any(|(name, _)| *name == ipam) => Ok((
             format!("# addresses come from {ipam} at ADD, and with them steps that are not shown\n"),

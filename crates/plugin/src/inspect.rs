@@ -1,24 +1,33 @@
 //! CHECK and STATUS: they look and change nothing.
-use crate::{Lease, Recipe, detach::departure, endpoint::Endpoint, error::Error};
+use crate::{
+    Lease, Recipe,
+    detach::departure,
+    endpoint::{Endpoint, key},
+    error::Error,
+    ipam,
+};
 use cni::{AddResult, Attachment, Call, Delegates, Fail};
-use plan::{Facts, Places};
+use plan::{Facts, Places, State};
 
 pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
     let config = R::configure(call)?;
-    let reported = call.prev_result.as_ref().ok_or(Error::NoPrevResult)?;
-    if let Some(ipam) = call.ipam_type.as_deref() {
+    let missing = || if R::CHAINED { Error::NotChainedToCheck } else { Error::NoPrevResult };
+    let reported = call.prev_result.as_ref().ok_or_else(missing)?;
+    if let Some(ipam) = ipam::<R>(call) {
         delegates.check(call, at, ipam)?;
     }
     let endpoint = Endpoint::new(call, at, String::new(), R::mac(&config))?.as_reported(reported);
     let netns = endpoint.netns::<R>()?;
     let mut places = Places::new(Some(netns), departure());
-    let facts = Facts::answer(&R::asks(&config), &mut places).map_err(Error::Plan)?;
-    let plan = R::plan(&config, &endpoint, &leased(reported, &endpoint), &facts);
+    let lease = if R::CHAINED { reported.clone() } else { leased(reported, &endpoint) };
+    let recorded = || State::from_env()?.recorded(&key(call, at, R::NAME));
+    let facts = Facts::recall(&R::asks_about(&config, &lease), &mut places, recorded).map_err(Error::Plan)?;
+    let plan = R::plan(&config, &endpoint, &lease, &facts);
     Ok(plan::check(&plan, &mut places).map_err(Error::Plan)?)
 }
 
-pub(crate) fn status(delegates: &Delegates, call: &Call) -> Result<(), Fail> {
-    call.ipam_type.as_deref().map_or(Ok(()), |ipam| delegates.status(call, ipam))
+pub(crate) fn status<R: Recipe>(delegates: &Delegates, call: &Call) -> Result<(), Fail> {
+    ipam::<R>(call).map_or(Ok(()), |ipam| delegates.status(call, ipam))
 }
 
 /// The part of a chain's result that is this attachment's: the addresses of its interface, and the routes.

@@ -7,6 +7,10 @@
 //! killed, the record stays, and the next ADD or DEL or GC takes back what it announces. DEL needs nothing but the
 //! record: links first, so that an address is never free while somebody still answers to it; then the lease; then the
 //! record.
+//!
+//! A chained plugin comes after others: their result (`prevResult`) takes the place of the IPAM plugin's answer, and is what
+//! it answers itself, as it came. One that has nothing to do writes no record, asks the kernel nothing and looks for no
+//! machine ID: most containers publish no port.
 mod attach;
 mod detach;
 mod endpoint;
@@ -30,6 +34,10 @@ pub trait Recipe: Sync {
     /// Whether its containers have the host's network namespace instead of one of their own.
     const SHARES_NETNS: bool = false;
 
+    /// Whether it works on what plugins before it in the chain have made. ADD then needs their result, which the recipe gets as
+    /// its lease; and no IPAM plugin is asked.
+    const CHAINED: bool = false;
+
     /// What the configuration means: it cannot hold nonsense.
     type Config;
 
@@ -39,6 +47,11 @@ pub trait Recipe: Sync {
     /// What the plan must know of the host.
     fn asks(_config: &Self::Config) -> Vec<Query> {
         Vec::new()
+    }
+
+    /// The same, now that the addresses are known.
+    fn asks_about(config: &Self::Config, _lease: &Lease) -> Vec<Query> {
+        Self::asks(config)
     }
 
     /// The address that the container's interface was asked to have.
@@ -67,7 +80,8 @@ pub trait Recipe: Sync {
     fn remains(endpoint: &Endpoint) -> Plan;
 }
 
-/// What an IPAM plugin answered: addresses, routes, name servers. Empty without IPAM.
+/// What an IPAM plugin answered: addresses, routes, name servers. Empty without IPAM. For a chained plugin, what the plugins
+/// before it answered.
 pub type Lease = AddResult;
 
 /// A recipe as an executable plugin.
@@ -120,6 +134,11 @@ impl<R: Recipe> Handler for Plugin<R> {
     }
 
     fn status(&self, call: &Call) -> Result<(), Fail> {
-        inspect::status(&self.delegates, call)
+        inspect::status::<R>(&self.delegates, call)
     }
+}
+
+/// The IPAM plugin that is asked for addresses, if any.
+fn ipam<R: Recipe>(call: &Call) -> Option<&str> {
+    call.ipam_type.as_deref().filter(|_| !R::CHAINED)
 }

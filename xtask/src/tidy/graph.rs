@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("host", PLUGIN),
     ("loopback", PLUGIN),
     ("null", PLUGIN),
+    ("portmap", PLUGIN),
     ("host-local", &["cni", "ipam"]),
     ("static", &["cni", "ipam"]),
     (

@@ -8,6 +8,7 @@ use netlink_packet_route::{
 use nix::{
     errno::Errno,
     libc,
+    net::if_::if_indextoname,
     sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, setsockopt, socket, sockopt::BindToDevice},
 };
 use std::{ffi::OsString, os::fd::BorrowedFd};
@@ -75,6 +76,16 @@ pub fn lookup(rtnl: &mut Rtnl, name: &IfName) -> Result<Option<Link>, Error> {
         Ok(answer) => Ok(answer.link),
         Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// The name of the link with this index in the calling thread's namespace, if there is one. Never waits for the kernel's
+/// network lock.
+pub fn name_of(index: u32) -> Result<Option<IfName>, Error> {
+    match if_indextoname(index) {
+        Ok(name) => Ok(name.to_str().ok().and_then(|name| name.parse().ok())),
+        Err(Errno::ENXIO | Errno::ENODEV) => Ok(None),
+        Err(errno) => Err(Error::system(format!("look up link {index}"), errno)),
     }
 }
 

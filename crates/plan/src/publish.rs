@@ -1,0 +1,296 @@
+//! Ports of the host that lead to a container, as a step.
+//!
+//! # Theory of operation
+//! Who has a port, and where it leads, is written down in the claims; the packet filter has an element for each line that is the first
+//! of its kind. Both are changed under the host's lock: on ADD the claims first, then the elements, all in one transaction; on DEL
+//! the elements first, and in the same transaction the ones of who is next in the queue. So whatever is killed, there is a claim for
+//! each element, and the record leads to it. An element that a claim speaks of and that is not there is no error to DEL, nor is one
+//! in its place that nobody speaks of to ADD.
+mod condition;
+mod section;
+mod sets;
+
+pub use condition::{Condition, Matched, Side};
+
+use crate::{
+    act::{Act, Claims, Work},
+    claims::{Change, Claim, Destination, Masqueraded},
+    error::Error,
+    host_port::{Holder, Published},
+    places::{Place, Places},
+};
+use kernel::{Errno, nft::Transaction};
+use section::Entry;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+use types::IfName;
+
+/// Ports of the host that lead to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// Whose they are.
+    pub holder: Holder,
+    /// The container's addresses that they lead to, at most one of each family.
+    pub container: Vec<Reached>,
+    /// The ports.
+    pub mappings: Vec<Mapping>,
+    /// Which connections through them are masqueraded.
+    pub masquerade: Masquerading,
+    /// What packets must be like to be sent to the container, of either family. All of it; anything if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Whether a port that a process of the host listens on is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub check_listeners: bool,
+}
+
+/// An address of the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The address.
+    pub address: IpAddr,
+    /// The interface of the host that leads to it, if one does.
+    pub via: Option<IfName>,
+}
+
+/// A port of the host and the container's that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// The host's.
+    pub port: Published,
+    /// The container's.
+    pub to: u16,
+    /// Whether any port of the host would have done, and this one was free.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chosen: bool,
+}
+
+/// Which connections through a published port get an address of the host's as their source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Masquerading {
+    /// None: then the container and its neighbours do not reach it by the port, nor does the host by a loopback address.
+    Nothing,
+    /// Those whose answers would else go astray: of the container itself, of its neighbours on the same interface of the host, and
+    /// of the host's loopback addresses.
+    Hairpin,
+    /// All: the container never sees whom it talks to.
+    All,
+}
+
+impl Publish {
+    /// The claims: one for each mapping that leads to an address of the container.
+    fn all_claims(&self) -> Vec<Claim> {
+        let claim = |mapping: &Mapping| {
+            let port = mapping.port;
+            let fits = |address: IpAddr| port.address.is_none_or(|at| at.is_ipv4() == address.is_ipv4());
+            let to = self.container.iter().map(|reached| reached.address).filter(|address| fits(*address));
+            let to: Vec<_> = to.map(|address| SocketAddr::new(address, mapping.to)).collect();
+            let conditional = !self.conditions.is_empty();
+            (!to.is_empty()).then(|| Claim { port, holder: self.holder.clone(), to, conditional })
+        };
+        self.mappings.iter().filter_map(claim).collect()
+    }
+
+    fn destinations(&self) -> Vec<Destination> {
+        let masquerade = |reached: &Reached| match self.masquerade {
+            Masquerading::Nothing => None,
+            Masquerading::Hairpin => reached.via.clone().map(Masqueraded::Via),
+            Masquerading::All => Some(Masqueraded::All),
+        };
+        let destination = |reached: &Reached| {
+            let (address, holder) = (reached.address, self.holder.clone());
+            Some(Destination { address, holder, masquerade: masquerade(reached)? })
+        };
+        self.container.iter().filter_map(destination).collect()
+    }
+
+    /// The ports that were chosen from the free ones, in the order in which they were asked for.
+    pub(crate) fn chosen_ports(&self) -> Vec<u16> {
+        let chosen = self.mappings.iter().filter(|mapping| mapping.chosen);
+        let mut ports: Vec<u16> = chosen.map(|mapping| mapping.port.number).collect();
+        ports.dedup();
+        ports
+    }
+
+    fn refused(&self, cause: kernel::Error) -> Error {
+        Error::Step { step: self.to_string(), cause }
+    }
+}
+
+impl Claims for Publish {
+    fn take(&self, places: &mut Places) -> Result<(), Error> {
+        let state = places.state()?;
+        let _host = state.lock_host()?;
+        let ports = state.contest(&self.all_claims())?;
+        if self.check_listeners {
+            for mapping in &self.mappings {
+                if mapping.port.is_listened_on()? {
+                    return Err(Error::PortListenedOn { wanted: mapping.port });
+                }
+            }
+        }
+        let addresses: Result<Vec<_>, Error> =
+            self.destinations().iter().map(|destination| state.arrive(destination)).collect();
+        let addresses = addresses?;
+        ports.iter().try_for_each(Change::write)?;
+        addresses.iter().try_for_each(Change::write)?;
+        self.enter(places, &ports, &addresses).map_err(|cause| self.refused(cause))
+    }
+}
+
+impl Publish {
+    /// Puts into the packet filter what the changed claims say.
+    fn enter(
+        &self,
+        places: &mut Places,
+        ports: &[Change<Claim>],
+        addresses: &[Change<Destination>],
+    ) -> Result<(), kernel::Error> {
+        let (mut leaving, mut arriving) = (Vec::new(), Vec::new());
+        for (before, after) in turns(ports, addresses) {
+            let ours = |entry: &Entry| entry.holder.is(&self.holder) || !before.contains(entry);
+            arriving.extend(after.iter().filter(|entry| ours(entry)).cloned());
+            leaving.extend(before.into_iter().filter(|entry| !after.contains(entry)));
+        }
+        if !leaving.is_empty() {
+            clear(places, &leaving)?;
+        }
+        let mut change = Transaction::default();
+        section::chain(&self.holder, &self.conditions, &self.all_claims(), &mut change);
+        Entry::add(&arriving, &mut change);
+        match places.filter.put(&[&section::section()], &change) {
+            // Left by one that died before it could say so.
+            Err(cause) if cause.errno() == Some(Errno::EEXIST) => {
+                clear(places, &arriving)?;
+                places.filter.put(&[&section::section()], &change)
+            }
+            other => other,
+        }
+    }
+
+    /// Takes out of the packet filter what no claim will speak of, and puts in what the next in the queue says.
+    fn leave(
+        &self,
+        places: &mut Places,
+        ports: &[Change<Claim>],
+        addresses: &[Change<Destination>],
+    ) -> Result<(), kernel::Error> {
+        let mut change = Transaction::default();
+        for (mut before, mut after) in turns(ports, addresses) {
+            let common: Vec<Entry> = before.iter().filter(|entry| after.contains(entry)).cloned().collect();
+            before.retain(|entry| !common.contains(entry));
+            after.retain(|entry| !common.contains(entry));
+            Entry::delete(&before, &mut change);
+            Entry::add(&after, &mut change);
+        }
+        if !self.conditions.is_empty() {
+            section::delete_chain(&self.holder, &mut change);
+        }
+        if change.is_empty() { Ok(()) } else { places.filter.clear(&change) }
+    }
+}
+
+/// What each file that changes puts into the packet filter, before and after.
+fn turns(ports: &[Change<Claim>], addresses: &[Change<Destination>]) -> Vec<(Vec<Entry>, Vec<Entry>)> {
+    let of_port =
+        |change: &Change<Claim>| (section::of_claims(&change.before), section::of_claims(&change.after));
+    let of_address = |change: &Change<Destination>| {
+        (section::of_destinations(&change.before), section::of_destinations(&change.after))
+    };
+    ports.iter().map(of_port).chain(addresses.iter().map(of_address)).collect()
+}
+
+fn clear(places: &mut Places, entries: &[Entry]) -> Result<(), kernel::Error> {
+    let mut change = Transaction::default();
+    Entry::delete(entries, &mut change);
+    places.filter.clear(&change)
+}
+
+impl Act for Publish {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Claim(self))
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        self.all_claims()
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let state = places.state()?;
+        let _host = state.lock_host()?;
+        let ports = state.withdraw(&self.all_claims())?;
+        let addresses: Result<Vec<_>, Error> =
+            self.destinations().iter().map(|destination| state.leave_address(destination)).collect();
+        let addresses = addresses?;
+        self.leave(places, &ports, &addresses).map_err(|cause| self.refused(cause))?;
+        ports.iter().try_for_each(Change::clear_up)?;
+        addresses.iter().try_for_each(Change::clear_up)?;
+        Change::remove_parents(&ports);
+        Change::remove_parents(&addresses);
+        Ok(())
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let state = places.state()?;
+        let mut entries: Vec<Entry> = Vec::new();
+        for claim in self.all_claims() {
+            if let Some(found) = claim.differs(places)? {
+                return Ok(Some(format!("of port {} {found}", claim.port)));
+            }
+            let of_port = section::of_claims(&state.claims(claim.port)?);
+            entries
+                .extend(of_port.into_iter().filter(|entry| entry.holder.container == self.holder.container));
+        }
+        for destination in self.destinations() {
+            entries.extend(section::of_destinations(&state.destinations(destination.address)?));
+        }
+        let look = |places: &mut Places| {
+            let nft = places.filter.nft()?;
+            if let Some(found) = section::section().differs(nft)? {
+                return Ok(Some(found));
+            }
+            for entry in &entries {
+                if let Some(found) = entry.differs(nft)? {
+                    return Ok(Some(found));
+                }
+            }
+            section::chain_differs(&self.holder, &self.conditions, &self.all_claims(), nft)
+        };
+        look(places).map_err(|cause| self.refused(cause))
+    }
+}
+
+/// `publish 8080/tcp to 80, 53/udp to 53 of 10.1.0.2 (by b0), masquerading hairpin, for nginx-1`.
+impl fmt::Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("publish ")?;
+        for (at, mapping) in self.mappings.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{} to {}", mapping.port, mapping.to)?;
+        }
+        for (at, reached) in self.container.iter().enumerate() {
+            write!(f, "{} {}", if at == 0 { " of" } else { " and" }, reached.address)?;
+            if let Some(via) = &reached.via {
+                write!(f, " (by {via})")?;
+            }
+        }
+        for (at, condition) in self.conditions.iter().enumerate() {
+            write!(f, "{} {condition}", if at == 0 { " if" } else { " and" })?;
+        }
+        f.write_str(match self.masquerade {
+            Masquerading::Nothing => ", masquerading nothing",
+            Masquerading::Hairpin => ", masquerading hairpin and localhost",
+            Masquerading::All => ", masquerading all",
+        })?;
+        f.write_str(if self.check_listeners { ", unless listened on" } else { "" })?;
+        write!(f, ", for {}", self.holder.brief())
+    }
+}

@@ -1,0 +1,65 @@
+//! Which packet filter the ports are published by.
+use crate::{condition, config::RawConfig, error::Error};
+use plan::step::Condition;
+
+/// A packet filter, and what of the configuration is for it alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// nftables, by netlink.
+    Nftables {
+        /// What packets must be like.
+        conditions: Vec<Condition>,
+    },
+    /// The iptables program.
+    Iptables {
+        /// The key that asks for it.
+        because: &'static str,
+    },
+}
+
+/// The names that the reference knows.
+const NFTABLES: &str = "nftables";
+const IPTABLES: &str = "iptables";
+
+impl Backend {
+    /// The one that is asked for, else nftables unless something is said that means iptables.
+    pub(crate) fn of(raw: &RawConfig) -> Result<Self, Error> {
+        let chain = raw.external_set_mark_chain.is_some().then_some("externalSetMarkChain");
+        let written_for = |syntax| {
+            let all = [("conditionsV4", &raw.conditions_v4), ("conditionsV6", &raw.conditions_v6)];
+            let is = |(_, conditions): &(_, &Option<Vec<String>>)| syntax_of(conditions.as_deref()) == syntax;
+            all.into_iter().filter(is).map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        let for_iptables: Vec<_> = chain.into_iter().chain(written_for(Some(Syntax::Iptables))).collect();
+        let for_nftables = written_for(Some(Syntax::Nftables));
+        let contradicts = |backend, keys| Err(Error::OtherBackend { backend, keys });
+        match (raw.backend.as_deref(), for_iptables.first()) {
+            (Some(IPTABLES), _) | (None, Some(_)) if !for_nftables.is_empty() => {
+                contradicts(IPTABLES, for_nftables)
+            }
+            (Some(IPTABLES), _) => Ok(Backend::Iptables { because: "backend" }),
+            (None, Some(key)) => Ok(Backend::Iptables { because: key }),
+            (Some(NFTABLES), Some(_)) => contradicts(NFTABLES, for_iptables),
+            (Some(NFTABLES) | None, None) => {
+                let both = [(true, &raw.conditions_v4), (false, &raw.conditions_v6)];
+                let both = both.map(|(v4, text)| condition::read(v4, text.as_deref().unwrap_or_default()));
+                let [v4, v6] = both;
+                Ok(Backend::Nftables { conditions: [v4?, v6?].concat() })
+            }
+            (Some(other), _) => Err(Error::Backend { value: other.to_owned() }),
+        }
+    }
+}
+
+/// Which program's words conditions are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Syntax {
+    Iptables,
+    Nftables,
+}
+
+/// As the reference tells: an option of iptables begins with `-`, or with `!` when it is negated.
+fn syntax_of(conditions: Option<&[String]>) -> Option<Syntax> {
+    let first = conditions?.first()?;
+    Some(if first.starts_with(['-', '!']) { Syntax::Iptables } else { Syntax::Nftables })
+}

@@ -1,0 +1,126 @@
+//! What is published where: `runtimeConfig.portMappings`.
+use crate::error::Error;
+use plan::{
+    Wanted,
+    step::{Protocol, Published},
+};
+use serde::Deserialize;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// One of them as the runtime sent it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct RawMapping {
+    host_port: Option<i64>,
+    container_port: Option<i64>,
+    protocol: Option<String>,
+    #[serde(rename = "hostIP")]
+    host_ip: Option<String>,
+}
+
+/// One of them as it is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    pub(crate) protocol: Protocol,
+    /// The host's address, as [`Published::address`] has it.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) host: HostPort,
+    pub(crate) container: u16,
+}
+
+/// A port of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostPort {
+    /// This one.
+    Number(u16),
+    /// One that is free: the first, second and so on that is asked for.
+    Free(usize),
+}
+
+impl Mapping {
+    /// All of them, but for those that are there already.
+    pub(crate) fn read(raw: &[RawMapping]) -> Result<Vec<Self>, Error> {
+        let mut mappings: Vec<Mapping> = Vec::new();
+        for raw in raw {
+            let container = port(raw.container_port).map_err(|value| Error::ContainerPort { value })?;
+            let (protocol, address) = (raw.protocol()?, raw.address()?);
+            let host = match raw.host_port.unwrap_or(0) {
+                0 => HostPort::Free(turn(&mappings, container, address)),
+                _ => HostPort::Number(port(raw.host_port).map_err(|value| Error::HostPort { value })?),
+            };
+            let mapping = Mapping { protocol, address, host, container };
+            let there = |it: &Mapping| {
+                (it.protocol, it.address, it.host) == (mapping.protocol, mapping.address, mapping.host)
+            };
+            if !mappings.iter().any(there) {
+                mappings.push(mapping);
+            }
+        }
+        Ok(mappings)
+    }
+
+    /// The free ports that are needed, in their order.
+    pub(crate) fn wanted(mappings: &[Self]) -> Vec<Wanted> {
+        let number = |mapping: &Mapping| match mapping.host {
+            HostPort::Number(number) => Some(number),
+            HostPort::Free(_) => None,
+        };
+        let besides: Vec<u16> = mappings.iter().filter_map(number).collect();
+        let wanted = |turn| {
+            let mut its = mappings.iter().filter(|mapping| mapping.host == HostPort::Free(turn)).peekable();
+            let address = its.peek()?.address;
+            let protocols = its.map(|mapping| mapping.protocol).collect();
+            Some(Wanted { protocols, address, besides: besides.clone() })
+        };
+        (0..).map_while(wanted).collect()
+    }
+
+    /// The port, once free ones are known; none if too few are.
+    pub(crate) fn published(&self, free: &[u16]) -> Option<Published> {
+        let number = match self.host {
+            HostPort::Number(number) => number,
+            HostPort::Free(turn) => *free.get(turn)?,
+        };
+        Some(Published { protocol: self.protocol, number, address: self.address })
+    }
+}
+
+/// Which of the free ports it gets: that of the same port of the container by another protocol, if it has one.
+fn turn(before: &[Mapping], container: u16, address: Option<IpAddr>) -> usize {
+    let free = |it: &Mapping| match it.host {
+        HostPort::Free(turn) => Some((turn, it.container, it.address)),
+        HostPort::Number(_) => None,
+    };
+    let turns: Vec<_> = before.iter().filter_map(free).collect();
+    let same = turns.iter().find(|(_, port, at)| (*port, *at) == (container, address));
+    let next = turns.iter().map(|(turn, ..)| turn + 1).max().unwrap_or(0);
+    same.map_or(next, |(turn, ..)| *turn)
+}
+
+impl RawMapping {
+    fn protocol(&self) -> Result<Protocol, Error> {
+        let value = self.protocol.as_deref().unwrap_or_default();
+        match value.to_ascii_lowercase().as_str() {
+            "" | "tcp" => Ok(Protocol::Tcp),
+            "udp" => Ok(Protocol::Udp),
+            "sctp" => Ok(Protocol::Sctp),
+            _ => Err(Error::Protocol { value: value.to_owned() }),
+        }
+    }
+
+    /// An IPv4 address in the clothes of IPv6 (RFC 4291, section 2.5.5.2) is the IPv4 address.
+    fn address(&self) -> Result<Option<IpAddr>, Error> {
+        let Some(value) = self.host_ip.as_deref().filter(|value| !value.is_empty()) else { return Ok(None) };
+        let address: IpAddr = value.parse().map_err(|_| Error::Address { value: value.to_owned() })?;
+        match address.to_canonical() {
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => Err(Error::Loopback6),
+            address => Ok(Some(address)),
+        }
+    }
+}
+
+/// A port's number, or what was given instead.
+fn port(value: Option<i64>) -> Result<u16, i64> {
+    let value = value.unwrap_or(0);
+    u16::try_from(value).ok().filter(|port| *port != 0).ok_or(value)
+}
