@@ -273,3 +273,48 @@ fn exit_status(status: WaitStatus) -> ExitStatus {
         _ => ExitStatus::from_raw(0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::subjects::{REFERENCE_NFTABLES, Subject},
+        *,
+    };
+
+    fn subject(name: &'static str) -> Subject {
+        Subject { name, bin: "bin".into(), config: "a.conflist".into(), kind: Kind::Cni }
+    }
+
+    fn line(errors: &str, failed: u64) -> Line {
+        let verb = r#""p50": 1.0, "raw": [[1.0, 0.0]], "cpu": 1.0, "rss": 1.0, "sysc": 0.0"#;
+        let ops = format!(r#"{{"ADD": {{{verb}, "errs": 0}}, "DEL": {{{verb}, "errs": {failed}}}}}"#);
+        let rates = r#"{"add_per_s": 10.0, "del_per_s": 5.0, "n": 10}"#;
+        let text = format!(r#"{{"prefill": 0, "ops": {ops}, "thr": {rates}, "dup": 2, "errors": {errors}}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn measured(lines: Vec<Line>, left: Orphans) -> Vec<Measured> {
+        let subject = subject(REFERENCE_NFTABLES);
+        let ask = Ask { subject: &subject, ports: 1, callers: 64, prefill: &[0] };
+        let run = Run { ask: &ask, samples: 7, traced: false };
+        let mut failed = 0;
+        lines.into_iter().map(|line| run.measured(line, left, &mut failed).unwrap()).collect()
+    }
+
+    #[test]
+    fn failures_are_those_that_are_listed_or_counted_whichever_are_more() {
+        let listed = r#"[["ADD: no", 3], ["DEL: no", 2]]"#;
+        let points = measured(vec![line(listed, 0), line(listed, 0), line(listed, 9)], Orphans::default());
+        let failures: Vec<_> = points.iter().map(|point| (point.failures, point.duplicates)).collect();
+        assert_eq!(failures, [(5, 2), (0, 2), (9, 2)], "the list is of all points so far");
+    }
+
+    #[test]
+    fn what_is_left_behind_counts_for_del() {
+        let left = Orphans { cpu: 20.0, late: Duration::from_secs(3) };
+        let points = measured(vec![line("[]", 0)], left);
+        let rates = points[0].rates.unwrap();
+        assert!((points[0].del.cpu - 3.0).abs() < 1e-9, "20 ms of 7 samples and 3 that warm up");
+        assert!((rates.del - 5.0).abs() < 1e-9 && (rates.settled - 2.0).abs() < 1e-9, "10 in 2 s and 3 s");
+    }
+}

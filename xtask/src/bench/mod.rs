@@ -152,7 +152,7 @@ impl Bench<'_> {
     /// anything.
     fn parts(&self, subjects: &subjects::Subjects) -> Result<bool, Error> {
         let options = self.options;
-        let (mut sound, mut lines) = (true, Vec::new());
+        let (mut sound, mut lines, mut below) = (true, Vec::new(), Vec::new());
         if options.wants(Part::Bridge) {
             let measured = self.measure(&Ask::bridge(subjects, options))?;
             let sheet = Sheet::new(&measured);
@@ -177,9 +177,9 @@ impl Bench<'_> {
         if options.wants(Part::Ports) {
             let beside = ports::measure(subjects, options, self.isolation)?;
             ports::print(&beside);
-            lines.extend(beside.iter().map(readme::ports));
+            below.extend(beside.iter().map(readme::ports));
         }
-        readme::print(&lines, options)?;
+        readme::print(&lines, &below, options)?;
         Ok(sound)
     }
 

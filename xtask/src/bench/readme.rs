@@ -33,22 +33,18 @@ pub(super) fn parallel(sheet: &Sheet<'_>) -> Result<Vec<String>, Error> {
     sheet.subjects().into_iter().map(row).collect()
 }
 
-/// The row of one suite with thousands of ports.
+/// A sentence on one suite with thousands of ports, below the table.
 pub(super) fn ports(beside: &Beside) -> String {
     let Beside { name, published, add, del, first, last, .. } = beside;
     format!(
-        "| {published} other ports published; last port: {:+.1} % connections/s of the first's | {name} | {:.2} ms ({:.2} with none) | \
-         {:.2} ms ({:.2} with none) | |",
-        (last / first - 1.0) * 100.0,
-        add.beside,
-        add.alone,
-        del.beside,
-        del.alone
+        "\nWith {published} ports published on the host, {name}: ADD of the next {:.2} ms, DEL {:.2} ms ({:.2} and {:.2} with none); new TCP \
+         connections through the last one {last:.0}/s, through the first {first:.0}/s.",
+        add.beside, del.beside, add.alone, del.alone
     )
 }
 
-/// Prints everything as one table.
-pub(super) fn print(rows: &[String], options: &Options) -> Result<(), Error> {
+/// Prints everything: the table of these rows, and what stands below it.
+pub(super) fn print(rows: &[String], below: &[String], options: &Options) -> Result<(), Error> {
     console::say(&format!(
         "\nFor the README:\n\n`cargo xtask bench`, {}: {}; medians of {} rounds x {} calls, interleaved; many at once: {} callers, \
          {} containers.\n",
@@ -59,9 +55,11 @@ pub(super) fn print(rows: &[String], options: &Options) -> Result<(), Error> {
         options.callers,
         options.containers
     ));
-    console::say("| | | ADD | DEL | CPU of both |\n|---|---|--:|--:|--:|");
-    for row in rows {
-        console::say(row);
+    if !rows.is_empty() {
+        console::say("| | | ADD | DEL | CPU of both |\n|---|---|--:|--:|--:|");
+    }
+    for line in rows.iter().chain(below) {
+        console::say(line);
     }
     Ok(())
 }
