@@ -46,8 +46,8 @@ mod tests {
         table.row(&["1", "a-long-name", "local"]);
         table.row(&["2", "with\ttab\x1b[2J\u{9b}K", ""]);
         let expected = [
-            "ID        NAME          SCOPE", //
-            "1         a-long-name   local",
+            "ID        NAME             SCOPE", //
+            "1         a-long-name      local",
             "2         with tab [2J K",
         ];
         assert_eq!(table.text().lines().collect::<Vec<_>>(), expected);
