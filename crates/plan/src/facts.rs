@@ -2,6 +2,7 @@
 use crate::{
     Plan,
     error::Error,
+    forward::Forward,
     free_port::{self, Wanted},
     places::{Place, Places},
 };
@@ -25,6 +26,8 @@ pub enum Query {
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, all different.
     FreePort(Wanted),
+    /// Who decides, on the host, what is forwarded?
+    Forward,
 }
 
 /// A bridge, or another link, that is there already.
@@ -62,6 +65,8 @@ pub struct Facts {
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
     pub free_ports: Vec<u16>,
+    /// Who decides what is forwarded, if it was asked for.
+    pub forward: Option<Forward>,
 }
 
 impl Facts {
@@ -86,6 +91,7 @@ impl Facts {
                     let port = free_port::look(wanted, &facts.free_ports, &places.state()?)?;
                     facts.free_ports.push(port);
                 }
+                Query::Forward => facts.forward = Some(Forward::look(places)?),
                 Query::Ipv6(_) if !places.has_container() => {}
                 Query::Ipv6(name) => {
                     let path = ["ipv6", "conf", name.as_str(), "disable_ipv6"];
