@@ -9,6 +9,7 @@ static PLUGINS: &[BuiltIn] = &[
     ("host-local", &ipam::HOST_LOCAL),
     ("loopback", &loopback::PLUGIN),
     ("null", &null::PLUGIN),
+    ("portmap", &portmap::PLUGIN),
     ("static", &ipam::STATIC),
 ];
 
@@ -18,6 +19,7 @@ static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
     ("host", &host::PLUGIN),
     ("loopback", &loopback::PLUGIN),
     ("null", &null::PLUGIN),
+    ("portmap", &portmap::PLUGIN),
 ];
 
 /// The name of the command line.

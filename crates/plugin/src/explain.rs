@@ -1,18 +1,18 @@
 //! `sealane explain`: the plan of an ADD, and nothing changed.
 use crate::{Lease, Plugin, Recipe, detach::departure, endpoint::Endpoint, error::Error, ipam};
-use cni::{Attachment, Call, Fail, Handler};
+use cni::{AddResult, Attachment, Call, Fail, Handler};
 use kernel::Netns;
 use plan::{Facts, Places};
 
 /// A plugin that can say what an ADD would do.
 pub trait Explain: Handler {
-    /// One step a line. The addresses are those that IPAM would give now; those of an IPAM plugin that is not ours are
-    /// not known beforehand, and left out with a line that says so.
-    fn explain(&self, call: &Call, at: &Attachment) -> Result<String, Fail>;
+    /// One step a line, and what the ADD would answer. The addresses are those that IPAM would give now; those of an IPAM plugin
+    /// that is not ours are not known beforehand, and left out with a line that says so.
+    fn explain(&self, call: &Call, at: &Attachment) -> Result<(String, AddResult), Fail>;
 }
 
 impl<R: Recipe> Explain for Plugin<R> {
-    fn explain(&self, call: &Call, at: &Attachment) -> Result<String, Fail> {
+    fn explain(&self, call: &Call, at: &Attachment) -> Result<(String, AddResult), Fail> {
         let config = R::configure(call)?;
         let machine = kernel::machine_id().map_err(Error::Kernel)?;
         let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
@@ -23,7 +23,8 @@ impl<R: Recipe> Explain for Plugin<R> {
         if note.is_empty() {
             R::accept(call, &config, &lease)?;
         }
-        Ok(format!("{note}{}", R::plan(&config, &endpoint, &lease, &facts)))
+        let plan = R::plan(&config, &endpoint, &lease, &facts);
+        Ok((format!("{note}{plan}"), R::result(call, &config, &endpoint, &lease, &facts)))
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 6] = ["bridge", "host", "loopback", "null", "host-local", "static"];
+pub const PLUGINS: [&str; 7] = ["bridge", "host", "loopback", "null", "host-local", "static", "portmap"];
 const MULTICALL: &str = "sealane";
 
 /// A directory of plugins.

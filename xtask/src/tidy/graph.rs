@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "bridge", "cni", "host", "ipam", "kernel", "loopback", "networks", "null", "plan", "plugin",
-            "sandbox", "types",
+            "portmap", "sandbox", "types",
         ],
     ),
     ("netlab", &["cni"]),

@@ -8,23 +8,25 @@ use super::plugin::PluginConfig;
 use crate::args::Args;
 use crate::error::Fail;
 use crate::request::{Attachment, Call, Verb};
+use crate::result::AddResult;
 use crate::version::Version;
 use std::path::PathBuf;
 
 impl Runtime {
-    /// What a plugin of the network would be called with for an ADD. The results of the plugins before it are not known,
-    /// so there is no `prevResult`.
+    /// What a plugin of the network would be called with for an ADD, after plugins that would have answered `previous`.
     pub fn preview(
         &self,
         network: &Network,
         plugin: &PluginConfig,
         at: &RuntimeAttachment,
+        previous: Option<AddResult>,
     ) -> Result<(Call, Attachment), Fail> {
         at.validate()?;
         let request =
             derive::attach(network, plugin, None, &at.capability_args).map_err(PluginError::Request)?;
         let args = Args::new(at.args_text());
         let call = Call::new(Verb::Add, request, args, self.path.clone(), &Version::ALL)?;
+        let call = Call { prev_result: previous.or(call.prev_result), ..call };
         let container = at.container.parse().map_err(|_| AttachmentError::Container(at.container.clone()))?;
         let ifname = at.ifname.parse().map_err(|_| AttachmentError::Interface(at.ifname.clone()))?;
         Ok((call, Attachment { container, ifname, netns: Some(PathBuf::from(&at.netns)) }))
