@@ -22,16 +22,13 @@ fn paragraph(
     result: &mut Option<AddResult>,
 ) -> Result<String, Fail> {
     let (call, at) = runtime.preview(network, plugin, at, result.take())?;
-    let plan = match registry::planner(&plugin.kind) {
-        Some(planner) => {
-            let (plan, answer) = planner.explain(&call, &at)?;
-            *result = Some(answer);
-            plan
-        }
-        None => {
-            *result = call.prev_result;
-            "# not in `sealane plugins`: what it does is not known before it runs\n".to_owned()
-        }
+    let plan = if let Some(planner) = registry::planner(&plugin.kind) {
+        let (plan, answer) = planner.explain(&call, &at)?;
+        *result = Some(answer);
+        plan
+    } else {
+        *result = call.prev_result;
+        "# not in `sealane plugins`: what it does is not known before it runs\n".to_owned()
     };
     Ok(format!(
         "{}: {} {} in {}\n{plan}",
