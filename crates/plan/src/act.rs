@@ -75,6 +75,8 @@ pub(crate) enum Work<'a> {
     Claim(&'a dyn Claims),
     /// Elements of the packet filter, and the section that they belong to.
     Filter(Section, Transaction),
+    /// What goes neither by netlink nor by a file: it is done by itself, which takes the locks that it needs.
+    Own(&'a dyn Own),
     /// There is nothing to do, only to compare.
     Nothing,
 }
@@ -83,6 +85,12 @@ pub(crate) enum Work<'a> {
 pub(crate) trait Claims {
     /// Takes them all, or says who has one. What it has done when it fails is undone like any other step.
     fn take(&self, places: &mut Places) -> Result<(), Error>;
+}
+
+/// A step of one attachment that is done by itself.
+pub(crate) trait Own {
+    /// Does it, whole or not at all. No lock is held.
+    fn make(&self, places: &mut Places) -> Result<(), Error>;
 }
 
 /// A step that is shared with other attachments.

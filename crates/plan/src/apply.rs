@@ -91,22 +91,18 @@ impl<'a> Run<'a> {
                 self.ensure(step, shared)
             }
             Work::Claim(ports) => {
-                self.flush()?;
-                if hold == Hold::Own {
-                    self.done.push(step);
-                }
-                // Ports are taken, and undone, under a lock of their own.
-                self.lock = None;
+                // Under a lock of their own, as they are undone.
+                self.alone(hold, step)?;
                 ports.take(self.places)
             }
             Work::Filter(section, change) => {
-                self.flush()?;
-                if hold == Hold::Own {
-                    self.done.push(step);
-                }
-                self.lock = None;
+                self.alone(hold, step)?;
                 let put = self.places.filter.put(&[&section], &change);
                 put.map_err(|cause| act.refused(cause, self.places))
+            }
+            Work::Own(own) => {
+                self.alone(hold, step)?;
+                own.make(self.places)
             }
             Work::Sysctl(sysctl) => {
                 self.flush_netlink()?;
@@ -120,6 +116,16 @@ impl<'a> Run<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// What comes now is done by itself, under no lock of this run's; what it leaves half done is undone.
+    fn alone(&mut self, hold: Hold, step: &'a Step) -> Result<(), Error> {
+        self.flush()?;
+        if hold == Hold::Own {
+            self.done.push(step);
+        }
+        self.lock = None;
+        Ok(())
     }
 
     /// The lock is held from the first of several shared neighbours that are missing to the last. Users are counted before

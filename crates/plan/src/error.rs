@@ -18,6 +18,18 @@ pub enum Error {
         #[source]
         cause: kernel::Error,
     },
+    /// iptables refused a step.
+    #[error("could not make {step}")]
+    Rules {
+        /// The step's line of text.
+        step: String,
+        /// Why.
+        #[source]
+        cause: xtables::Error,
+    },
+    /// iptables refused outside of any step.
+    #[error(transparent)]
+    Iptables(#[from] xtables::Error),
     /// A name that is to be this attachment's own is in use already.
     #[error("container veth name (\"{name}\") already exists {place}")]
     NameTaken {
@@ -119,6 +131,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Kernel(cause) | Error::Step { cause, .. } => cause.hint(),
+            Error::Rules { cause, .. } | Error::Iptables(cause) => cause.hint(),
             Error::NameTaken { name, place } => Some(format!(
                 "`ip link` {place} shows {name}; DEL the attachment that has it, or ask for another name with CNI_IFNAME"
             )),

@@ -103,7 +103,10 @@ impl Failure for Error {
 
 fn code(error: &plan::Error) -> Code {
     match error {
-        plan::Error::Kernel(_)
+        plan::Error::Rules { cause, .. } | plan::Error::Iptables(cause) if cause.is_busy() => Code::TryAgain,
+        plan::Error::Rules { .. }
+        | plan::Error::Iptables(_)
+        | plan::Error::Kernel(_)
         | plan::Error::Step { .. }
         | plan::Error::NoLink { .. }
         | plan::Error::NoVlans { .. } => Code::Kernel,

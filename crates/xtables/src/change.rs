@@ -1,5 +1,5 @@
 //! A change of one table, carried out whole or not at all.
-use crate::{Error, Family, Rule, Table, program};
+use crate::{Error, Family, Interface, Rule, Table, program};
 use std::fmt;
 
 /// A change under construction: the lines of one `iptables-restore`.
@@ -20,9 +20,9 @@ impl Change {
         self.lines.is_empty()
     }
 
-    /// Takes a rule for granted: where it is missing, nothing is changed.
-    pub fn require(&mut self, rule: &Rule) {
-        self.lines.push(format!("-C {rule}"));
+    /// Takes rules for granted: where one is missing, nothing is changed.
+    pub fn require<'a>(&mut self, rules: impl IntoIterator<Item = &'a Rule>) {
+        self.lines.extend(rules.into_iter().map(|rule| format!("-C {rule}")));
     }
 
     /// Makes a chain that must not be there.
@@ -40,9 +40,9 @@ impl Change {
         self.lines.push(format!("-X {chain}"));
     }
 
-    /// Adds a rule at the end of its chain.
-    pub fn append(&mut self, rule: &Rule) {
-        self.lines.push(format!("-A {rule}"));
+    /// Adds rules, each at the end of its chain.
+    pub fn append<'a>(&mut self, rules: impl IntoIterator<Item = &'a Rule>) {
+        self.lines.extend(rules.into_iter().map(|rule| format!("-A {rule}")));
     }
 
     /// Adds a rule at a place of its chain; 1 is its head.
@@ -52,14 +52,19 @@ impl Change {
         self.lines.push(format!("-I {placed}"));
     }
 
-    /// Deletes the first rule that is like this one, which must be there.
-    pub fn delete(&mut self, rule: &Rule) {
-        self.lines.push(format!("-D {rule}"));
+    /// Deletes rules, of each the first that is like it, which must be there.
+    pub fn delete<'a>(&mut self, rules: impl IntoIterator<Item = &'a Rule>) {
+        self.lines.extend(rules.into_iter().map(|rule| format!("-D {rule}")));
     }
 
     /// Carries it out.
     pub fn commit(&self, family: Family) -> Result<(), Error> {
-        if self.is_empty() { Ok(()) } else { program::restore(family, &self.to_string()) }
+        self.commit_by(Interface::Any, family)
+    }
+
+    /// Carries it out in the tables of one of the kernel's interfaces.
+    pub fn commit_by(&self, interface: Interface, family: Family) -> Result<(), Error> {
+        if self.is_empty() { Ok(()) } else { program::restore(interface, family, &self.to_string()) }
     }
 }
 
@@ -81,11 +86,11 @@ mod tests {
         let rule = Rule::new("POSTROUTING", "").comment("a b").and(["-j", "C"]);
         let mut change = Change::of(Table::Nat);
         assert!(change.is_empty());
-        change.require(&rule);
+        change.require([&rule]);
         change.create("C");
-        change.append(&Rule::new("C", "-j ACCEPT"));
+        change.append([&Rule::new("C", "-j ACCEPT")]);
         change.insert(1, &rule);
-        change.delete(&rule);
+        change.delete([&rule]);
         change.flush("C");
         change.remove("C");
         let comment = "-m comment --comment \"a b\" -j C";

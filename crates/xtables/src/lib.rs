@@ -17,6 +17,6 @@ mod rule;
 
 pub use change::Change;
 pub use error::{Error, Words};
-pub use name::{ChainName, Family, InvalidWord, Table, Word, chain_of, hash};
-pub use read::{Look, Ruleset, is_legacy};
+pub use name::{ChainName, Family, Interface, InvalidWord, Table, Word, chain_of, hash};
+pub use read::{Ruleset, is_legacy, read};
 pub use rule::Rule;

@@ -31,6 +31,31 @@ impl fmt::Display for Family {
     }
 }
 
+/// Which of the kernel's two interfaces iptables goes by. Each has tables of its own, all of which packets meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interface {
+    /// The one that the host's `iptables` goes by.
+    Any,
+    /// nftables: `iptables-nft`.
+    Nft,
+    /// The older one: `iptables-legacy`.
+    Legacy,
+}
+
+impl Interface {
+    /// The programs of this family, the best first; each has others beside it, such as `-restore`.
+    pub(crate) fn programs(self, family: Family) -> &'static [&'static str] {
+        match (self, family) {
+            (Interface::Any, Family::Ipv4) => &["iptables", "iptables-nft", "iptables-legacy"],
+            (Interface::Any, Family::Ipv6) => &["ip6tables", "ip6tables-nft", "ip6tables-legacy"],
+            (Interface::Nft, Family::Ipv4) => &["iptables-nft", "iptables"],
+            (Interface::Nft, Family::Ipv6) => &["ip6tables-nft", "ip6tables"],
+            (Interface::Legacy, Family::Ipv4) => &["iptables-legacy", "iptables"],
+            (Interface::Legacy, Family::Ipv6) => &["ip6tables-legacy", "ip6tables"],
+        }
+    }
+}
+
 /// A table (iptables(8), "TABLES").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of iptables(8)")]

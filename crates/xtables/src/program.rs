@@ -1,5 +1,5 @@
 //! Finding and running iptables-restore.
-use crate::{Error, Family, error::Words};
+use crate::{Error, Family, Interface, error::Words};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::{
     env,
@@ -13,41 +13,46 @@ use std::{
 /// How many seconds are waited for the lock of iptables, which any other program may hold.
 const PATIENCE: u32 = 30;
 
-/// Runs the text, which says which lines it has.
-pub(crate) fn restore(family: Family, text: &str) -> Result<(), Error> {
-    let program = find(family)?;
+/// Runs the text of one change.
+pub(crate) fn restore(interface: Interface, family: Family, text: &str) -> Result<(), Error> {
+    let program = find(interface, family)?;
     let failed = |cause| Error::NotRun { program: program.clone(), cause };
     let (success, busy, said) = run(&program, text).map_err(failed)?;
     if success {
         return Ok(());
     }
-    Err(Error::Refused {
-        program: family.program().to_owned(),
-        line: line_at_fault(text, &said),
-        busy,
-        words: Words::of(&said),
-    })
+    let line = line_at_fault(text, &said);
+    Err(Error::Refused { program: name(&program), line, busy, words: Words::of(&said) })
 }
 
-/// The program that goes with the first `iptables` in PATH, which is the one that the reference plugins run.
-fn find(family: Family) -> Result<PathBuf, Error> {
-    let name = family.program();
+/// The file's name, which is what people know a program by.
+fn name(program: &Path) -> String {
+    program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The program of this interface and family: in the directory where the first `iptables` in PATH is, which is what the reference plugins run,
+/// else in any.
+fn find(interface: Interface, family: Family) -> Result<PathBuf, Error> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories: Vec<PathBuf> = env::split_paths(&path).filter(|it| it.is_absolute()).collect();
-    let beside = directories.iter().find(|it| is_program(&it.join(name)));
-    for restore in
-        [format!("{name}-restore"), format!("{name}-nft-restore"), format!("{name}-legacy-restore")]
-    {
-        let found =
-            beside.into_iter().chain(&directories).map(|it| it.join(&restore)).find(|it| is_program(it));
-        if let Some(found) = found {
+    let programs = interface.programs(family);
+    for program in programs {
+        let beside = directories.iter().find(|it| is_program(&it.join(program)));
+        let restore = beside.into_iter().chain(&directories).map(|it| it.join(format!("{program}-restore")));
+        if let Some(found) = restore.into_iter().find(|it| is_program(it)) {
             return Ok(found);
         }
     }
-    Err(Error::NoProgram { program: format!("{name}-restore") })
+    Err(Error::NoProgram { program: format!("{}-restore", programs.first().copied().unwrap_or_default()) })
 }
 
-pub(crate) fn is_program(path: &Path) -> bool {
+/// Whether there is such a program in PATH.
+pub(crate) fn in_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|directory| is_program(&directory.join(program)))
+}
+
+fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 

@@ -1,12 +1,7 @@
 //! Looking at rules, through the crate `iptables`: each look is one run of the program.
-use crate::{Error, Family, Rule, Table, error::Words, program::is_program};
+use crate::{Error, Family, Interface, Rule, Table, error::Words, program::in_path};
 use iptables::IPTables;
-use std::{env, fs, path::PathBuf};
-
-/// A look at the rules of one family.
-pub struct Look {
-    tables: IPTables,
-}
+use std::{fs, io, path::PathBuf};
 
 /// The chains and rules of one table, in the order in which they stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,46 +12,29 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
 }
 
-impl Look {
-    /// At what `iptables` in PATH shows, which is what a [`crate::Change`] changes.
-    pub fn at(family: Family) -> Self {
-        Self::with(family.program())
+/// The whole of one table.
+pub fn read(interface: Interface, family: Family, table: Table) -> Result<Ruleset, Error> {
+    // `-C` and `--wait` are as old as Linux 3.13; the crate would ask for the version every time.
+    let cmd = program(interface, family)?;
+    let tables = IPTables { cmd, has_check: true, has_wait: true, is_numeric: false };
+    let failed = |cause| Error::NotRun { program: PathBuf::from(cmd), cause };
+    let output = tables.execute(table.as_str(), "-S").map_err(|cause| match cause.downcast() {
+        Ok(cause) => failed(*cause),
+        Err(cause) => failed(io::Error::other(cause.to_string())),
+    })?;
+    if output.status.success() {
+        return Ok(Ruleset::read(&String::from_utf8_lossy(&output.stdout)));
     }
+    let words = Words::of(&String::from_utf8_lossy(&output.stderr));
+    Err(Error::Refused { program: cmd.to_owned(), line: None, busy: false, words })
+}
 
-    /// At the tables of the kernel's older interface, when `iptables` may stand for the newer.
-    pub fn at_legacy(family: Family) -> Self {
-        let legacy = match family {
-            Family::Ipv4 => "iptables-legacy",
-            Family::Ipv6 => "ip6tables-legacy",
-        };
-        Self::with(if in_path(legacy) { legacy } else { family.program() })
-    }
-
-    /// `-C` and `--wait` are as old as Linux 3.13; the crate would ask for the version every time.
-    fn with(cmd: &'static str) -> Self {
-        Self { tables: IPTables { cmd, has_check: true, has_wait: true, is_numeric: false } }
-    }
-
-    /// The whole table.
-    pub fn table(&self, table: Table) -> Result<Ruleset, Error> {
-        let program = || PathBuf::from(self.tables.cmd);
-        let output = self.tables.execute(table.as_str(), "-S").map_err(|cause| match cause.downcast() {
-            Ok(cause) => Error::NotRun { program: program(), cause: *cause },
-            Err(cause) => {
-                Error::NotRun { program: program(), cause: std::io::Error::other(cause.to_string()) }
-            }
-        })?;
-        if output.status.success() {
-            return Ok(Ruleset::read(&String::from_utf8_lossy(&output.stdout)));
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(Error::Refused {
-            program: self.tables.cmd.to_owned(),
-            line: None,
-            busy: false,
-            words: Words::of(&said),
-        })
-    }
+/// By name, as the crate finds it in PATH.
+fn program(interface: Interface, family: Family) -> Result<&'static str, Error> {
+    let programs = interface.programs(family);
+    let found = programs.iter().find(|program| in_path(program)).copied();
+    found
+        .ok_or_else(|| Error::NoProgram { program: programs.first().copied().unwrap_or_default().to_owned() })
 }
 
 impl Ruleset {
@@ -84,15 +62,10 @@ impl Ruleset {
 /// Whether the kernel's older interface has this table in this network namespace: reading one with its own program makes it.
 pub fn is_legacy(family: Family, table: Table) -> bool {
     let list = match family {
-        Family::Ipv4 => "/proc/net/ip_tables_names",
-        Family::Ipv6 => "/proc/net/ip6_tables_names",
+        Family::Ipv4 => "/proc/thread-self/net/ip_tables_names",
+        Family::Ipv6 => "/proc/thread-self/net/ip6_tables_names",
     };
     fs::read_to_string(list).is_ok_and(|names| names.lines().any(|name| name == table.as_str()))
-}
-
-fn in_path(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|directory| is_program(&directory.join(program)))
 }
 
 #[cfg(test)]

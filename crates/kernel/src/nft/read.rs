@@ -26,6 +26,19 @@ pub struct FoundRule {
     pub expressions: Vec<u8>,
 }
 
+impl FoundRule {
+    /// Whether it sends what it fits on to this chain.
+    pub fn leads_to(&self, chain: &str) -> bool {
+        let verdict = |expression: &[u8]| -> Option<String> {
+            let map = Map::of(expression).ok()?;
+            let datum = Map::of(Map::of(map.get(2)?).ok()?.get(2)?).ok()?;
+            Map::of(datum.get(2)?).ok()?.text(2)
+        };
+        let mut list = attributes(&self.expressions).filter_map(Result::ok);
+        list.any(|(_, expression)| verdict(expression).is_some_and(|it| it == chain))
+    }
+}
+
 /// `struct nfgenmsg`.
 const HEADER: usize = 4;
 /// The bits of an attribute's number that say how its value is encoded (`NLA_TYPE_MASK`).

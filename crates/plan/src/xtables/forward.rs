@@ -1,0 +1,91 @@
+//! Forwarding by iptables: rules for each address, behind the administrator's.
+use super::{Base, End, delete, family_of, is_there, isolation::STAGE_1, make, missing};
+use crate::{
+    act::{Act, Own, Work},
+    error::Error,
+    places::{Place, Places},
+    step::IptForward,
+};
+use std::net::IpAddr;
+use types::Prefix;
+use xtables::{Change, Family, Interface, Rule, Ruleset, Table};
+
+/// The chain of such rules.
+pub(super) const FORWARD: &str = "CNI-FORWARD";
+/// What marks rules that the reference has not.
+pub(super) const OURS: &str = "sealane: published ports";
+
+/// The rules of an address. New connections come in by published ports alone; the reference lets none in.
+pub(super) fn rules(address: IpAddr) -> [Rule; 3] {
+    let address = Prefix::host(address);
+    let rule = |words: String| Rule::new(FORWARD, &words);
+    [
+        rule(format!("-d {address} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")),
+        rule(format!("-s {address} -j ACCEPT")),
+        rule(format!("-d {address} -m conntrack --ctstate DNAT")).comment(OURS).and(["-j", "ACCEPT"]),
+    ]
+}
+
+impl Act for IptForward {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Own(self))
+    }
+
+    fn undo(&self, _places: &mut Places) -> Result<(), Error> {
+        delete(Interface::Any, Table::Filter, self.family(), &self.rules())
+    }
+
+    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        let [jump, admin] = self.base_rules();
+        missing(Table::Filter, self.family(), &[vec![jump, admin], self.rules()].concat())
+    }
+}
+
+impl Own for IptForward {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        let [jump, admin] = self.base_rules();
+        let mut quick = Change::of(Table::Filter);
+        quick.require([&jump, &admin]);
+        quick.append(&self.rules());
+        make(self, (self.family(), Table::Filter), &quick, places, |found| self.over(found))
+    }
+}
+
+impl IptForward {
+    fn family(&self) -> Family {
+        family_of(self.addresses.first().is_none_or(IpAddr::is_ipv4))
+    }
+
+    fn rules(&self) -> Vec<Rule> {
+        self.addresses.iter().flat_map(|address| rules(*address)).collect()
+    }
+
+    /// The jump that all share, and the one to the administrator's rules.
+    fn base_rules(&self) -> [Rule; 2] {
+        let jump = Rule::new("FORWARD", "").comment("CNI firewall plugin rules").and(["-j", FORWARD]);
+        let admin = Rule::new(FORWARD, "").comment("CNI firewall plugin admin overrides");
+        [jump, admin.and(["-j", self.admin.as_str()])]
+    }
+
+    /// What is missing of it, the jump behind the one that keeps bridges apart: what is accepted here is not looked at there.
+    fn over(&self, found: &Ruleset) -> Result<Change, Error> {
+        let (table, family, [jump, admin]) = (Table::Filter, self.family(), self.base_rules());
+        let isolation = found.of("FORWARD").position(|rule| rule.target() == Some(STAGE_1));
+        let chains = vec![FORWARD.to_owned(), self.admin.to_string()];
+        let base = Base { table, family, chains, rules: vec![(End::Head, admin)] };
+        let mut change = base.completion(found)?;
+        if !found.has(FORWARD) || !is_there(table, family, &jump)? {
+            change.insert(isolation.map_or(1, |at| at + 2), &jump);
+        }
+        for rule in self.rules() {
+            if !found.has(FORWARD) || !is_there(table, family, &rule)? {
+                change.append([&rule]);
+            }
+        }
+        Ok(change)
+    }
+}

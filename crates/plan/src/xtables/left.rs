@@ -1,0 +1,170 @@
+//! What the reference plugins (1.9) have left of an attachment that we have no record of, in either of their backends.
+//!
+//! Tables and chains are looked up by name, so where there are none it costs next to nothing. Rules that iptables has made through nftables are
+//! deleted as what they are; only for those of the kernel's older interface a program runs.
+use super::{delete, forward, masquerade, publish};
+use crate::{
+    act::{Act, Work},
+    error::Error,
+    places::{Place, Places},
+    step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish},
+};
+use kernel::nft;
+use std::{borrow::Cow, net::IpAddr};
+use xtables::{Change, Family, Interface, Rule, Table, hash, is_legacy, read};
+
+macro_rules! left {
+    ($($name:ident),*) => {
+        $(impl Act for $name {
+            fn place(&self) -> Place {
+                Place::Host
+            }
+
+            fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+                Ok(Work::Nothing)
+            }
+
+            fn undo(&self, places: &mut Places) -> Result<(), Error> {
+                self.clear(places)
+            }
+
+            fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+                Ok(None)
+            }
+        })*
+    };
+}
+left!(LeftMasquerade, LeftPublish, LeftForward, LeftMacCheck);
+
+impl LeftMasquerade {
+    /// The comment begins with hashes of the network, and of interface and container.
+    fn clear(&self, places: &mut Places) -> Result<(), Error> {
+        let part = |parts: &[&str]| hash(parts).get(..16).unwrap_or_default().to_owned();
+        let attachment = part(&[self.ifname.as_str(), ":", self.container.as_str()]);
+        let mark = format!("{}-{attachment}", part(&[self.network.as_str()]));
+        let table = table(nft::Family::Inet, "cni_plugins_masquerade");
+        clear_rules(places, &table, &["masq_checks"], |comment| comment.starts_with(&mark))?;
+        let chain = masquerade::chain(self.network.as_str(), self.container.as_str());
+        clear_chain(places, &chain, masquerade::FROM)
+    }
+}
+
+impl LeftPublish {
+    /// The comment is the container's ID.
+    fn clear(&self, places: &mut Places) -> Result<(), Error> {
+        for family in [nft::Family::Ip, nft::Family::Ip6] {
+            let chains = ["hostports", "hostip_hostports", "masquerading"];
+            let is_of = |comment: &str| comment == self.container.as_str();
+            clear_rules(places, &table(family, "cni_hostport"), &chains, is_of)?;
+        }
+        let chain = publish::chain(self.network.as_str(), self.container.as_str());
+        clear_chain(places, &chain, publish::DNAT)
+    }
+}
+
+impl LeftForward {
+    /// They have no comment: an address is all that tells whose they are.
+    fn clear(&self, places: &mut Places) -> Result<(), Error> {
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let ours = self.addresses.iter().filter(|address| address.is_ipv4() == (family == Family::Ipv4));
+            let rules: Vec<Rule> = ours.copied().flat_map(of_the_reference).collect();
+            if rules.is_empty() {
+                continue;
+            }
+            let filter = table(nft_family(family), Table::Filter.as_str());
+            if places.filter.nft()?.chain(&filter, forward::FORWARD)?.is_some() {
+                delete(Interface::Nft, Table::Filter, family, &rules)?;
+            }
+            if is_legacy(family, Table::Filter) {
+                delete(Interface::Legacy, Table::Filter, family, &rules)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of_the_reference(address: IpAddr) -> impl Iterator<Item = Rule> {
+    forward::rules(address).into_iter().take(2)
+}
+
+impl LeftMacCheck {
+    fn clear(&self, places: &mut Places) -> Result<(), Error> {
+        let (table, attachment) =
+            (table(nft::Family::Bridge, "nat"), format!("{}-{}", self.container, self.ifname));
+        let mark = format!("macspoofchk-{attachment}");
+        clear_rules(places, &table, &["PREROUTING"], |comment| comment == mark)?;
+        let own = format!("cni-br-iface-{attachment}");
+        let mut change = nft::Transaction::default();
+        for chain in [own.clone(), format!("{own}-mac")] {
+            change.flush_chain(&table, &chain);
+            change.delete_chain(&table, &chain);
+        }
+        Ok(places.filter.clear(&change)?)
+    }
+}
+
+fn table(family: nft::Family, name: &'static str) -> nft::Table {
+    nft::Table { family, name: Cow::Borrowed(name) }
+}
+
+fn nft_family(family: Family) -> nft::Family {
+    match family {
+        Family::Ipv4 => nft::Family::Ip,
+        Family::Ipv6 => nft::Family::Ip6,
+    }
+}
+
+/// Deletes the rules of these chains whose comments are like this.
+fn clear_rules(
+    places: &mut Places,
+    table: &nft::Table,
+    chains: &[&str],
+    is_like: impl Fn(&str) -> bool,
+) -> Result<(), Error> {
+    let nft = places.filter.nft()?;
+    if !nft.has_table(table)? {
+        return Ok(());
+    }
+    let mut change = nft::Transaction::default();
+    for chain in chains {
+        for rule in nft.rules(table, Some(chain))? {
+            if rule.comment.as_deref().is_some_and(&is_like) {
+                change.delete_rule(table, chain, rule.handle);
+            }
+        }
+    }
+    Ok(places.filter.clear(&change)?)
+}
+
+/// Deletes a chain of the tables `nat` of both families, and the rules of another one that jump to it.
+fn clear_chain(places: &mut Places, chain: &str, from: &str) -> Result<(), Error> {
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let nat = table(nft_family(family), Table::Nat.as_str());
+        let nft = places.filter.nft()?;
+        if nft.chain(&nat, chain)?.is_some() {
+            let mut change = nft::Transaction::default();
+            for rule in nft.rules(&nat, Some(from))?.iter().filter(|rule| rule.leads_to(chain)) {
+                change.delete_rule(&nat, from, rule.handle);
+            }
+            change.flush_chain(&nat, chain);
+            change.delete_chain(&nat, chain);
+            places.filter.clear(&change)?;
+        }
+        if is_legacy(family, Table::Nat) {
+            clear_legacy_chain(family, chain)?;
+        }
+    }
+    Ok(())
+}
+
+fn clear_legacy_chain(family: Family, chain: &str) -> Result<(), Error> {
+    let found = read(Interface::Legacy, family, Table::Nat)?;
+    if !found.has(chain) {
+        return Ok(());
+    }
+    let mut change = Change::of(Table::Nat);
+    change.delete(found.to(chain));
+    change.flush(chain);
+    change.remove(chain);
+    Ok(change.commit_by(Interface::Legacy, family)?)
+}
