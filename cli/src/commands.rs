@@ -1,7 +1,7 @@
 //! The command line: each command's module does its work; here is which, and what becomes of a failure.
 use crate::{
     args::{Cli, Verb},
-    container, lab, network, ping, registry, say, talk, verbs,
+    container, lab, network, ping, registry, repair, say, talk, verbs,
 };
 use clap::Parser as _;
 use cni::Fail;
@@ -38,6 +38,7 @@ fn perform(verb: Verb) -> u8 {
         Verb::Ping(it) => status(ping::ping(&it), 2),
         Verb::Serve(serve) => status(talk::serve(&serve).map(|()| 0), FAILED),
         Verb::Fetch(fetch) => status(talk::fetch(&fetch).map(|()| 0), FAILED),
+        Verb::Repair => status(repair::all(), FAILED),
         Verb::Plugins => {
             let names: Vec<_> = registry::names().collect();
             say::text(&(names.join("\n") + "\n"));

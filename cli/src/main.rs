@@ -14,6 +14,7 @@ mod network;
 mod ping;
 mod plugins;
 mod registry;
+mod repair;
 mod say;
 mod table;
 mod talk;

@@ -3,7 +3,7 @@
 use crate::{
     args::{Cni, Target},
     error::Error,
-    explain, plugins, say,
+    explain, plugins, repair, say,
 };
 use cni::{
     AttachmentId, ErrorReply, Fail, Version,
@@ -43,8 +43,11 @@ fn execute(verb: Cni) -> Result<Output, Fail> {
             let (network, at) = load(&target)?;
             runtime.del(&network, &at)?;
         }
-        Cni::Check(target) => {
+        Cni::Check { target, repair } => {
             let (network, at) = load(&target)?;
+            if repair {
+                say::text(&repair::attachment(&network, &at)?);
+            }
             runtime.check(&network, &at)?;
         }
         Cni::Gc { conflist, valid } => {

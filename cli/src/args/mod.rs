@@ -59,6 +59,9 @@ pub(crate) enum Verb {
     Serve(Serve),
     /// Print what a port answers: to one HTTP request, or to one datagram.
     Fetch(Fetch),
+    /// Put back what has gone from the host's packet filter and bridges, of all attachments, from their records.
+    #[command(after_help = words::REPAIR, after_long_help = words::join(&[words::REPAIR, words::REPAIR_MORE]))]
+    Repair,
     /// List the plugins inside this executable, one name a line.
     #[command(after_help = words::PLUGIN_LIST, after_long_help = words::join(&[words::PLUGIN_LIST, words::STATUS]))]
     Plugins,
@@ -75,7 +78,14 @@ pub(crate) enum Cni {
     /// Detach it again; succeeds when there is nothing left to do.
     Del(Target),
     /// Compare an attachment with what its configuration asks for.
-    Check(Target),
+    Check {
+        /// Which attachment of which network.
+        #[command(flatten)]
+        target: Target,
+        /// First put back what is missing, here and in the container, and print it.
+        #[arg(long)]
+        repair: bool,
+    },
     /// Remove what no valid attachment claims.
     #[command(after_help = words::CNI, after_long_help = words::join(&[words::CNI, words::CNI_MORE]))]
     Gc {

@@ -72,6 +72,23 @@ Environment:
   CAP_ARGS                 capability arguments in JSON, such as {\"ips\":[\"10.1.2.3/24\"]}
   SEALANE_CNI_CACHE_DIR    where results are kept, instead of /var/lib/cni";
 
+pub(super) const REPAIR: &str = "\
+Examples:
+  nft flush ruleset; sealane repair
+  sealane check --repair net.conflist blue /run/netns/blue    # one attachment alone, inside too";
+
+pub(super) const REPAIR_MORE: &str = "\
+  Prints a line for each thing that was missing or different. Links are not made again, and an
+  attachment whose namespace is gone is left to `sealane gc`.
+
+Exit status:
+  0    all is there
+  1    something could not be put back: it is on standard error
+  2    the command line cannot be understood
+
+Files:
+  /run/sealane/attachments/    what each attachment owns and shares; no configuration is needed";
+
 pub(super) const RUN: &str = "\
 Examples:
   sealane run -d --name catserver --network test

@@ -43,6 +43,11 @@ impl Section {
         self.rules.iter().for_each(|rule| change.add_rule(&self.table, rule));
     }
 
+    /// What tells it from others: no two have a set in common.
+    fn name(&self) -> (Family, String) {
+        (self.table.family, self.sets.first().map_or_else(String::new, |set| set.name.clone().into_owned()))
+    }
+
     /// What of it is missing or changed, in words; `None` if nothing is.
     pub(crate) fn differs(&self, nft: &mut Nft) -> Result<Option<String>, kernel::Error> {
         for set in &self.sets {
@@ -74,11 +79,13 @@ impl Section {
 pub(crate) struct Filter {
     nft: Option<Nft>,
     departure: Departure,
+    /// The sections that are laid anew already, by table and first set; `None` if none is to be.
+    anew: Option<Vec<(Family, String)>>,
 }
 
 impl Filter {
     pub(crate) fn new(departure: Departure) -> Self {
-        Self { nft: None, departure }
+        Self { nft: None, departure, anew: None }
     }
 
     /// The socket.
@@ -90,20 +97,33 @@ impl Filter {
         Ok(self.nft.insert(socket))
     }
 
+    /// Has each section laid with the first element of it, whether it is there or not.
+    pub(crate) fn lay_anew(&mut self) {
+        self.anew.get_or_insert_default();
+    }
+
     /// Carries out a change of elements; sections that it finds missing are laid with it.
     pub(crate) fn put(&mut self, sections: &[&Section], change: &Transaction) -> Result<(), kernel::Error> {
-        let nft = self.nft()?;
-        match nft.commit(change) {
-            Err(cause) if cause.errno() == Some(Errno::ENOENT) => {
-                let mut whole = Transaction::default();
-                for section in sections {
-                    section.lay(&mut whole);
-                }
-                whole.append(change.clone());
-                nft.commit(&whole)
-            }
+        let is_due = |laid: &Vec<_>| sections.iter().any(|section| !laid.contains(&section.name()));
+        if self.anew.as_ref().is_some_and(is_due) {
+            self.put_whole(sections, change)?;
+            let names = sections.iter().map(|section| section.name());
+            self.anew.get_or_insert_default().extend(names);
+            return Ok(());
+        }
+        match self.nft()?.commit(change) {
+            Err(cause) if cause.errno() == Some(Errno::ENOENT) => self.put_whole(sections, change),
             other => other,
         }
+    }
+
+    fn put_whole(&mut self, sections: &[&Section], change: &Transaction) -> Result<(), kernel::Error> {
+        let mut whole = Transaction::default();
+        for section in sections {
+            section.lay(&mut whole);
+        }
+        whole.append(change.clone());
+        self.nft()?.commit(&whole)
     }
 
     /// Takes elements away; that one, or all that it was in, is gone already is as good.

@@ -44,6 +44,8 @@ pub struct Places {
     state: Option<State>,
     /// The packet filter of the host.
     pub(crate) filter: Filter,
+    /// Whether what is marked as made is made again.
+    pub(crate) anew: bool,
     /// The lock under which something shared is being taken away.
     lock: Option<Rc<Flock<File>>>,
     pub(crate) departure: Departure,
@@ -59,6 +61,7 @@ impl Places {
             seen: Vec::new(),
             state: None,
             filter: Filter::new(departure),
+            anew: false,
             lock: None,
             departure,
         }
@@ -68,6 +71,20 @@ impl Places {
     #[must_use]
     pub fn keeping(self, state: &State) -> Self {
         Self { state: Some(state.clone()), ..self }
+    }
+
+    /// Has everything made again that is marked as made, and each section of the packet filter laid once more.
+    pub(crate) fn make_anew(&mut self) {
+        self.anew = true;
+        self.filter.lay_anew();
+    }
+
+    /// Goes on with another container, or without one.
+    pub fn turn_to(&mut self, netns: Option<Netns>) {
+        self.netns = netns;
+        *self.slot(Place::Container) = None;
+        self.indices.clear();
+        self.seen.clear();
     }
 
     /// The state directory, for steps that are nowhere in the kernel.

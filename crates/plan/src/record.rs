@@ -142,7 +142,7 @@ impl Record {
 
     /// Writes down the steps that come next.
     pub fn announce(&mut self, plan: &Plan) -> Result<(), Error> {
-        self.write(&Line::Plan(plan.owned()))
+        self.write(&Line::Plan(plan.recorded()))
     }
 
     /// Writes down that all is done.

@@ -54,6 +54,28 @@ impl State {
         Ok(names.into_iter().filter_map(parse).collect())
     }
 
+    /// What records there are of these plugins, in order.
+    pub fn records(&self, plugins: &[&'static str]) -> Result<Vec<Key>, Error> {
+        let mut keys = Vec::new();
+        for network in entries(&self.attachments)? {
+            let Ok(network) = network.parse() else { continue };
+            for (container, ifname) in self.attachments(&network)? {
+                for file in entries(&self.network(&network).join(format!("{container}:{ifname}")))? {
+                    let plugin = file.strip_suffix(".0");
+                    let plugin = plugins.iter().find(|name| Some(**name) == plugin);
+                    keys.extend(plugin.map(|plugin| Key {
+                        network: network.clone(),
+                        container: container.clone(),
+                        ifname: ifname.clone(),
+                        plugin,
+                    }));
+                }
+            }
+        }
+        keys.sort_by_key(|key| (key.network.to_string(), key.directory(), key.plugin));
+        Ok(keys)
+    }
+
     pub(crate) fn lock(&self, key: &Key, scope: Scope) -> Result<Lock, Error> {
         match scope {
             // It can't be removed meanwhile: the record of who locks it lies in it.

@@ -73,13 +73,12 @@ impl Plan {
         shared.filter_map(|(_, step)| Some((step, step.act().counted()?)))
     }
 
-    /// What DEL has to undo, and so the record has to hold: the part that is the attachment's alone, without what dies
-    /// with a link of it, and the shared steps that it may be the last user of.
+    /// What the record holds: all that lasts. DEL undoes its own part, and what it may be the last user of; a repair needs the
+    /// rest as well.
     #[must_use]
-    pub fn owned(&self) -> Plan {
-        let counted = self.counted().map(|(step, _)| (Hold::Ensure, step.clone()));
-        let own = lasting(&self.own_steps()).into_iter().map(|step| (Hold::Own, step.clone()));
-        Plan { steps: counted.chain(own).collect() }
+    pub fn recorded(&self) -> Plan {
+        let lasting = self.steps.iter().filter(|(hold, _)| *hold != Hold::Once);
+        Plan { steps: lasting.cloned().collect() }
     }
 
     /// The ports of the host that were chosen because they were free, in the order in which they were asked for.

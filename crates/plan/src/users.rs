@@ -112,7 +112,7 @@ impl Places {
     /// Whether a thing on this host that has users is made. Asked by one of them.
     pub(crate) fn is_made(&mut self, thing: &str) -> Result<bool, Error> {
         let here = self.host_number()?;
-        self.state()?.is_made(thing, here)
+        Ok(!self.anew && self.state()?.is_made(thing, here)?)
     }
 
     /// Says that it is made now.

@@ -138,7 +138,7 @@ fn a_record_tells_how_far_an_add_came() {
     drop(record);
 
     let record = state.find(&key("c"), Duration::ZERO).unwrap().unwrap();
-    assert_eq!(record.plan(), Some(&doomed().owned()));
+    assert_eq!(record.plan(), Some(&doomed().recorded()));
     assert!(record.is_attached());
     assert_eq!(
         state.attachments(&"n".parse().unwrap()).unwrap(),

@@ -1,0 +1,225 @@
+//! `sealane repair` and `sealane check --repair`: what has gone from under an attachment is put back from its record.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use netlab::{Call, Container, Host, Protocol, ip, reaches, serve, with};
+use serde_json::{Value, json};
+use std::{fs, process::Command};
+
+netlab::tests! {
+    one_repair_after_a_flush_puts_everything_back_and_a_second_one_nothing,
+    a_published_port_is_heard_again_after_a_flush_and_one_repair,
+    a_rule_that_was_changed_under_its_own_name_is_right_again,
+    what_the_host_has_lost_of_its_bridge_is_put_back,
+    what_a_container_has_lost_is_put_back_by_its_check_alone,
+    what_cannot_be_put_back_is_named_and_does_not_keep_the_rest,
+    an_attachment_whose_namespace_is_gone_is_left_alone,
+    with_nothing_attached_there_is_nothing_to_do,
+}
+
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn network(host: &Host, at: u8, keys: &Value) -> Value {
+    let ranges = json!([[{"subnet": format!("10.{at}.0.0/24")}], [{"subnet": format!("fd0{at}::/64")}]]);
+    let mut config = json!({"name": format!("net{at}"), "type": "bridge", "bridge": format!("b{at}"),
+        "isDefaultGateway": true, "ipMasq": true, "macspoofchk": true, "ipam": {"type": "host-local", "ranges": ranges}});
+    config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+    host.config(&config)
+}
+
+fn attach(host: &Host, config: &Value) -> Container {
+    let container = host.container().unwrap();
+    host.add(config, &container, "eth0").unwrap().result().unwrap();
+    container
+}
+
+fn sealane(host: &Host, arguments: &[&str]) -> Said {
+    let call = Call::new(host.binaries().plugin("sealane").unwrap())
+        .env("PATH", "/usr/sbin:/usr/bin")
+        .env("CNI_PATH", host.binaries().dir().to_string_lossy())
+        .env("SEALANE_STATE_DIR", host.state_dir().to_string_lossy())
+        .env("SEALANE_DATA_DIR", host.data_dir().to_string_lossy())
+        .env("SEALANE_CNI_CACHE_DIR", host.results_dir().to_string_lossy());
+    let output = call.command().args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Repairs all; the lines of what was put back, without the attachments' names.
+fn repair(host: &Host) -> Vec<String> {
+    let said = sealane(host, &["repair"]);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{}", said.stdout);
+    said.stdout.lines().map(|line| line.split_once(": put back ").unwrap().1.to_owned()).collect()
+}
+
+fn nft(arguments: &[&str]) -> String {
+    let output = Command::new("nft").args(arguments).output().unwrap();
+    assert!(output.status.success(), "nft {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn one_repair_after_a_flush_puts_everything_back_and_a_second_one_nothing() {
+    let host = Host::new().unwrap();
+    let (one, other) = (network(&host, 1, &json!({})), network(&host, 2, &json!({})));
+    let containers = [&one, &one, &other].map(|config| attach(&host, config));
+    let before = host.snapshot().unwrap();
+    nft(&["flush", "ruleset"]);
+    assert_ne!(host.changes_since(&before).unwrap(), "");
+    let put_back = repair(&host);
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    let of = |what: &str| put_back.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(
+        (of("masquerade of what leaves"), of("only frames from"), put_back.len()),
+        (4, 3, 7),
+        "{put_back:?}"
+    );
+    assert_eq!(repair(&host), [""; 0]);
+    for (config, container) in [&one, &one, &other].into_iter().zip(&containers) {
+        host.del(config, container, "eth0").unwrap().result().unwrap();
+    }
+    assert!(!nft(&["list", "ruleset"]).contains("elements"));
+}
+
+fn a_published_port_is_heard_again_after_a_flush_and_one_repair() {
+    let host = Host::new().unwrap();
+    let chain =
+        host.chain(&[network(&host, 1, &json!({})), json!({"name": "net1", "type": "portmap"})]).unwrap();
+    let container = host.container().unwrap();
+    let ports = json!([{"hostPort": 8080, "containerPort": 7, "protocol": "tcp"}]);
+    let added = chain.add(&container, &ports).unwrap();
+    ip("address add 192.0.2.1/32 dev lo").unwrap();
+    container.exec(|| serve(Protocol::Tcp, "10.1.0.2".parse().unwrap(), 7)).unwrap().unwrap();
+    let published = "192.0.2.1".parse().unwrap();
+    reaches(Protocol::Tcp, published, 8080).unwrap();
+    let before = host.snapshot().unwrap();
+    nft(&["flush", "ruleset"]);
+    let put_back = repair(&host);
+    assert!(put_back.iter().any(|line| line.starts_with("publish 8080/tcp")), "{put_back:?}");
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    reaches(Protocol::Tcp, published, 8080).unwrap();
+    chain.check(&container, &ports, &added).unwrap();
+    nft(&["delete", "element", "inet", "sealane", "published4", "{ tcp . 8080 }"]);
+    nft(&["add", "element", "inet", "sealane", "published4", "{ tcp . 8080 : 10.1.0.99 . 7 }"]);
+    assert_eq!(repair(&host).len(), 1);
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    chain.del(&container, &ports, &added).unwrap();
+    assert!(!nft(&["list", "ruleset"]).contains("elements"));
+}
+
+/// A comparison goes by the rules' comments; a repair does not trust it.
+fn a_rule_that_was_changed_under_its_own_name_is_right_again() {
+    let host = Host::new().unwrap();
+    attach(&host, &network(&host, 1, &json!({})));
+    let before = host.snapshot().unwrap();
+    nft(&["flush", "chain", "inet", "sealane", "masquerade4_24"]);
+    nft(&["add", "rule", "inet", "sealane", "masquerade4_24", "accept", "comment", "\"to somewhere else\""]);
+    nft(&["flush", "chain", "bridge", "sealane", "prerouting"]);
+    nft(&[
+        "add",
+        "rule",
+        "bridge",
+        "sealane",
+        "prerouting",
+        "accept",
+        "comment",
+        "\"under a foreign MAC address\"",
+    ]);
+    assert_ne!(host.changes_since(&before).unwrap(), "");
+    repair(&host);
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn what_the_host_has_lost_of_its_bridge_is_put_back() {
+    let host = Host::new().unwrap();
+    attach(&host, &network(&host, 1, &json!({"hairpinMode": true, "portIsolation": true})));
+    let before = host.snapshot().unwrap();
+    let links = ip("link show master b1").unwrap();
+    let port = links[0]["ifname"].as_str().unwrap();
+    ip("address del 10.1.0.1/24 dev b1").unwrap();
+    ip("-6 address del fd01::1/64 dev b1").unwrap();
+    ip(&format!("link set {port} type bridge_slave hairpin off isolated off")).unwrap();
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    let put_back = repair(&host);
+    let expected = [
+        "address 10.1.0.1/24 on b1",
+        "address fd01::1/64 on b1",
+        "forwarding of IPv4",
+        "hairpin on, isolated on",
+    ];
+    for (line, expected) in put_back.iter().zip(expected) {
+        assert!(line.contains(expected), "{put_back:?}");
+    }
+    assert_eq!(put_back.len(), expected.len(), "{put_back:?}");
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    ip("link set b1 down").unwrap();
+    repair(&host);
+    assert_eq!(ip("link show b1").unwrap()[0]["flags"].to_string().matches("\"UP\"").count(), 1);
+}
+
+fn what_a_container_has_lost_is_put_back_by_its_check_alone() {
+    let host = Host::new().unwrap();
+    let plugin = network(&host, 1, &json!({}));
+    let conflist = host.dir().join("net.conflist");
+    let list = json!({"cniVersion": "1.1.0", "name": "net1", "plugins": [plugin]});
+    fs::write(&conflist, list.to_string()).unwrap();
+    let container = host.container().unwrap();
+    let target = [&conflist.to_string_lossy(), container.id(), &container.netns().to_string_lossy()]
+        .map(str::to_owned);
+    let on = |verb: &[&str]| sealane(&host, &[verb, &target.each_ref().map(String::as_str)].concat());
+    let added = on(&["add"]);
+    assert_eq!(added.code, Some(0), "{}", added.stdout);
+    let (before, inside) = (host.snapshot().unwrap(), container.snapshot().unwrap());
+    container.ip("route del default").unwrap();
+    container.ip("address del 10.1.0.2/24 dev eth0").unwrap();
+    nft(&["flush", "set", "bridge", "sealane", "checked"]);
+    assert!(on(&["check"]).stdout.contains("\"code\": 102"));
+    assert_eq!(repair(&host).len(), 1, "what is inside is none of its business");
+    let refused = on(&["check"]);
+    assert!(refused.stdout.contains("address 10.1.0.2/24 on eth0"), "{}", refused.stdout);
+    let repaired = on(&["check", "--repair"]);
+    assert_eq!((repaired.code, repaired.stdout.lines().count()), (Some(0), 2), "{}", repaired.stdout);
+    assert!(repaired.stdout.contains(": put back route to 0.0.0.0/0 via 10.1.0.1"), "{}", repaired.stdout);
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    let again = on(&["check", "--repair"]);
+    assert_eq!((again.code, again.stdout.as_str()), (Some(0), ""));
+}
+
+fn what_cannot_be_put_back_is_named_and_does_not_keep_the_rest() {
+    let host = Host::new().unwrap();
+    let config = network(&host, 1, &json!({}));
+    let [broken, _whole] = [(); 2].map(|()| attach(&host, &config));
+    let before = host.snapshot().unwrap();
+    broken.ip("link del eth0").unwrap();
+    nft(&["flush", "ruleset"]);
+    let said = sealane(&host, &["repair"]);
+    assert_eq!((said.code, said.stderr.lines().count()), (Some(1), 1), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("eth0 of container c1 on network net1: could not put back veth"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(said.stdout.lines().count(), 4, "{}", said.stdout);
+    let left = host.changes_since(&before).unwrap();
+    assert!(!left.contains("nft"), "{left}");
+}
+
+fn an_attachment_whose_namespace_is_gone_is_left_alone() {
+    let host = Host::new().unwrap();
+    let config = network(&host, 1, &json!({}));
+    let dead = attach(&host, &config);
+    dead.kill().unwrap();
+    nft(&["flush", "ruleset"]);
+    assert_eq!(repair(&host), [""; 0]);
+    assert_eq!(nft(&["list", "ruleset"]), "");
+    host.del(&with(&config, "ipMasq", &json!(false)), &dead, "eth0").unwrap().result().unwrap();
+}
+
+fn with_nothing_attached_there_is_nothing_to_do() {
+    let host = Host::new().unwrap();
+    let before = host.snapshot().unwrap();
+    assert_eq!(repair(&host), [""; 0]);
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
