@@ -68,7 +68,10 @@ pub(crate) enum Mode {
 /// What masquerades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
+    /// Elements in sets.
     Nftables,
+    /// Rules in a chain of the container's, as the reference makes them.
+    Iptables,
 }
 
 /// How the bridge treats the container's frames. Hairpin on a promiscuous bridge has no spelling: each frame would arrive twice.
@@ -167,14 +170,6 @@ pub enum Error {
         /// The value at fault.
         value: String,
     },
-    /// A value that this version does not know how to honour.
-    #[error("\"{key}\": \"{value}\" is not supported")]
-    Unsupported {
-        /// The key.
-        key: &'static str,
-        /// Its value.
-        value: &'static str,
-    },
     /// IPAM answered without an address.
     #[error("IPAM plugin returned missing IP config")]
     NoAddress {
@@ -198,7 +193,6 @@ impl Failure for Error {
             | Error::HairpinAndPromiscuous
             | Error::Backend { .. }
             | Error::AddressesWhileDown { .. } => Code::InvalidConfig,
-            Error::Unsupported { .. } => Code::UnsupportedField,
             Error::NoAddress { .. } => Code::Delegate,
         }
     }
@@ -225,9 +219,8 @@ impl Failure for Error {
                 format!("remove \"ipam\" ({ipam}), or \"disableContainerInterface\"")
             }
             Error::Backend { .. } => {
-                "leave \"ipMasqBackend\" out for nftables, the only one that takes the same time however many containers there are".into()
+                "set \"ipMasqBackend\" to \"nftables\", which it is without the key, or to \"iptables\"".into()
             }
-            Error::Unsupported { key, .. } => format!("remove \"{key}\" from the network's configuration"),
             Error::NoAddress { ipam } => {
                 format!("look at the \"ipam\" section: {ipam} was asked and gave no address")
             }
@@ -289,7 +282,7 @@ impl RawConfig {
             Mode::Addressed | Mode::Gateway { .. } if !self.ip_masq.unwrap_or(false) => Ok(None),
             Mode::Addressed | Mode::Gateway { .. } => match self.ip_masq_backend.as_deref() {
                 None | Some("nftables") => Ok(Some(Backend::Nftables)),
-                Some("iptables") => Err(Error::Unsupported { key: "ipMasqBackend", value: "iptables" }),
+                Some("iptables") => Ok(Some(Backend::Iptables)),
                 Some(value) => Err(Error::Backend { value: value.to_owned() }),
             },
         }

@@ -58,7 +58,7 @@ impl Recipe for Bridge {
             vlan_gateway(&mut plan, config, endpoint, facts);
             gateway(&mut plan, config, lease, force);
         }
-        masquerade(&mut plan, config, lease);
+        masquerade(&mut plan, config, endpoint, lease);
         if config.check_mac {
             // Before there is a port, so that nothing passes unchecked; and so undone after the port is gone.
             plan.own(step::MacCheck { link: endpoint.host.clone(), mac: endpoint.mac });
@@ -110,6 +110,9 @@ impl Recipe for Bridge {
             tx_queues: 1,
             rx_queues: 1,
         });
+        let (container, ifname) = (endpoint.container.clone(), endpoint.ifname.clone());
+        plan.own(step::LeftMacCheck { container: container.clone(), ifname: ifname.clone() });
+        plan.own(step::LeftMasquerade { network: endpoint.network.clone(), container, ifname });
         plan
     }
 }
@@ -170,14 +173,20 @@ fn gateway(plan: &mut Plan, config: &Config, lease: &Lease, force: bool) {
     }
 }
 
-/// Of the subnet of each address; of several addresses in one subnet once.
-fn masquerade(plan: &mut Plan, config: &Config, lease: &Lease) {
-    let subnets: BTreeSet<Prefix> = lease.ips.iter().map(|ip| ip.address.network()).collect();
+/// By nftables of the subnet of each address, of several in one subnet once; by iptables of each address.
+fn masquerade(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Lease) {
+    let addresses: Vec<Prefix> = lease.ips.iter().map(|ip| ip.address).collect();
     match config.masquerade {
         None => {}
         Some(config::Backend::Nftables) => {
+            let subnets: BTreeSet<Prefix> = addresses.iter().map(|address| address.network()).collect();
             for subnet in subnets {
                 plan.ensure(step::Masquerade { subnet });
+            }
+        }
+        Some(config::Backend::Iptables) => {
+            for step in step::IptMasquerade::each(&endpoint.network, &endpoint.container, &addresses) {
+                plan.own(step);
             }
         }
     }

@@ -123,6 +123,16 @@ own    address fd01::2/64 on eth0 in the container
 }
 
 #[test]
+fn by_iptables_each_family_of_the_container_is_masqueraded() {
+    let keys = json!({"ipMasq": true, "ipMasqBackend": "iptables", "ipam": {"type": "host-local"}});
+    let plan = plan(&keys, &both_families());
+    let lines: Vec<&str> = plan.lines().filter(|line| line.contains("masquerade")).collect();
+    let expected =
+        ["own    masquerade of 10.1.0.2/24 by iptables", "own    masquerade of fd01::2/64 by iptables"];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn without_addresses_there_is_nothing_to_masquerade() {
     let keys = json!({"ipMasq": true, "ipMasqBackend": "bogus"});
     assert!(!plan(&keys, &Lease::default()).contains("masquerade"));

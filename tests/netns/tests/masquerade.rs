@@ -21,6 +21,7 @@ macro_rules! trials {
 fn main() -> std::process::ExitCode {
     let mut trials = trials![
         a_machine_outside_sees_the_host_and_not_the_container,
+        by_iptables_a_machine_outside_sees_the_host_too,
         without_ip_masq_a_machine_outside_sees_the_container,
         what_stays_inside_of_the_subnet_or_on_the_host_is_the_containers_own,
         what_the_host_itself_sends_from_an_address_of_the_subnet_stays_as_it_is,
@@ -186,6 +187,25 @@ fn a_machine_outside_sees_the_host_and_not_the_container() {
     let world = World::new();
     let (container, _) = world.attach(&world.network(1, &json!({})));
     assert_eq!(seen_outside(&container), masqueraded());
+}
+
+fn by_iptables_a_machine_outside_sees_the_host_too() {
+    let world = World::new();
+    let config = world.network(1, &json!({"ipMasqBackend": "iptables"}));
+    let rules = || {
+        let saved = ["iptables-save", "ip6tables-save"]
+            .map(|save| Command::new(save).args(["-t", "nat"]).output().unwrap());
+        saved.map(|output| String::from_utf8(output.stdout).unwrap().matches("-A ").count())
+    };
+    let (container, _) = world.attach(&config);
+    assert_eq!(seen_outside(&container), masqueraded());
+    // As many as the reference makes: to the chain, what stays inside, and the rest.
+    assert_eq!(rules(), [3, 3]);
+    let by_nftables = with(&config, "ipMasqBackend", &json!("nftables"));
+    for _ in 0..2 {
+        world.host.del_without_netns(&by_nftables, &container, "eth0").unwrap().result().unwrap();
+    }
+    assert_eq!(rules(), [0, 0]);
 }
 
 fn without_ip_masq_a_machine_outside_sees_the_container() {

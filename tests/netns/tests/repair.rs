@@ -7,6 +7,7 @@ use std::{fs, process::Command};
 netlab::tests! {
     one_repair_after_a_flush_puts_everything_back_and_a_second_one_nothing,
     a_published_port_is_heard_again_after_a_flush_and_one_repair,
+    what_goes_by_iptables_is_put_back_too,
     a_rule_that_was_changed_under_its_own_name_is_right_again,
     what_the_host_has_lost_of_its_bridge_is_put_back,
     what_a_container_has_lost_is_put_back_by_its_check_alone,
@@ -106,6 +107,23 @@ fn a_published_port_is_heard_again_after_a_flush_and_one_repair() {
     assert_eq!(host.changes_since(&before).unwrap(), "");
     chain.del(&container, &ports, &added).unwrap();
     assert!(!nft(&["list", "ruleset"]).contains("elements"));
+}
+
+fn what_goes_by_iptables_is_put_back_too() {
+    let host = Host::new().unwrap();
+    let container =
+        attach(&host, &network(&host, 1, &json!({"ipMasqBackend": "iptables", "macspoofchk": false})));
+    let before = host.snapshot().unwrap();
+    for (program, argument) in
+        ["iptables", "ip6tables"].iter().flat_map(|program| ["-F", "-X"].map(|argument| (program, argument)))
+    {
+        assert!(Command::new(program).args(["-t", "nat", argument]).status().unwrap().success());
+    }
+    assert_ne!(host.changes_since(&before).unwrap(), "");
+    let put_back = repair(&host);
+    assert_eq!(put_back.iter().filter(|line| line.contains("by iptables")).count(), 2, "{put_back:?}");
+    assert_eq!(host.changes_since(&before).unwrap(), "", "of {}", container.id());
+    assert_eq!(repair(&host), [""; 0]);
 }
 
 /// A comparison goes by the rules' comments; a repair does not trust it.
