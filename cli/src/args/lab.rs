@@ -64,7 +64,7 @@ pub(crate) struct Serve {
 #[command(after_help = words::FETCH, after_long_help = words::join(&[words::FETCH, words::FETCH_MORE]))]
 pub(crate) struct Fetch {
     /// Seconds until nothing is expected any more; until then a port that refuses is asked again, as its server may just start.
-    #[arg(short = 'W', long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(short = 'W', long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// IPv4 only.
     #[arg(short = '4', conflicts_with = "ipv6")]

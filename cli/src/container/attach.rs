@@ -15,6 +15,9 @@ use networks::{Definition, Folder};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
+/// The plugin that publishes ports.
+const PORTMAP: &str = "portmap";
+
 /// Who attaches: the plugins, and the networks as they are now.
 #[derive(Debug)]
 pub(crate) struct Attacher {
@@ -52,15 +55,18 @@ impl Attacher {
     ) -> Result<Given, Error> {
         let (ip, ip6) = (endpoint.wanted.ip.map(IpAddr::from), endpoint.wanted.ip6.map(IpAddr::from));
         let asked: Vec<_> = ip.into_iter().chain(ip6).collect();
-        let result = self.runtime.add(&network.network_for(&asked), &call(container, endpoint, netns));
+        let run = network.network_for(&asked, rank(&endpoint.ifname));
+        let result = self.runtime.add(&run, &call(container, endpoint, netns));
         let result = result.map_err(|cause| Error::Attach {
             container: container.name.clone(),
             network: described(network),
             cause: Box::new(cause),
         })?;
         let result = AddResult::from_json(result, network.network.version).map_err(Error::Answer)?;
-        let given = if is_fixed(&endpoint.network) { Given::default() } else { given(&result, endpoint) };
-        Ok(Given { ports: endpoint.wanted.ports.clone(), ..given })
+        if is_fixed(&endpoint.network) {
+            return Ok(Given { ports: endpoint.wanted.ports.clone(), ..Given::default() });
+        }
+        Ok(Given { ports: published(container, endpoint)?, ..given(&result, endpoint) })
     }
 
     /// Takes a container off a network. `netns` may be empty if the namespace is gone.
@@ -95,6 +101,32 @@ pub(crate) fn free_ifname(endpoints: &[Endpoint]) -> types::IfName {
     let taken = |name: &types::IfName| endpoints.iter().any(|endpoint| endpoint.ifname == *name);
     let free = (0..=endpoints.len()).map(choice::ifname).find(|name| !taken(name));
     free.unwrap_or_else(|| choice::ifname(endpoints.len()))
+}
+
+/// What was asked for, with the numbers that the plugin has found where any would do: no result has them, its record does.
+fn published(container: &Record, endpoint: &Endpoint) -> Result<Vec<Port>, Error> {
+    if endpoint.wanted.ports.iter().all(|port| port.host.is_some()) {
+        return Ok(endpoint.wanted.ports.clone());
+    }
+    // So many hexadecimal digits always are the ID of a container.
+    let Ok(id) = container.id.as_str().parse() else { return Ok(Vec::new()) };
+    let key = plan::Key {
+        network: endpoint.network.clone(),
+        container: id,
+        ifname: endpoint.ifname.clone(),
+        plugin: PORTMAP,
+    };
+    let recorded = plan::State::from_env()?.recorded(&key)?.unwrap_or_default();
+    let mappings = recorded.steps().filter_map(|(_, step)| match step {
+        plan::Step::Publish(publish) => Some(&publish.mappings),
+        _ => None,
+    });
+    Ok(mappings.flatten().map(Port::of).collect())
+}
+
+/// How many networks come before the one of this interface.
+fn rank(ifname: &types::IfName) -> u32 {
+    ifname.as_str().strip_prefix("eth").and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 /// A network's name and subnets: what may be full.

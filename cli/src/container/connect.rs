@@ -21,13 +21,14 @@ pub(crate) fn connect(connect: &args::Connect) -> Result<(), Fail> {
     let (registry, attacher) = (Registry::from_env()?, Attacher::from_env());
     let network = choice::find(&attacher.folder, &connect.network)?;
     let container = registry.find(&connect.container)?;
-    let wanted =
-        Wanted { ip: connect.ip, ip6: connect.ip6, aliases: aliases(&connect.alias)?, ..Wanted::default() };
+    let aliases = aliases(&connect.alias)?;
     let (mut record, _turn) = turn(&container)?;
     movable(&record, &network.name)?;
     if record.is_on(network.name.as_str()) {
         return Err(Refusal::Connected { container: record.name, network: network.name }.into());
     }
+    let ports = choice::ports_of(&network, record.ports_now()).map_err(Error::from)?;
+    let wanted = Wanted { ip: connect.ip, ip6: connect.ip6, aliases, ports, ..Wanted::default() };
     let Place { network, endpoint } =
         choice::place(&attacher, &network, wanted, free_ifname(&record.endpoints))?;
     // Written down first: if we are killed, its keeper takes it off again.

@@ -124,6 +124,11 @@ impl Keeper {
             let Some(endpoint) = self.record.endpoints.get(at) else { continue };
             self.begun = at + 1;
             let given = self.attacher.attach(network, &self.record, endpoint, &netns)?;
+            // The next networks publish the same ports, and not others that are free too.
+            let next =
+                self.record.endpoints.iter_mut().skip(at + 1).map(|endpoint| &mut endpoint.wanted.ports);
+            next.filter(|ports| !ports.is_empty() && !given.ports.is_empty())
+                .for_each(|ports| ports.clone_from(&given.ports));
             if let Some(endpoint) = self.record.endpoints.get_mut(at) {
                 endpoint.given = Some(given);
             }

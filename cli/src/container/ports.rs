@@ -1,5 +1,6 @@
 //! `-p`: docker's words for a published port, `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port alone or a range.
 use super::refusal::Refusal;
+use plan::step;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr, ops::RangeInclusive};
 
@@ -32,6 +33,17 @@ impl Port {
     /// What one `-p` says: as many ports as its range has.
     pub(crate) fn parse(text: &str) -> Result<Vec<Self>, Refusal> {
         parse(text).map_err(|why| Refusal::Port { value: text.to_owned(), why })
+    }
+
+    /// What a plugin has published.
+    pub(crate) fn of(mapping: &step::Mapping) -> Self {
+        let step::Mapping { port, to, .. } = mapping;
+        let protocol = match port.protocol {
+            step::Protocol::Tcp => Protocol::Tcp,
+            step::Protocol::Udp => Protocol::Udp,
+            step::Protocol::Sctp => Protocol::Sctp,
+        };
+        Self { address: port.address, host: Some(port.number), container: *to, protocol }
     }
 
     /// As docker has it in JSON: `80/tcp`.

@@ -158,6 +158,12 @@ impl Record {
         Ok((is_it && !init.has_ended()?).then_some(init))
     }
 
+    /// The ports that it has on the host; if none is in effect, those that it asked for.
+    pub(crate) fn ports_now(&self) -> &[Port] {
+        let given = self.endpoints.iter().filter_map(|endpoint| endpoint.given.as_ref());
+        given.map(|given| given.ports.as_slice()).find(|ports| !ports.is_empty()).unwrap_or(&self.ports)
+    }
+
     /// Whether it is on the network of this name.
     pub(crate) fn is_on(&self, network: &str) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.network.as_str() == network)

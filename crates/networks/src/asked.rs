@@ -1,16 +1,27 @@
-//! Addresses that are asked for: any of a subnet's may be, and `--ip-range` is for those who do not ask (docker has it so, but
+//! A network as it is run for one container.
+//!
+//! Addresses that are asked for may be any of a subnet's, and `--ip-range` is for those who do not ask (docker has it so, but
 //! `host-local` hands out nothing that is not in its range).
-use crate::{Definition, conflist::ends};
+//!
+//! Of a container's networks the first is its way out, and the next when it is taken off that: each later one's default route has a
+//! higher metric. Else the kernel would take the network that came last.
+use crate::{Definition, Subnet, conflist::ends};
 use cni::runtime::Network;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 use types::Prefix;
 
+/// The metric that the kernel gives to a route of IPv6 without one (`IP6_RT_PRIO_USER`); to one of IPv4 it gives 0.
+const USUAL_METRIC: u32 = 1024;
+
 impl Definition {
     /// The network as CNI is to run it for who asks for these addresses: a range is widened to all of its subnet if one of them
-    /// lies in the subnet and not in the range.
-    pub fn network_for(&self, asked: &[IpAddr]) -> Network {
+    /// lies in the subnet and not in the range. `rank` is how many of the container's networks come before it.
+    pub fn network_for(&self, asked: &[IpAddr], rank: u32) -> Network {
         let mut network = self.network.clone();
+        if let Some(plugin) = network.plugins.first_mut().filter(|_| self.ours && rank > 0) {
+            give_way(&mut plugin.config, &self.subnets, rank);
+        }
         let ipam = network.plugins.first_mut().and_then(|plugin| plugin.config.get_mut("ipam"));
         let sets = ipam.and_then(|ipam| ipam.get_mut("ranges")).and_then(Value::as_array_mut);
         for range in sets.into_iter().flatten().filter_map(Value::as_array_mut).flatten() {
@@ -19,6 +30,21 @@ impl Definition {
             }
         }
         network
+    }
+}
+
+/// Spells out the default routes that the bridge would give by itself, with their metrics.
+fn give_way(plugin: &mut Map<String, Value>, subnets: &[Subnet], rank: u32) {
+    if plugin.get("isDefaultGateway") != Some(&Value::Bool(true)) {
+        return;
+    }
+    let route = |subnet: &Subnet| {
+        let (any, usual) = if subnet.subnet.is_ipv4() { ("0.0.0.0/0", 0) } else { ("::/0", USUAL_METRIC) };
+        Some(json!({"dst": any, "gw": subnet.gateway?, "priority": usual + rank}))
+    };
+    let routes: Vec<_> = subnets.iter().filter_map(route).collect();
+    if let Some(ipam) = plugin.get_mut("ipam").and_then(Value::as_object_mut) {
+        ipam.entry("routes").or_insert(routes.into());
     }
 }
 
@@ -45,7 +71,29 @@ fn widen(range: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::{Folder, HostView, Request};
+
+    #[test]
+    fn of_many_networks_the_first_is_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let subnets = vec!["10.7.0.0/24".parse().unwrap(), "fd07::/64".parse().unwrap()];
+        let request = Request { name: "test".into(), driver: "bridge".into(), subnets, ..Request::default() };
+        let folder = Folder::at(folder.path());
+        let mut made = folder.create(&request, &HostView::default()).unwrap();
+        made.network.plugins[0].config.insert("isDefaultGateway".to_owned(), true.into());
+        let routes = |network: &Definition, rank| {
+            network.network_for(&[], rank).plugins[0].config["ipam"].get("routes").cloned()
+        };
+        assert_eq!(routes(&made, 0), None);
+        let expected = json!([
+            {"dst": "0.0.0.0/0", "gw": "10.7.0.1", "priority": 2},
+            {"dst": "::/0", "gw": "fd07::1", "priority": 1026},
+        ]);
+        assert_eq!(routes(&made, 2), Some(expected));
+        made.network.plugins[0].config.remove("isDefaultGateway");
+        assert_eq!(routes(&made, 2), None);
+    }
 
     #[test]
     fn who_asks_for_an_address_beyond_the_range_gets_all_of_that_subnet() {
@@ -60,7 +108,7 @@ mod tests {
         let made = Folder::at(folder.path()).create(&request, &HostView::default()).unwrap();
         let ends = |asked: &[&str]| {
             let asked: Vec<_> = asked.iter().map(|address| address.parse().unwrap()).collect();
-            let ranges = made.network_for(&asked).plugins[0].config["ipam"]["ranges"].clone();
+            let ranges = made.network_for(&asked, 0).plugins[0].config["ipam"]["ranges"].clone();
             let of = |at: usize| {
                 format!("{}-{}", ranges[at][0]["rangeStart"], ranges[at][0]["rangeEnd"]).replace('"', "")
             };
