@@ -14,7 +14,7 @@ pub use condition::{Condition, Matched, Side};
 
 use crate::{
     act::{Act, Claims, Work},
-    claims::{Change, Claim, Destination, Masqueraded},
+    claims::{Change, Claim, Destination, Line, Masqueraded},
     error::Error,
     host_port::{Holder, Published},
     places::{Place, Places},
@@ -127,11 +127,7 @@ impl Claims for Publish {
         let _host = state.lock_host()?;
         let ports = state.contest(&self.all_claims())?;
         if self.check_listeners {
-            for mapping in &self.mappings {
-                if mapping.port.is_listened_on()? {
-                    return Err(Error::PortListenedOn { wanted: mapping.port });
-                }
-            }
+            self.refuse_listeners(&ports)?;
         }
         let addresses: Result<Vec<_>, Error> =
             self.destinations().iter().map(|destination| state.arrive(destination)).collect();
@@ -143,6 +139,18 @@ impl Claims for Publish {
 }
 
 impl Publish {
+    /// What is the container's already is not looked at: by now its own processes may listen.
+    fn refuse_listeners(&self, changes: &[Change<Claim>]) -> Result<(), Error> {
+        let is_new =
+            |claim: &Claim| !changes.iter().any(|change| change.before.iter().any(|before| before.is(claim)));
+        for claim in self.all_claims().iter().filter(|claim| is_new(claim)) {
+            if claim.port.is_listened_on()? {
+                return Err(Error::PortListenedOn { wanted: claim.port });
+            }
+        }
+        Ok(())
+    }
+
     /// Puts into the packet filter what the changed claims say.
     fn enter(
         &self,

@@ -313,16 +313,22 @@ fn replies() -> Vec<Rule> {
             rule("reply", all, &format!("{what}, {family}"))
         };
         // An interface's name takes four registers.
-        let hairpin = vec![
-            Expression::Meta(Meta::Iifname, Register(0)),
-            Expression::Payload(destination, Register(4)),
-            Expression::is_in(&hairpin(v4), Register(0)),
-        ];
+        let hairpin = |interface| {
+            [
+                Expression::Meta(interface, Register(0)),
+                Expression::Payload(destination, Register(4)),
+                Expression::is_in(&hairpin(v4), Register(0)),
+            ]
+        };
         let all = vec![
             Expression::Payload(destination, Register(0)),
             Expression::is_in(&masquerade_all(v4), Register(0)),
         ];
-        rules.push(masquerade(hairpin, "back where it came from"));
+        rules.push(masquerade(hairpin(Meta::Iifname).into(), "back where it came from"));
+        rules.push(masquerade(
+            [&of_no_interface()[..], &hairpin(Meta::Oifname)].concat(),
+            "across its bridge",
+        ));
         if v4 {
             let mut localhost = Vec::from(loopback(Payload::Ipv4Source));
             localhost.push(Expression::Payload(destination, Register(0)));
@@ -332,6 +338,17 @@ fn replies() -> Vec<Rule> {
         rules.push(masquerade(all, "all to the container"));
     }
     rules
+}
+
+/// A bridge hands what stays on it to the packet filter as well (`bridge-nf-call-iptables`), and then does not say where it came
+/// in. The same is true of what the host itself sends.
+fn of_no_interface() -> [Expression; 4] {
+    [
+        Expression::Meta(Meta::Iifname, Register(0)),
+        Expression::Compare(Compare::Equal, Register(0), vec![0; 16]),
+        Expression::Fib(Fib::SourceType, Register(0)),
+        Expression::Compare(Compare::NotEqual, Register(0), RTN_LOCAL.to_ne_bytes().to_vec()),
+    ]
 }
 
 fn localnet() -> Rule {
