@@ -7,6 +7,7 @@
 //! each element, and the record leads to it. An element that a claim speaks of and that is not there is no error to DEL, nor is one
 //! in its place that nobody speaks of to ADD.
 mod condition;
+mod entry;
 mod section;
 mod sets;
 
@@ -19,8 +20,8 @@ use crate::{
     host_port::{Holder, Published},
     places::{Place, Places},
 };
+use entry::Entry;
 use kernel::{Errno, nft::Transaction};
-use section::Entry;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -168,7 +169,7 @@ impl Publish {
             clear(places, &leaving)?;
         }
         let mut change = Transaction::default();
-        section::chain(&self.holder, &self.conditions, &self.all_claims(), &mut change);
+        entry::chain(&self.holder, &self.conditions, &self.all_claims(), &mut change);
         Entry::add(&arriving, &mut change);
         match places.filter.put(&[&section::section()], &change) {
             // Left by one that died before it could say so.
@@ -196,7 +197,7 @@ impl Publish {
             Entry::add(&after, &mut change);
         }
         if !self.conditions.is_empty() {
-            section::delete_chain(&self.holder, &mut change);
+            entry::delete_chain(&self.holder, &mut change);
         }
         if change.is_empty() { Ok(()) } else { places.filter.clear(&change) }
     }
@@ -205,9 +206,9 @@ impl Publish {
 /// What each file that changes puts into the packet filter, before and after.
 fn turns(ports: &[Change<Claim>], addresses: &[Change<Destination>]) -> Vec<(Vec<Entry>, Vec<Entry>)> {
     let of_port =
-        |change: &Change<Claim>| (section::of_claims(&change.before), section::of_claims(&change.after));
+        |change: &Change<Claim>| (entry::of_claims(&change.before), entry::of_claims(&change.after));
     let of_address = |change: &Change<Destination>| {
-        (section::of_destinations(&change.before), section::of_destinations(&change.after))
+        (entry::of_destinations(&change.before), entry::of_destinations(&change.after))
     };
     ports.iter().map(of_port).chain(addresses.iter().map(of_address)).collect()
 }
@@ -253,12 +254,12 @@ impl Act for Publish {
             if let Some(found) = claim.differs(places)? {
                 return Ok(Some(format!("of port {} {found}", claim.port)));
             }
-            let of_port = section::of_claims(&state.claims(claim.port)?);
+            let of_port = entry::of_claims(&state.claims(claim.port)?);
             entries
                 .extend(of_port.into_iter().filter(|entry| entry.holder.container == self.holder.container));
         }
         for destination in self.destinations() {
-            entries.extend(section::of_destinations(&state.destinations(destination.address)?));
+            entries.extend(entry::of_destinations(&state.destinations(destination.address)?));
         }
         let look = |places: &mut Places| {
             let nft = places.filter.nft()?;
@@ -270,7 +271,7 @@ impl Act for Publish {
                     return Ok(Some(found));
                 }
             }
-            section::chain_differs(&self.holder, &self.conditions, &self.all_claims(), nft)
+            entry::chain_differs(&self.holder, &self.conditions, &self.all_claims(), nft)
         };
         look(places).map_err(|cause| self.refused(cause))
     }

@@ -1,5 +1,5 @@
 //! The plans of `portmap`, as text. Facts are written down; no kernel is asked.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use cni::{Args, Attachment, Call, ErrorReply, Verb, Version};
 use plan::{Facts, Query, Wanted, step::Protocol};
 use plugin::{Endpoint, Recipe};
@@ -15,8 +15,7 @@ fn call(keys: &Value, mappings: &Value, args: &str) -> Call {
             {"address": "fd00::2/64", "interface": 2},
         ],
     });
-    let mut config =
-        json!({"cniVersion": "1.1.0", "name": "net", "type": "portmap", "prevResult": before});
+    let mut config = json!({"cniVersion": "1.1.0", "name": "net", "type": "portmap", "prevResult": before});
     config["runtimeConfig"] = json!({"portMappings": mappings});
     config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
     Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(args), Vec::new(), &Version::ALL).unwrap()
