@@ -2,7 +2,9 @@
 //!
 //! Theory of operation. An answer that has to come is waited for as long as it takes; one that must not come is given a moment
 //! ([`SILENCE`]), which a machine that is too slow can only make too short: then a test passes that should fail, and not
-//! the other way round. A datagram that gets no answer is sent again, as nobody has promised that it arrives.
+//! the other way round. A datagram that gets no answer is sent again, as nobody has promised that it arrives. So is whatever the
+//! kernel calls unreachable: it asks three times in three seconds for a neighbour, and a bridge on a loaded machine may take
+//! longer to let frames of a new port through.
 use crate::PATIENCE;
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -60,6 +62,18 @@ pub fn is_cut_off(protocol: Protocol, address: IpAddr, port: u16) -> bool {
 }
 
 fn echoed(protocol: Protocol, to: SocketAddr, patience: Duration) -> io::Result<IpAddr> {
+    let limit = Instant::now() + patience;
+    loop {
+        match attempt(protocol, to, patience) {
+            Err(error) if error.kind() == ErrorKind::HostUnreachable && Instant::now() < limit => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn attempt(protocol: Protocol, to: SocketAddr, patience: Duration) -> io::Result<IpAddr> {
     let mut word = [0; WORD.len()];
     let from = match protocol {
         Protocol::Tcp => {
