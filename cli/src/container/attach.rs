@@ -12,6 +12,7 @@ use cni::{
     runtime::{Network, Runtime, RuntimeAttachment},
 };
 use networks::{Definition, Folder};
+use plan::Step;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -117,11 +118,23 @@ fn published(container: &Record, endpoint: &Endpoint) -> Result<Vec<Port>, Error
         plugin: PORTMAP,
     };
     let recorded = plan::State::from_env()?.recorded(&key)?.unwrap_or_default();
-    let mappings = recorded.steps().filter_map(|(_, step)| match step {
-        plan::Step::Publish(publish) => Some(&publish.mappings),
-        _ => None,
+    let numbered = recorded.steps().flat_map(|(_, step)| -> Vec<Port> {
+        match step {
+            Step::Publish(it) => it.mappings.iter().map(|port| Port::of(port.port, port.to)).collect(),
+            Step::IptPublish(it) => {
+                it.ports.iter().map(|port| Port::of(port.published, port.target)).collect()
+            }
+            _ => Vec::new(),
+        }
     });
-    Ok(mappings.flatten().map(Port::of).collect())
+    let mut ports: Vec<Port> = Vec::new();
+    // Of each family there may be a step.
+    numbered.for_each(|port| {
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    });
+    Ok(ports)
 }
 
 /// How many networks come before the one of this interface.

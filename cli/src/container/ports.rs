@@ -35,15 +35,14 @@ impl Port {
         parse(text).map_err(|why| Refusal::Port { value: text.to_owned(), why })
     }
 
-    /// What a plugin has published.
-    pub(crate) fn of(mapping: &step::Mapping) -> Self {
-        let step::Mapping { port, to, .. } = mapping;
+    /// What a plugin has published, and the container's port that it leads to.
+    pub(crate) fn of(port: step::Published, to: u16) -> Self {
         let protocol = match port.protocol {
             step::Protocol::Tcp => Protocol::Tcp,
             step::Protocol::Udp => Protocol::Udp,
             step::Protocol::Sctp => Protocol::Sctp,
         };
-        Self { address: port.address, host: Some(port.number), container: *to, protocol }
+        Self { address: port.address, host: Some(port.number), container: to, protocol }
     }
 
     /// As docker has it in JSON: `80/tcp`.
