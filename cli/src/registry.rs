@@ -5,6 +5,7 @@ use std::{ffi::OsStr, path::Path};
 /// Every plugin, under its CNI name.
 static PLUGINS: &[BuiltIn] = &[
     ("bridge", &bridge::PLUGIN),
+    ("firewall", &firewall::PLUGIN),
     ("host", &host::PLUGIN),
     ("host-local", &ipam::HOST_LOCAL),
     ("loopback", &loopback::PLUGIN),
@@ -16,6 +17,7 @@ static PLUGINS: &[BuiltIn] = &[
 /// The plugins that make plans. Those of IPAM do not: what they would give is part of the plan of who asks them.
 static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
     ("bridge", &bridge::PLUGIN),
+    ("firewall", &firewall::PLUGIN),
     ("host", &host::PLUGIN),
     ("loopback", &loopback::PLUGIN),
     ("null", &null::PLUGIN),

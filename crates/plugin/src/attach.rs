@@ -18,7 +18,10 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
     let state = State::from_env().map_err(Error::Plan)?;
     let run = Run { delegates, call, at, state, key: key(call, at, R::NAME) };
-    let idle = before.as_ref().and_then(|lease| run.idle::<R>(&config, &endpoint, lease));
+    let idle = match &before {
+        Some(lease) => run.idle::<R>(&config, &endpoint, lease)?,
+        None => None,
+    };
     if let Some(result) = &idle
         && !run.state.has(&run.key)
     {
@@ -66,12 +69,23 @@ struct Run<'a> {
 const TRIES: usize = 10;
 
 impl Run<'_> {
-    /// What is answered if there is nothing to do, and nothing to ask the kernel to know that.
-    fn idle<R: Recipe>(&self, config: &R::Config, endpoint: &Endpoint, lease: &Lease) -> Option<AddResult> {
-        let facts = Facts::default();
-        let idle =
-            R::asks_about(config, lease).is_empty() && R::plan(config, endpoint, lease, &facts).is_empty();
-        idle.then(|| R::result(self.call, config, endpoint, lease, &facts))
+    /// What is answered if there is nothing to do. The kernel is asked only if it may come to that.
+    fn idle<R: Recipe>(
+        &self,
+        config: &R::Config,
+        endpoint: &Endpoint,
+        lease: &Lease,
+    ) -> Result<Option<AddResult>, Error> {
+        let mut facts = Facts::default();
+        let is_idle = |facts: &Facts| R::plan(config, endpoint, lease, facts).is_empty();
+        if !is_idle(&facts) {
+            return Ok(None);
+        }
+        let queries = R::asks_about(config, lease);
+        if !queries.is_empty() {
+            facts = Facts::answer(&queries, &mut Places::new(None, departure()).keeping(&self.state))?;
+        }
+        Ok(is_idle(&facts).then(|| R::result(self.call, config, endpoint, lease, &facts)))
     }
 
     /// What an earlier ADD of this attachment left: refused while it stands, taken away when it died or its
@@ -86,7 +100,8 @@ impl Run<'_> {
         let same = intent.netns_id == netns_id
             || Netns::open(&intent.netns).is_ok_and(|it| it.id() == intent.netns_id);
         let plan = record.plan().cloned().unwrap_or_default();
-        if record.is_attached() && !plan.is_exclusive() {
+        // A chained one may have been asked for something else then.
+        if record.is_attached() && !plan.is_exclusive() && !R::CHAINED {
             return Ok(());
         }
         if record.is_attached() && same && plan::stands(&plan, places).map_err(Error::Plan)? {

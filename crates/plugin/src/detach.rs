@@ -22,9 +22,10 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());
     let mut places = Places::new(netns, departure());
     let endpoint = Endpoint::new(call, at, String::new(), None)?;
-    let reported = call.prev_result.as_ref().map(|result| endpoint.clone().as_reported(result));
-    for ends in [Some(endpoint), reported].into_iter().flatten() {
-        plan::undo(&R::remains(&ends), &mut places, &key).map_err(Error::Plan)?;
+    let result = call.prev_result.as_ref();
+    let reported = result.map(|result| R::remains_of(&endpoint.clone().as_reported(result), result));
+    for left in [Some(R::remains(&endpoint)), reported].into_iter().flatten() {
+        plan::undo(&left, &mut places, &key).map_err(Error::Plan)?;
     }
     release(delegates, call, at, ipam::<R>(call))
 }

@@ -22,7 +22,7 @@ pub use endpoint::{Endpoint, shared_mac};
 pub use error::Error;
 pub use explain::Explain;
 
-use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail, Handler};
+use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail, Handler, Version};
 use plan::{Facts, Plan, Query};
 use std::{marker::PhantomData, process::ExitCode};
 
@@ -30,6 +30,9 @@ use std::{marker::PhantomData, process::ExitCode};
 pub trait Recipe: Sync {
     /// The CNI name: of the executable and of `type` in a configuration.
     const NAME: &'static str;
+
+    /// The versions of configurations that it takes, oldest first.
+    const VERSIONS: &'static [Version] = &Version::ALL;
 
     /// Whether its containers have the host's network namespace instead of one of their own.
     const SHARES_NETNS: bool = false;
@@ -78,6 +81,11 @@ pub trait Recipe: Sync {
 
     /// What an attachment without a record may have left: the steps it would own, by name alone.
     fn remains(endpoint: &Endpoint) -> Plan;
+
+    /// The same, where it is known what ADD, perhaps another suite's, answered; the ends are those that it reported.
+    fn remains_of(endpoint: &Endpoint, _reported: &AddResult) -> Plan {
+        Self::remains(endpoint)
+    }
 }
 
 /// What an IPAM plugin answered: addresses, routes, name servers. Empty without IPAM. For a chained plugin, what the plugins
@@ -111,6 +119,10 @@ pub fn run<R: Recipe>() -> ExitCode {
 impl<R: Recipe> Handler for Plugin<R> {
     fn name(&self) -> &'static str {
         R::NAME
+    }
+
+    fn versions(&self) -> &'static [Version] {
+        R::VERSIONS
     }
 
     fn may_share_netns(&self) -> bool {

@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sandbox", &["cni", "kernel", "types"]),
     ("plugin", &["cni", "ipam", "kernel", "plan", "types"]),
     ("bridge", PLUGIN),
+    ("firewall", PLUGIN),
     ("host", PLUGIN),
     ("loopback", PLUGIN),
     ("null", PLUGIN),
@@ -24,8 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "bridge", "cni", "host", "ipam", "kernel", "loopback", "networks", "null", "plan", "plugin",
-            "portmap", "sandbox", "types",
+            "bridge", "cni", "firewall", "host", "ipam", "kernel", "loopback", "networks", "null", "plan",
+            "plugin", "portmap", "sandbox", "types",
         ],
     ),
     ("netlab", &["cni"]),

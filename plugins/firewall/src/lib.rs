@@ -1,0 +1,114 @@
+//! `firewall`: whose packets the host forwards to a container, behind a plugin that has put the container on a bridge. Keys,
+//! defaults and refusals are those of the reference's `firewall` 1.9; `internal` is ours.
+//!
+//! Who does not get where is a matter of nftables in every backend: what is dropped there stays dropped. To be let through is
+//! another matter: an `accept` of ours does not overrule somebody else's `drop`, and where iptables drops what is forwarded, only
+//! iptables can let it through.
+mod config;
+
+pub use config::{Config, Error};
+
+use cni::{AddResult, Call, Fail, Version};
+use config::{Backend, Guarded};
+use plan::{Facts, Forward, Plan, Query, step};
+use plugin::{Endpoint, Lease, Plugin, Recipe};
+use std::net::IpAddr;
+
+/// The plugin.
+pub static PLUGIN: Plugin<Firewall> = Plugin::new();
+
+/// The recipe.
+#[derive(Debug)]
+pub struct Firewall;
+
+impl Recipe for Firewall {
+    const NAME: &'static str = "firewall";
+    const CHAINED: bool = true;
+    const VERSIONS: &'static [Version] = &[Version::V0_4_0, Version::V1_0_0, Version::V1_1_0];
+    type Config = Config;
+
+    fn configure(call: &Call) -> Result<Config, Fail> {
+        Config::read(call)
+    }
+
+    fn asks(config: &Config) -> Vec<Query> {
+        if config.backend == Backend::Auto && config.forwards() { vec![Query::Forward] } else { Vec::new() }
+    }
+
+    fn plan(config: &Config, _endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
+        let mut plan = Plan::default();
+        if let Some(guarded) = &config.guarded {
+            isolate(&mut plan, guarded);
+        }
+        if config.forwards() && by_iptables(config, facts) {
+            let_through(&mut plan, config, lease);
+        }
+        plan
+    }
+
+    fn result(
+        _call: &Call,
+        _config: &Config,
+        _endpoint: &Endpoint,
+        lease: &Lease,
+        _facts: &Facts,
+    ) -> AddResult {
+        lease.clone()
+    }
+
+    /// Everything is in the record, which is written before it is there.
+    fn remains(_endpoint: &Endpoint) -> Plan {
+        Plan::default()
+    }
+
+    /// Another suite keeps no record.
+    fn remains_of(_endpoint: &Endpoint, reported: &AddResult) -> Plan {
+        let mut plan = Plan::default();
+        plan.own(step::LeftForward { addresses: addresses(reported) });
+        plan
+    }
+}
+
+fn by_iptables(config: &Config, facts: &Facts) -> bool {
+    match config.backend {
+        Backend::Auto => facts.forward.is_some_and(Forward::is_for_iptables),
+        Backend::Iptables => true,
+        Backend::Nftables => false,
+    }
+}
+
+/// The ports first: without them, the bridge's isolation from itself has nothing to go by.
+fn isolate(plan: &mut Plan, guarded: &Guarded) {
+    let from = |from| step::Isolation { bridge: guarded.bridge.clone(), from };
+    if guarded.apart {
+        for port in &guarded.ports {
+            plan.own(step::PortIsolation { port: port.clone() });
+        }
+        plan.ensure(from(step::IsolatedFrom::Itself));
+    }
+    plan.ensure(from(if guarded.internal {
+        step::IsolatedFrom::Everything
+    } else {
+        step::IsolatedFrom::Others
+    }));
+}
+
+/// The reference's rules. All addresses get theirs, whatever interface they are on.
+fn let_through(plan: &mut Plan, config: &Config, lease: &Lease) {
+    let addresses = addresses(lease);
+    for forward in step::IptForward::each(&addresses, &config.admin) {
+        plan.own(forward);
+    }
+    let Some(guarded) = &config.guarded else { return };
+    let policy = if guarded.apart { step::IptPolicy::Isolated } else { step::IptPolicy::SameBridge };
+    for (family, is_ipv4) in [(step::Family::Ipv4, true), (step::Family::Ipv6, false)] {
+        if addresses.iter().any(|address| address.is_ipv4() == is_ipv4) {
+            let port = guarded.ports.first().cloned();
+            plan.ensure(step::IptIsolation { bridge: guarded.bridge.clone(), policy, family, port });
+        }
+    }
+}
+
+fn addresses(result: &AddResult) -> Vec<IpAddr> {
+    result.ips.iter().map(|ip| ip.address.address()).collect()
+}

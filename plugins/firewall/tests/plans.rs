@@ -1,0 +1,193 @@
+//! The plans of `firewall`, as text. What came before and what the host is like are written down; no kernel is asked.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+use cni::{Args, Attachment, Call, ErrorReply, Fail, Verb, Version};
+use firewall::Firewall;
+use plan::{Facts, Forward, Query};
+use plugin::{Endpoint, Recipe};
+use serde_json::{Value, json};
+
+fn call(keys: &Value, before: &Value) -> Call {
+    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "firewall", "prevResult": before});
+    for (key, value) in keys.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(""), Vec::new(), &Version::ALL).unwrap()
+}
+
+/// What `bridge` answers.
+fn bridged() -> Value {
+    json!({
+        "interfaces": [{"name": "b0"}, {"name": "veth1"}, {"name": "eth0", "sandbox": "/run/netns/c"}],
+        "ips": [{"address": "10.1.0.2/24", "interface": 2}, {"address": "fd01::2/64", "interface": 2}],
+    })
+}
+
+fn plan_behind(before: &Value, keys: &Value, forward: Forward) -> String {
+    let call = call(keys, before);
+    let config = Firewall::configure(&call).unwrap();
+    let at = Attachment {
+        container: "c".parse().unwrap(),
+        ifname: "eth0".parse().unwrap(),
+        netns: Some("/run/netns/c".into()),
+    };
+    let endpoint = Endpoint::new(&call, &at, String::new(), None).unwrap();
+    let asked = Firewall::asks(&config).contains(&Query::Forward);
+    let facts = Facts { forward: asked.then_some(forward), ..Facts::default() };
+    let lease = call.prev_result.clone().unwrap();
+    let result = Firewall::result(&call, &config, &endpoint, &lease, &facts);
+    assert_eq!(result, lease, "it answers what it was told");
+    Firewall::plan(&config, &endpoint, &lease, &facts).to_string()
+}
+
+fn plan(keys: &Value) -> String {
+    plan_behind(&bridged(), keys, Forward::default())
+}
+
+fn refusal(before: &Value, keys: &Value) -> Value {
+    let refused: Fail = Firewall::configure(&call(keys, before)).unwrap_err();
+    serde_json::to_value(ErrorReply::new("1.1.0", &*refused)).unwrap()
+}
+
+const SAME_BRIDGE: &str = "ensure bridge b0 isolated from other isolated bridges, until its last user goes\n";
+const BY_IPTABLES: &str = "\
+own    forwarding for 10.1.0.2 by iptables, after chain CNI-ADMIN
+own    forwarding for fd01::2 by iptables, after chain CNI-ADMIN
+";
+
+#[test]
+fn an_open_network_is_nothing() {
+    for keys in [json!({}), json!({"ingressPolicy": "open"}), json!({"ingressPolicy": "", "backend": ""})] {
+        assert_eq!(plan(&keys), "", "{keys}");
+    }
+    assert_eq!(plan_behind(&json!({}), &json!({}), Forward::default()), "");
+}
+
+#[test]
+fn same_bridge_is_the_bridge_apart_from_other_such_bridges() {
+    assert_eq!(plan(&json!({"ingressPolicy": "same-bridge"})), SAME_BRIDGE);
+}
+
+#[test]
+fn isolated_is_the_port_and_the_bridge_apart() {
+    let expected = "\
+own    port veth1 isolated from other isolated ports
+ensure bridge b0 isolated from what comes from it, until its last user goes
+ensure bridge b0 isolated from other isolated bridges, until its last user goes
+";
+    assert_eq!(plan(&json!({"ingressPolicy": "isolated"})), expected);
+}
+
+#[test]
+fn an_internal_network_is_apart_from_everything_and_nothing_is_let_through_to_it() {
+    let drops = Forward { drops: true, ..Forward::default() };
+    let expected = "ensure bridge b0 isolated from all that is beyond it, until its last user goes\n";
+    for keys in [
+        json!({"internal": true}),
+        json!({"internal": true, "ingressPolicy": "same-bridge", "backend": "iptables"}),
+    ] {
+        assert_eq!(plan_behind(&bridged(), &keys, drops), expected, "{keys}");
+    }
+    let isolated = plan(&json!({"internal": true, "ingressPolicy": "isolated"}));
+    let ports = "own    port veth1 isolated from other isolated ports
+ensure bridge b0 isolated from what comes from it, until its last user goes\n";
+    assert_eq!(isolated, format!("{ports}{expected}"));
+}
+
+#[test]
+fn where_iptables_decides_it_lets_through() {
+    let hosts = [
+        Forward { drops: true, ..Forward::default() },
+        Forward { cni: true, ..Forward::default() },
+        Forward { legacy: true, ..Forward::default() },
+    ];
+    for host in hosts {
+        assert_eq!(plan_behind(&bridged(), &json!({}), host), BY_IPTABLES, "{host:?}");
+        assert_eq!(plan_behind(&bridged(), &json!({"backend": "auto"}), host), BY_IPTABLES);
+        assert_eq!(plan_behind(&bridged(), &json!({"backend": "nftables"}), host), "");
+    }
+    assert_eq!(plan(&json!({"backend": "iptables"})), BY_IPTABLES);
+}
+
+#[test]
+fn in_iptables_a_policy_is_there_as_well_in_the_families_of_the_container() {
+    let keys =
+        json!({"backend": "iptables", "ingressPolicy": "same-bridge", "iptablesAdminChainName": "MINE"});
+    let expected = "\
+ensure bridge b0 isolated from other isolated bridges, until its last user goes
+own    forwarding for 10.1.0.2 by iptables, after chain MINE
+own    forwarding for fd01::2 by iptables, after chain MINE
+ensure isolation from other bridges of bridge b0 by iptables, IPv4
+ensure isolation from other bridges of bridge b0 by iptables, IPv6
+";
+    assert_eq!(plan(&keys), expected);
+    let before = json!({"interfaces": [{"name": "b0"}], "ips": [{"address": "10.1.0.2/24"}]});
+    let keys = json!({"BACKEND": "iptables", "ingresspolicy": "isolated"});
+    let expected = "\
+ensure bridge b0 isolated from what comes from it, until its last user goes
+ensure bridge b0 isolated from other isolated bridges, until its last user goes
+own    forwarding for 10.1.0.2 by iptables, after chain CNI-ADMIN
+ensure isolation from other bridges and each other of bridge b0 by iptables, IPv4
+";
+    assert_eq!(plan_behind(&before, &keys, Forward::default()), expected);
+}
+
+#[test]
+fn in_a_vlan_the_host_meets_the_containers_by_its_interface_there() {
+    let before = json!({"interfaces": [
+        {"name": "b0"}, {"name": "veth1"}, {"name": "eth0", "sandbox": "/run/netns/c"}, {"name": "b0.7"},
+    ]});
+    let expected = "\
+own    port veth1 isolated from other isolated ports
+ensure bridge b0.7 isolated from what comes from it, until its last user goes
+ensure bridge b0.7 isolated from other isolated bridges, until its last user goes
+";
+    assert_eq!(plan_behind(&before, &json!({"ingressPolicy": "isolated"}), Forward::default()), expected);
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_changed() {
+    let nothing = json!({"ips": [{"address": "10.1.0.2/24"}]});
+    let empty = json!({"interfaces": [{"name": ""}]});
+    let inside = json!({"interfaces": [{"name": "eth0", "sandbox": "/run/netns/c"}]});
+    let long = json!({"interfaces": [{"name": "a-name-that-is-too-long"}]});
+    let cases = [
+        (&bridged(), json!({"ingressPolicy": "bogus"}), 7, "unknown ingress policy: \"bogus\""),
+        (&bridged(), json!({"ingressPolicy": "Same-Bridge"}), 7, "unknown ingress policy: \"Same-Bridge\""),
+        (&bridged(), json!({"backend": "bogus"}), 7, "unknown backend: \"bogus\""),
+        (&bridged(), json!({"backend": "firewalld"}), 2, "the backend \"firewalld\" is not supported"),
+        (&bridged(), json!({"iptablesAdminChainName": "a b"}), 7, "\"iptablesAdminChainName\""),
+        (
+            &bridged(),
+            json!({"iptablesAdminChainName": "X\n-F"}),
+            7,
+            "iptables takes no chain name \"X\\n-F\"",
+        ),
+        (&Value::Null, json!({}), 7, "missing prevResult from earlier plugin"),
+        (
+            &nothing,
+            json!({"ingressPolicy": "same-bridge"}),
+            7,
+            "interface needs to be set for ingress policy \"same-bridge\", make sure to chain \"firewall\" plugin with \"bridge\"",
+        ),
+        (&nothing, json!({"internal": true}), 7, "interface needs to be set for an internal network"),
+        (&inside, json!({"ingressPolicy": "isolated"}), 7, "interface needs to be set"),
+        (&empty, json!({"ingressPolicy": "isolated"}), 7, "got empty bridge name"),
+        (&long, json!({"internal": true}), 7, "a-name-that-is-too-long"),
+    ];
+    for (before, keys, code, words) in cases {
+        let reply = refusal(before, &keys);
+        assert_eq!(reply["code"], code, "{keys}: {reply}");
+        assert!(
+            reply.to_string().replace("\\\"", "\"").replace("\\\\", "\\").contains(words),
+            "{keys}: {reply}"
+        );
+        assert!(reply["details"].as_str().is_some_and(|hint| !hint.is_empty()), "{keys}: {reply}");
+    }
+}
+
+#[test]
+fn keys_of_others_and_empty_ones_are_no_mistakes() {
+    let keys = json!({"firewalldZone": "trusted", "iptablesAdminChainName": "", "backend": null, "internal": null,
+        "ingressPolicy": null, "capabilities": {"portMappings": true}});
+    assert_eq!(plan(&keys), "");
+}
