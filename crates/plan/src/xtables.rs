@@ -72,7 +72,8 @@ fn make(
     mut closer: impl FnMut(&Ruleset) -> Result<Change, Error>,
 ) -> Result<(), Error> {
     let failed = |cause| Error::Rules { step: step.to_string(), cause };
-    if went_through(quick.commit(family)).map_err(failed)? {
+    // What is made anew may be there in part.
+    if !places.anew && went_through(quick.commit(family)).map_err(failed)? {
         return Ok(());
     }
     let _host = places.state()?.lock_host()?;

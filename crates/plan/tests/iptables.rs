@@ -9,7 +9,7 @@
     reason = "a test without libtest's attribute"
 )]
 use netlab::{Binaries, Container, Host, with};
-use plan::{Departure, Error, Key, Places, Plan, State, apply, check, step, undo};
+use plan::{Departure, Error, Extent, Key, Places, Plan, State, apply, check, repair, step, undo};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -45,6 +45,7 @@ fn main() -> std::process::ExitCode {
         what_is_taken_away_leaves_the_others,
         a_missing_rule_is_named,
         what_others_flushed_is_made_again,
+        a_repair_puts_back_what_is_missing_and_doubles_nothing,
         a_chain_that_nobody_took_away_is_made_anew,
         two_interfaces_of_a_container_share_its_chains,
         isolation_goes_with_its_last_user,
@@ -279,6 +280,27 @@ fn what_others_flushed_is_made_again() {
     ]);
     lab.attach(2, &case.plan(2));
     assert_eq!(save_all(), complete);
+}
+
+fn a_repair_puts_back_what_is_missing_and_doubles_nothing() {
+    let lab = Lab::new();
+    let plan = all().plan(1);
+    lab.attach(1, &plan);
+    let before = sorted(&save_all());
+    let _record = lab.state.claim(&key(1, "eth0")).unwrap();
+    for command in [
+        "iptables -D CNI-FORWARD -s 10.1.0.2 -j ACCEPT",
+        "iptables -t nat -D POSTROUTING 1",
+        "ip6tables -t nat -F POSTROUTING",
+        "iptables -t nat -F CNI-DN-623e1c388032b20529218",
+        "ip6tables -t nat -F CNI-HOSTPORT-DNAT",
+        "iptables -F CNI-ISOLATION-STAGE-2",
+    ] {
+        run(&[command]);
+        let repaired = repair(&plan, &mut lab.places(), &lab.state, &key(1, "eth0"), Extent::Host);
+        assert!(!repaired.put_back.is_empty() && repaired.left.is_empty(), "after `{command}`: {repaired:?}");
+        assert_eq!(sorted(&save_all()), before, "after `{command}`");
+    }
 }
 
 fn a_chain_that_nobody_took_away_is_made_anew() {
