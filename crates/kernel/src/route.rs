@@ -68,11 +68,20 @@ pub fn of(rtnl: &mut Rtnl, index: u32) -> Result<Vec<Route>, Error> {
 
 /// The index of the link through which packets to this address leave now; none if they do not.
 pub fn link_to(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<u32>, Error> {
+    Ok(look_up(rtnl, address)?.and_then(|(_, link)| link))
+}
+
+/// Whether packets to this address are for the host itself.
+pub fn is_local(rtnl: &mut Rtnl, address: IpAddr) -> Result<bool, Error> {
+    Ok(look_up(rtnl, address)?.is_some_and(|(kind, _)| kind == RouteType::Local))
+}
+
+/// What becomes of packets to this address, and through which link they leave.
+fn look_up(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<(RouteType, Option<u32>)>, Error> {
     let mut message = RouteMessage::default();
-    let host = Prefix::host(address);
     message.header.address_family =
         if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    message.header.destination_prefix_length = host.length();
+    message.header.destination_prefix_length = Prefix::host(address).length();
     message.attributes.push(RouteAttribute::Destination(RouteAddress::from(address)));
     let what = format!("look up the route to {address}");
     let request = Message::new(what, RouteNetlinkMessage::GetRoute(message), 0);
@@ -84,7 +93,7 @@ pub fn link_to(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<u32>, Error> {
                 link = Some(parse_u32(value)?);
             }
         }
-        Ok(link)
+        Ok((header.kind, link))
     });
     match found {
         // No route, or one that says so: unreachable, prohibit, blackhole.
@@ -96,7 +105,7 @@ pub fn link_to(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<u32>, Error> {
         {
             Ok(None)
         }
-        other => Ok(other?.flatten()),
+        other => other,
     }
 }
 

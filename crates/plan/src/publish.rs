@@ -8,6 +8,7 @@
 //! in its place that nobody speaks of to ADD.
 mod condition;
 mod entry;
+mod flows;
 mod section;
 mod sets;
 
@@ -125,7 +126,7 @@ impl Publish {
 impl Claims for Publish {
     fn take(&self, places: &mut Places) -> Result<(), Error> {
         let state = places.state()?;
-        let _host = state.lock_host()?;
+        let host = state.lock_host()?;
         let ports = state.contest(&self.all_claims())?;
         if self.check_listeners {
             self.refuse_listeners(&ports)?;
@@ -135,7 +136,10 @@ impl Claims for Publish {
         let addresses = addresses?;
         ports.iter().try_for_each(Change::write)?;
         addresses.iter().try_for_each(Change::write)?;
-        self.enter(places, &ports, &addresses).map_err(|cause| self.refused(cause))
+        let arrived = self.enter(places, &ports, &addresses).map_err(|cause| self.refused(cause))?;
+        drop(host);
+        flows::forget_others(&arrived, places);
+        Ok(())
     }
 }
 
@@ -152,13 +156,13 @@ impl Publish {
         Ok(())
     }
 
-    /// Puts into the packet filter what the changed claims say.
+    /// Puts into the packet filter what the changed claims say; says what that is.
     fn enter(
         &self,
         places: &mut Places,
         ports: &[Change<Claim>],
         addresses: &[Change<Destination>],
-    ) -> Result<(), kernel::Error> {
+    ) -> Result<Vec<Entry>, kernel::Error> {
         let (mut leaving, mut arriving) = (Vec::new(), Vec::new());
         for (before, after) in turns(ports, addresses) {
             let ours = |entry: &Entry| entry.holder.is(&self.holder) || !before.contains(entry);
@@ -175,31 +179,37 @@ impl Publish {
             // Left by one that died before it could say so.
             Err(cause) if cause.errno() == Some(Errno::EEXIST) => {
                 clear(places, &arriving)?;
-                places.filter.put(&[&section::section()], &change)
+                places.filter.put(&[&section::section()], &change)?;
             }
-            other => other,
+            other => other?,
         }
+        Ok(arriving)
     }
 
-    /// Takes out of the packet filter what no claim will speak of, and puts in what the next in the queue says.
+    /// Takes out of the packet filter what no claim will speak of, and puts in what the next in the queue says; says what it took
+    /// out.
     fn leave(
         &self,
         places: &mut Places,
         ports: &[Change<Claim>],
         addresses: &[Change<Destination>],
-    ) -> Result<(), kernel::Error> {
-        let mut change = Transaction::default();
+    ) -> Result<Vec<Entry>, kernel::Error> {
+        let (mut change, mut left) = (Transaction::default(), Vec::new());
         for (mut before, mut after) in turns(ports, addresses) {
             let common: Vec<Entry> = before.iter().filter(|entry| after.contains(entry)).cloned().collect();
             before.retain(|entry| !common.contains(entry));
             after.retain(|entry| !common.contains(entry));
             Entry::delete(&before, &mut change);
             Entry::add(&after, &mut change);
+            left.extend(before);
         }
         if !self.conditions.is_empty() {
             entry::delete_chain(&self.holder, &mut change);
         }
-        if change.is_empty() { Ok(()) } else { places.filter.clear(&change) }
+        if !change.is_empty() {
+            places.filter.clear(&change)?;
+        }
+        Ok(left)
     }
 }
 
@@ -234,16 +244,18 @@ impl Act for Publish {
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let state = places.state()?;
-        let _host = state.lock_host()?;
+        let host = state.lock_host()?;
         let ports = state.withdraw(&self.all_claims())?;
         let addresses: Result<Vec<_>, Error> =
             self.destinations().iter().map(|destination| state.leave_address(destination)).collect();
         let addresses = addresses?;
-        self.leave(places, &ports, &addresses).map_err(|cause| self.refused(cause))?;
+        let left = self.leave(places, &ports, &addresses).map_err(|cause| self.refused(cause))?;
         ports.iter().try_for_each(Change::clear_up)?;
         addresses.iter().try_for_each(Change::clear_up)?;
         Change::remove_parents(&ports);
         Change::remove_parents(&addresses);
+        drop(host);
+        flows::forget_ours(&left, places);
         Ok(())
     }
 

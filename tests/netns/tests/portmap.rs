@@ -6,7 +6,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -38,6 +38,8 @@ netlab::tests! {
     check_names_what_is_missing,
     check_knows_a_free_port,
     a_flushed_ruleset_hinders_neither_del_nor_the_next_add,
+    a_conversation_by_udp_follows_the_port,
+    a_connection_to_the_same_port_elsewhere_goes_on,
     gc_withdraws_what_is_not_listed,
     explain_prints_the_plan_and_takes_nothing,
 }
@@ -539,7 +541,7 @@ fn a_port_that_a_process_listens_on_is_refused_if_that_is_asked_for() {
         reply.result().unwrap();
         site.withdraw(&inside);
     }
-    let _udp = std::net::UdpSocket::bind((at("0.0.0.0"), 8080)).unwrap();
+    let _udp = UdpSocket::bind((at("0.0.0.0"), 8080)).unwrap();
     let config = |mappings: &Value| site.config(&inside, &json!({"checkListeners": true}), mappings);
     site.call("ADD", &inside, &config(&tcp(8080, 80))).result().unwrap();
     site.withdraw(&inside);
@@ -742,6 +744,100 @@ fn a_flushed_ruleset_hinders_neither_del_nor_the_next_add() {
     site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), 8081)).unwrap().unwrap();
     site.withdraw(&one);
     site.client.exec(|| reaches(Protocol::Udp, at(HOST[1]), 8081)).unwrap().unwrap();
+}
+
+/// A socket that keeps its port, so that to the kernel all it says is one conversation.
+fn say(socket: &UdpSocket, to: SocketAddr) -> Option<String> {
+    let limit = Instant::now() + Duration::from_mins(1);
+    let mut answer = [0; 64];
+    while Instant::now() < limit {
+        let _refused = socket.send_to(b"who", to);
+        if let Ok((length, _)) = socket.recv_from(&mut answer) {
+            return Some(String::from_utf8_lossy(&answer[..length]).into_owned());
+        }
+    }
+    None
+}
+
+/// Answers everybody who asks by UDP with this name.
+fn answer_as(name: &'static str, address: IpAddr, port: u16) {
+    let socket = UdpSocket::bind((address, port)).unwrap();
+    thread::spawn(move || {
+        let mut word = [0; 64];
+        while let Ok((_, from)) = socket.recv_from(&mut word) {
+            let _lost = socket.send_to(name.as_bytes(), from);
+        }
+    });
+}
+
+fn talker() -> UdpSocket {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    socket
+}
+
+fn a_conversation_by_udp_follows_the_port() {
+    let site = Site::new();
+    let (one, two) = (site.inside(1), site.inside(1));
+    // Connections are tracked from now on.
+    site.publish(&two, &json!({}), &tcp(1, 1));
+    site.withdraw(&two);
+    answer_as("host", at(HOST[0]), 8080);
+    one.container.exec(|| answer_as("one", one.address(0), 80)).unwrap();
+    two.container.exec(|| answer_as("two", two.address(0), 80)).unwrap();
+    let to = SocketAddr::new(at(HOST[0]), 8080);
+    let socket = site.client.exec(talker).unwrap();
+    // Ten seconds, the least that the kernel remembers UDP for, would be the time to go on by itself. It is not waited for.
+    let who = || say(&socket, to).unwrap();
+    assert_eq!(who(), "host");
+    for address in ["", HOST[0]] {
+        site.publish(&one, &json!({}), &both(8080, 80, address));
+        assert_eq!(who(), "one");
+        site.withdraw(&one);
+        assert_eq!(who(), "host");
+    }
+    site.publish(&one, &json!({}), &both(8080, 80, ""));
+    assert_eq!(who(), "one");
+    one.container.kill().unwrap();
+    site.publish(&two, &json!({}), &both(8080, 80, ""));
+    assert_eq!(who(), "two");
+}
+
+/// The state of each connection to this port, as the kernel tells it; each has a number of its own.
+fn connections(port: u16) -> Vec<String> {
+    let text = fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap_or_default();
+    let is_it = |line: &&str| line.contains(&format!(" dport={port} "));
+    text.lines().filter(is_it).map(str::to_owned).collect()
+}
+
+fn a_connection_to_the_same_port_elsewhere_goes_on() {
+    let site = Site::new();
+    let (one, two, three) = (site.inside(1), site.inside(1), site.inside(2));
+    site.publish(&two, &json!({}), &tcp(8081, 8080));
+    for inside in [&two, &three] {
+        inside.container.exec(|| answer_as("elsewhere", inside.address(0), 8080)).unwrap();
+    }
+    // Through another published port, and past all of them.
+    site.client.ip("route add 10.2.0.0/24 via 192.0.2.1").unwrap();
+    let socket = site.client.exec(talker).unwrap();
+    let to = SocketAddr::new(three.address(0), 8080);
+    assert_eq!(say(&socket, to).unwrap(), "elsewhere");
+    let marked = |lines: Vec<String>| lines.iter().filter(|line| line.contains("mark=7")).count();
+    // What is forgotten and begun anew would not have it.
+    if connections(8080).is_empty() {
+        return;
+    }
+    nft("add table inet marks");
+    nft("add chain inet marks first { type filter hook prerouting priority 0; }");
+    nft("add rule inet marks first udp dport 8080 ct mark set 7");
+    assert_eq!(say(&socket, to).unwrap(), "elsewhere");
+    nft("delete table inet marks");
+    assert_eq!(marked(connections(8080)), 1);
+    site.publish(&one, &json!({}), &both(8080, 80, ""));
+    site.withdraw(&one);
+    site.withdraw(&two);
+    assert_eq!(say(&socket, to).unwrap(), "elsewhere");
+    assert_eq!(marked(connections(8080)), 1, "{:?}", connections(8080));
 }
 
 fn gc_withdraws_what_is_not_listed() {

@@ -22,11 +22,14 @@ pub(super) struct Entry {
     set: Set,
     element: Element,
     pub(super) holder: Holder,
+    /// In the maps, the port and where it leads.
+    pub(super) leads: Option<(Published, SocketAddr)>,
 }
 
 impl Entry {
     fn new(set: Set, key: Vec<Field>, value: Option<Value>, holder: &Holder) -> Self {
-        Self { set, element: Element { key, value, comment: Some(comment(holder)) }, holder: holder.clone() }
+        let element = Element { key, value, comment: Some(comment(holder)) };
+        Self { set, element, holder: holder.clone(), leads: None }
     }
 
     /// Adds them all.
@@ -86,7 +89,7 @@ fn of_claim(claim: &Claim, to: SocketAddr, at: Option<IpAddr>) -> Entry {
     } else {
         (published(v4, at.is_some()), Value::Fields(vec![to.ip().into(), Field::Service(to.port())]))
     };
-    Entry::new(set, key, Some(value), &claim.holder)
+    Entry { leads: Some((claim.port, to)), ..Entry::new(set, key, Some(value), &claim.holder) }
 }
 
 /// What the holders of one address put into the sets.
@@ -193,7 +196,7 @@ fn comment(holder: &Holder) -> String {
 }
 
 /// The numbers that IANA has given to the protocols.
-fn number(protocol: Protocol) -> u8 {
+pub(super) fn number(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
