@@ -1,6 +1,6 @@
 //! `bridge` with `host-local`, killed at the entry and at the exit of every system call of ADD and of DEL. Whatever was
 //! left half done, the DEL that every runtime sends next takes all of it away, with and without the netns; and an ADD
-//! that comes instead makes the attachment after all.
+//! that comes instead makes the attachment after all, and so does one of another container.
 //!
 //! The same with a VLAN, whose gateway goes with its last user, and with masquerade, which does so too: alone, and beside a container
 //! that still needs it.
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         ("del_without_netns", Then::DelWithoutNetns),
         ("the_netns_dies_and_del", Then::DieAndDel),
         ("add_again_and_del", Then::AddAndDel),
+        ("another_is_added_and_del", Then::AnotherAndDel),
         ("gc", Then::Gc),
     ];
     for (at, (killed, then)) in
@@ -78,6 +79,7 @@ enum Then {
     DelWithoutNetns,
     DieAndDel,
     AddAndDel,
+    AnotherAndDel,
     Gc,
 }
 
@@ -135,6 +137,10 @@ fn recover(host: &Host, config: &Value, container: &Container, then: Then, kille
             container.kill().unwrap();
             del()
         }
+        Then::AnotherAndDel => {
+            add_another(host, config, killed);
+            del()
+        }
         Then::Gc => host.gc(config, &[("another", "eth0")]).unwrap(),
         Then::AddAndDel => {
             let reply = host.add(config, container, "eth0").unwrap();
@@ -149,6 +155,16 @@ fn recover(host: &Host, config: &Value, container: &Container, then: Then, kille
         }
     };
     assert_eq!((reply.success(), reply.stdout.as_str()), (true, ""), "after {killed:?}");
+}
+
+/// Another container comes before anybody has cleared up, and has all that is shared.
+fn add_another(host: &Host, config: &Value, killed: &Run) {
+    let another = host.container().unwrap();
+    let result = host.add(config, &another, "eth0").unwrap().result().unwrap();
+    let check = host.check(config, &another, "eth0", &result).unwrap();
+    assert!(check.success(), "{check:?} after {killed:?}");
+    host.del(config, &another, "eth0").unwrap().result().unwrap();
+    another.kill().unwrap();
 }
 
 /// The attachment is there in full: its addresses, its routes, and the link is up.
