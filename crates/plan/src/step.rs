@@ -36,6 +36,7 @@ pub enum Step {
     VlanGateway(VlanGateway),
     Sysctl(Sysctl),
     Up(Up),
+    Carrier(Carrier),
     Address(Address),
     Route(Route),
     Alone(Alone),
@@ -91,6 +92,7 @@ step_from!(
     VlanGateway,
     Sysctl,
     Up,
+    Carrier,
     Address,
     Route,
     Alone,
@@ -203,6 +205,14 @@ pub struct Up {
     pub announce: bool,
 }
 
+/// The host's end of a pair knows that its other end is up, and so its bridge forwards what comes in there. The kernel leaves that to a
+/// worker, which has to wait for the network lock: on a busy host for seconds, in which the container is not heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carrier {
+    /// The host's end.
+    pub link: IfName,
+}
+
 /// An interface that is the container's only one, and has no addresses and routes but those of loopback. ADD does nothing
 /// for it, CHECK looks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -305,6 +315,12 @@ impl fmt::Display for Up {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let announce = if self.announce { ", announcing its addresses" } else { "" };
         write!(f, "{} up {}{announce}", self.link, self.place)
+    }
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} hears its other end", self.link)
     }
 }
 

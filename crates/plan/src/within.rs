@@ -3,7 +3,7 @@ use crate::{
     act::{Act, Work},
     error::Error,
     places::{Place, Places},
-    step::{Address, Alone, Route, Sysctl, Up},
+    step::{Address, Alone, Carrier, Route, Sysctl, Up},
 };
 use kernel::{Link, Message, addr, link, route, sysctl};
 use nix::errno::Errno;
@@ -35,6 +35,23 @@ impl Act for Up {
             Some(link) if !link.up => Some(format!("{} is down", self.link)),
             Some(_) => None,
         })
+    }
+}
+
+impl Act for Carrier {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    /// Who asks for a link is told no state that its worker has not acted on yet: the kernel does that first (6.8,
+    /// `rtnl_getlink` in `net/core/rtnetlink.c`). Older ones leave it to the worker all the same.
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Netlink(link::query(&self.link)))
+    }
+
+    /// Whether a container's end is up is for its own step to say.
+    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        Ok(None)
     }
 }
 

@@ -67,7 +67,10 @@ impl Recipe for Bridge {
         vlans(&mut plan, config, endpoint, facts);
         match config.mode {
             config::Mode::Layer2 { up: false } => {}
-            config::Mode::Layer2 { up: true } => plan.own(up(endpoint, false)),
+            config::Mode::Layer2 { up: true } => {
+                plan.own(up(endpoint, false));
+                plan.once(step::Carrier { link: endpoint.host.clone() });
+            }
             config::Mode::Addressed | config::Mode::Gateway { .. } => {
                 addressed(&mut plan, config, endpoint, lease);
             }
@@ -244,6 +247,7 @@ fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Leas
             scope: route.scope,
         });
     }
+    plan.once(step::Carrier { link: endpoint.host.clone() });
 }
 
 fn ipv6_parameter(endpoint: &Endpoint, name: &str, value: &str) -> step::Sysctl {

@@ -61,6 +61,7 @@ fn layer_2_is_a_cable_that_is_up() {
 ensure bridge b0 up, mac MAC if new, accept_ra 0
 own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
 own    eth0 up in the container
+once   HOST hears its other end
 ";
     assert_eq!(without_hashes(&plan(&json!({}), &Lease::default())), expected);
 }
@@ -98,6 +99,7 @@ own    address fd01::2/64 on eth0 in the container
 own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
 own    route to 0.0.0.0/0 via 10.1.0.1 dev eth0 in the container
 own    route to ::/0 via fd01::1 dev eth0 in the container
+once   HOST hears its other end
 ";
     assert_eq!(without_hashes(&plan(&keys, &both_families())), expected);
 }
@@ -152,6 +154,7 @@ own    eth0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on eth0 in the container
 own    address fd01::2/64 on eth0 in the container, once nobody else has it
 own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
+once   HOST hears its other end
 ";
     assert_eq!(without_hashes(&plan(&keys, &both_families())), expected);
 }
@@ -169,6 +172,7 @@ once   port HOST out of VLAN 1
 own    port HOST in VLAN 7 untagged
 own    eth0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on eth0 in the container
+once   HOST hears its other end
 ";
     let lease = lease(&[("10.1.0.2/24", Some("10.1.0.1"))], &[]);
     let (plan, result) = add(&keys, &lease, &Facts::default());
@@ -204,6 +208,7 @@ fn an_empty_trunk_is_a_bridge_that_filters_and_no_more() {
 ensure bridge b0 up, mac MAC if new, filtering VLANs, accept_ra 0
 own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
 own    eth0 up in the container
+once   HOST hears its other end
 ";
         assert_eq!(without_hashes(&plan(&json!({"vlanTrunk": trunk}), &Lease::default())), expected);
     }

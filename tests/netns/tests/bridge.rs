@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use netlab::{Container, Host, ip, shape, sysctl, with};
 use serde_json::{Value, json};
+use std::process::Command;
 
 netlab::tests! {
     a_result_has_the_form_of_its_version,
@@ -10,6 +11,7 @@ netlab::tests! {
     a_result_tells_the_true_macs,
     a_gateway_is_the_first_address_of_each_subnet,
     a_gateway_makes_the_host_forward,
+    the_bridge_forwards_from_the_first_moment,
     a_gateway_that_is_named_is_taken,
     without_a_gateway_the_host_has_no_address_and_does_not_forward,
     a_default_gateway_is_a_route_for_each_family,
@@ -158,6 +160,31 @@ fn a_gateway_is_the_first_address_of_each_subnet() {
     assert_eq!(link("b0")["flags"].as_array().unwrap().iter().filter(|flag| *flag == "UP").count(), 1);
     assert!(result.get("routes").is_none(), "isGateway alone gives no route: {result}");
     assert_eq!(container.ip("-4 route show default").unwrap(), json!([]));
+}
+
+/// The kernel's worker that tells the bridge of a new port waits for the network lock, which others keep busy here.
+fn the_bridge_forwards_from_the_first_moment() {
+    let host = Host::new().unwrap();
+    let config = dual(&host);
+    let busy = "while :; do ip link add h$0 type veth peer name p$0; ip link del h$0; done";
+    let mut others: Vec<_> =
+        (0..4).map(|at| Command::new("sh").args(["-c", busy, &at.to_string()]).spawn().unwrap()).collect();
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        let container = host.container().unwrap();
+        let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
+        // By ioctl: who asks by netlink waits for the lock, too.
+        let end = result["interfaces"][1]["name"].as_str().unwrap();
+        let shown = Command::new("busybox").args(["ifconfig", end]).output().unwrap().stdout;
+        if !String::from_utf8(shown).unwrap().contains("RUNNING") {
+            silent.push(end.to_owned());
+        }
+    }
+    for other in &mut others {
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+    assert_eq!(silent, [""; 0]);
 }
 
 fn a_gateway_makes_the_host_forward() {
