@@ -1,0 +1,441 @@
+//! `firewall` behind `bridge` and `portmap`: who gets through to whom, by real connections, and what is left when all have gone.
+//!
+//! What a bridge forwards, `br_netfilter` shows to the host's filters or does not. Both must come to the same, so what is about one bridge is
+//! tried both ways where the kernel has it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use netlab::{Chain, Container, Host, Protocol, ip, is_cut_off, reaches, serve, with};
+use serde_json::{Value, json};
+use std::{fs, net::IpAddr, path::Path, process::Command};
+
+netlab::tests! {
+    an_open_network_leaves_nothing_and_writes_nothing,
+    same_bridge_keeps_out_other_such_bridges_and_nobody_else,
+    isolated_containers_of_a_bridge_do_not_talk,
+    an_isolated_container_finds_no_detour_by_the_host,
+    hardware_on_the_bridge_of_isolated_containers_is_not_cut_off,
+    published_ports_are_reachable_across_and_within_isolated_networks,
+    an_internal_network_reaches_nothing_and_nothing_reaches_it,
+    where_forward_drops_packets_are_let_through_by_iptables,
+    the_last_container_takes_the_policy_with_it_whatever_the_configuration_says,
+    del_needs_neither_netns_nor_result_and_may_come_twice,
+    an_add_that_is_told_something_else_undoes_what_it_was_told_before,
+    check_names_what_is_missing,
+    gc_takes_away_what_is_not_listed,
+    a_failed_add_leaves_nothing,
+    the_result_is_the_one_before,
+    versions_before_0_4_0_are_refused,
+    explain_prints_the_plan_of_the_chain,
+}
+
+const PORT: u16 = 7;
+const BRIDGED: &str = "/proc/sys/net/bridge";
+
+struct Site(Host);
+
+/// A container, and what its chain answered.
+struct Inside {
+    container: Container,
+    chain: Chain,
+    result: Value,
+    ports: Value,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self(Host::new().unwrap())
+    }
+
+    /// On a host with `br_netfilter` off, and then on one with it on, where the kernel has it.
+    fn each_way(test: impl Fn(&Self)) {
+        let ways: &[&str] = if Path::new(BRIDGED).exists() { &["0", "1"] } else { &[""] };
+        for way in ways {
+            let site = Self::new();
+            for family in ["iptables", "ip6tables"].into_iter().filter(|_| !way.is_empty()) {
+                fs::write(format!("{BRIDGED}/bridge-nf-call-{family}"), way).unwrap();
+            }
+            eprintln!("br_netfilter {way}");
+            test(&site);
+        }
+    }
+
+    /// The chain of a network: 10.N.0.0/24 and `fd0N::/64` on bridge `bN`.
+    fn chain(&self, network: u8, firewall: &Value) -> Chain {
+        let ranges =
+            json!([[{"subnet": format!("10.{network}.0.0/24")}], [{"subnet": format!("fd0{network}::/64")}]]);
+        let name = json!(format!("net{network}"));
+        let bridge = json!({
+            "type": "bridge", "bridge": format!("b{network}"), "name": name, "isDefaultGateway": true,
+            "hairpinMode": true, "ipam": {"type": "host-local", "ranges": ranges},
+        });
+        let portmap = json!({"type": "portmap", "name": name});
+        let firewall = with(&with(firewall, "type", &json!("firewall")), "name", &name);
+        self.0.chain(&[bridge, portmap, firewall]).unwrap()
+    }
+
+    fn inside(&self, network: u8, firewall: &Value) -> Inside {
+        self.publishing(network, firewall, &Value::Null)
+    }
+
+    fn publishing(&self, network: u8, firewall: &Value, ports: &Value) -> Inside {
+        let (container, chain) = (self.0.container().unwrap(), self.chain(network, firewall));
+        let result = chain.add(&container, ports).unwrap();
+        let inside = Inside { container, chain, result, ports: ports.clone() };
+        inside.addresses().iter().for_each(|at| inside.serve(*at));
+        inside
+    }
+
+    /// The configuration of `firewall` alone, with the result before.
+    fn config(&self, network: u8, keys: &Value, before: &Value) -> Value {
+        let named = with(&with(keys, "type", &json!("firewall")), "name", &json!(format!("net{network}")));
+        self.0.config(&with(&named, "prevResult", before))
+    }
+}
+
+impl Inside {
+    fn addresses(&self) -> Vec<IpAddr> {
+        let ips = self.result["ips"].as_array().unwrap().iter();
+        ips.map(|ip| ip["address"].as_str().unwrap().split('/').next().unwrap().parse().unwrap()).collect()
+    }
+
+    fn serve(&self, at: IpAddr) {
+        self.container.exec(|| serve(Protocol::Tcp, at, PORT)).unwrap().unwrap();
+    }
+
+    fn host_end(&self) -> &str {
+        self.result["interfaces"][1]["name"].as_str().unwrap()
+    }
+
+    fn leave(&self) {
+        self.chain.del(&self.container, &self.ports, &self.result).unwrap();
+    }
+}
+
+/// All addresses of that container are reached.
+fn talks(from: &Container, to: &Inside) {
+    to.addresses().into_iter().for_each(|at| get_through(from, at, PORT));
+}
+
+/// No address of that container is.
+fn is_kept_from(from: &Container, to: &Inside) {
+    to.addresses().into_iter().for_each(|at| do_not_get_through(from, at, PORT));
+}
+
+fn get_through(from: &Container, at: IpAddr, port: u16) {
+    let reached = from.exec(|| reaches(Protocol::Tcp, at, port)).unwrap();
+    assert!(reached.is_ok(), "{} to {at} port {port}: {reached:?}", from.id());
+}
+
+fn do_not_get_through(from: &Container, at: IpAddr, port: u16) {
+    assert!(from.exec(|| is_cut_off(Protocol::Tcp, at, port)).unwrap(), "{} to {at} port {port}", from.id());
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn run(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The elements of isolation that are there, in our tables.
+fn elements() -> String {
+    let listed = run("nft list ruleset");
+    let ours =
+        listed.split("\tset ").filter(|set| set.starts_with("isolated") || set.starts_with("internal"));
+    ours.filter(|set| set.contains("elements")).collect()
+}
+
+fn same_bridge() -> Value {
+    json!({"ingressPolicy": "same-bridge"})
+}
+
+fn isolated() -> Value {
+    json!({"ingressPolicy": "isolated"})
+}
+
+/// Somebody on a bridge whom no plugin has put there: what hardware is to the bridge.
+fn stranger(site: &Site, network: u8) -> Container {
+    let stranger = site.0.container_called("stranger").unwrap();
+    ip(&format!("link add port{network} type veth peer name eth0 netns {}", stranger.netns().display()))
+        .unwrap();
+    ip(&format!("link set port{network} master b{network} up")).unwrap();
+    stranger.ip(&format!("addr add 10.{network}.0.99/24 dev eth0")).unwrap();
+    stranger.ip(&format!("addr add fd0{network}::99/64 dev eth0 nodad")).unwrap();
+    stranger.ip("link set eth0 up").unwrap();
+    stranger
+}
+
+fn an_open_network_leaves_nothing_and_writes_nothing() {
+    let site = Site::new();
+    let before = site.0.container().unwrap();
+    let result = site.chain(1, &json!({})).add(&before, &Value::Null).unwrap();
+    assert_eq!(run("nft list ruleset"), "");
+    let record = site.0.state_dir().join(format!("attachments/net1/{}:eth0", before.id()));
+    let written: Vec<_> = fs::read_dir(record).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(written, ["bridge.0"]);
+    site.chain(1, &json!({})).check(&before, &Value::Null, &result).unwrap();
+    site.chain(1, &json!({})).del(&before, &Value::Null, &result).unwrap();
+    assert_eq!(run("nft list ruleset"), "");
+}
+
+fn same_bridge_keeps_out_other_such_bridges_and_nobody_else() {
+    let site = Site::new();
+    let (first, second) = (site.inside(1, &same_bridge()), site.inside(1, &same_bridge()));
+    let (other, open) = (site.inside(2, &same_bridge()), site.inside(3, &json!({})));
+    talks(&first.container, &second);
+    is_kept_from(&first.container, &other);
+    is_kept_from(&other.container, &first);
+    talks(&open.container, &first);
+    talks(&first.container, &open);
+    other.leave();
+    let again = site.inside(2, &json!({}));
+    talks(&again.container, &first);
+}
+
+fn isolated_containers_of_a_bridge_do_not_talk() {
+    Site::each_way(|site| {
+        let (first, second) = (site.inside(1, &isolated()), site.inside(1, &isolated()));
+        is_kept_from(&first.container, &second);
+        let (other, open) = (site.inside(2, &same_bridge()), site.inside(3, &json!({})));
+        is_kept_from(&other.container, &first);
+        talks(&open.container, &first);
+        talks(&first.container, &open);
+        serve(Protocol::Tcp, address("10.1.0.1"), PORT).unwrap();
+        get_through(&first.container, address("10.1.0.1"), PORT);
+        let neighbour = site.inside(2, &same_bridge());
+        talks(&other.container, &neighbour);
+    });
+}
+
+fn an_isolated_container_finds_no_detour_by_the_host() {
+    Site::each_way(|site| {
+        let (first, second) = (site.inside(1, &isolated()), site.inside(1, &isolated()));
+        for (one, another) in [(&first, &second), (&second, &first)] {
+            for at in another.addresses() {
+                let (gateway, bits) = if at.is_ipv4() { ("10.1.0.1", 32) } else { ("fd01::1", 128) };
+                one.container.ip(&format!("route add {at}/{bits} via {gateway}")).unwrap();
+            }
+        }
+        is_kept_from(&first.container, &second);
+        run("nft flush chain inet sealane isolated_back");
+        talks(&first.container, &second); // the way is there: it was the filter
+    });
+}
+
+fn hardware_on_the_bridge_of_isolated_containers_is_not_cut_off() {
+    Site::each_way(|site| {
+        let inside = site.inside(1, &isolated());
+        let stranger = stranger(site, 1);
+        talks(&stranger, &inside);
+        stranger.exec(|| serve(Protocol::Tcp, address("10.1.0.99"), PORT)).unwrap().unwrap();
+        get_through(&inside.container, address("10.1.0.99"), PORT);
+    });
+}
+
+fn published_ports_are_reachable_across_and_within_isolated_networks() {
+    Site::each_way(|site| {
+        let port = json!([{"hostPort": 8080, "containerPort": PORT, "protocol": "tcp"}]);
+        let published = site.publishing(1, &isolated(), &port);
+        let (neighbour, other) = (site.inside(1, &isolated()), site.inside(2, &isolated()));
+        is_kept_from(&neighbour.container, &published);
+        is_kept_from(&other.container, &published);
+        for at in ["10.1.0.1", "fd01::1"].map(address) {
+            get_through(&neighbour.container, at, 8080);
+            get_through(&published.container, at, 8080);
+        }
+        for at in ["10.2.0.1", "fd02::1"].map(address) {
+            get_through(&other.container, at, 8080);
+        }
+    });
+}
+
+fn an_internal_network_reaches_nothing_and_nothing_reaches_it() {
+    Site::each_way(|site| {
+        let internal = json!({"internal": true});
+        let port = json!([{"hostPort": 8080, "containerPort": PORT, "protocol": "tcp"}]);
+        let (first, second) = (site.publishing(1, &internal, &port), site.inside(1, &internal));
+        let open = site.publishing(2, &json!({}), &json!([{"hostPort": 8081, "containerPort": PORT}]));
+        talks(&first.container, &second);
+        is_kept_from(&first.container, &open);
+        is_kept_from(&open.container, &first);
+        do_not_get_through(&open.container, address("10.2.0.1"), 8080);
+        do_not_get_through(&first.container, address("10.1.0.1"), 8081);
+        for at in ["10.1.0.1", "10.2.0.1", "fd01::1", "fd02::1"].map(address) {
+            serve(Protocol::Tcp, at, 9).unwrap();
+            let beyond = at.to_string().contains('2');
+            let through = if beyond { do_not_get_through } else { get_through };
+            through(&first.container, at, 9);
+        }
+    });
+}
+
+fn where_forward_drops_packets_are_let_through_by_iptables() {
+    let site = Site::new();
+    run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
+    let outside = site.0.container_called("outside").unwrap();
+    ip(&format!("link add uplink type veth peer name eth0 netns {}", outside.netns().display())).unwrap();
+    ip("addr add 192.0.2.1/24 dev uplink").unwrap();
+    ip("addr add 2001:db8::1/64 dev uplink nodad").unwrap();
+    ip("link set uplink up").unwrap();
+    outside.ip("addr add 192.0.2.9/24 dev eth0").unwrap();
+    outside.ip("addr add 2001:db8::9/64 dev eth0 nodad").unwrap();
+    outside.ip("link set eth0 up").unwrap();
+    outside.ip("route add default via 192.0.2.1").unwrap();
+    outside.ip("-6 route add default via 2001:db8::1").unwrap();
+    for at in ["192.0.2.9", "2001:db8::9"].map(address) {
+        outside.exec(|| serve(Protocol::Tcp, at, PORT)).unwrap().unwrap();
+    }
+    let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
+    let none = site.publishing(1, &json!({"backend": "nftables"}), &port);
+    do_not_get_through(&none.container, address("192.0.2.9"), PORT);
+    do_not_get_through(&outside, address("192.0.2.1"), 8080);
+    none.leave();
+    let inside = site.publishing(1, &json!({}), &port);
+    for (out, back) in [("192.0.2.9", "192.0.2.1"), ("2001:db8::9", "2001:db8::1")] {
+        get_through(&inside.container, address(out), PORT);
+        get_through(&outside, address(back), 8080);
+    }
+    is_kept_from(&outside, &inside);
+    inside.chain.check(&inside.container, &port, &inside.result).unwrap();
+    inside.leave();
+    let left = run("iptables-save -t filter; ip6tables-save -t filter");
+    assert!(left.contains("CNI-FORWARD") && !left.contains("10.1.0.") && !left.contains("fd01::"), "{left}");
+}
+
+fn the_last_container_takes_the_policy_with_it_whatever_the_configuration_says() {
+    let site = Site::new();
+    let all = [
+        same_bridge(),
+        isolated(),
+        json!({"internal": true}),
+        json!({"internal": true, "ingressPolicy": "isolated"}),
+    ];
+    for policy in all {
+        let (first, second) = (site.inside(1, &policy), site.inside(1, &policy));
+        first.leave();
+        assert!(elements().contains("\"b1\""), "{policy}");
+        let edited = site.chain(1, &json!({"ingressPolicy": "open"}));
+        edited.del(&second.container, &Value::Null, &second.result).unwrap();
+        assert_eq!(elements(), "", "{policy}");
+        let shared = site.0.state_dir().join("shared");
+        assert_eq!(fs::read_dir(shared).map_or(0, Iterator::count), 0, "{policy}");
+    }
+}
+
+fn del_needs_neither_netns_nor_result_and_may_come_twice() {
+    let site = Site::new();
+    let inside = site.inside(1, &isolated());
+    let before = elements();
+    assert!(before.contains(inside.host_end()) && before.contains("\"b1\""), "{before}");
+    let bare = site.0.config(&json!({"type": "firewall", "name": "net1", "ingressPolicy": "nonsense"}));
+    inside.container.kill().unwrap();
+    for _ in 0..2 {
+        let reply = site.0.del_without_netns(&bare, &inside.container, "eth0").unwrap();
+        assert_eq!((reply.success(), reply.stdout.as_str()), (true, ""), "{reply:?}");
+        assert_eq!(elements(), "");
+    }
+    run("nft flush ruleset");
+    site.0.del_without_netns(&bare, &inside.container, "eth0").unwrap().result().unwrap();
+}
+
+fn an_add_that_is_told_something_else_undoes_what_it_was_told_before() {
+    let site = Site::new();
+    let inside = site.inside(1, &isolated());
+    for keys in [same_bridge(), json!({"internal": true}), json!({})] {
+        let config = site.config(1, &keys, &inside.result);
+        for _ in 0..2 {
+            site.0.add(&config, &inside.container, "eth0").unwrap().result().unwrap();
+        }
+        let found = elements();
+        let kinds = ["isolated {", "isolated_back", "internal {"].map(|set| found.contains(set));
+        let expected = [keys == same_bridge(), false, keys["internal"] == true];
+        assert_eq!(kinds, expected, "{keys}: {found}");
+    }
+    inside.leave();
+    assert_eq!(elements(), "");
+}
+
+fn check_names_what_is_missing() {
+    let site = Site::new();
+    let inside = site.inside(1, &isolated());
+    let config = site.config(1, &isolated(), &inside.result);
+    let check = || site.0.check(&config, &inside.container, "eth0", &inside.result).unwrap();
+    check().result().unwrap();
+    for (command, complaint) in [
+        ("nft flush set inet sealane isolated", "bridge b1 isolated from other isolated bridges"),
+        ("nft flush set bridge sealane isolated", "isolated from other isolated ports"),
+        ("nft flush chain inet sealane forward", "has no rule"),
+        ("nft flush ruleset", "bridge b1 isolated from what comes from it"),
+    ] {
+        run(command);
+        let reply = check();
+        assert!(!reply.success() && reply.stdout.contains(complaint), "{command}: {reply:?}");
+    }
+}
+
+fn gc_takes_away_what_is_not_listed() {
+    let site = Site::new();
+    let (stays, goes) = (site.inside(1, &isolated()), site.inside(1, &isolated()));
+    let config = site.0.config(&with(&with(&isolated(), "type", &json!("firewall")), "name", &json!("net1")));
+    site.0.gc(&config, &[(stays.container.id(), "eth0")]).unwrap().result().unwrap();
+    let found = elements();
+    assert!(found.contains(stays.host_end()) && !found.contains(goes.host_end()), "{found}");
+    site.0.gc(&config, &[]).unwrap().result().unwrap();
+    assert_eq!(elements(), "");
+    site.0.status(&config).unwrap().result().unwrap();
+}
+
+fn a_failed_add_leaves_nothing() {
+    let site = Site::new();
+    let before = site.inside(1, &json!({}));
+    // A chain of another hook is in the way of the second step.
+    run(
+        "nft add table inet sealane; nft 'add chain inet sealane forward { type filter hook input priority 7; }'",
+    );
+    let snapshot = site.0.snapshot().unwrap();
+    let config = site.config(1, &isolated(), &before.result);
+    let reply = site.0.add(&config, &before.container, "eth0").unwrap();
+    assert!(!reply.success(), "{reply:?}");
+    let changes = site.0.changes_since(&snapshot).unwrap();
+    let left: Vec<_> = changes.lines().filter(|line| !line.starts_with("+ nft")).collect();
+    assert_eq!((left, elements().as_str()), (vec![], ""), "{changes}");
+}
+
+fn the_result_is_the_one_before() {
+    let site = Site::new();
+    let inside = site.inside(1, &json!({}));
+    for keys in [json!({}), same_bridge()] {
+        let config = site.config(1, &keys, &inside.result);
+        let result = site.0.add(&config, &inside.container, "eth0").unwrap().result().unwrap();
+        assert_eq!(result, inside.result);
+    }
+}
+
+fn versions_before_0_4_0_are_refused() {
+    let site = Site::new();
+    let container = site.0.container().unwrap();
+    for (version, code) in [("0.3.1", 1), ("0.4.0", 7)] {
+        let config = site.0.config(&json!({"type": "firewall", "cniVersion": version}));
+        let reply = site.0.add(&config, &container, "eth0").unwrap();
+        assert_eq!(reply.code(), Some(code), "{version}: {reply:?}");
+    }
+}
+
+fn explain_prints_the_plan_of_the_chain() {
+    let site = Site::new();
+    let list = site.0.dir().join("net.conflist");
+    let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24", "dataDir": site.0.networks_dir()});
+    let plugins = json!([{"type": "bridge", "bridge": "b1", "ipam": ipam}, with(&same_bridge(), "type", &json!("firewall"))]);
+    fs::write(&list, json!({"cniVersion": "1.1.0", "name": "net1", "plugins": plugins}).to_string()).unwrap();
+    let container = site.0.container().unwrap();
+    let mut explain = netlab::sealane(site.0.dir());
+    explain.args(["explain", &list.to_string_lossy(), "c1", &container.netns().to_string_lossy()]);
+    explain.env("SEALANE_STATE_DIR", site.0.state_dir()).env("SEALANE_DATA_DIR", site.0.data_dir());
+    let output = explain.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let expected = "ensure bridge b1 isolated from other isolated bridges, until its last user goes";
+    assert!(text.contains(expected), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(run("nft list ruleset"), "");
+}
