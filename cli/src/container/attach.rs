@@ -60,7 +60,7 @@ impl Attacher {
         let result = self.runtime.add(&run, &call(container, endpoint, netns));
         let result = result.map_err(|cause| Error::Attach {
             container: container.name.clone(),
-            network: described(network),
+            network: network.name.clone(),
             cause: Box::new(cause),
         })?;
         let result = AddResult::from_json(result, network.network.version).map_err(Error::Answer)?;
@@ -104,10 +104,11 @@ pub(crate) fn free_ifname(endpoints: &[Endpoint]) -> types::IfName {
     free.unwrap_or_else(|| choice::ifname(endpoints.len()))
 }
 
-/// What was asked for, with the numbers that the plugin has found where any would do: no result has them, its record does.
+/// What the plugin has published of what was asked for, with the numbers that it has found where any would do: no result has
+/// them, its record does.
 fn published(container: &Record, endpoint: &Endpoint) -> Result<Vec<Port>, Error> {
-    if endpoint.wanted.ports.iter().all(|port| port.host.is_some()) {
-        return Ok(endpoint.wanted.ports.clone());
+    if endpoint.wanted.ports.is_empty() {
+        return Ok(Vec::new());
     }
     // So many hexadecimal digits always are the ID of a container.
     let Ok(id) = container.id.as_str().parse() else { return Ok(Vec::new()) };
@@ -117,7 +118,10 @@ fn published(container: &Record, endpoint: &Endpoint) -> Result<Vec<Port>, Error
         ifname: endpoint.ifname.clone(),
         plugin: PORTMAP,
     };
-    let recorded = plan::State::from_env()?.recorded(&key)?.unwrap_or_default();
+    // Without a record another plugin has done it.
+    let Some(recorded) = plan::State::from_env()?.recorded(&key)? else {
+        return Ok(endpoint.wanted.ports.clone());
+    };
     let numbered = recorded.steps().flat_map(|(_, step)| -> Vec<Port> {
         match step {
             Step::Publish(it) => it.mappings.iter().map(|port| Port::of(port.port, port.to)).collect(),
@@ -140,16 +144,6 @@ fn published(container: &Record, endpoint: &Endpoint) -> Result<Vec<Port>, Error
 /// How many networks come before the one of this interface.
 fn rank(ifname: &types::IfName) -> u32 {
     ifname.as_str().strip_prefix("eth").and_then(|number| number.parse().ok()).unwrap_or_default()
-}
-
-/// A network's name and subnets: what may be full.
-fn described(network: &Definition) -> String {
-    let subnets: Vec<_> = network.subnets.iter().map(|subnet| subnet.subnet.to_string()).collect();
-    if subnets.is_empty() {
-        network.name.to_string()
-    } else {
-        format!("{} ({})", network.name, subnets.join(", "))
-    }
 }
 
 /// What the plugins are told.

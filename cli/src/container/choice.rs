@@ -17,6 +17,8 @@ use types::{IfName, NetworkName};
 
 /// The network without a namespace of its own.
 pub(crate) const HOST: &str = "host";
+/// The capability of plugins that publish ports.
+const PORTS: &str = "portMappings";
 /// The network without a network.
 pub(crate) const NONE: &str = "none";
 
@@ -135,7 +137,11 @@ fn within(network: &Definition, address: IpAddr) -> Result<(), Refusal> {
 /// in effect.
 fn ports(networks: &[Definition], asked: &[Port]) -> Result<Vec<Vec<Port>>, Refusal> {
     let ports = networks.iter().map(|network| ports_of(network, asked)).collect::<Result<Vec<_>, _>>()?;
-    let Some(port) = asked.first().filter(|_| ports.iter().all(Vec::is_empty)) else { return Ok(ports) };
+    let Some(port) = asked.first().filter(|_| ports.iter().all(Vec::is_empty)) else {
+        let able: Vec<_> = networks.iter().filter(|network| takes(&network.network, PORTS)).collect();
+        asked.iter().try_for_each(|port| has_family(&able, port))?;
+        return Ok(ports);
+    };
     if let Some(none) = networks.iter().find(|network| network.name.as_str() == NONE) {
         return Err(Refusal::NotThere { network: none.name.clone(), option: "--publish" });
     }
@@ -146,7 +152,7 @@ fn ports(networks: &[Definition], asked: &[Port]) -> Result<Vec<Vec<Port>>, Refu
 
 /// The ports that a network is told to publish: none, if it can't. On the host's own network the host's port is the container's.
 pub(crate) fn ports_of(network: &Definition, asked: &[Port]) -> Result<Vec<Port>, Refusal> {
-    if !takes(&network.network, "portMappings") {
+    if !takes(&network.network, PORTS) {
         return Ok(Vec::new());
     }
     let settle = |port: &Port| match port.host {
@@ -154,6 +160,16 @@ pub(crate) fn ports_of(network: &Definition, asked: &[Port]) -> Result<Vec<Port>
         _ => Ok(Port { host: Some(port.container), ..*port }),
     };
     if network.name.as_str() == HOST { asked.iter().map(settle).collect() } else { Ok(asked.to_vec()) }
+}
+
+/// Whether one of the networks gives addresses of the family that a port is to be published on, as far as that is known.
+fn has_family(networks: &[&Definition], port: &Port) -> Result<(), Refusal> {
+    let Some(address) = port.address else { return Ok(()) };
+    let gives = |network: &&Definition| {
+        let mut subnets = network.subnets.iter();
+        network.subnets.is_empty() || subnets.any(|subnet| subnet.subnet.is_ipv4() == address.is_ipv4())
+    };
+    if networks.iter().any(gives) { Ok(()) } else { Err(Refusal::NoFamily { port: port.key(), address }) }
 }
 
 /// Whether one of its plugins takes this argument.

@@ -1,5 +1,5 @@
 //! What can go wrong with containers.
-use super::{refusal::Refusal, registry::State};
+use super::{id::Id, refusal::Refusal, registry::State};
 use cni::{Code, ErrorReply, Fail, Failure, runtime};
 use std::{
     io,
@@ -75,8 +75,8 @@ pub(crate) enum Error {
     #[error("sealane-shim is started by `sealane run -d` alone")]
     Order(#[source] serde_json::Error),
     /// The plugins could not put a container on a network.
-    #[error("could not put container {container:?} on network {network}: {}", ErrorReply::new("", cause.as_ref()).msg)]
-    Attach { container: String, network: String, cause: Box<runtime::Error> },
+    #[error("could not put container {container:?} on network {network}: {}", brief(&ErrorReply::new("", cause.as_ref()).msg))]
+    Attach { container: String, network: NetworkName, cause: Box<runtime::Error> },
     /// What the container had could not be taken down, or its network is gone.
     #[error("could not take container {container:?} off network {network}: {}", ErrorReply::new("", cause.as_ref()).msg)]
     Detach { container: String, network: NetworkName, cause: Fail },
@@ -161,6 +161,23 @@ fn parent(path: &Path) -> String {
     path.parent().unwrap_or(path).display().to_string()
 }
 
+/// With the IDs of containers as people know them: plugins know no others than whole ones.
+fn brief(message: &str) -> String {
+    let mut text = String::new();
+    let mut digits = String::new();
+    for character in message.chars().map(Some).chain([None]) {
+        match character {
+            Some(digit @ ('0'..='9' | 'a'..='f')) => digits.push(digit),
+            other => {
+                text += Id::try_from(digits.clone()).as_ref().map_or(digits.as_str(), Id::short);
+                digits.clear();
+                text.extend(other);
+            }
+        }
+    }
+    text
+}
+
 /// How a container is, in the middle of a sentence.
 fn spoken(state: State) -> String {
     match state {
@@ -200,5 +217,24 @@ fn not_running(name: &str, state: State) -> String {
                 "`sealane rm {name}`, then `sealane run --name {name}` starts it anew; `sealane logs {name}` says how it ended"
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_in_what_plugins_say_are_shortened_and_nothing_else() {
+        let id = "0123456789abcdef".repeat(4);
+        let said = format!("port 80/tcp is published by web-1 (container {id} on network test)");
+        assert_eq!(
+            brief(&said),
+            "port 80/tcp is published by web-1 (container 0123456789ab on network test)"
+        );
+        for other in ["face 10.1.0.2", "", &format!("{id}0"), &id[1..]] {
+            assert_eq!(brief(other), *other);
+        }
+        assert_eq!(brief(&id), "0123456789ab");
     }
 }

@@ -49,7 +49,6 @@ impl Order {
         }
         let hostname =
             run.hostname.as_deref().map(|name| host_name("host name", name, LONGEST_HOSTNAME)).transpose()?;
-        let ports = run.publish.iter().map(|text| Port::parse(text)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             id: Id::random()?,
             name: run.name.clone(),
@@ -67,7 +66,7 @@ impl Order {
             env: variables(&run.env)?,
             labels: run.label.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
             own_names: run.add_host.iter().map(|text| OwnName::parse(text)).collect::<Result<_, _>>()?,
-            ports: ports.concat(),
+            ports: Port::all(&run.publish)?,
             workdir: run
                 .workdir
                 .as_ref()

@@ -35,6 +35,25 @@ impl Port {
         parse(text).map_err(|why| Refusal::Port { value: text.to_owned(), why })
     }
 
+    /// What all `-p` say, each port once; refused if one port of the host is to lead to two.
+    pub(crate) fn all(given: &[String]) -> Result<Vec<Self>, Refusal> {
+        let mut all: Vec<Self> = Vec::new();
+        for text in given {
+            for port in Self::parse(text)? {
+                if let Some(other) =
+                    all.iter().find(|other| other.collides(&port) && other.container != port.container)
+                {
+                    let host = port.host.unwrap_or_default();
+                    return Err(Refusal::PublishedTwice { host, one: other.key(), other: port.key() });
+                }
+                if !all.contains(&port) {
+                    all.push(port);
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// What a plugin has published, and the container's port that it leads to.
     pub(crate) fn of(port: step::Published, to: u16) -> Self {
         let protocol = match port.protocol {
@@ -43,6 +62,18 @@ impl Port {
             step::Protocol::Sctp => Protocol::Sctp,
         };
         Self { address: port.address, host: Some(port.number), container: to, protocol }
+    }
+
+    /// Whether both would be one port of the host.
+    fn collides(&self, other: &Self) -> bool {
+        let one_of_host = self.host.is_some() && (self.host, self.protocol) == (other.host, other.protocol);
+        one_of_host && self.addresses_overlap(other)
+    }
+
+    fn addresses_overlap(&self, other: &Self) -> bool {
+        let (Some(one), Some(another)) = (self.address, other.address) else { return true };
+        one.is_ipv4() == another.is_ipv4()
+            && (one == another || one.is_unspecified() || another.is_unspecified())
     }
 
     /// As docker has it in JSON: `80/tcp`.
@@ -164,6 +195,23 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(said(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_port_of_the_host_leads_to_one_of_the_container() {
+        let all = |given: &[&str]| {
+            let given: Vec<_> = given.iter().map(|text| (*text).to_owned()).collect();
+            Port::all(&given).map(|ports| ports.len()).map_err(|refusal| refusal.to_string())
+        };
+        assert_eq!(all(&["8080:80", "8080:80"]), Ok(1));
+        assert_eq!(all(&["8080:80", "8080:81/udp", "80", "80"]), Ok(3));
+        assert_eq!(all(&["127.0.0.1:8080:80", "127.0.0.2:8080:81", "[::]:8080:82"]), Ok(3));
+        for two in
+            [["8080:80", "8080:81"], ["0.0.0.0:8080:80", "127.0.0.1:8080:81"], ["8000-8080:1-81", "8080:80"]]
+        {
+            let said = all(&two).unwrap_err();
+            assert!(said.contains("8080"), "{said}");
         }
     }
 

@@ -12,6 +12,12 @@ pub(crate) enum Refusal {
     /// What follows `-p` is no port.
     #[error("invalid port {value:?}: {why}")]
     Port { value: String, why: String },
+    /// Two ports of the container would be one of the host.
+    #[error("port {host} of the host cannot lead to {one} and to {other}")]
+    PublishedTwice { host: u16, one: String, other: String },
+    /// A port on an address of the host's, and no network has an address of that family for the container.
+    #[error("cannot publish port {port} at {address}: no network of the container has {} addresses", if address.is_ipv4() { "IPv4" } else { "IPv6" })]
+    NoFamily { port: String, address: std::net::IpAddr },
     /// What follows the container in `sealane port` is no port.
     #[error("invalid port {value:?}: {why}")]
     PrivatePort { value: String, why: String },
@@ -82,6 +88,8 @@ impl Failure for Refusal {
             Self::Connected { .. } => Code::Taken,
             Self::Name(_)
             | Self::Port { .. }
+            | Self::PublishedTwice { .. }
+            | Self::NoFamily { .. }
             | Self::PrivatePort { .. }
             | Self::Label(_)
             | Self::Variable(_)
@@ -108,6 +116,9 @@ impl Failure for Refusal {
         Some(match self {
             Self::Name(_) => "a letter or a digit first, then letters, digits, `_`, `.` and `-`: two characters or more".into(),
             Self::Port { .. } => "for example 8080:80, 127.0.0.1:8080:80/udp or [::1]:8080:80".into(),
+            Self::PublishedTwice { .. } => "give each its own port of the host, or leave that out for any".into(),
+            Self::NoFamily { address, .. } if address.is_ipv4() => "add a --network that has some".into(),
+            Self::NoFamily { .. } => "add a --network that was made with --ipv6, or publish at an IPv4 address".into(),
             Self::PrivatePort { .. } => "the port in the container, for example 80 or 53/udp".into(),
             Self::Label(_) => "for example -l colour=red".into(),
             Self::Variable(_) => "for example -e KEY=VALUE; -e KEY takes the value it has here".into(),
