@@ -48,7 +48,7 @@ pub(crate) struct Create {
     /// Give containers IPv6 addresses too.
     #[arg(long)]
     pub(crate) ipv6: bool,
-    /// No way out of the network.
+    /// No way out of the network, and none in but for the host.
     #[arg(long)]
     pub(crate) internal: bool,
     /// An option of the driver, such as com.docker.network.bridge.name=br0.

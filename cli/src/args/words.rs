@@ -183,13 +183,16 @@ Examples:
   sealane network create test
   sealane network create --subnet 10.90.0.0/24 --ip-range 10.90.0.128/25 test
   sealane network create --ipv6 --subnet 10.91.0.0/24 --subnet fd00:91::/64 both
+  sealane network create --internal db
   sealane network create -o com.docker.network.bridge.name=br0 --label team=net test";
 
 pub(super) const CREATE_MORE: &str = "\
 Options of the driver bridge:
-  com.docker.network.bridge.name          the bridge's name; br- and the network's ID, if not given
-  com.docker.network.driver.mtu, mtu      the MTU
-  com.docker.network.bridge.enable_icc    false: the network's containers can't reach each other
+  com.docker.network.bridge.name                  the bridge's name; br- and the network's ID, if
+                                                  not given
+  com.docker.network.driver.mtu, mtu              the MTU
+  com.docker.network.bridge.enable_icc            false: its containers can't reach each other
+  com.docker.network.bridge.enable_ip_masquerade  false: others see its containers' own addresses
 
 Files:
   /etc/cni/net.d/sealane-NAME.conflist    the network NAME

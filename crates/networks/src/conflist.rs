@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
+    iter,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 use types::{IfName, NetworkName, Prefix};
@@ -33,10 +34,8 @@ impl Extra {
     }
 }
 
-/// The conflist of a bridge network, as text.
-///
-/// `hairpinMode` is what docker without its proxy, podman and nerdctl have: a container reaches itself through the bridge.
-/// Without routes a container reaches its subnet and the host, and nothing behind the host.
+/// The conflist of a bridge network, as text: what docker's networks of this driver do, in words that the reference plugins know
+/// too. They pass over `checkListeners` and `internal`.
 pub(crate) fn bridge(
     name: &NetworkName,
     bridge: &IfName,
@@ -44,12 +43,27 @@ pub(crate) fn bridge(
     subnets: &[Subnet],
     extra: &Extra,
 ) -> Vec<u8> {
+    let link = link(bridge, options, subnets, extra.internal);
+    let plugins: Vec<_> =
+        iter::once(link).chain(ports(extra.internal)).chain([firewall(options, extra.internal)]).collect();
+    let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": plugins});
+    let mut text = serde_json::to_vec_pretty(&list).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// The bridge itself. `hairpinMode` is what docker without its proxy, podman and nerdctl have: a container reaches itself through
+/// the bridge. Of an internal network the host is no way out.
+fn link(bridge: &IfName, options: &Options, subnets: &[Subnet], internal: bool) -> Value {
     let ranges: Vec<_> = subnets.iter().map(|subnet| json!([range(subnet)])).collect();
     let mut plugin = Map::new();
     let mut set = |key: &str, value: Value| plugin.insert(key.to_owned(), value);
     set("type", json!("bridge"));
     set("bridge", json!(bridge));
-    set("isGateway", json!(true));
+    set(if internal { "isGateway" } else { "isDefaultGateway" }, json!(true));
+    if options.masquerade && !internal {
+        set("ipMasq", json!(true));
+    }
     set("hairpinMode", json!(true));
     set("capabilities", json!({"ips": true, "mac": true}));
     if let Some(mtu) = options.mtu {
@@ -59,10 +73,23 @@ pub(crate) fn bridge(
         set("portIsolation", json!(true));
     }
     set("ipam", json!({"type": "host-local", "ranges": ranges}));
-    let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": [plugin]});
-    let mut text = serde_json::to_vec_pretty(&list).unwrap_or_default();
-    text.push(b'\n');
-    text
+    Value::Object(plugin)
+}
+
+/// Published ports. Nobody binds them before us, so who listens on one is in the way.
+fn ports(internal: bool) -> Option<Value> {
+    (!internal)
+        .then(|| json!({"type": "portmap", "capabilities": {"portMappings": true}, "checkListeners": true}))
+}
+
+/// Who may reach the containers: not those of other networks, nor each other if they are not to talk, by the host's detour either.
+fn firewall(options: &Options, internal: bool) -> Value {
+    let policy = if options.containers_talk { "same-bridge" } else { "isolated" };
+    if internal {
+        json!({"type": "firewall", "ingressPolicy": policy, "internal": true})
+    } else {
+        json!({"type": "firewall", "ingressPolicy": policy})
+    }
 }
 
 /// The text of a network that is always there and needs no file.
@@ -123,29 +150,67 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_conflist_is_one_that_the_reference_plugins_take() {
-        let options = Options { bridge: None, mtu: Some(1400), containers_talk: false };
+    fn written(options: &[(&str, &str)], internal: bool) -> Value {
+        let given: Vec<_> =
+            options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let extra =
+            Extra { id: Some("ab".into()), driver: Some("bridge".into()), internal, ..Extra::default() };
         let subnets = [
             subnet("10.201.7.0/24", Some("10.201.7.128/25"), "10.201.7.1"),
             subnet("fd00::/64", None, "fd00::1"),
         ];
-        let extra = Extra { id: Some("ab".into()), driver: Some("bridge".into()), ..Extra::default() };
-        let text = bridge(&"test".parse().unwrap(), &"br-ab".parse().unwrap(), &options, &subnets, &extra);
+        let (name, link) = ("test".parse().unwrap(), "br-ab".parse().unwrap());
+        let text = bridge(&name, &link, &Options::read(&given).unwrap(), &subnets, &extra);
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    fn ipam() -> Value {
+        json!({"type": "host-local", "ranges": [
+            [{"subnet": "10.201.7.0/24", "rangeStart": "10.201.7.128", "rangeEnd": "10.201.7.254", "gateway": "10.201.7.1"}],
+            [{"subnet": "fd00::/64", "gateway": "fd00::1"}],
+        ]})
+    }
+
+    #[test]
+    fn a_network_has_a_way_out_ports_and_a_wall() {
         let expected = json!({
             "cniVersion": "1.1.0",
             "name": "test",
             "sealane": {"id": "ab", "created": null, "driver": "bridge", "internal": false, "labels": {}, "options": {}},
-            "plugins": [{
-                "type": "bridge", "bridge": "br-ab", "isGateway": true, "hairpinMode": true,
-                "capabilities": {"ips": true, "mac": true}, "mtu": 1400, "portIsolation": true,
-                "ipam": {"type": "host-local", "ranges": [
-                    [{"subnet": "10.201.7.0/24", "rangeStart": "10.201.7.128", "rangeEnd": "10.201.7.254", "gateway": "10.201.7.1"}],
-                    [{"subnet": "fd00::/64", "gateway": "fd00::1"}],
-                ]},
-            }],
+            "plugins": [
+                {"type": "bridge", "bridge": "br-ab", "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true,
+                    "capabilities": {"ips": true, "mac": true}, "ipam": ipam()},
+                {"type": "portmap", "capabilities": {"portMappings": true}, "checkListeners": true},
+                {"type": "firewall", "ingressPolicy": "same-bridge"},
+            ],
         });
-        assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), expected);
+        assert_eq!(written(&[], false), expected);
+    }
+
+    #[test]
+    fn an_internal_network_has_a_wall_and_nothing_else() {
+        let expected = json!([
+            {"type": "bridge", "bridge": "br-ab", "isGateway": true, "hairpinMode": true,
+                "capabilities": {"ips": true, "mac": true}, "ipam": ipam()},
+            {"type": "firewall", "ingressPolicy": "same-bridge", "internal": true},
+        ]);
+        assert_eq!(written(&[], true)["plugins"], expected);
+    }
+
+    #[test]
+    fn the_drivers_options_are_the_plugins_keys() {
+        let options = [
+            ("com.docker.network.driver.mtu", "1400"),
+            ("com.docker.network.bridge.enable_icc", "false"),
+            ("com.docker.network.bridge.enable_ip_masquerade", "false"),
+        ];
+        let expected = json!([
+            {"type": "bridge", "bridge": "br-ab", "isDefaultGateway": true, "hairpinMode": true,
+                "capabilities": {"ips": true, "mac": true}, "mtu": 1400, "portIsolation": true, "ipam": ipam()},
+            {"type": "portmap", "capabilities": {"portMappings": true}, "checkListeners": true},
+            {"type": "firewall", "ingressPolicy": "isolated"},
+        ]);
+        assert_eq!(written(&options, false)["plugins"], expected);
     }
 
     #[test]

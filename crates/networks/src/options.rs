@@ -21,12 +21,14 @@ pub(crate) struct Options {
     pub(crate) mtu: Option<u32>,
     /// Whether the network's containers can reach each other.
     pub(crate) containers_talk: bool,
+    /// Whether what containers send beyond the host bears an address of the host's.
+    pub(crate) masquerade: bool,
 }
 
 impl Options {
     /// Reads them; of two of one name the last one counts.
     pub(crate) fn read(given: &[(String, String)]) -> Result<Self, Error> {
-        let mut options = Self { bridge: None, mtu: None, containers_talk: true };
+        let mut options = Self { bridge: None, mtu: None, containers_talk: true, masquerade: true };
         for (key, value) in given {
             options.take(key, value).map_err(|cause| Error::Option { key: key.clone(), cause })?;
         }
@@ -42,8 +44,7 @@ impl Options {
             }
             MTU | SHORT_MTU => self.mtu = mtu(value)?,
             ICC => self.containers_talk = switch(value)?,
-            MASQUERADE if switch(value)? => return Err(InvalidOption::Masquerade),
-            MASQUERADE => {}
+            MASQUERADE => self.masquerade = switch(value)?,
             _ => return Err(InvalidOption::Unknown { similar: similar(key) }),
         }
         Ok(())
@@ -93,7 +94,8 @@ mod tests {
         assert_eq!(read(MTU, "9000").unwrap().mtu, Some(9000));
         assert_eq!(read(SHORT_MTU, "0").unwrap().mtu, None);
         assert!(!read(ICC, "false").unwrap().containers_talk);
-        assert!(read(MASQUERADE, "0").is_ok());
+        assert!(!read(MASQUERADE, "0").unwrap().masquerade && read(MASQUERADE, "true").unwrap().masquerade);
+        assert!(read(MTU, "9000").unwrap().masquerade);
     }
 
     #[test]
@@ -102,7 +104,7 @@ mod tests {
         assert!(matches!(read(MTU, "12"), Err(InvalidOption::Mtu(_))));
         assert!(matches!(read(MTU, "big"), Err(InvalidOption::Mtu(_))));
         assert!(matches!(read(ICC, "no"), Err(InvalidOption::Switch(_))));
-        assert!(matches!(read(MASQUERADE, "true"), Err(InvalidOption::Masquerade)));
+        assert!(matches!(read(MASQUERADE, "yes"), Err(InvalidOption::Switch(_))));
     }
 
     #[test]

@@ -21,6 +21,7 @@ netlab::tests! {
     null_runs_through,
     host_runs_through,
     bridge_runs_through,
+    publish_runs_through,
     all_runs_through,
     a_demo_is_short_and_needs_no_tool_but_ours,
     a_demo_says_each_command_and_what_it_showed,
@@ -30,7 +31,7 @@ netlab::tests! {
     a_demo_can_be_killed_at_any_moment,
 }
 
-const DEMOS: [&str; 4] = ["null", "host", "bridge", "all"];
+const DEMOS: [&str; 5] = ["null", "host", "bridge", "publish", "all"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../net-demo").canonicalize().unwrap()
@@ -101,6 +102,13 @@ fn bridge_runs_through() {
     }
 }
 
+fn publish_runs_through() {
+    let shown = runs_through("publish");
+    for word in ["web-1", "8080", "5302/udp", "0.0.0.0:", "[::]:8080->80/tcp"] {
+        assert!(shown.contains(word), "{word} is not in {shown}");
+    }
+}
+
 fn all_runs_through() {
     runs_through("all");
 }
@@ -134,12 +142,13 @@ fn a_demo_says_each_command_and_what_it_showed() {
     assert!(shown.contains("10.") && shown.contains("packets transmitted"), "what it showed: {shown}");
 }
 
-/// With a `sealane` whose `exec` does nothing, nothing is as the demos say.
+/// With a `sealane` whose `exec` and `fetch` do nothing, nothing is as the demos say.
 fn a_demo_that_shows_something_else_fails() {
     let real = sealane(Path::new("/"));
     let bin = Path::new(real.get_program()).parent().unwrap();
     let wrong = tempfile::tempdir().unwrap();
-    let script = format!("#!/bin/sh\n[ \"$1\" = exec ] || exec {}/sealane \"$@\"\n", bin.display());
+    let script =
+        format!("#!/bin/sh\ncase $1 in exec | fetch) ;; *) exec {}/sealane \"$@\" ;; esac\n", bin.display());
     fs::write(wrong.path().join("sealane"), script).unwrap();
     fs::set_permissions(wrong.path().join("sealane"), fs::Permissions::from_mode(0o755)).unwrap();
     for plugin in netlab::PLUGINS {
@@ -160,7 +169,7 @@ fn a_demo_that_shows_something_else_fails() {
 }
 
 fn stopped(signal: Signal) {
-    for (demo, moments) in [("bridge", 8), ("host", 3), ("all", 3)] {
+    for (demo, moments) in [("bridge", 8), ("publish", 8), ("host", 3), ("all", 3)] {
         for moment in 0..moments {
             let dir = tempfile::tempdir().unwrap();
             let before = machine();

@@ -26,9 +26,6 @@ pub enum InvalidOption {
     /// Neither true nor false.
     #[error("{0:?} is neither true nor false")]
     Switch(String),
-    /// There is no masquerade yet.
-    #[error("masquerade is not supported")]
-    Masquerade,
 }
 
 impl InvalidOption {
@@ -41,9 +38,6 @@ impl InvalidOption {
             Self::Name { .. } => format!("for example -o {key}=br0; at most 15 bytes"),
             Self::Mtu(_) => format!("for example -o {key}=1400; left out, it is the kernel's, 1500"),
             Self::Switch(_) => format!("write -o {key}=true or -o {key}=false"),
-            Self::Masquerade => {
-                "leave it out, or set it to false: containers reach their own network and the host, nothing behind it".into()
-            }
         }
     }
 }
