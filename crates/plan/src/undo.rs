@@ -1,7 +1,6 @@
 //! Taking back what an attachment owns, last first.
 use crate::{
     Hold, Plan, Step,
-    claims::Line,
     error::Error,
     places::{Place, Places},
     record::Key,
@@ -53,9 +52,9 @@ pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
 /// A port of several that is gone was given back by a DEL that did not come to its end.
 fn holds_its_ports(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
     let mut any = false;
-    for claim in plan.steps().flat_map(|(_, step)| step.act().claims()) {
+    for (_, step) in plan.steps().filter(|(_, step)| !step.act().claims().is_empty()) {
         any = true;
-        if !places.state()?.claims(claim.port)?.iter().any(|found| found.is(&claim)) {
+        if step.act().differs(places)?.is_some() {
             return Ok(false);
         }
     }

@@ -19,6 +19,9 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     if let Some(record) = state.find(&key, PATIENCE).map_err(Error::Plan)? {
         return detach::<R>(delegates, call, at, record);
     }
+    if !R::may_remain(call) {
+        return release(delegates, call, at, ipam::<R>(call));
+    }
     let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());
     let mut places = Places::new(netns, departure());
     let endpoint = Endpoint::new(call, at, String::new(), None)?;

@@ -79,6 +79,12 @@ pub trait Recipe: Sync {
         facts: &Facts,
     ) -> AddResult;
 
+    /// Whether an attachment of this configuration that has no record can have left anything. It need not be a configuration that
+    /// an ADD would take.
+    fn may_remain(_call: &Call) -> bool {
+        true
+    }
+
     /// What an attachment without a record may have left: the steps it would own, by name alone.
     fn remains(endpoint: &Endpoint) -> Plan;
 

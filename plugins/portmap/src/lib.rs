@@ -13,6 +13,7 @@ use cni::{AddResult, Call, Fail};
 use mapping::Mapping;
 use plan::{Facts, Place, Plan, Query, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe};
+use serde_json::Value;
 use std::net::IpAddr;
 use types::IfName;
 
@@ -80,9 +81,18 @@ impl Recipe for Portmap {
         lease.clone()
     }
 
-    /// Ports are published after the record is written, and withdrawn before it goes.
-    fn remains(_endpoint: &Endpoint) -> Plan {
-        Plan::default()
+    /// As with the reference, which without ports does nothing.
+    fn may_remain(call: &Call) -> bool {
+        let mappings = call.runtime_config::<Vec<Value>>("portMappings");
+        mappings.is_ok_and(|mappings| mappings.is_some_and(|mappings| !mappings.is_empty()))
+    }
+
+    /// Nothing of ours: ports are published after the record is written, and withdrawn before it goes.
+    fn remains(endpoint: &Endpoint) -> Plan {
+        let mut plan = Plan::default();
+        let (network, container) = (endpoint.network.clone(), endpoint.container.clone());
+        plan.own(step::LeftPublish { network, container });
+        plan
     }
 }
 

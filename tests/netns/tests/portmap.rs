@@ -1,6 +1,6 @@
 //! `portmap` behind `bridge`: real connections through published ports, and whose ports they are.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Container, Host, Protocol, Reply, ip, is_cut_off, reaches, serve, with};
+use netlab::{Binaries, Container, Host, Protocol, Reply, ip, is_cut_off, reaches, serve, with};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -12,36 +12,49 @@ use std::{
     time::{Duration, Instant},
 };
 
-netlab::tests! {
-    a_port_leads_to_the_container_by_both_protocols_and_families,
-    the_host_itself_gets_through_by_its_own_addresses_and_by_loopback,
-    an_address_of_the_host_publishes_there_alone,
-    what_is_published_on_loopback_is_the_hosts_alone,
-    nobody_behind_a_bridge_reaches_the_hosts_loopback,
-    a_container_reaches_itself_and_its_neighbours_through_published_ports,
-    without_snat_neighbours_do_not,
-    the_container_sees_who_calls_unless_all_is_masqueraded,
-    conditions_let_through_what_meets_them,
-    the_second_container_is_told_the_name_of_the_first,
-    a_container_on_the_hosts_network_has_its_ports_alone_too,
-    a_port_whose_holder_is_dead_goes_to_who_asks,
-    a_dead_holder_that_is_swept_later_takes_nothing_from_who_has_its_address_now,
-    the_second_network_takes_over_when_the_first_is_left,
-    a_port_that_does_not_matter_is_a_free_one,
-    a_port_that_a_process_listens_on_is_refused_if_that_is_asked_for,
-    sixty_four_at_once_and_one_has_the_port,
-    sixty_four_at_once_get_sixty_four_free_ports,
-    the_result_is_the_one_before_in_the_configurations_version,
-    without_ports_nothing_is_written,
-    del_leaves_nothing_however_often_and_whatever_the_configuration_says,
-    a_failed_add_leaves_nothing,
-    check_names_what_is_missing,
-    check_knows_a_free_port,
-    a_flushed_ruleset_hinders_neither_del_nor_the_next_add,
-    a_conversation_by_udp_follows_the_port,
-    a_connection_to_the_same_port_elsewhere_goes_on,
-    gc_withdraws_what_is_not_listed,
-    explain_prints_the_plan_and_takes_nothing,
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => {
+        vec![$(netlab::trial(stringify!($test), $test)),*]
+    };
+}
+
+/// Without the reference plugins (`SEALANE_REFERENCE_BIN`) those that need them are ignored, and counted so.
+fn main() -> std::process::ExitCode {
+    let mut trials = trials![
+        a_port_leads_to_the_container_by_both_protocols_and_families,
+        the_host_itself_gets_through_by_its_own_addresses_and_by_loopback,
+        an_address_of_the_host_publishes_there_alone,
+        what_is_published_on_loopback_is_the_hosts_alone,
+        nobody_behind_a_bridge_reaches_the_hosts_loopback,
+        a_container_reaches_itself_and_its_neighbours_through_published_ports,
+        without_snat_neighbours_do_not,
+        the_container_sees_who_calls_unless_all_is_masqueraded,
+        conditions_let_through_what_meets_them,
+        the_second_container_is_told_the_name_of_the_first,
+        a_container_on_the_hosts_network_has_its_ports_alone_too,
+        a_port_whose_holder_is_dead_goes_to_who_asks,
+        a_dead_holder_that_is_swept_later_takes_nothing_from_who_has_its_address_now,
+        the_second_network_takes_over_when_the_first_is_left,
+        a_port_that_does_not_matter_is_a_free_one,
+        a_port_that_a_process_listens_on_is_refused_if_that_is_asked_for,
+        sixty_four_at_once_and_one_has_the_port,
+        sixty_four_at_once_get_sixty_four_free_ports,
+        the_result_is_the_one_before_in_the_configurations_version,
+        without_ports_nothing_is_written,
+        del_leaves_nothing_however_often_and_whatever_the_configuration_says,
+        a_failed_add_leaves_nothing,
+        check_names_what_is_missing,
+        check_knows_a_free_port,
+        a_flushed_ruleset_hinders_neither_del_nor_the_next_add,
+        a_conversation_by_udp_follows_the_port,
+        a_connection_to_the_same_port_elsewhere_goes_on,
+        gc_withdraws_what_is_not_listed,
+        explain_prints_the_plan_and_takes_nothing,
+    ];
+    let alone = Binaries::reference().is_none();
+    let beside = trials![del_without_a_record_withdraws_what_the_reference_has_published];
+    trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(alone)));
+    netlab::main(trials)
 }
 
 const BOTH: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
@@ -851,6 +864,28 @@ fn gc_withdraws_what_is_not_listed() {
     assert_eq!(ports, [json!(8081)]);
     site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), 8081)).unwrap().unwrap();
     assert!(!nft("list ruleset").contains("8080"));
+}
+
+fn del_without_a_record_withdraws_what_the_reference_has_published() {
+    let reference = Binaries::reference().unwrap();
+    for backend in ["nftables", "iptables"] {
+        let mut site = Site::new();
+        let ours = site.host.binaries().clone();
+        let (one, two) = (site.inside(1), site.inside(1));
+        site.host.use_binaries(&reference);
+        for (inside, port) in [(&one, 8080), (&two, 8081)] {
+            site.publish(inside.serve(80), &json!({"backend": backend}), &both(port, 80, ""));
+        }
+        site.host.use_binaries(&ours);
+        let config = site.config(&one, &json!({"backend": backend}), &both(8080, 80, ""));
+        site.call("DEL", &one, &config).result().unwrap();
+        let left = nft("list ruleset");
+        assert!(!left.contains("8080") && left.contains("8081"), "{backend}: {left}");
+        site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), 8081)).unwrap().unwrap();
+        // Ours takes over while the other's still stands.
+        site.publish(&one, &json!({}), &both(8080, 80, ""));
+        site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), 8080)).unwrap().unwrap();
+    }
 }
 
 fn explain_prints_the_plan_and_takes_nothing() {
