@@ -7,13 +7,10 @@
 #![allow(dead_code, reason = "the first steps that use it remove this line")]
 use crate::places::Departure;
 use kernel::{
-    Errno, detached,
+    Errno,
     nft::{Chain, Family, Nft, Rule, Set, Table, Transaction},
 };
-use std::{
-    borrow::Cow,
-    os::fd::{AsFd, AsRawFd},
-};
+use std::borrow::Cow;
 
 /// The table of everything above Ethernet.
 pub(crate) const INET: Table = Table { family: Family::Inet, name: Cow::Borrowed("sealane") };
@@ -133,11 +130,11 @@ impl Filter {
 }
 
 impl Drop for Filter {
-    /// Whoever closes the socket last waits until all that was deleted in the namespace, by whomever, is freed: that is a
-    /// child's business.
+    /// Whoever closes the socket last waits until all that was deleted in the namespace, by whomever, is freed, and keeps everybody
+    /// else waiting: that is a child's business, and not now.
     fn drop(&mut self) {
         let Some(nft) = self.nft.take().filter(|_| self.departure == Departure::Detached) else { return };
         // Without a child it is just slower.
-        let _ = detached("close a socket of the packet filter", &[nft.as_fd().as_raw_fd()], || Ok(()));
+        let _ = nft.close_later();
     }
 }

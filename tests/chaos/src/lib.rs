@@ -163,8 +163,12 @@ fn detached() -> io::Result<Vec<u32>> {
     Ok(numbers.filter(|process| is_detached(*process)).collect())
 }
 
+/// One that only holds a socket of the packet filter has nothing left to do.
 fn is_detached(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    if stat.contains("(sealane-nft)") {
+        return false;
+    }
     // proc_pid_stat(5): state, parent, process group, session, after the name in parentheses.
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().take(4).collect();
     let [state, parent, _, session] = fields[..] else { return false };

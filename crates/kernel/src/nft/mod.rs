@@ -7,7 +7,8 @@
 //! taken from it by its key, at a cost that does not depend on how many there are.
 //!
 //! The kernel makes the last close of a socket of this protocol wait until everything deleted in its namespace, by whomever, is
-//! freed (some 20 ms). Whoever is in a hurry hands the socket to a [`crate::detached`] child.
+//! freed (some 20 ms), and everybody else with it: [`Nft::close_later`].
+mod close;
 mod encode;
 mod expression;
 mod monitor;
