@@ -221,6 +221,28 @@ fn an_internal_network_has_no_way_out() {
     lab.ok("sealane run --rm --network test -- ping -c 1 -w 60 c1");
     assert_eq!(lab.ok("sealane exec c1 ip route show default"), "");
     assert_ne!(lab.run("sealane exec c1 ping -n -c 1 -W 1 198.51.100.1").status, 0);
+
+    lab.ok("sealane network create other");
+    lab.ok("sealane run -d --name c2 --network other");
+    for (network, name) in [("test", "c1"), ("other", "c2")] {
+        let gateway = subnet(&lab, network).replace(".0/24", ".1");
+        lab.run(&format!("sealane exec {name} ip route add default via {gateway}"));
+    }
+    let of = |network: &str| subnet(&lab, network).replace(".0/24", ".2");
+    let (inside, outside) = (of("test"), of("other"));
+    lab.ok(&format!("ping -n -c 1 -w 60 {inside} && ping -n -c 1 -w 60 {outside}"));
+    assert_ne!(
+        lab.run(&format!("sealane exec c1 ping -n -c 1 -W 1 {outside}")).status,
+        0,
+        "with a route of its own"
+    );
+    assert_ne!(
+        lab.run(&format!("sealane exec c2 ping -n -c 1 -W 1 {inside}")).status,
+        0,
+        "nor is there a way in"
+    );
+    lab.ok("nft flush ruleset");
+    lab.ok(&format!("sealane exec c2 ping -n -c 1 -w 60 {inside}"));
 }
 
 fn a_free_subnet_is_found_for_forty_networks() {
