@@ -49,6 +49,11 @@ pub(crate) trait Act: Display {
         Vec::new()
     }
 
+    /// The sections of the packet filter that its elements are in.
+    fn sections(&self) -> Vec<Section> {
+        Vec::new()
+    }
+
     /// The link that it dies with, so that it need not be undone when that link is.
     fn dies_with(&self) -> Option<(Place, &IfName)> {
         None

@@ -76,13 +76,13 @@ impl Section {
 pub(crate) struct Filter {
     nft: Option<Nft>,
     departure: Departure,
-    /// The sections that are laid anew already, by table and first set; `None` if none is to be.
-    anew: Option<Vec<(Family, String)>>,
+    /// The sections that are laid anew, by table and first set.
+    laid: Vec<(Family, String)>,
 }
 
 impl Filter {
     pub(crate) fn new(departure: Departure) -> Self {
-        Self { nft: None, departure, anew: None }
+        Self { nft: None, departure, laid: Vec::new() }
     }
 
     /// The socket.
@@ -94,20 +94,17 @@ impl Filter {
         Ok(self.nft.insert(socket))
     }
 
-    /// Has each section laid with the first element of it, whether it is there or not.
-    pub(crate) fn lay_anew(&mut self) {
-        self.anew.get_or_insert_default();
+    /// Lays a section whether it is there or not, once in the life of this process.
+    pub(crate) fn lay_anew(&mut self, section: &Section) -> Result<(), kernel::Error> {
+        if !self.laid.contains(&section.name()) {
+            self.put_whole(&[section], &Transaction::default())?;
+            self.laid.push(section.name());
+        }
+        Ok(())
     }
 
     /// Carries out a change of elements; sections that it finds missing are laid with it.
     pub(crate) fn put(&mut self, sections: &[&Section], change: &Transaction) -> Result<(), kernel::Error> {
-        let is_due = |laid: &Vec<_>| sections.iter().any(|section| !laid.contains(&section.name()));
-        if self.anew.as_ref().is_some_and(is_due) {
-            self.put_whole(sections, change)?;
-            let names = sections.iter().map(|section| section.name());
-            self.anew.get_or_insert_default().extend(names);
-            return Ok(());
-        }
         match self.nft()?.commit(change) {
             Err(cause) if cause.errno() == Some(Errno::ENOENT) => self.put_whole(sections, change),
             other => other,

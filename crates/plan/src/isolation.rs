@@ -88,6 +88,10 @@ impl Act for Isolation {
         Some(self.thing())
     }
 
+    fn sections(&self) -> Vec<Section> {
+        vec![between_bridges()]
+    }
+
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let mut change = Transaction::default();
         self.elements().iter().for_each(|(set, key)| change.delete_element(set, key));
@@ -153,6 +157,10 @@ impl Act for PortIsolation {
 
     fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
         Ok(Work::Filter(between_ports(), adding(self.elements())))
+    }
+
+    fn sections(&self) -> Vec<Section> {
+        vec![between_ports()]
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {

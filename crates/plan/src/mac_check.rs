@@ -40,6 +40,10 @@ impl Act for MacCheck {
         Ok(Work::Filter(section(), change))
     }
 
+    fn sections(&self) -> Vec<Section> {
+        vec![section()]
+    }
+
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let mut change = Transaction::default();
         change.delete_element(&CHECKED, &self.name());

@@ -47,6 +47,10 @@ impl Act for Masquerade {
         Some(self.thing())
     }
 
+    fn sections(&self) -> Vec<Section> {
+        vec![section(self.subnet)]
+    }
+
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let sets = Sets::of(self.subnet);
         let mut change = Transaction::default();

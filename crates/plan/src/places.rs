@@ -73,10 +73,9 @@ impl Places {
         Self { state: Some(state.clone()), ..self }
     }
 
-    /// Has everything made again that is marked as made, and each section of the packet filter laid once more.
+    /// Has everything made again that is marked as made.
     pub(crate) fn make_anew(&mut self) {
         self.anew = true;
-        self.filter.lay_anew();
     }
 
     /// Goes on with another container, or without one.

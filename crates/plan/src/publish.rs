@@ -18,6 +18,7 @@ use crate::{
     act::{Act, Claims, Work},
     claims::{Change, Claim, Destination, Line, Masqueraded},
     error::Error,
+    filter::Section,
     host_port::{Holder, Published},
     places::{Place, Places},
 };
@@ -240,6 +241,10 @@ impl Act for Publish {
 
     fn claims(&self) -> Vec<Claim> {
         self.all_claims()
+    }
+
+    fn sections(&self) -> Vec<Section> {
+        vec![section::section()]
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {

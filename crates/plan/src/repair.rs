@@ -1,10 +1,9 @@
 //! Putting back what CHECK misses, from the record alone: neither the configuration nor the result of ADD is needed.
 //!
 //! # Theory of operation
-//! The record holds every step that lasts, and a step is put back by doing it again. What is in the packet filter is done again even if
-//! it seems to be there, and its section is laid anew with the first of it: a rule can be changed in a way that no comparison
-//! sees. Everything else is done again only where it differs. A link is not: what was on it, and the container's own view of
-//! it, went with it.
+//! The record holds every step that lasts, and a step is put back by doing it again where CHECK finds it different. Before that its
+//! section of the packet filter is laid anew, once, even if it seems to be there: a rule can be changed in a way that no
+//! comparison sees. A link is not made again: what was on it, and the container's own view of it, went with it.
 //!
 //! Whoever repairs holds the record, so no DEL is at it; and the attachment is a user of what it shares, so nobody takes that away.
 use crate::{
@@ -80,16 +79,17 @@ impl From<Error> for Left {
 impl Run<'_> {
     /// What was different, if anything was.
     fn repair(&mut self) -> Result<Option<String>, Left> {
-        let found = self.step.differs(self.places)?;
+        let Some(found) = self.look()? else { return Ok(None) };
         let work = self.step.work(self.places)?;
-        if found.is_none() && !is_in_the_filter(self.step, &work) {
-            return Ok(None);
-        }
         self.redo(work)?;
-        if found.is_some()
-            && let Some(still) = self.step.differs(self.places)?
-        {
-            return Err(Left::Still(still));
+        self.step.differs(self.places)?.map_or(Ok(Some(found)), |still| Err(Left::Still(still)))
+    }
+
+    /// Lays its sections between looking and saying what was seen.
+    fn look(&mut self) -> Result<Option<String>, Error> {
+        let found = self.step.differs(self.places)?;
+        for section in self.step.sections() {
+            self.places.filter.lay_anew(&section)?;
         }
         Ok(found)
     }
@@ -122,15 +122,6 @@ impl Run<'_> {
             Some(cause) if cause.errno() != Some(Errno::EEXIST) => Err(self.step.refused(cause, self.places)),
             Some(_) | None => Ok(()),
         }
-    }
-}
-
-/// Whether it is, so that it is done again in any case.
-fn is_in_the_filter(step: &dyn Act, work: &Work<'_>) -> bool {
-    match work {
-        Work::Claim(_) | Work::Filter(..) => true,
-        Work::Shared(_) => step.counted().is_some(),
-        Work::Nothing | Work::Netlink(_) | Work::Sysctl(_) | Work::Own(_) => false,
     }
 }
 
