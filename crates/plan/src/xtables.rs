@@ -14,8 +14,9 @@ mod masquerade;
 mod publish;
 
 use crate::{error::Error, places::Places};
-use std::fmt::Display;
-use xtables::{Change, Family, Interface, Rule, Ruleset, Table, read};
+use kernel::nft;
+use std::{borrow::Cow, fmt::Display};
+use xtables::{Change, Family, Interface, Rule, Ruleset, Table, is_legacy, read};
 
 /// How often a table is read again that others have changed since.
 const TRIES: u32 = 3;
@@ -134,7 +135,28 @@ fn delete(interface: Interface, table: Table, family: Family, rules: &[Rule]) ->
     Ok(())
 }
 
+/// What came of taking something away. Without the program nothing of ours was made, where no packet meets the chain that it is in.
+fn undone(
+    outcome: Result<(), Error>,
+    places: &mut Places,
+    (family, table): (Family, Table),
+    chain: &str,
+) -> Result<(), Error> {
+    let Err(Error::Iptables(xtables::Error::NoProgram { .. })) = &outcome else { return outcome };
+    let in_nft = nft::Table { family: nft_family(family), name: Cow::Borrowed(table.as_str()) };
+    let is_there = is_legacy(family, table) || places.filter.nft()?.chain(&in_nft, chain)?.is_some();
+    if is_there { outcome } else { Ok(()) }
+}
+
 /// The family of an address.
 fn family_of(is_ipv4: bool) -> Family {
     if is_ipv4 { Family::Ipv4 } else { Family::Ipv6 }
+}
+
+/// The same family, as nftables knows it.
+fn nft_family(family: Family) -> nft::Family {
+    match family {
+        Family::Ipv4 => nft::Family::Ip,
+        Family::Ipv6 => nft::Family::Ip6,
+    }
 }

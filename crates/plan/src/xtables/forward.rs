@@ -1,5 +1,5 @@
 //! Forwarding by iptables: rules for each address, behind the administrator's.
-use super::{Base, End, delete, family_of, is_there, isolation::STAGE_1, make, missing};
+use super::{Base, End, delete, family_of, is_there, isolation::STAGE_1, make, missing, undone};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
@@ -35,8 +35,9 @@ impl Act for IptForward {
         Ok(Work::Own(self))
     }
 
-    fn undo(&self, _places: &mut Places) -> Result<(), Error> {
-        delete(Interface::Any, Table::Filter, self.family(), &self.rules())
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let outcome = self.take_away();
+        undone(outcome, places, (self.family(), Table::Filter), FORWARD)
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
@@ -56,6 +57,10 @@ impl Own for IptForward {
 }
 
 impl IptForward {
+    fn take_away(&self) -> Result<(), Error> {
+        delete(Interface::Any, Table::Filter, self.family(), &self.rules())
+    }
+
     fn family(&self) -> Family {
         family_of(self.addresses.first().is_none_or(IpAddr::is_ipv4))
     }

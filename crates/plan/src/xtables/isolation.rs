@@ -1,5 +1,5 @@
 //! Isolation by iptables: rules for each bridge, shared by all who are on it.
-use super::{Base, End, delete, is_there, missing};
+use super::{Base, End, delete, is_there, missing, undone};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -37,18 +37,9 @@ impl Act for IptIsolation {
         Some(format!("iptables-{policy}:{}:{}", self.family.program(), self.bridge))
     }
 
-    /// Not while a container of the reference's is on the bridge, which is counted nowhere; what the other policy needs stays as well.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        if self.has_strangers(places)? {
-            return Ok(());
-        }
-        let _host = places.state()?.lock_host()?;
-        let other = Self { policy: self.policy.other(), ..self.clone() };
-        let mut rules = self.sources();
-        if !is_there(Table::Filter, self.family, &other.crossing())? {
-            rules.extend(self.destinations());
-        }
-        delete(Interface::Any, Table::Filter, self.family, &rules)
+        let outcome = self.take_away(places);
+        undone(outcome, places, (self.family, Table::Filter), STAGE_1)
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
@@ -85,6 +76,20 @@ impl IptPolicy {
 }
 
 impl IptIsolation {
+    /// Not while a container of the reference's is on the bridge, which is counted nowhere; what the other policy needs stays as well.
+    fn take_away(&self, places: &mut Places) -> Result<(), Error> {
+        if self.has_strangers(places)? {
+            return Ok(());
+        }
+        let _host = places.state()?.lock_host()?;
+        let other = Self { policy: self.policy.other(), ..self.clone() };
+        let mut rules = self.sources();
+        if !is_there(Table::Filter, self.family, &other.crossing())? {
+            rules.extend(self.destinations());
+        }
+        delete(Interface::Any, Table::Filter, self.family, &rules)
+    }
+
     fn base(&self) -> Base {
         let back = |chain| Rule::new(chain, "").comment(REMARK).and(["-j", "RETURN"]);
         let jump = Rule::new("FORWARD", "").comment(REMARK).and(["-j", STAGE_1]);

@@ -2,7 +2,7 @@
 //!
 //! Tables and chains are looked up by name, so where there are none it costs next to nothing. Rules that iptables has made through nftables are
 //! deleted as what they are; only for those of the kernel's older interface a program runs.
-use super::{delete, forward, masquerade, publish};
+use super::{delete, forward, masquerade, nft_family, publish};
 use crate::{
     act::{Act, Work},
     error::Error,
@@ -105,13 +105,6 @@ impl LeftMacCheck {
 
 fn table(family: nft::Family, name: &'static str) -> nft::Table {
     nft::Table { family, name: Cow::Borrowed(name) }
-}
-
-fn nft_family(family: Family) -> nft::Family {
-    match family {
-        Family::Ipv4 => nft::Family::Ip,
-        Family::Ipv6 => nft::Family::Ip6,
-    }
 }
 
 /// Deletes the rules of these chains whose comments are like this.

@@ -1,5 +1,5 @@
 //! Masquerade by iptables: a chain for each container, as the reference has it.
-use super::{family_of, make, missing, went_through};
+use super::{family_of, make, missing, undone, went_through};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
@@ -27,6 +27,24 @@ impl Act for IptMasquerade {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let outcome = self.take_away(places);
+        undone(outcome, places, (self.family(), Table::Nat), &self.chain())
+    }
+
+    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        missing(Table::Nat, self.family(), &[self.rules(), self.jumps()].concat())
+    }
+}
+
+impl Own for IptMasquerade {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        let quick = self.addition();
+        make(self, (self.family(), Table::Nat), &quick, places, |found| Ok(self.over(found)))
+    }
+}
+
+impl IptMasquerade {
+    fn take_away(&self, places: &Places) -> Result<(), Error> {
         let (family, chain) = (self.family(), self.chain());
         if went_through(self.removal(&self.jumps()).commit(family))? {
             return Ok(());
@@ -44,19 +62,6 @@ impl Act for IptMasquerade {
         Ok(change.commit(family)?)
     }
 
-    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        missing(Table::Nat, self.family(), &[self.rules(), self.jumps()].concat())
-    }
-}
-
-impl Own for IptMasquerade {
-    fn make(&self, places: &mut Places) -> Result<(), Error> {
-        let quick = self.addition();
-        make(self, (self.family(), Table::Nat), &quick, places, |found| Ok(self.over(found)))
-    }
-}
-
-impl IptMasquerade {
     fn family(&self) -> Family {
         family_of(self.addresses.first().is_none_or(|address| address.is_ipv4()))
     }

@@ -1,5 +1,5 @@
 //! Published ports by iptables: a chain for each container, as the reference has it.
-use super::{Base, End, family_of, make, missing, went_through};
+use super::{Base, End, family_of, make, missing, undone, went_through};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
@@ -31,16 +31,8 @@ impl Act for IptPublish {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let (family, chain) = (self.family(), self.chain());
-        let mut quick = Change::of(Table::Nat);
-        quick.delete(&self.jumps());
-        remove(&mut quick, &chain);
-        if went_through(quick.commit(family))? {
-            return Ok(());
-        }
-        let _host = places.state()?.lock_host()?;
-        let found = read(Interface::Any, family, Table::Nat)?;
-        Ok(self.removal(&found).commit(family)?)
+        let outcome = self.take_away(places);
+        undone(outcome, places, (self.family(), Table::Nat), &self.chain())
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
@@ -76,6 +68,19 @@ fn remove(change: &mut Change, chain: &str) {
 }
 
 impl IptPublish {
+    fn take_away(&self, places: &Places) -> Result<(), Error> {
+        let (family, chain) = (self.family(), self.chain());
+        let mut quick = Change::of(Table::Nat);
+        quick.delete(&self.jumps());
+        remove(&mut quick, &chain);
+        if went_through(quick.commit(family))? {
+            return Ok(());
+        }
+        let _host = places.state()?.lock_host()?;
+        let found = read(Interface::Any, family, Table::Nat)?;
+        Ok(self.removal(&found).commit(family)?)
+    }
+
     fn family(&self) -> Family {
         family_of(self.address.is_ipv4())
     }
