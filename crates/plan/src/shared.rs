@@ -139,7 +139,10 @@ impl Bridge {
         match send(places, self, link::bridge(&self.name, self.mac, self.mtu)) {
             Err(Error::Step { cause, .. }) if cause.errno() == Some(Errno::EEXIST) => {}
             Err(other) => return Err(other),
-            Ok(()) => done.push(Reversal::Bridge(self.name.clone())),
+            Ok(()) => {
+                done.push(Reversal::Bridge(self.name.clone()));
+                trust(&self.name)?;
+            }
         }
         let missing = || Error::NoLink { name: self.name.clone(), place: Place::Host };
         places.link(Place::Host, &self.name)?.ok_or_else(missing)
@@ -292,6 +295,12 @@ fn set(
 pub(crate) fn silence(link: &IfName, done: &mut Vec<Reversal>) -> Result<(), Error> {
     let path = ["ipv6", "conf", link.as_str(), "accept_ra"];
     set(&path, "0", done, Reversal::Sysctl).or_else(without_ipv6)
+}
+
+/// Has a link of ours not ask whether somebody has its own link-local address, which is made of the MAC address that we gave it. Until it
+/// had, for two seconds, the host would find no container's for what it forwards.
+fn trust(link: &IfName) -> Result<(), Error> {
+    sysctl::set(&["ipv6", "conf", link.as_str(), "accept_dad"], "0").map(drop).or_else(without_ipv6)
 }
 
 fn without_ipv6(cause: kernel::Error) -> Result<(), Error> {

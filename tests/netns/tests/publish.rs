@@ -14,6 +14,7 @@ fn main() -> std::process::ExitCode {
     let alone = Binaries::reference().is_none();
     let mut trials = trials![
         a_published_port_leads_to_the_container,
+        a_port_of_ipv6_is_ready_at_once,
         the_container_sees_who_asks,
         udp_and_ranges_are_published_too,
         a_port_of_one_address_is_there_alone,
@@ -92,6 +93,16 @@ fn a_published_port_leads_to_the_container() {
     is_closed(&lab, OUTSIDE, "192.0.2.1:80");
     // The host's alone, not that of everything that it routes to.
     is_closed(&lab, HERE, "192.0.2.254:8080");
+}
+
+/// The kernel asks for a container's neighbour with the bridge's own address, and with none that may be somebody else's.
+fn a_port_of_ipv6_is_ready_at_once() {
+    let lab = Lab::new();
+    lab.ok("sealane network create --ipv6 test -o com.docker.network.bridge.name=br0");
+    serve(&lab, "web", "--network test -p 8080:80", "80");
+    assert!(lab.ok("ip -6 address show dev br0").contains("fe80::"));
+    assert_eq!(lab.ok("ip -6 address show dev br0 tentative"), "");
+    assert_eq!(fetch(&lab, OUTSIDE, "[2001:db8::1]:8080"), "i-am-web");
 }
 
 fn the_container_sees_who_asks() {
