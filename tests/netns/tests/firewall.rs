@@ -3,28 +3,51 @@
 //! What a bridge forwards, `br_netfilter` shows to the host's filters or does not. Both must come to the same, so what is about one bridge is
 //! tried both ways where the kernel has it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Chain, Container, Host, Protocol, ip, is_cut_off, reaches, serve, with};
+use netlab::{Binaries, Chain, Container, Host, Protocol, ip, is_cut_off, reaches, serve, with};
 use serde_json::{Value, json};
-use std::{fs, net::IpAddr, path::Path, process::Command};
+use std::{
+    fs,
+    net::IpAddr,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
-netlab::tests! {
-    an_open_network_leaves_nothing_and_writes_nothing,
-    same_bridge_keeps_out_other_such_bridges_and_nobody_else,
-    isolated_containers_of_a_bridge_do_not_talk,
-    an_isolated_container_finds_no_detour_by_the_host,
-    hardware_on_the_bridge_of_isolated_containers_is_not_cut_off,
-    published_ports_are_reachable_across_and_within_isolated_networks,
-    an_internal_network_reaches_nothing_and_nothing_reaches_it,
-    where_forward_drops_packets_are_let_through_by_iptables,
-    the_last_container_takes_the_policy_with_it_whatever_the_configuration_says,
-    del_needs_neither_netns_nor_result_and_may_come_twice,
-    an_add_that_is_told_something_else_undoes_what_it_was_told_before,
-    check_names_what_is_missing,
-    gc_takes_away_what_is_not_listed,
-    a_failed_add_leaves_nothing,
-    the_result_is_the_one_before,
-    versions_before_0_4_0_are_refused,
-    explain_prints_the_plan_of_the_chain,
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => {
+        vec![$(netlab::trial(stringify!($test), $test)),*]
+    };
+}
+
+/// Without the reference plugins (`SEALANE_REFERENCE_BIN`) those that need them are ignored, and counted so.
+fn main() -> ExitCode {
+    let alone = Binaries::reference().is_none();
+    let mut trials = trials![
+        an_open_network_leaves_nothing_and_writes_nothing,
+        same_bridge_keeps_out_other_such_bridges_and_nobody_else,
+        isolated_containers_of_a_bridge_do_not_talk,
+        an_isolated_container_finds_no_detour_by_the_host,
+        hardware_on_the_bridge_of_isolated_containers_is_not_cut_off,
+        published_ports_are_reachable_across_and_within_isolated_networks,
+        an_internal_network_reaches_nothing_and_nothing_reaches_it,
+        where_forward_drops_packets_are_let_through_by_iptables,
+        the_last_container_takes_the_policy_with_it_whatever_the_configuration_says,
+        del_needs_neither_netns_nor_result_and_may_come_twice,
+        an_add_that_is_told_something_else_undoes_what_it_was_told_before,
+        check_names_what_is_missing,
+        gc_takes_away_what_is_not_listed,
+        a_failed_add_leaves_nothing,
+        the_result_is_the_one_before,
+        versions_before_0_4_0_are_refused,
+        explain_prints_the_plan_of_the_chain,
+    ];
+    let beside = trials![
+        what_the_reference_has_left_goes_with_our_del,
+        containers_of_the_reference_stay_connected_while_ours_come_and_go,
+        bridges_of_the_reference_and_ours_are_isolated_from_each_other,
+        the_reference_refuses_in_the_same_words,
+    ];
+    trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(alone)));
+    netlab::main(trials)
 }
 
 const PORT: u16 = 7;
@@ -167,6 +190,24 @@ fn stranger(site: &Site, network: u8) -> Container {
     stranger
 }
 
+/// Somebody beyond the host, at 192.0.2.9 and 2001:db8::9; the host is 192.0.2.1 and `2001:db8::1`.
+fn outside(site: &Site) -> Container {
+    let outside = site.0.container_called("outside").unwrap();
+    ip(&format!("link add uplink type veth peer name eth0 netns {}", outside.netns().display())).unwrap();
+    ip("addr add 192.0.2.1/24 dev uplink").unwrap();
+    ip("addr add 2001:db8::1/64 dev uplink nodad").unwrap();
+    ip("link set uplink up").unwrap();
+    outside.ip("addr add 192.0.2.9/24 dev eth0").unwrap();
+    outside.ip("addr add 2001:db8::9/64 dev eth0 nodad").unwrap();
+    outside.ip("link set eth0 up").unwrap();
+    outside.ip("route add default via 192.0.2.1").unwrap();
+    outside.ip("-6 route add default via 2001:db8::1").unwrap();
+    for at in ["192.0.2.9", "2001:db8::9"].map(address) {
+        outside.exec(|| serve(Protocol::Tcp, at, PORT)).unwrap().unwrap();
+    }
+    outside
+}
+
 fn an_open_network_leaves_nothing_and_writes_nothing() {
     let site = Site::new();
     let before = site.0.container().unwrap();
@@ -274,19 +315,7 @@ fn an_internal_network_reaches_nothing_and_nothing_reaches_it() {
 fn where_forward_drops_packets_are_let_through_by_iptables() {
     let site = Site::new();
     run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
-    let outside = site.0.container_called("outside").unwrap();
-    ip(&format!("link add uplink type veth peer name eth0 netns {}", outside.netns().display())).unwrap();
-    ip("addr add 192.0.2.1/24 dev uplink").unwrap();
-    ip("addr add 2001:db8::1/64 dev uplink nodad").unwrap();
-    ip("link set uplink up").unwrap();
-    outside.ip("addr add 192.0.2.9/24 dev eth0").unwrap();
-    outside.ip("addr add 2001:db8::9/64 dev eth0 nodad").unwrap();
-    outside.ip("link set eth0 up").unwrap();
-    outside.ip("route add default via 192.0.2.1").unwrap();
-    outside.ip("-6 route add default via 2001:db8::1").unwrap();
-    for at in ["192.0.2.9", "2001:db8::9"].map(address) {
-        outside.exec(|| serve(Protocol::Tcp, at, PORT)).unwrap().unwrap();
-    }
+    let outside = outside(&site);
     let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
     let none = site.publishing(1, &json!({"backend": "nftables"}), &port);
     do_not_get_through(&none.container, address("192.0.2.9"), PORT);
@@ -438,4 +467,82 @@ fn explain_prints_the_plan_of_the_chain() {
     let expected = "ensure bridge b1 isolated from other isolated bridges, until its last user goes";
     assert!(text.contains(expected), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(run("nft list ruleset"), "");
+}
+
+/// A container whose `firewall` is the reference's.
+fn by_the_reference(site: &mut Site, network: u8, keys: &Value) -> Inside {
+    let ours = site.0.binaries().clone();
+    let inside = site.inside(network, &json!({"backend": "nftables"}));
+    site.0.use_binaries(&Binaries::reference().unwrap());
+    let config = site.config(network, keys, &inside.result);
+    site.0.add(&config, &inside.container, "eth0").unwrap().result().unwrap();
+    site.0.use_binaries(&ours);
+    inside
+}
+
+fn filters() -> String {
+    run("(iptables-save -t filter; ip6tables-save -t filter) | grep -v '^#'")
+}
+
+fn what_the_reference_has_left_goes_with_our_del() {
+    let mut site = Site::new();
+    let inside = by_the_reference(&mut site, 1, &json!({}));
+    assert!(filters().contains("10.1.0.2/32") && filters().contains("fd01::2/128"), "{}", filters());
+    inside.leave();
+    assert!(!filters().contains("10.1.0.2") && !filters().contains("fd01::2"), "{}", filters());
+    let chains = filters();
+    let ours = site.inside(1, &json!({}));
+    assert!(filters().contains("10.1.0.3/32"), "where there is CNI-FORWARD, auto is iptables: {}", filters());
+    ours.leave();
+    assert_eq!(filters(), chains);
+}
+
+fn containers_of_the_reference_stay_connected_while_ours_come_and_go() {
+    let mut site = Site::new();
+    let outside = outside(&site);
+    run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
+    let theirs = by_the_reference(&mut site, 1, &json!({}));
+    let connected =
+        || ["192.0.2.9", "2001:db8::9"].map(address).map(|at| get_through(&theirs.container, at, PORT));
+    connected();
+    let ours = site.inside(1, &json!({}));
+    get_through(&ours.container, address("192.0.2.9"), PORT);
+    connected();
+    ours.leave();
+    connected();
+    do_not_get_through(&outside, address("10.1.0.2"), PORT);
+}
+
+fn bridges_of_the_reference_and_ours_are_isolated_from_each_other() {
+    let mut site = Site::new();
+    let theirs = by_the_reference(&mut site, 1, &same_bridge());
+    let ours = site.inside(2, &same_bridge());
+    is_kept_from(&ours.container, &theirs);
+    is_kept_from(&theirs.container, &ours);
+    ours.leave();
+    let open = site.inside(2, &json!({}));
+    talks(&open.container, &theirs);
+}
+
+fn the_reference_refuses_in_the_same_words() {
+    let mut site = Site::new();
+    let container = site.0.container().unwrap();
+    let bridged = json!({"interfaces": [{"name": "b1"}], "ips": [{"address": "10.1.0.2/24"}]});
+    let bare = json!({"ips": [{"address": "10.1.0.2/24"}]});
+    let unnamed = json!({"interfaces": [{"name": ""}], "ips": [{"address": "10.1.0.2/24"}]});
+    let cases = [
+        (bridged, json!({"ingressPolicy": "bogus"})),
+        (bare, same_bridge()),
+        (unnamed, isolated()),
+        (Value::Null, json!({})),
+    ];
+    let ours = site.0.binaries().clone();
+    for (before, keys) in cases {
+        let said = [&ours, &Binaries::reference().unwrap()].map(|suite| {
+            site.0.use_binaries(suite);
+            let reply = site.0.add(&site.config(1, &keys, &before), &container, "eth0").unwrap();
+            reply.json().unwrap()["msg"].clone()
+        });
+        assert_eq!(said[0], said[1], "{keys} after {before}");
+    }
 }
