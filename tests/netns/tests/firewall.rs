@@ -190,7 +190,7 @@ fn stranger(site: &Site, network: u8) -> Container {
     stranger
 }
 
-/// Somebody beyond the host, at 192.0.2.9 and 2001:db8::9; the host is 192.0.2.1 and `2001:db8::1`.
+/// Somebody beyond the host, at 192.0.2.9 and `2001:db8::9`; the host is 192.0.2.1 and `2001:db8::1`.
 fn outside(site: &Site) -> Container {
     let outside = site.0.container_called("outside").unwrap();
     ip(&format!("link add uplink type veth peer name eth0 netns {}", outside.netns().display())).unwrap();
