@@ -78,8 +78,11 @@ Examples:
   sealane check --repair net.conflist blue /run/netns/blue    # one attachment alone, inside too";
 
 pub(super) const REPAIR_MORE: &str = "\
-  Prints a line for each thing that was missing or different. Links are not made again, and an
-  attachment whose namespace is gone is left to `sealane gc`.
+What is put back:
+  What is missing or different on the host: sets, rules and elements of the packet filter, bridges
+  and their addresses, forwarding, ports of bridges. A line each.
+
+  Links are not made again, and an attachment whose namespace is gone is left to `sealane gc`.
 
 Exit status:
   0    all is there

@@ -32,6 +32,7 @@ fn main() -> std::process::ExitCode {
         check_names_what_somebody_has_taken_out_of_the_packet_filter,
         del_takes_all_away_whatever_has_become_of_netns_configuration_and_ruleset,
         a_container_that_forges_its_mac_address_is_not_heard_not_even_by_arp,
+        a_failed_add_takes_back_what_it_was_the_only_user_of,
         an_unknown_backend_is_refused_before_anything_is_made,
     ];
     let alone = Binaries::reference().is_none();
@@ -428,6 +429,23 @@ fn a_container_that_forges_its_mac_address_is_not_heard_not_even_by_arp() {
         assert_eq!([neighbours, at_the_other, forwarding].map(learnt), [!checked; 3]);
         world.del(&config, &container);
     }
+}
+
+fn a_failed_add_takes_back_what_it_was_the_only_user_of() {
+    let world = World::new();
+    let config = world.network(1, &json!({"macspoofchk": true}));
+    let fail = || {
+        let taken = world.host.container().unwrap();
+        taken.ip("link add eth0 type veth peer name other").unwrap();
+        assert!(!world.host.add(&config, &taken, "eth0").unwrap().success());
+    };
+    fail();
+    assert!(nft(&["list", "ruleset"]).contains("set masquerade4_24") && !has_elements());
+    let (container, _) = world.attach(&config);
+    let before = world.host.snapshot().unwrap();
+    fail();
+    assert_eq!(world.host.changes_since(&before).unwrap(), "");
+    assert_eq!(seen_outside(&container), masqueraded());
 }
 
 fn an_unknown_backend_is_refused_before_anything_is_made() {
