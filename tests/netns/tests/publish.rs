@@ -375,13 +375,16 @@ fn an_internal_network_is_shut_both_ways() {
 fn without_icc_nobody_talks_not_even_by_way_of_the_host() {
     let lab = Lab::new();
     lab.ok("sealane network create --subnet 10.1.0.0/24 -o com.docker.network.bridge.enable_icc=false test");
-    serve(&lab, "cat", "--network test -p 8080:80", "80");
+    serve(&lab, "cat", "--network test -p 8080:53/udp", "53/udp");
     lab.ok("sealane run -d --name dog --network test");
-    is_closed(&lab, "sealane exec dog", "10.1.0.2:80");
+    is_closed(&lab, "sealane exec dog", "10.1.0.2:53/udp");
     lab.ok("sealane exec dog ip route add 10.1.0.2/32 via 10.1.0.1");
-    is_closed(&lab, "sealane exec dog", "10.1.0.2:80");
-    assert_eq!(fetch(&lab, OUTSIDE, "192.0.2.1:8080"), "i-am-cat");
+    is_closed(&lab, "sealane exec dog", "10.1.0.2:53/udp");
+    assert_eq!(fetch(&lab, OUTSIDE, "192.0.2.1:8080/udp"), "i-am-cat");
     lab.ok("sealane exec dog ping -n -c 1 -w 10 198.51.100.1");
+    // Nor is there a way for what needs no answer.
+    let log = lab.ok("sealane logs cat");
+    assert!(log.contains("192.0.2.254 asked") && !log.contains("10.1.0."), "{log}");
 }
 
 /// As a version before published ports has written it.
