@@ -39,6 +39,9 @@ pub struct Claim {
     /// Whether only some packets are, by rules in a chain of the holder's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub conditional: bool,
+    /// Whether iptables sends them there: then there is no element for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_iptables: bool,
 }
 
 /// One line of an address' file.
@@ -80,7 +83,7 @@ pub(crate) struct Change<L> {
 
 impl From<HostPort> for Claim {
     fn from(HostPort { port, holder }: HostPort) -> Self {
-        Self { port, holder, to: Vec::new(), conditional: false }
+        Self { port, holder, to: Vec::new(), conditional: false, by_iptables: false }
     }
 }
 

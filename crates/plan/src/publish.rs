@@ -15,7 +15,7 @@ mod sets;
 pub use condition::{Condition, Matched, Side};
 
 use crate::{
-    act::{Act, Claims, Work},
+    act::{Act, Claims, Own, Work},
     claims::{Change, Claim, Destination, Line, Masqueraded},
     error::Error,
     filter::Section,
@@ -48,6 +48,16 @@ pub struct Publish {
     /// Whether a port that a process of the host listens on is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub check_listeners: bool,
+    /// Whether other steps send the packets to the container, by iptables; this one then only takes the ports.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_iptables: bool,
+}
+
+/// Connections to ports that lead elsewhere by now are forgotten: behind steps by iptables, which do not look at them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// The ports, and where they lead.
+    pub ports: Vec<(Published, SocketAddr)>,
 }
 
 /// An address of the container.
@@ -93,12 +103,22 @@ impl Publish {
             let to = self.container.iter().map(|reached| reached.address).filter(|address| fits(*address));
             let to: Vec<_> = to.map(|address| SocketAddr::new(address, mapping.to)).collect();
             let conditional = !self.conditions.is_empty();
-            (!to.is_empty()).then(|| Claim { port, holder: self.holder.clone(), to, conditional })
+            let (holder, by_iptables) = (self.holder.clone(), self.by_iptables);
+            (!to.is_empty()).then_some(Claim { port, holder, to, conditional, by_iptables })
         };
         self.mappings.iter().filter_map(claim).collect()
     }
 
+    /// The ports, and where they lead: to each address that fits.
+    pub fn leads(&self) -> Vec<(Published, SocketAddr)> {
+        let leads = |claim: Claim| claim.to.into_iter().map(move |to| (claim.port, to));
+        self.all_claims().into_iter().flat_map(leads).collect()
+    }
+
     fn destinations(&self) -> Vec<Destination> {
+        if self.by_iptables {
+            return Vec::new();
+        }
         let masquerade = |reached: &Reached| match self.masquerade {
             Masquerading::Nothing => None,
             Masquerading::Hairpin => reached.via.clone().map(Masqueraded::Via),
@@ -139,7 +159,7 @@ impl Claims for Publish {
         addresses.iter().try_for_each(Change::write)?;
         let arrived = self.enter(places, &ports, &addresses).map_err(|cause| self.refused(cause))?;
         drop(host);
-        flows::forget_others(&arrived, places);
+        flows::forget_others(&leads(&arrived), places);
         Ok(())
     }
 }
@@ -172,6 +192,9 @@ impl Publish {
         }
         if !leaving.is_empty() {
             clear(places, &leaving)?;
+        }
+        if self.by_iptables {
+            return Ok(Vec::new());
         }
         let mut change = Transaction::default();
         entry::chain(&self.holder, &self.conditions, &self.all_claims(), &mut change);
@@ -224,6 +247,10 @@ fn turns(ports: &[Change<Claim>], addresses: &[Change<Destination>]) -> Vec<(Vec
     ports.iter().map(of_port).chain(addresses.iter().map(of_address)).collect()
 }
 
+fn leads(entries: &[Entry]) -> Vec<(Published, SocketAddr)> {
+    entries.iter().filter_map(|entry| entry.leads).collect()
+}
+
 fn clear(places: &mut Places, entries: &[Entry]) -> Result<(), kernel::Error> {
     let mut change = Transaction::default();
     Entry::delete(entries, &mut change);
@@ -260,6 +287,9 @@ impl Act for Publish {
         Change::remove_parents(&ports);
         Change::remove_parents(&addresses);
         drop(host);
+        let ours = |claim: &Claim| ports.iter().any(|change| change.before.iter().any(|it| it.is(claim)));
+        let was_ours = self.by_iptables && self.all_claims().iter().any(ours);
+        let left = if was_ours { self.leads() } else { leads(&left) };
         flows::forget_ours(&left, places);
         Ok(())
     }
@@ -271,9 +301,15 @@ impl Act for Publish {
             if let Some(found) = claim.differs(places)? {
                 return Ok(Some(format!("of port {} {found}", claim.port)));
             }
+            if self.by_iptables {
+                continue;
+            }
             let of_port = entry::of_claims(&state.claims(claim.port)?);
             entries
                 .extend(of_port.into_iter().filter(|entry| entry.holder.container == self.holder.container));
+        }
+        if self.by_iptables {
+            return Ok(None);
         }
         for destination in self.destinations() {
             entries.extend(entry::of_destinations(&state.destinations(destination.address)?));
@@ -294,6 +330,34 @@ impl Act for Publish {
     }
 }
 
+impl Own for Redirect {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        flows::forget_others(&self.ports, places);
+        Ok(())
+    }
+}
+
+impl Act for Redirect {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Own(self))
+    }
+
+    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+}
+
+impl fmt::Display for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports: Vec<String> = self.ports.iter().map(|(port, to)| format!("{port} to {to}")).collect();
+        write!(f, "connections led from {}", ports.join(", "))
+    }
+}
+
 /// `publish 8080/tcp to 80, 53/udp to 53 of 10.1.0.2 (by b0), masquerading hairpin, for nginx-1`.
 impl fmt::Display for Publish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -311,6 +375,7 @@ impl fmt::Display for Publish {
         for (at, condition) in self.conditions.iter().enumerate() {
             write!(f, "{} {condition}", if at == 0 { " if" } else { " and" })?;
         }
+        f.write_str(if self.by_iptables { ", by iptables as below" } else { "" })?;
         f.write_str(match self.masquerade {
             Masquerading::Nothing => ", masquerading nothing",
             Masquerading::Hairpin => ", masquerading hairpin and localhost",

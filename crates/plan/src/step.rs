@@ -13,7 +13,7 @@ pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
-    publish::{Condition, Mapping, Masquerading, Matched, Publish, Reached, Side},
+    publish::{Condition, Mapping, Masquerading, Matched, Publish, Reached, Redirect, Side},
 };
 
 use crate::places::Place;
@@ -44,6 +44,7 @@ pub enum Step {
     Isolation(Isolation),
     PortIsolation(PortIsolation),
     Publish(Publish),
+    Redirect(Redirect),
     Masquerade(Masquerade),
     MacCheck(MacCheck),
     IptMasquerade(IptMasquerade),
@@ -100,6 +101,7 @@ step_from!(
     Isolation,
     PortIsolation,
     Publish,
+    Redirect,
     Masquerade,
     MacCheck,
     IptMasquerade,

@@ -1,6 +1,6 @@
 //! Which packet filter the ports are published by.
 use crate::{condition, config::RawConfig, error::Error};
-use plan::step::Condition;
+use plan::step::{Condition, IptMark, Word};
 
 /// A packet filter, and what of the configuration is for it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,12 @@ pub(crate) enum Backend {
     },
     /// The iptables program.
     Iptables {
-        /// The key that asks for it.
-        because: &'static str,
+        /// How packets that are to be masqueraded are marked.
+        mark: IptMark,
+        /// What packets of IPv4 must be like, in its words.
+        ipv4: Vec<Word>,
+        /// What those of IPv6 must be like.
+        ipv6: Vec<Word>,
     },
 }
 
@@ -33,14 +37,17 @@ impl Backend {
         let for_iptables: Vec<_> = chain.into_iter().chain(written_for(Some(Syntax::Iptables))).collect();
         let for_nftables = written_for(Some(Syntax::Nftables));
         let contradicts = |backend, keys| Err(Error::OtherBackend { backend, keys });
-        match (raw.backend.as_deref(), for_iptables.first()) {
-            (Some(IPTABLES), _) | (None, Some(_)) if !for_nftables.is_empty() => {
+        match (raw.backend.as_deref(), for_iptables.is_empty()) {
+            (Some(IPTABLES), _) | (None, false) if !for_nftables.is_empty() => {
                 contradicts(IPTABLES, for_nftables)
             }
-            (Some(IPTABLES), _) => Ok(Backend::Iptables { because: "backend" }),
-            (None, Some(key)) => Ok(Backend::Iptables { because: key }),
-            (Some(NFTABLES), Some(_)) => contradicts(NFTABLES, for_iptables),
-            (Some(NFTABLES) | None, None) => {
+            (Some(IPTABLES), _) | (None, false) => Ok(Backend::Iptables {
+                mark: mark(raw)?,
+                ipv4: words("conditionsV4", raw.conditions_v4.as_deref())?,
+                ipv6: words("conditionsV6", raw.conditions_v6.as_deref())?,
+            }),
+            (Some(NFTABLES), false) => contradicts(NFTABLES, for_iptables),
+            (Some(NFTABLES) | None, true) => {
                 let both = [(true, &raw.conditions_v4), (false, &raw.conditions_v6)];
                 let both = both.map(|(v4, text)| condition::read(v4, text.as_deref().unwrap_or_default()));
                 let [v4, v6] = both;
@@ -49,6 +56,20 @@ impl Backend {
             (Some(other), _) => Err(Error::Backend { value: other.to_owned() }),
         }
     }
+}
+
+/// The reference's bit, which kube-proxy and others leave alone.
+const BIT: u8 = 13;
+
+fn mark(raw: &RawConfig) -> Result<IptMark, Error> {
+    let bit = raw.mark_masq_bit.and_then(|bit| u8::try_from(bit).ok()).unwrap_or(BIT);
+    let chain = raw.external_set_mark_chain.as_ref().map(|name| name.parse().map(IptMark::Chain));
+    chain.unwrap_or(Ok(IptMark::Bit(bit))).map_err(|cause| Error::Word { key: "externalSetMarkChain", cause })
+}
+
+fn words(key: &'static str, texts: Option<&[String]>) -> Result<Vec<Word>, Error> {
+    let words = texts.unwrap_or_default().iter().map(|text| text.parse());
+    words.collect::<Result<_, _>>().map_err(|cause| Error::Word { key, cause })
 }
 
 /// Which program's words conditions are in.

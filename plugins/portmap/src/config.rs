@@ -5,7 +5,7 @@ use crate::{
     mapping::{Mapping, RawMapping},
 };
 use cni::{Call, Fail};
-use plan::step::{Condition, Masquerading};
+use plan::step::Masquerading;
 use serde::Deserialize;
 
 /// What the user typed: the keys of the reference's `portmap` 1.9, and `checkListeners`.
@@ -30,7 +30,7 @@ pub struct Config {
     /// What the container publishes, each port of the host once.
     pub(crate) mappings: Vec<Mapping>,
     pub(crate) masquerade: Masquerading,
-    pub(crate) conditions: Vec<Condition>,
+    pub(crate) backend: Backend,
     pub(crate) check_listeners: bool,
     /// What people call the container.
     pub(crate) name: Option<String>,
@@ -42,15 +42,10 @@ impl Config {
         let raw: RawConfig = call.decode()?;
         let mappings: Vec<RawMapping> = call.runtime_config("portMappings")?.unwrap_or_default();
         raw.refuse_marks()?;
-        let conditions = match Backend::of(&raw)? {
-            Backend::Nftables { conditions } => conditions,
-            // Where the other backend will plug in.
-            Backend::Iptables { because } => return Err(Error::Iptables { because }.into()),
-        };
         Ok(Self {
+            backend: Backend::of(&raw)?,
             mappings: Mapping::read(&mappings)?,
             masquerade: raw.masquerade(),
-            conditions,
             check_listeners: raw.check_listeners.unwrap_or(false),
             name: name(call),
         })

@@ -1,5 +1,6 @@
 //! Why a configuration of `portmap` is refused. Where the reference refuses it too, in the reference's words and with its code.
 use cni::{Code, Failure};
+use plan::step::InvalidWord;
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -68,11 +69,14 @@ pub enum Error {
         /// All of it, as one line.
         text: String,
     },
-    /// This version has no iptables backend.
-    #[error("\"{because}\" asks for the iptables backend, which is not supported")]
-    Iptables {
+    /// iptables can't be told so.
+    #[error("failed to parse config: invalid value of \"{key}\"")]
+    Word {
         /// The key.
-        because: &'static str,
+        key: &'static str,
+        /// What is wrong with it.
+        #[source]
+        cause: InvalidWord,
     },
 }
 
@@ -90,8 +94,8 @@ impl Failure for Error {
             | Error::MarkBit { .. }
             | Error::ContainerPort { .. }
             | Error::HostPort { .. } => Code::Internal,
-            Error::Protocol { .. } | Error::Address { .. } => Code::InvalidConfig,
-            Error::Loopback6 | Error::Condition { .. } | Error::Iptables { .. } => Code::UnsupportedField,
+            Error::Protocol { .. } | Error::Address { .. } | Error::Word { .. } => Code::InvalidConfig,
+            Error::Loopback6 | Error::Condition { .. } => Code::UnsupportedField,
         }
     }
 
@@ -118,7 +122,7 @@ impl Failure for Error {
                  != and a value, or with {{ several, values }}; for others write it in iptables' words and set \
                  \"backend\" to iptables"
             ),
-            Error::Iptables { .. } => "leave it out, or set \"backend\" to nftables and write conditions in nft's words".into(),
+            Error::Word { key, .. } => format!("leave \"{key}\" out, or give it as iptables(8) has it"),
         })
     }
 }

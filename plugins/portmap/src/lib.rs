@@ -9,13 +9,14 @@ mod mapping;
 pub use config::Config;
 pub use error::Error;
 
+use backend::Backend;
 use cni::{AddResult, Call, Fail};
 use mapping::Mapping;
 use plan::{Facts, Place, Plan, Query, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe};
 use serde_json::Value;
 use std::net::IpAddr;
-use types::IfName;
+use types::{IfName, Prefix};
 
 /// The plugin.
 pub static PLUGIN: Plugin<Portmap> = Plugin::new();
@@ -37,7 +38,7 @@ impl Recipe for Portmap {
         if config.mappings.is_empty() {
             return Vec::new();
         }
-        let routes = addresses(lease).into_iter().map(Query::RouteTo);
+        let routes = addresses(lease).into_iter().map(|prefix| Query::RouteTo(prefix.address()));
         routes.chain(Mapping::wanted(&config.mappings).into_iter().map(Query::FreePort)).collect()
     }
 
@@ -45,13 +46,14 @@ impl Recipe for Portmap {
         let mut plan = Plan::default();
         let mappings: Vec<_> =
             config.mappings.iter().filter_map(|mapping| published(mapping, facts)).collect();
-        let container: Vec<_> = addresses(lease).into_iter().map(|address| reached(address, facts)).collect();
+        let container: Vec<_> =
+            addresses(lease).iter().map(|prefix| reached(prefix.address(), facts)).collect();
         if mappings.is_empty() || container.is_empty() {
             return plan;
         }
         let loopback = container.iter().find(|reached| reached.address.is_ipv4());
         let loopback = loopback.and_then(|reached| reached.via.clone());
-        plan.own(step::Publish {
+        let publish = step::Publish {
             holder: step::Holder {
                 network: endpoint.network.clone(),
                 container: endpoint.container.clone(),
@@ -62,9 +64,28 @@ impl Recipe for Portmap {
             container,
             mappings,
             masquerade: config.masquerade,
-            conditions: config.conditions.clone(),
+            conditions: Vec::new(),
             check_listeners: config.check_listeners,
-        });
+            by_iptables: false,
+        };
+        match &config.backend {
+            Backend::Nftables { conditions } => {
+                plan.own(step::Publish { conditions: conditions.clone(), ..publish });
+            }
+            Backend::Iptables { mark, ipv4, ipv6 } => {
+                let publish = step::Publish { by_iptables: true, ..publish };
+                let rules: Vec<_> = addresses(lease)
+                    .iter()
+                    .map(|ip| by_iptables(&publish, *ip, mark, [ipv4, ipv6]))
+                    .collect();
+                let redirect = step::Redirect { ports: publish.leads() };
+                plan.own(publish);
+                for rules in rules {
+                    plan.own(rules);
+                }
+                plan.once(redirect);
+            }
+        }
         if let Some(via) = loopback.filter(|_| config.masquerade != step::Masquerading::Nothing) {
             plan.ensure(route_localnet(&via));
         }
@@ -96,14 +117,37 @@ impl Recipe for Portmap {
     }
 }
 
+/// The rules that send packets to one address of the container.
+fn by_iptables(
+    publish: &step::Publish,
+    address: Prefix,
+    mark: &step::IptMark,
+    [ipv4, ipv6]: [&Vec<step::Word>; 2],
+) -> step::IptPublish {
+    let port = |mapping: &step::Mapping| step::IptPort { published: mapping.port, target: mapping.to };
+    step::IptPublish {
+        network: publish.holder.network.clone(),
+        container: publish.holder.container.clone(),
+        address,
+        ports: publish.mappings.iter().map(port).collect(),
+        snat: match publish.masquerade {
+            step::Masquerading::Nothing => step::IptSnat::Off,
+            step::Masquerading::Hairpin => step::IptSnat::Local(mark.clone()),
+            step::Masquerading::All => step::IptSnat::All(mark.clone()),
+        },
+        conditions: if address.is_ipv4() { ipv4.clone() } else { ipv6.clone() },
+    }
+}
+
 /// The container's first address of each family, IPv4 first: the reference publishes no other.
-fn addresses(lease: &Lease) -> Vec<IpAddr> {
+fn addresses(lease: &Lease) -> Vec<Prefix> {
     let in_container = |index: Option<u32>| {
         let interface = index.and_then(|index| lease.interfaces.get(index as usize));
         interface.is_none_or(|interface| interface.sandbox.as_ref().is_some_and(|path| !path.is_empty()))
     };
-    let ours = || lease.ips.iter().filter(|ip| in_container(ip.interface)).map(|ip| ip.address.address());
-    ours().find(IpAddr::is_ipv4).into_iter().chain(ours().find(IpAddr::is_ipv6)).collect()
+    let ours = || lease.ips.iter().filter(|ip| in_container(ip.interface)).map(|ip| ip.address);
+    let first = |v4| ours().find(|prefix| prefix.is_ipv4() == v4);
+    [first(true), first(false)].into_iter().flatten().collect()
 }
 
 fn reached(address: IpAddr, facts: &Facts) -> step::Reached {

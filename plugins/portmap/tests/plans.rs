@@ -198,6 +198,40 @@ fn the_backend_is_nftables_unless_something_means_iptables() {
     }
 }
 
+/// The ports are taken first; connections are led from where they went when all rules are there.
+#[test]
+fn by_iptables_ports_are_taken_before_there_are_rules_for_them() {
+    let mappings = json!([
+        {"hostPort": 8080, "containerPort": 80},
+        {"hostPort": 53, "containerPort": 53, "protocol": "udp", "hostIP": "127.0.0.1"},
+    ]);
+    let claims = "own    publish 8080/tcp to 80, 127.0.0.1:53/udp to 53 of 10.1.0.2 (by b0) and fd00::2 (by b0), \
+                  by iptables as below, masquerading hairpin and localhost, for container c1\n";
+    let ports = "by iptables: 8080/tcp to 80, 127.0.0.1:53/udp to 53; masquerading";
+    let redirect = "once   connections led from 8080/tcp to 10.1.0.2:80, 8080/tcp to [fd00::2]:80, \
+                    127.0.0.1:53/udp to 10.1.0.2:53\n";
+    let expected = |mark: &str, conditions: &str| {
+        format!(
+            "{claims}own    ports of 10.1.0.2/24 {ports} local connections, {mark}{conditions}\n\
+             own    ports of fd00::2/64 {ports} local connections, {mark}\n{redirect}{LOCALNET}"
+        )
+    };
+    assert_eq!(plan(&json!({"backend": "iptables"}), &mappings), expected("mark bit 13", ""));
+    let keys = json!({"conditionsV4": ["!", "-s", "10.0.0.0/8"], "markMasqBit": 4});
+    assert_eq!(plan(&keys, &mappings), expected("mark bit 4", "; if ! -s 10.0.0.0/8"));
+    let keys = json!({"externalSetMarkChain": "KUBE-MARK-MASQ"});
+    assert_eq!(plan(&keys, &mappings), expected("marked by chain KUBE-MARK-MASQ", ""));
+    let masqueraded = |keys: &Value| plan(keys, &web()).contains("masquerading all connections, mark bit 13");
+    assert!(masqueraded(&json!({"backend": "iptables", "masqAll": true})));
+    assert!(!masqueraded(&json!({"backend": "iptables", "masqAll": true, "snat": false})));
+    for (key, value) in
+        [("externalSetMarkChain", json!("")), ("conditionsV4", json!(["-s", "1.2.3.4\nCOMMIT"]))]
+    {
+        let reply = refusal(&json!({key: value}), &web());
+        assert!(reply.code == 7 && reply.msg.contains(key), "{reply:?}");
+    }
+}
+
 /// As containernetworking/plugins 1.9.1 says it, in its order.
 #[test]
 fn what_the_reference_refuses_is_refused_in_its_words() {

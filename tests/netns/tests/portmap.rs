@@ -37,6 +37,7 @@ fn main() -> std::process::ExitCode {
         the_second_network_takes_over_when_the_first_is_left,
         a_port_that_does_not_matter_is_a_free_one,
         a_port_that_a_process_listens_on_is_refused_if_that_is_asked_for,
+        by_iptables_ports_lead_to_the_container_and_are_its_alone,
         sixty_four_at_once_and_one_has_the_port,
         sixty_four_at_once_get_sixty_four_free_ports,
         the_result_is_the_one_before_in_the_configurations_version,
@@ -560,6 +561,36 @@ fn a_port_that_a_process_listens_on_is_refused_if_that_is_asked_for() {
     site.withdraw(&inside);
     assert_eq!(site.call("ADD", &inside, &config(&both(8080, 80, "0.0.0.0"))).code(), Some(11));
     site.call("ADD", &inside, &config(&both(8080, 80, "::"))).result().unwrap();
+}
+
+fn by_iptables_ports_lead_to_the_container_and_are_its_alone() {
+    let site = Site::new();
+    let (one, two) = (site.inside(1), site.inside(2));
+    let keys = json!({"backend": "iptables"});
+    // What all share is made by the first, and stays.
+    site.publish(&one, &keys, &both(8080, 80, ""));
+    site.withdraw(&one);
+    let before = site.host.snapshot().unwrap();
+    answer_as("host", at(HOST[0]), 8080);
+    one.container.exec(|| answer_as("one", one.address(0), 80)).unwrap();
+    one.container.exec(|| serve(Protocol::Tcp, one.address(1), 80)).unwrap().unwrap();
+    tell_callers(&one, 80);
+    let (socket, to) = (site.client.exec(talker).unwrap(), SocketAddr::new(at(HOST[0]), 8080));
+    assert_eq!(say(&socket, to).unwrap(), "host");
+    site.publish(&one, &keys, &both(8080, 80, ""));
+    assert_eq!(say(&socket, to).unwrap(), "one", "a conversation follows the port");
+    assert_eq!(site.client.exec(|| seen_as(HOST[0], 8080)).unwrap(), CLIENT);
+    site.client.exec(|| reaches(Protocol::Tcp, at(HOST[1]), 8080)).unwrap().unwrap();
+    assert_eq!(seen_as("127.0.0.1", 8080), "10.1.0.1");
+    assert_eq!(one.container.exec(|| seen_as(HOST[0], 8080)).unwrap(), "10.1.0.1");
+    site.call("CHECK", &one, &site.config(&one, &keys, &both(8080, 80, ""))).result().unwrap();
+    for keys in [&keys, &json!({})] {
+        let refused = site.call("ADD", &two, &site.config(&two, keys, &tcp(8080, 80)));
+        assert_eq!(refused.code(), Some(11), "{refused:?}");
+    }
+    site.withdraw(&one);
+    assert_eq!(say(&socket, to).unwrap(), "host");
+    assert_eq!(site.host.changes_since(&before).unwrap(), "");
 }
 
 fn at_once(site: &Site, mappings: &Value) -> Vec<Reply> {

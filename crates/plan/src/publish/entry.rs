@@ -74,7 +74,7 @@ pub(super) fn of_claims(claims: &[Claim]) -> Vec<Entry> {
         let place = (to.is_ipv4(), at);
         if !places.contains(&place) {
             places.push(place);
-            entries.push(of_claim(claim, *to, at));
+            entries.extend((!claim.by_iptables).then(|| of_claim(claim, *to, at)));
         }
     }
     entries

@@ -5,7 +5,7 @@
 //! of TCP that is called again from the same port is the old one. So what is remembered is forgotten: when a port is published, what
 //! went to it on this host and not to its container; when it is withdrawn, what went to the container. Connections to the same
 //! port of other hosts, and through others' ports, are none of those.
-use super::entry::{self, Entry};
+use super::entry;
 use crate::{
     error::Error,
     host_port::Published,
@@ -17,25 +17,27 @@ use kernel::{
 };
 use std::net::{IpAddr, SocketAddr};
 
+/// A port, and where it leads.
+pub(super) type Lead = (Published, SocketAddr);
+
 /// Forgets what went to ports of these, which now lead elsewhere. That a kernel can't is no reason to fail: new connections go the
 /// right way.
-pub(super) fn forget_others(entries: &[Entry], places: &mut Places) {
-    let _kept = forget(entries, places, |flow, (port, to), places| {
+pub(super) fn forget_others(led: &[Lead], places: &mut Places) {
+    let _kept = forget(led, places, |flow, (port, to), places| {
         Ok(flow.answered_by != (to.ip(), to.port()) && is_at(port, flow.destination.0, places)?)
     });
 }
 
 /// Forgets what went to the container by ports of these, which no longer lead there.
-pub(super) fn forget_ours(entries: &[Entry], places: &mut Places) {
-    let _kept = forget(entries, places, |flow, (_, to), _| Ok(flow.answered_by == (to.ip(), to.port())));
+pub(super) fn forget_ours(led: &[Lead], places: &mut Places) {
+    let _kept = forget(led, places, |flow, (_, to), _| Ok(flow.answered_by == (to.ip(), to.port())));
 }
 
 fn forget(
-    entries: &[Entry],
+    led: &[Lead],
     places: &mut Places,
-    mut is_stale: impl FnMut(&Flow, (Published, SocketAddr), &mut Places) -> Result<bool, Error>,
+    mut is_stale: impl FnMut(&Flow, Lead, &mut Places) -> Result<bool, Error>,
 ) -> Result<(), Error> {
-    let led: Vec<_> = entries.iter().filter_map(|entry| entry.leads).collect();
     let mut ports: Vec<_> = led.iter().map(|(port, _)| (entry::number(port.protocol), port.number)).collect();
     ports.sort_unstable();
     ports.dedup();
@@ -43,7 +45,7 @@ fn forget(
         return Ok(());
     }
     for flow in conntrack::flows_to(places.filter.nft()?, &ports)? {
-        let of_flow = |(port, to): &&(Published, SocketAddr)| {
+        let of_flow = |(port, to): &&Lead| {
             (entry::number(port.protocol), port.number) == (flow.protocol, flow.destination.1)
                 && to.is_ipv4() == flow.destination.0.is_ipv4()
         };
