@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use netlab::{Container, Host, Running};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, env, process::Command, thread};
 
 netlab::tests! {
     sixty_four_containers_at_once_get_sixty_four_addresses,
@@ -10,6 +10,7 @@ netlab::tests! {
     one_attachment_added_eight_times_at_once_is_made_once,
     a_pool_of_eight_is_given_to_eight_of_sixty_four,
     adds_and_dels_of_one_attachment_at_once_end_in_one_of_the_two,
+    sixty_four_chains_at_once_leave_the_packet_filter_as_it_was,
 }
 
 const MANY: usize = 64;
@@ -95,4 +96,53 @@ fn adds_and_dels_of_one_attachment_at_once_end_in_one_of_the_two() {
     }
     host.del(&config, &container, "eth0").unwrap().result().unwrap();
     assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+/// Masquerade, two published ports each and the firewall; again and again, as often as `SEALANE_ROUNDS` says. Every other round all
+/// are there at once; in the others each leaves as soon as it has come, so that what is shared comes and goes under way.
+fn sixty_four_chains_at_once_leave_the_packet_filter_as_it_was() {
+    let host = Host::new().unwrap();
+    let bridge = netlab::with(&network(&host, &json!({})), "ipMasq", &json!(true));
+    let chain = host.chain(&[bridge, json!({"type": "portmap"}), json!({"type": "firewall"})]).unwrap();
+    let containers = containers(&host);
+    let add = |at: usize| chain.add(&containers[at], &ports(at)).unwrap();
+    let del = |at: usize, added: &Value| chain.del(&containers[at], &ports(at), added).unwrap();
+    del(0, &add(0)); // what stays for whoever comes next
+    let (before, rules) = (host.snapshot().unwrap(), ruleset());
+    let rounds = env::var("SEALANE_ROUNDS").map_or(20, |rounds| rounds.parse().unwrap());
+    for round in 0..rounds {
+        if round % 2 == 0 {
+            let added = at_once(add);
+            let addresses: BTreeSet<_> =
+                added.iter().map(|result| result["ips"][0]["address"].to_string()).collect();
+            assert_eq!(addresses.len(), MANY, "round {round}");
+            at_once(|at| del(at, &added[at]));
+        } else {
+            at_once(|at| del(at, &add(at)));
+        }
+        assert_eq!(host.changes_since(&before).unwrap(), "", "round {round}");
+        assert_eq!(ruleset(), rules, "round {round}");
+    }
+}
+
+fn ports(at: usize) -> Value {
+    json!([
+        {"hostPort": 10_000 + at, "containerPort": 80, "protocol": "tcp"},
+        {"hostPort": 10_000 + at, "containerPort": 53, "protocol": "udp"},
+    ])
+}
+
+/// Runs one for each container, all of them at once, in this thread's namespace.
+fn at_once<T: Send>(one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let one = &one;
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..MANY).map(|at| scope.spawn(move || one(at))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    })
+}
+
+/// Every line, so that a rule that is there twice is seen; nothing where there is no `nft`.
+fn ruleset() -> String {
+    let listed = Command::new("/usr/sbin/nft").args(["--stateless", "list", "ruleset"]).output();
+    listed.map(|listed| String::from_utf8(listed.stdout).unwrap()).unwrap_or_default()
 }
