@@ -52,21 +52,15 @@ struct Chain {
 }
 
 impl Chain {
-    /// What the reference is told to do by this backend; ports only where `with_ports`.
-    fn new(binaries: &Binaries, backend: &str, with_ports: bool) -> Self {
+    /// All of it by this backend.
+    fn new(binaries: &Binaries, backend: &str) -> Self {
         let host = Host::with(binaries).unwrap();
         let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
         let bridge = json!({"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "ipMasq": true,
             "ipMasqBackend": backend, "macspoofchk": true, "ipam": {"type": "host-local", "ranges": ranges}});
-        let ports = json!([
-            {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
-            {"hostPort": 8081, "containerPort": 81, "protocol": "udp", "hostIP": "127.0.0.1"},
-        ]);
-        let portmap =
-            json!({"type": "portmap", "backend": backend, "runtimeConfig": {"portMappings": ports}});
+        let portmap = json!({"type": "portmap", "backend": backend});
         let firewall = json!({"type": "firewall", "backend": "iptables", "ingressPolicy": "same-bridge"});
-        let plugins = [Some(bridge), Some(portmap).filter(|_| with_ports), Some(firewall)];
-        let plugins = plugins.into_iter().flatten().map(|keys| host.config(&keys)).collect();
+        let plugins = [bridge, portmap, firewall].map(|keys| host.config(&keys)).to_vec();
         Self { host, plugins, path: PATH.to_owned() }
     }
 
@@ -88,8 +82,15 @@ impl Chain {
         self
     }
 
+    /// Each container has ports of its own, by its number.
     fn call(&self, verb: &str, config: &Value, container: &Container) -> Call {
-        self.host.attach(verb, config, container, "eth0").unwrap().env("PATH", &self.path)
+        let number: u32 = container.id().trim_start_matches('c').parse().unwrap();
+        let ports = json!({"portMappings": [
+            {"hostPort": 8000 + number, "containerPort": 80, "protocol": "tcp"},
+            {"hostPort": 9000 + number, "containerPort": 81, "protocol": "udp", "hostIP": "127.0.0.1"},
+        ]});
+        let config = with(config, "runtimeConfig", &ports);
+        self.host.attach(verb, &config, container, "eth0").unwrap().env("PATH", &self.path)
     }
 
     fn add(&self, container: &Container) -> Value {
@@ -132,7 +133,7 @@ impl Chain {
 }
 
 fn a_chain_of_plugins_leaves_what_it_found() {
-    let chain = Chain::new(&Binaries::under_test().unwrap(), "iptables", false);
+    let chain = Chain::new(&Binaries::under_test().unwrap(), "iptables");
     let (first, second) = (chain.host.container().unwrap(), chain.host.container().unwrap());
     let result = chain.add(&first);
     let (rules, before) = (chain.rules(), chain.host.snapshot().unwrap());
@@ -151,7 +152,7 @@ fn a_chain_of_plugins_leaves_what_it_found() {
 }
 
 fn thirty_two_at_once_leave_what_they_found() {
-    let chain = Chain::new(&Binaries::under_test().unwrap(), "iptables", false);
+    let chain = Chain::new(&Binaries::under_test().unwrap(), "iptables");
     let first = chain.host.container().unwrap();
     chain.add(&first);
     let before = chain.rules();
@@ -189,7 +190,7 @@ fn thirty_two_at_once_leave_what_they_found() {
 }
 
 fn nothing_but_iptables_restore_is_run() {
-    let chain = Chain::new(&Binaries::under_test().unwrap(), "iptables", false);
+    let chain = Chain::new(&Binaries::under_test().unwrap(), "iptables");
     let (first, second) = (chain.host.container().unwrap(), chain.host.container().unwrap());
     chain.add(&first);
     let log = chain.host.dir().join("strace");
@@ -215,22 +216,24 @@ fn nothing_but_iptables_restore_is_run() {
             .collect();
         (names, serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default())
     };
-    let [bridge, firewall] = [&chain.plugins[0], &chain.plugins[1]];
+    let [bridge, portmap, firewall] = [0, 1, 2].map(|at| &chain.plugins[at]);
     let once_each = ["iptables-restore", "ip6tables-restore"];
     let restores =
         |names: Vec<String>| names.into_iter().filter(|name| name != "host-local").collect::<Vec<_>>();
     let (names, result) = traced(bridge, "ADD");
     assert_eq!(restores(names), once_each);
-    let firewall = with(firewall, "prevResult", &result);
+    let [portmap, firewall] = [portmap, firewall].map(|config| with(config, "prevResult", &result));
+    assert_eq!(restores(traced(&portmap, "ADD").0), once_each);
     let (names, _) = traced(&firewall, "ADD");
     // Isolation is looked at once for each family.
     assert_eq!(restores(names), [once_each, once_each].concat());
     assert_eq!(restores(traced(&firewall, "DEL").0).len(), 2);
+    assert_eq!(restores(traced(&portmap, "DEL").0).len(), 2);
     assert_eq!(restores(traced(bridge, "DEL").0).len(), 2);
 }
 
 fn without_iptables_the_refusal_says_what_to_do() {
-    let mut chain = Chain::new(&Binaries::under_test().unwrap(), "iptables", false);
+    let mut chain = Chain::new(&Binaries::under_test().unwrap(), "iptables");
     let before = chain.host.snapshot().unwrap();
     chain.path = "/nowhere".into();
     let container = chain.host.container().unwrap();
@@ -269,7 +272,7 @@ fn switch_over(mut chain: Chain, with_result: bool) {
 fn what_the_reference_added_we_delete_whatever_its_backend() {
     let Some(theirs) = Binaries::reference() else { return };
     for backend in ["iptables", "nftables"] {
-        switch_over(Chain::new(&theirs, backend, true), true);
+        switch_over(Chain::new(&theirs, backend), true);
     }
 }
 
@@ -279,9 +282,9 @@ fn what_the_reference_added_by_the_older_iptables_we_delete() {
         eprintln!("skipped: there is no {LEGACY}");
         return;
     }
-    switch_over(Chain::new(&theirs, "iptables", true).by_legacy(), true);
+    switch_over(Chain::new(&theirs, "iptables").by_legacy(), true);
     // By now `iptables` is the newer one.
-    let chain = Chain::new(&theirs, "iptables", true).by_legacy();
+    let chain = Chain::new(&theirs, "iptables").by_legacy();
     let (legacy, container) = (chain.path.clone(), chain.host.container().unwrap());
     let result = chain.add(&container);
     let mut chain = Chain { path: PATH.into(), ..chain };
@@ -294,13 +297,13 @@ fn what_the_reference_added_by_the_older_iptables_we_delete() {
 fn without_a_result_all_goes_that_has_the_containers_name() {
     let Some(theirs) = Binaries::reference() else { return };
     for backend in ["iptables", "nftables"] {
-        switch_over(Chain::new(&theirs, backend, true), false);
+        switch_over(Chain::new(&theirs, backend), false);
     }
 }
 
 fn what_we_added_by_iptables_the_reference_checks_and_deletes() {
     let Some(theirs) = Binaries::reference() else { return };
-    let mut chain = Chain::new(&Binaries::under_test().unwrap(), "iptables", false);
+    let mut chain = Chain::new(&Binaries::under_test().unwrap(), "iptables");
     let (first, second) = (chain.host.container().unwrap(), chain.host.container().unwrap());
     chain.add(&first);
     let before = chain.rules();
