@@ -7,11 +7,11 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 /// How many seconds are waited for the lock of iptables, which any other program may hold.
-const PATIENCE: u32 = 30;
+pub(crate) const PATIENCE: u32 = 30;
 
 /// Runs the text of one change.
 pub(crate) fn restore(interface: Interface, family: Family, text: &str) -> Result<(), Error> {
@@ -69,8 +69,12 @@ fn run(program: &Path, text: &str) -> io::Result<(bool, bool, String)> {
     stderr.rewind()?;
     stderr.read_to_end(&mut said)?;
     let said = String::from_utf8_lossy(&said).into_owned();
-    let busy = status.code() == Some(RESOURCE_PROBLEM) && said.contains("xtables lock");
-    Ok((status.success(), busy, said))
+    Ok((status.success(), is_busy(status, &said), said))
+}
+
+/// Whether another program held the lock all the time.
+pub(crate) fn is_busy(status: ExitStatus, said: &str) -> bool {
+    status.code() == Some(RESOURCE_PROBLEM) && said.contains("xtables lock")
 }
 
 /// `RESOURCE_PROBLEM` of iptables' `enum xtables_exittype`.

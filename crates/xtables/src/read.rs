@@ -1,5 +1,9 @@
 //! Looking at rules, through the crate `iptables`: each look is one run of the program.
-use crate::{Error, Family, Interface, Rule, Table, error::Words, program::in_path};
+use crate::{
+    Error, Family, Interface, Rule, Table,
+    error::Words,
+    program::{PATIENCE, in_path, is_busy},
+};
 use iptables::IPTables;
 use std::{fs, io, path::PathBuf};
 
@@ -14,19 +18,23 @@ pub struct Ruleset {
 
 /// The whole of one table.
 pub fn read(interface: Interface, family: Family, table: Table) -> Result<Ruleset, Error> {
-    // `-C` and `--wait` are as old as Linux 3.13; the crate would ask for the version every time.
+    // The crate's own way to wait for the lock has no end, and to make one of its own it asks for the version each time.
     let cmd = program(interface, family)?;
-    let tables = IPTables { cmd, has_check: true, has_wait: true, is_numeric: false };
+    let tables = IPTables { cmd, has_check: true, has_wait: false, is_numeric: false };
     let failed = |cause| Error::NotRun { program: PathBuf::from(cmd), cause };
-    let output = tables.execute(table.as_str(), "-S").map_err(|cause| match cause.downcast() {
-        Ok(cause) => failed(*cause),
-        Err(cause) => failed(io::Error::other(cause.to_string())),
-    })?;
+    let output =
+        tables.execute(table.as_str(), &format!("-S --wait {PATIENCE}")).map_err(|cause| {
+            match cause.downcast() {
+                Ok(cause) => failed(*cause),
+                Err(cause) => failed(io::Error::other(cause.to_string())),
+            }
+        })?;
     if output.status.success() {
         return Ok(Ruleset::read(&String::from_utf8_lossy(&output.stdout)));
     }
-    let words = Words::of(&String::from_utf8_lossy(&output.stderr));
-    Err(Error::Refused { program: cmd.to_owned(), line: None, busy: false, words })
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (busy, words) = (is_busy(output.status, &said), Words::of(&said));
+    Err(Error::Refused { program: cmd.to_owned(), line: None, busy, words })
 }
 
 /// By name, as the crate finds it in PATH.
