@@ -57,12 +57,13 @@ fn ps(lab: &Lab, flags: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What containers leave when they are not taken down: interfaces, leases, records, folders, processes.
+/// What containers leave when they are not taken down: interfaces, leases, records, folders, processes; but not those that only hold a
+/// socket of the packet filter until the kernel is done with it, and have been left by what came before.
 fn traces(lab: &Lab) -> String {
     lab.ok(
         "ip -o link | cut -d: -f2 | cut -d@ -f1; find /run/sealane /var/lib/sealane /var/lib/cni ! -type d 2>/dev/null \
          | grep -v -e '[./]lock$' -e last_reserved_ip | sort; cat /proc/self/mountinfo | cut -d' ' -f5; \
-         grep -l sealane /proc/[0-9]*/comm 2>/dev/null | wc -l",
+         cat /proc/[0-9]*/comm 2>/dev/null | grep sealane | grep -vcx sealane-nft; true",
     )
 }
 
@@ -77,6 +78,7 @@ fn leaves_nothing(lab: &Lab, before: &str) {
         now == before
     });
     assert_eq!(before, now);
+    lab.soon("! grep -qx sealane-nft /proc/[0-9]*/comm");
 }
 
 fn a_container_runs_in_namespaces_of_its_own() {
