@@ -50,12 +50,14 @@ pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
         return Ok(Vec::new());
     }
     let mut flows = Vec::new();
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        if ports.len() > 1 && tracked <= WORTH_A_WALK * ports.len() {
-            flows.extend(list(nft, &request("list connections", GET, family, |_| {}))?);
-            continue;
-        }
-        for (protocol, port) in ports {
+    if ports.len() > 1 && tracked <= WORTH_A_WALK * ports.len() {
+        flows.extend(list(nft, &request("list connections", GET, libc::AF_UNSPEC, |_| {}))?);
+    } else {
+        // The kernel takes no port to look for without a family.
+        for (family, (protocol, port)) in [libc::AF_INET, libc::AF_INET6]
+            .into_iter()
+            .flat_map(|family| ports.iter().map(move |it| (family, it)))
+        {
             let what = format!("list connections to port {port}");
             flows.extend(list(nft, &request(&what, GET, family, |body| narrow(body, *protocol, *port)))?);
         }

@@ -5,7 +5,7 @@
 //! in one transaction with the first element that finds it missing, and stays. To lay it again is as good: its chains are emptied and
 //! filled in the same transaction, so no packet meets half of it. Nothing is looked up before an element is added or deleted.
 #![allow(dead_code, reason = "the first steps that use it remove this line")]
-use crate::places::Departure;
+use crate::{places::Departure, publish::Stale};
 use kernel::{
     Errno,
     nft::{Chain, Family, Nft, Rule, Set, Table, Transaction},
@@ -78,11 +78,13 @@ pub(crate) struct Filter {
     departure: Departure,
     /// The sections that are laid anew, by table and first set.
     laid: Vec<(Family, String)>,
+    /// Connections that are to be forgotten when all is done.
+    stale: Vec<Stale>,
 }
 
 impl Filter {
     pub(crate) fn new(departure: Departure) -> Self {
-        Self { nft: None, departure, laid: Vec::new() }
+        Self { nft: None, departure, laid: Vec::new(), stale: Vec::new() }
     }
 
     /// The socket.
@@ -92,6 +94,19 @@ impl Filter {
             None => Nft::open()?,
         };
         Ok(self.nft.insert(socket))
+    }
+
+    /// Forgets connections, without anybody waiting for it: to find them the kernel goes through a table that has room for all that it
+    /// may ever track (some 20 ms, as soon as it tracks any).
+    pub(crate) fn forget(&mut self, stale: Stale) -> Result<(), kernel::Error> {
+        let departure = self.departure;
+        let nft = self.nft()?;
+        match departure {
+            // That a kernel can't is no reason to fail: new connections go the right way.
+            Departure::Waiting => drop(stale.forget(nft)),
+            Departure::Detached => self.stale.push(stale),
+        }
+        Ok(())
     }
 
     /// Lays a section whether it is there or not, once in the life of this process.
@@ -131,7 +146,8 @@ impl Drop for Filter {
     /// else waiting: that is a child's business, and not now.
     fn drop(&mut self) {
         let Some(nft) = self.nft.take().filter(|_| self.departure == Departure::Detached) else { return };
+        let stale = std::mem::take(&mut self.stale);
         // Without a child it is just slower.
-        let _ = nft.close_later();
+        let _ = nft.close_later(|nft| stale.iter().for_each(|one| drop(one.forget(nft))));
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     places::{Place, Places},
 };
 use entry::Entry;
+pub(crate) use flows::Stale;
 use kernel::{Errno, nft::Transaction};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -159,8 +160,7 @@ impl Claims for Publish {
         addresses.iter().try_for_each(Change::write)?;
         let arrived = self.enter(places, &ports, &addresses).map_err(|cause| self.refused(cause))?;
         drop(host);
-        flows::forget_others(&leads(&arrived), places);
-        Ok(())
+        forget(Stale::Others(leads(&arrived)), places)
     }
 }
 
@@ -290,8 +290,7 @@ impl Act for Publish {
         let ours = |claim: &Claim| ports.iter().any(|change| change.before.iter().any(|it| it.is(claim)));
         let was_ours = self.by_iptables && self.all_claims().iter().any(ours);
         let left = if was_ours { self.leads() } else { leads(&left) };
-        flows::forget_ours(&left, places);
-        Ok(())
+        forget(Stale::Ours(left), places)
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
@@ -330,10 +329,14 @@ impl Act for Publish {
     }
 }
 
+fn forget(stale: Stale, places: &mut Places) -> Result<(), Error> {
+    let (Stale::Others(led) | Stale::Ours(led)) = &stale;
+    if led.is_empty() { Ok(()) } else { Ok(places.filter.forget(stale)?) }
+}
+
 impl Own for Redirect {
     fn make(&self, places: &mut Places) -> Result<(), Error> {
-        flows::forget_others(&self.ports, places);
-        Ok(())
+        forget(Stale::Others(self.ports.clone()), places)
     }
 }
 

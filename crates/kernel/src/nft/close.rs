@@ -24,14 +24,17 @@ const TURN: Duration = Duration::from_millis(250);
 const AT_LEAST: Duration = Duration::from_millis(50);
 
 impl Nft {
-    /// Closes the socket up to 300 ms from now, in a child of its own that is called `sealane-nft`: see above.
-    pub fn close_later(self) -> Result<(), Error> {
+    /// Closes the socket up to 300 ms from now, in a child of its own that is called `sealane-nft`: see above. The child does `first` what
+    /// nobody has to wait for; that may use the socket, and what it opens itself.
+    pub fn close_later(mut self, first: impl FnOnce(&mut Nft)) -> Result<(), Error> {
+        let kept = self.as_fd().as_raw_fd();
         let rest = || {
             let _unnamed = prctl::set_name(c"sealane-nft");
+            first(&mut self);
             thread::sleep(pause(SystemTime::now()));
             Ok(())
         };
-        detached("close a socket of the packet filter", &[self.as_fd().as_raw_fd()], rest).map(drop)
+        detached("close a socket of the packet filter", &[kept], rest).map(drop)
     }
 }
 
