@@ -2,6 +2,8 @@
 //!
 //! A tracked connection keeps the translation that its first packet got. When a port begins or ceases to lead to a container, the
 //! connections that were tracked before would go on to where it led then.
+mod table;
+
 use crate::{
     Error,
     nft::{Attributes, Map, Nft, Request, body},
@@ -22,7 +24,7 @@ pub struct Flow {
     /// Where answers come from: where packets are really sent.
     pub answered_by: (IpAddr, u16),
     /// The kernel's number of it, which tells it from a later one with the same ends.
-    id: u32,
+    id: Option<u32>,
 }
 
 /// A port of some protocol, by its IANA number.
@@ -49,6 +51,25 @@ pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
     if tracked == 0 || ports.is_empty() {
         return Ok(Vec::new());
     }
+    let printed = if tracked <= table::FEW { table::flows() } else { None };
+    let mut flows = match printed {
+        Some(flows) => flows,
+        None => listed(nft, ports, tracked)?,
+    };
+    flows.retain(|flow: &Flow| ports.contains(&(flow.protocol, flow.destination.1)));
+    Ok(flows)
+}
+
+/// The same by netlink alone, which is quicker where very many are tracked.
+pub fn list_flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
+    let tracked = tracked(nft)?;
+    let mut flows = listed(nft, ports, tracked)?;
+    flows.retain(|flow: &Flow| ports.contains(&(flow.protocol, flow.destination.1)));
+    Ok(flows)
+}
+
+/// Those, and maybe others.
+fn listed(nft: &mut Nft, ports: &[Port], tracked: usize) -> Result<Vec<Flow>, Error> {
     let mut flows = Vec::new();
     if ports.len() > 1 && tracked <= WORTH_A_WALK * ports.len() {
         flows.extend(list(nft, &request("list connections", GET, libc::AF_UNSPEC, |_| {}))?);
@@ -62,7 +83,6 @@ pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
             flows.extend(list(nft, &request(&what, GET, family, |body| narrow(body, *protocol, *port)))?);
         }
     }
-    flows.retain(|flow: &Flow| ports.contains(&(flow.protocol, flow.destination.1)));
     Ok(flows)
 }
 
@@ -81,7 +101,9 @@ pub fn forget(nft: &mut Nft, flow: &Flow) -> Result<(), Error> {
                 it.put(3, &flow.destination.1.to_be_bytes());
             });
         });
-        body.number(ID, flow.id);
+        if let Some(id) = flow.id {
+            body.number(ID, id);
+        }
     });
     nft.one(&delete, |_| Ok(())).map(|_| ())
 }
@@ -136,7 +158,7 @@ fn read(bytes: &[u8]) -> Result<Option<Flow>, DecodeError> {
         source: first.source,
         destination: first.destination,
         answered_by: answer.source,
-        id,
+        id: Some(id),
     }))
 }
 

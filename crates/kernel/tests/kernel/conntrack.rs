@@ -2,7 +2,7 @@
 use crate::trials;
 use kernel::{
     Rtnl,
-    conntrack::{Flow, flows_to, forget},
+    conntrack::{Flow, flows_to, forget, list_flows_to},
     link,
     nft::{
         Chain, ChainType, Ct, Expression, Family, Hook, Nft, Point, Policy, Register, Rule, Table,
@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         connections_to_a_port_are_found_and_others_are_not,
         a_connection_that_is_forgotten_is_gone_and_others_stay,
         many_ports_are_looked_for_at_once,
+        what_is_printed_and_what_is_listed_are_the_same,
     ]
 }
 
@@ -100,4 +101,26 @@ fn many_ports_are_looked_for_at_once() {
     let mut expected: Vec<u16> = wanted.iter().map(|(_, port)| *port).collect();
     expected.sort_unstable();
     assert_eq!(found, expected);
+}
+
+/// The file is not in every kernel, and netlink is for those who have very many: both are told the same.
+fn what_is_printed_and_what_is_listed_are_the_same() {
+    let (_host, mut nft) = tracking();
+    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let sent: Vec<_> = (0..3).map(|_| send(address)).collect();
+        let wanted: Vec<(u8, u16)> = sent.iter().take(2).map(|(_, port)| (UDP, *port)).collect();
+        let ends = |flows: Vec<Flow>| {
+            let mut ends: Vec<_> =
+                flows.iter().map(|flow| (flow.source, flow.destination, flow.answered_by)).collect();
+            ends.sort_unstable();
+            ends
+        };
+        let told = ends(flows_to(&mut nft, &wanted).unwrap());
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told, ends(list_flows_to(&mut nft, &wanted).unwrap()));
+        for flow in list_flows_to(&mut nft, &wanted[..1]).unwrap() {
+            forget(&mut nft, &flow).unwrap();
+        }
+        assert_eq!(flows_to(&mut nft, &wanted).unwrap().len(), 1);
+    }
 }
