@@ -214,9 +214,9 @@ fn left_behind() -> Result<(), Failed> {
     // It still holds what the delegate had for stdout and stderr.
     bin.verb("ADD", &[], &config("other", "")).result()?;
     let child: i32 = fs::read_to_string(bin.path().join("child"))?.trim().parse()?;
-    // One that has ended has none, though its number may still be taken.
-    let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-    assert!(!line.is_empty(), "its end was waited for");
+    // One that has ended is gone, or a zombie.
+    let state = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+    assert!(!state.is_empty() && !state.contains(") Z "), "its end was waited for");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), nix::sys::signal::Signal::SIGKILL)?;
     Ok(())
 }
