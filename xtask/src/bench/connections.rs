@@ -14,7 +14,7 @@ use std::{
 };
 
 /// How long connections are counted at a time.
-const WINDOW: Duration = Duration::from_millis(500);
+const WINDOW: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A port, and the byte that comes from the container that it leads to.

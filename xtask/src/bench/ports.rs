@@ -21,7 +21,7 @@ use std::{net::Ipv4Addr, path::Path};
 const CONTAINERS: u16 = 10;
 const FIRST_PORT: u16 = 10_000;
 /// How often connections are counted at each port.
-const TURNS: usize = 10;
+const TURNS: usize = 50;
 
 /// A figure with no other port published, and beside all of them.
 #[derive(Debug, Clone, Copy)]
