@@ -1,4 +1,4 @@
-//! `cargo xtask prove`: what takes minutes and so is not in every test run.
+//! `cargo xtask prove`: what takes minutes, and every kill point in the virtual machine hours, so is not in every test run.
 //!
 //! Each step runs whatever became of the one before it; the summary at the end says of each `ok`, `FAILED` or
 //! `not run` and why. Only what failed makes the exit code 1, so read the summary before calling it proven.
