@@ -23,10 +23,12 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A terminal with this command line in it, in an environment that is prepared first.
+    /// A terminal with this command in it and no shell around it, in an environment that is prepared first.
     pub fn start(command: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let mut script = Command::new("script");
-        script.args(["-q", "-e", "-c", command, "/dev/null"]).env("TERM", "dumb");
+        // A shell that waited would be the job, and take a Ctrl-C for its own end: dash waits, bash does not.
+        script.args(["-q", "-e", "-c", &format!("exec {command}"), "/dev/null"]);
+        script.env("TERM", "dumb").env("SHELL", "/bin/sh");
         prepare(&mut script);
         let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (output, screen) = (script.stdout.take().unwrap(), Arc::<Mutex<String>>::default());
