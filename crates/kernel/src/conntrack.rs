@@ -116,7 +116,7 @@ fn tracked(nft: &mut Nft) -> Result<usize, Error> {
 }
 
 fn list(nft: &mut Nft, request: &Request) -> Result<Vec<Flow>, Error> {
-    Ok(nft.list(request, read)?.into_iter().flatten().collect())
+    nft.list(request, read)
 }
 
 fn request(what: &str, kind: u16, family: i32, fill: impl FnOnce(&mut Attributes)) -> Request {

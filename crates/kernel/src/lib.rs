@@ -29,6 +29,7 @@ mod terminal;
 mod unlink;
 #[cfg(feature = "watch")]
 mod watch;
+mod wire;
 
 pub use boot::{boot_id, machine_id};
 pub use echo::{Echo, Heard};

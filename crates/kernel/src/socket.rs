@@ -4,25 +4,25 @@
 //! The kernel carries out all requests of a datagram in order inside the send call, and goes on after one that
 //! fails. A failure is always answered, a success only where `NLM_F_ACK` asks for it; it is asked of the last request
 //! (and of those that are echoed), whose answer is therefore the end of all answers. A request without an answer
-//! before that has succeeded. Since every answer lies in the socket's buffer when the send returns, and a list's next
-//! part when the part before it has been received, no receive ever waits: an empty buffer means a lost answer.
+//! before that has succeeded.
 use crate::{
     Error, Link, Message, link,
-    reply::{self, Body},
+    reply::Body,
+    wire::{Wire, malformed},
 };
 use netlink_packet_core::{DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO, NLM_F_REQUEST};
-use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
-use nix::{errno::Errno, libc};
-use std::os::fd::{AsFd, BorrowedFd};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use nix::libc;
+use std::{
+    ops::ControlFlow,
+    os::fd::{AsFd, BorrowedFd},
+};
 use types::IfName;
 
 /// A conversation with the network namespace that it was opened in, wherever the thread goes later.
 #[derive(Debug)]
 pub struct Rtnl {
-    socket: Socket,
-    sequence: u32,
-    /// Where answers are received: memory is touched only as far as they reach.
-    buffer: Vec<u8>,
+    wire: Wire,
 }
 
 /// What a request that succeeded told beyond that.
@@ -34,17 +34,15 @@ pub struct Answer {
 
 /// The kernel makes its parts of a list no larger (`netlink_recvmsg` in `net/netlink/af_netlink.c`).
 const ROOM: usize = 32 * 1024;
-/// How often a list that changes under the reader is read again.
-const TRIES: u32 = 20;
 
 impl Rtnl {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> Result<Self, Error> {
         let failed = |cause| Error::io("open an rtnetlink socket", &cause);
-        let socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
+        let wire = Wire::open(NETLINK_ROUTE, ROOM).map_err(failed)?;
         // Words with errors (Linux 4.12), and lists of no more than was asked for (4.20). Older kernels do without.
-        let _ = (socket.set_ext_ack(true), socket.set_netlink_get_strict_chk(true));
-        Ok(Self { socket, sequence: 0, buffer: Vec::new() })
+        let _ = (wire.socket.set_ext_ack(true), wire.socket.set_netlink_get_strict_chk(true));
+        Ok(Self { wire })
     }
 
     /// Sends all messages at once and tells of each whether it succeeded, in their order. One that fails does not
@@ -52,28 +50,23 @@ impl Rtnl {
     /// more than some 40 new links, or of more than some 150 failures, do not fit into the socket's buffer.
     pub fn transact(&mut self, messages: &[Message]) -> Result<Vec<Result<Answer, Error>>, Error> {
         let Some(last) = messages.last() else { return Ok(Vec::new()) };
-        let first = self.send(messages, 0)?;
+        let first = send(&mut self.wire, messages, 0)?;
         let mut outcomes: Vec<Result<Answer, Error>> =
             messages.iter().map(|_| Ok(Answer::default())).collect();
-        while self.receive(&last.what)? {
-            let mut rest = self.buffer.as_slice();
-            while let Some(reply) = reply::next(&mut rest) {
-                let reply = reply.map_err(|cause| malformed(last, cause))?;
-                let at = reply.sequence.wrapping_sub(first) as usize;
-                let (Some(message), Some(outcome)) = (messages.get(at), outcomes.get_mut(at)) else {
-                    continue; // what an earlier, failed exchange left behind
-                };
-                let end = at + 1 == messages.len() && matches!(reply.body, Body::Outcome(_));
-                if let Some(told) = tell(message, reply.body)? {
-                    *outcome = told;
-                }
-                if end {
-                    self.look_up_unechoed(messages, &mut outcomes)?;
-                    return Ok(outcomes);
-                }
+        let end = self.wire.replies(&last.what, |reply| {
+            let at = reply.sequence.wrapping_sub(first) as usize;
+            let (Some(message), Some(outcome)) = (messages.get(at), outcomes.get_mut(at)) else {
+                return Ok(ControlFlow::Continue(())); // what an earlier, failed exchange left behind
+            };
+            let end = at + 1 == messages.len() && matches!(reply.body, Body::Outcome(_));
+            if let Some(told) = tell(message, reply.body)? {
+                *outcome = told;
             }
-        }
-        Err(Error::Unanswered { what: last.what.clone() })
+            Ok(if end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        end.ok_or_else(|| Error::Unanswered { what: last.what.clone() })?;
+        self.look_up_unechoed(messages, &mut outcomes)?;
+        Ok(outcomes)
     }
 
     /// The outcome of one message alone.
@@ -88,25 +81,8 @@ impl Rtnl {
         request: &Message,
         read: impl Fn(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, Error> {
-        let sequence = self.send(std::slice::from_ref(request), 0)?;
-        let mut found = None;
-        while self.receive(&request.what)? {
-            let mut rest = self.buffer.as_slice();
-            while let Some(reply) = reply::next(&mut rest) {
-                let reply = reply.map_err(|cause| malformed(request, cause))?;
-                match reply.body {
-                    _ if reply.sequence != sequence => {}
-                    Body::Object(_, bytes) => {
-                        found = Some(read(bytes).map_err(|cause| malformed(request, cause))?);
-                    }
-                    Body::Outcome(Ok(())) => return Ok(found),
-                    Body::Outcome(Err(refusal)) => {
-                        return Err(Error::Request { what: request.what.clone(), refusal });
-                    }
-                }
-            }
-        }
-        Err(Error::Unanswered { what: request.what.clone() })
+        let sequence = send(&mut self.wire, std::slice::from_ref(request), 0)?;
+        self.wire.one(sequence, &request.what, read)
     }
 
     /// All objects of a list, each read by `read`, which leaves out those it has no use for.
@@ -115,81 +91,8 @@ impl Rtnl {
         request: &Message,
         read: impl Fn(&[u8]) -> Result<Option<T>, DecodeError>,
     ) -> Result<Vec<T>, Error> {
-        for _ in 0..TRIES {
-            if let Some(list) = self.list_once(request, &read)? {
-                return Ok(list);
-            }
-        }
-        Err(Error::Unsteady { what: request.what.clone(), tries: TRIES })
-    }
-
-    /// `None`: it changed while it was read. It is read to its end even then, for the socket takes no other request
-    /// for a list before that.
-    fn list_once<T>(
-        &mut self,
-        request: &Message,
-        read: impl Fn(&[u8]) -> Result<Option<T>, DecodeError>,
-    ) -> Result<Option<Vec<T>>, Error> {
-        let sequence = self.send(std::slice::from_ref(request), NLM_F_DUMP)?;
-        let (mut list, mut steady) = (Vec::new(), true);
-        while self.receive(&request.what)? {
-            let mut rest = self.buffer.as_slice();
-            while let Some(reply) = reply::next(&mut rest) {
-                let reply = reply.map_err(|cause| malformed(request, cause))?;
-                if reply.sequence != sequence {
-                    continue;
-                }
-                steady &= !reply.interrupted;
-                match reply.body {
-                    Body::Object(_, bytes) => {
-                        list.extend(read(bytes).map_err(|cause| malformed(request, cause))?);
-                    }
-                    Body::Outcome(Ok(())) => return Ok(steady.then_some(list)),
-                    Body::Outcome(Err(refusal)) => {
-                        return Err(Error::Request { what: request.what.clone(), refusal });
-                    }
-                }
-            }
-        }
-        Err(Error::Unanswered { what: request.what.clone() })
-    }
-
-    /// Sends the messages in one datagram; the number of the first. The others follow it one by one.
-    fn send(&mut self, messages: &[Message], flags: u16) -> Result<u32, Error> {
-        let first = self.sequence.wrapping_add(1);
-        let mut batch = Vec::with_capacity(512 * messages.len());
-        for (at, message) in messages.iter().enumerate() {
-            self.sequence = self.sequence.wrapping_add(1);
-            let echo = if message.echo.is_some() { NLM_F_ECHO | NLM_F_ACK } else { 0 };
-            let end = if at + 1 == messages.len() && flags & NLM_F_DUMP == 0 { NLM_F_ACK } else { 0 };
-            message.append_to(&mut batch, self.sequence, NLM_F_REQUEST | flags | echo | end);
-        }
-        let what =
-            || messages.last().map_or_else(String::new, |last| format!("ask the kernel to {}", last.what));
-        self.socket.send(&batch, 0).map_err(|cause| Error::io(what(), &cause))?;
-        Ok(first)
-    }
-
-    /// Receives the next datagram into the buffer; false if there is none.
-    fn receive(&mut self, what: &str) -> Result<bool, Error> {
-        self.buffer.clear();
-        self.buffer.reserve(ROOM);
-        let room = self.buffer.capacity();
-        loop {
-            let received = self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC);
-            match received {
-                Ok(size) if size > room => {
-                    return Err(Error::Truncated { what: what.to_owned(), size, room });
-                }
-                Ok(_) => return Ok(true),
-                Err(cause) => match Errno::from_raw(cause.raw_os_error().unwrap_or_default()) {
-                    Errno::EAGAIN => return Ok(false),
-                    // ENOBUFS: an answer was lost. If it was one that matters, there will be an end without it.
-                    Errno::EINTR | Errno::ENOBUFS => {}
-                    _ => return Err(Error::io(format!("receive the answer when asked to {what}"), &cause)),
-                },
-            }
-        }
+        let ask = |wire: &mut Wire| send(wire, std::slice::from_ref(request), NLM_F_DUMP);
+        self.wire.list(&request.what, ask, read)
     }
 
     /// Kernels before 6.2 echo no new link: it is looked up by its name.
@@ -209,19 +112,32 @@ impl Rtnl {
     /// Ties the socket to a link by its name, so that [`Rtnl::sees`] can tell when it is gone; false if there is no
     /// such link. Netlink ignores the tie.
     pub(crate) fn watch(&self, name: &IfName) -> Result<bool, Error> {
-        link::bind(self.socket.as_fd(), name)
+        link::bind(self.wire.socket.as_fd(), name)
     }
 
     /// Whether the link given to [`Rtnl::watch`] is still there. Never waits for the kernel's network lock.
     pub(crate) fn sees_watched(&self) -> Result<bool, Error> {
-        link::is_bound(self.socket.as_fd())
+        link::is_bound(self.wire.socket.as_fd())
     }
 }
 
 impl AsFd for Rtnl {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.wire.socket.as_fd()
     }
+}
+
+/// Sends the messages in one datagram; the number of the first. The others follow it one by one.
+fn send(wire: &mut Wire, messages: &[Message], flags: u16) -> Result<u32, Error> {
+    let first = wire.sequence.wrapping_add(1);
+    let mut batch = Vec::with_capacity(512 * messages.len());
+    for (at, message) in messages.iter().enumerate() {
+        let echo = if message.echo.is_some() { NLM_F_ECHO | NLM_F_ACK } else { 0 };
+        let end = if at + 1 == messages.len() && flags & NLM_F_DUMP == 0 { NLM_F_ACK } else { 0 };
+        message.append_to(&mut batch, wire.count(), NLM_F_REQUEST | flags | echo | end);
+    }
+    wire.send(&batch, messages.last().map_or("", |last| &last.what))?;
+    Ok(first)
 }
 
 /// What a reply tells of the message's outcome; none for a success that is the only one there can be.
@@ -229,13 +145,9 @@ fn tell(message: &Message, body: Body<'_>) -> Result<Option<Result<Answer, Error
     Ok(match body {
         Body::Outcome(Err(refusal)) => Some(Err(Error::Request { what: message.what.clone(), refusal })),
         Body::Object(libc::RTM_NEWLINK, bytes) => {
-            let link = Link::read(bytes).map_err(|cause| malformed(message, cause))?;
+            let link = Link::read(bytes).map_err(|cause| malformed(&message.what, cause))?;
             Some(Ok(Answer { link }))
         }
         Body::Outcome(Ok(())) | Body::Object(..) => None,
     })
-}
-
-fn malformed(message: &Message, cause: DecodeError) -> Error {
-    Error::Malformed { what: message.what.clone(), cause }
 }

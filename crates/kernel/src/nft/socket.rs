@@ -6,33 +6,31 @@ use super::{
     transaction::{NFTABLES, Request, Transaction, fill},
     value::{Element, Field},
 };
-use crate::{
-    Error, Refusal,
-    reply::{self, Body},
-};
+use crate::{Error, Refusal, reply::Body, wire::Wire};
 use netlink_packet_core::{DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
-use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
+use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::{
     errno::Errno,
-    libc,
     sys::socket::{
         getsockopt, setsockopt,
         sockopt::{SndBuf, SndBufForce},
     },
 };
-use std::os::fd::{AsFd, BorrowedFd};
+use std::{
+    ops::ControlFlow,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 /// A conversation with the packet filter of the network namespace that it was opened in.
 #[derive(Debug)]
 pub struct Nft {
-    socket: Socket,
-    sequence: u32,
-    /// Where answers are received: memory is touched only as far as they reach.
-    buffer: Vec<u8>,
+    wire: Wire,
     /// How long a datagram may be, in bytes.
     longest: usize,
 }
 
+/// What a transaction is for.
+const CHANGE: &str = "change the packet filter";
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// `NFNL_BATCH_GENID`.
@@ -49,17 +47,15 @@ const ROOM: usize = 64 * 1024;
 const LONGEST: usize = 128 * 1024;
 /// What the kernel keeps for itself of a socket's room (`netlink_sendmsg`).
 const KEPT: usize = 32;
-/// How often a list that changes under the reader is read again.
-const TRIES: u32 = 20;
 
 impl Nft {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> Result<Self, Error> {
         let failed = |cause| Error::io("open an nfnetlink socket", &cause);
-        let socket = Socket::new(NETLINK_NETFILTER).map_err(failed)?;
+        let wire = Wire::open(NETLINK_NETFILTER, ROOM).map_err(failed)?;
         // Words with errors, and errors without the request that they are about.
-        let _ = (socket.set_ext_ack(true), socket.set_cap_ack(true));
-        Ok(Self { socket, sequence: 0, buffer: Vec::new(), longest: LONGEST })
+        let _ = (wire.socket.set_ext_ack(true), wire.socket.set_cap_ack(true));
+        Ok(Self { wire, longest: LONGEST })
     }
 
     /// Carries out all changes, or none: then the first refusal is told.
@@ -146,8 +142,7 @@ impl Nft {
             body.text(1, &set.table.name);
             body.text(2, &set.name);
         });
-        let lists = self.list(&request, |bytes| read::elements(set, bytes))?;
-        Ok(lists.into_iter().flatten().collect())
+        self.list(&request, |bytes| read::elements(set, bytes))
     }
 
     /// The rules of a table, or of one chain of it, in order. None if there is no such table or chain.
@@ -158,7 +153,7 @@ impl Nft {
                 body.text(2, chain);
             }
         });
-        Ok(self.list(&request, read::rule)?.into_iter().flatten().collect())
+        self.list(&request, read::rule)
     }
 
     /// Sends the requests as one transaction; which were refused, by their places. Empty: all are carried out.
@@ -170,7 +165,7 @@ impl Nft {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let begin = self.sequence.wrapping_add(1);
+        let begin = self.wire.count();
         let mut batch = Vec::with_capacity(256 * (requests.len() + 2));
         let mut condition = Attributes::default();
         if let Some(generation) = generation {
@@ -180,37 +175,31 @@ impl Nft {
         let last = requests.len() - 1;
         for (at, request) in requests.iter().enumerate() {
             let ack = if at == last { NLM_F_ACK } else { 0 };
-            let flags = NLM_F_REQUEST | request.flags | ack;
-            let sequence = begin.wrapping_add(u32::try_from(at + 1).unwrap_or(u32::MAX));
-            append(&mut batch, sequence, request.kind, flags, (request.family, 0), request.body.bytes());
+            append_request(&mut batch, self.wire.count(), request, ack);
         }
-        self.sequence = begin.wrapping_add(u32::try_from(requests.len() + 1).unwrap_or(u32::MAX));
-        append(&mut batch, self.sequence, BATCH_END, NLM_F_REQUEST, (0, NFTABLES >> 8), &[]);
-        self.send(&batch, "change the packet filter")?;
-        self.outcomes(begin, requests)
+        append(&mut batch, self.wire.count(), BATCH_END, NLM_F_REQUEST, (0, NFTABLES >> 8), &[]);
+        self.make_room(batch.len(), CHANGE)?;
+        self.wire.send(&batch, CHANGE)?;
+        self.outcomes(begin, requests.len())
     }
 
     /// All answers lie in the socket's buffer by now. The last request is answered in any case: its answer is not the last
     /// one, though, so all are read.
-    fn outcomes(&mut self, begin: u32, requests: &[Request]) -> Result<Vec<(usize, Refusal)>, Error> {
-        let (what, count) = ("change the packet filter", requests.len());
+    fn outcomes(&mut self, begin: u32, count: usize) -> Result<Vec<(usize, Refusal)>, Error> {
         let (mut refused, mut answered) = (Vec::new(), false);
-        while self.receive(what)? {
-            let mut rest = self.buffer.as_slice();
-            while let Some(reply) = reply::next(&mut rest) {
-                let reply = reply.map_err(|cause| malformed(what, cause))?;
-                let at = reply.sequence.wrapping_sub(begin) as usize;
-                if at > count + 1 {
-                    continue; // what an earlier, failed exchange left behind
-                }
+        let _end: Option<()> = self.wire.replies(CHANGE, |reply| {
+            let at = reply.sequence.wrapping_sub(begin) as usize;
+            // Not what an earlier, failed exchange left behind.
+            if at <= count + 1 {
                 answered = true;
                 if let Body::Outcome(Err(refusal)) = reply.body {
                     // The batch as a whole is refused by its first or its last message.
                     refused.push((at.saturating_sub(1), refusal));
                 }
             }
-        }
-        if answered { Ok(refused) } else { Err(Error::Unanswered { what: what.to_owned() }) }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if answered { Ok(refused) } else { Err(Error::Unanswered { what: CHANGE.to_owned() }) }
     }
 
     /// One object; `None` if it, or what it is in, is not there.
@@ -219,88 +208,18 @@ impl Nft {
         request: &Request,
         read: impl Fn(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, Error> {
-        let sequence = self.ask(request, NLM_F_ACK)?;
-        let mut found = None;
-        while self.receive(&request.what)? {
-            let mut rest = self.buffer.as_slice();
-            while let Some(reply) = reply::next(&mut rest) {
-                let reply = reply.map_err(|cause| malformed(&request.what, cause))?;
-                match reply.body {
-                    _ if reply.sequence != sequence => {}
-                    Body::Object(_, bytes) => {
-                        found = Some(read(bytes).map_err(|cause| malformed(&request.what, cause))?);
-                    }
-                    Body::Outcome(Ok(())) => return Ok(found),
-                    Body::Outcome(Err(refusal)) if refusal.errno == Errno::ENOENT => return Ok(None),
-                    Body::Outcome(Err(refusal)) => {
-                        return Err(Error::Request { what: request.what.clone(), refusal });
-                    }
-                }
-            }
-        }
-        Err(Error::Unanswered { what: request.what.clone() })
+        let sequence = ask(&mut self.wire, request, NLM_F_ACK)?;
+        is_there(self.wire.one(sequence, &request.what, read)).map(Option::flatten)
     }
 
-    pub(crate) fn list<T>(
+    /// All objects of a list, as far as `read` has use for them; none if what they are in is not there.
+    pub(crate) fn list<T, Part: IntoIterator<Item = T>>(
         &mut self,
         request: &Request,
-        read: impl Fn(&[u8]) -> Result<T, DecodeError>,
+        read: impl Fn(&[u8]) -> Result<Part, DecodeError>,
     ) -> Result<Vec<T>, Error> {
-        for _ in 0..TRIES {
-            if let Some(list) = self.list_once(request, &read)? {
-                return Ok(list);
-            }
-        }
-        Err(Error::Unsteady { what: request.what.clone(), tries: TRIES })
-    }
-
-    /// `None`: it changed while it was read.
-    fn list_once<T>(
-        &mut self,
-        request: &Request,
-        read: impl Fn(&[u8]) -> Result<T, DecodeError>,
-    ) -> Result<Option<Vec<T>>, Error> {
-        let sequence = self.ask(request, NLM_F_DUMP)?;
-        let (mut list, mut steady) = (Vec::new(), true);
-        while self.receive(&request.what)? {
-            let mut rest = self.buffer.as_slice();
-            while let Some(reply) = reply::next(&mut rest) {
-                let reply = reply.map_err(|cause| malformed(&request.what, cause))?;
-                if reply.sequence != sequence {
-                    continue;
-                }
-                steady &= !reply.interrupted;
-                match reply.body {
-                    Body::Object(_, bytes) => {
-                        list.push(read(bytes).map_err(|cause| malformed(&request.what, cause))?);
-                    }
-                    Body::Outcome(Ok(())) => return Ok(steady.then_some(list)),
-                    Body::Outcome(Err(refusal)) if refusal.errno == Errno::ENOENT => {
-                        return Ok(Some(Vec::new()));
-                    }
-                    Body::Outcome(Err(refusal)) if refusal.errno == Errno::EINTR => return Ok(None),
-                    Body::Outcome(Err(refusal)) => {
-                        return Err(Error::Request { what: request.what.clone(), refusal });
-                    }
-                }
-            }
-        }
-        Err(Error::Unanswered { what: request.what.clone() })
-    }
-
-    fn ask(&mut self, request: &Request, flags: u16) -> Result<u32, Error> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut bytes = Vec::new();
-        let flags = NLM_F_REQUEST | request.flags | flags;
-        append(&mut bytes, self.sequence, request.kind, flags, (request.family, 0), request.body.bytes());
-        self.send(&bytes, &request.what)?;
-        Ok(self.sequence)
-    }
-
-    fn send(&mut self, bytes: &[u8], what: &str) -> Result<(), Error> {
-        self.make_room(bytes.len(), what)?;
-        let sent = self.socket.send(bytes, 0);
-        sent.map(|_| ()).map_err(|cause| Error::io(format!("ask the kernel to {what}"), &cause))
+        let found = self.wire.list(&request.what, |wire| ask(wire, request, NLM_F_DUMP), read);
+        is_there(found).map(Option::unwrap_or_default)
     }
 
     /// The kernel doubles what it is told, and takes no more than `net.core.wmem_max` from who is root in a user namespace only.
@@ -309,45 +228,24 @@ impl Nft {
             return Ok(());
         }
         let failed = |errno| Error::system(format!("make room for {size} bytes to {what}"), errno);
-        if setsockopt(&self.socket, SndBufForce, &size).is_err() {
-            setsockopt(&self.socket, SndBuf, &size).map_err(failed)?;
+        if setsockopt(&self.wire.socket, SndBufForce, &size).is_err() {
+            setsockopt(&self.wire.socket, SndBuf, &size).map_err(failed)?;
         }
-        self.longest = getsockopt(&self.socket, SndBuf).map_err(failed)?.saturating_sub(KEPT);
+        self.longest = getsockopt(&self.wire.socket, SndBuf).map_err(failed)?.saturating_sub(KEPT);
         if size > self.longest { Err(failed(Errno::EMSGSIZE)) } else { Ok(()) }
-    }
-
-    /// Receives the next datagram into the buffer; false if there is none.
-    fn receive(&mut self, what: &str) -> Result<bool, Error> {
-        self.buffer.clear();
-        self.buffer.reserve(ROOM);
-        let room = self.buffer.capacity();
-        loop {
-            let received = self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC);
-            match received {
-                Ok(size) if size > room => {
-                    return Err(Error::Truncated { what: what.to_owned(), size, room });
-                }
-                Ok(_) => return Ok(true),
-                Err(cause) => match Errno::from_raw(cause.raw_os_error().unwrap_or_default()) {
-                    Errno::EAGAIN => return Ok(false),
-                    Errno::EINTR | Errno::ENOBUFS => {}
-                    _ => return Err(Error::io(format!("receive the answer when asked to {what}"), &cause)),
-                },
-            }
-        }
     }
 }
 
 impl AsFd for Nft {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.wire.socket.as_fd()
     }
 }
 
 fn tell_first(refused: Vec<(usize, Refusal)>, transaction: &Transaction) -> Result<(), Error> {
     let first = refused.into_iter().min_by_key(|(at, _)| *at);
     let Some((at, refusal)) = first else { return Ok(()) };
-    let what = transaction.requests.get(at).map_or("change the packet filter", |request| &request.what);
+    let what = transaction.requests.get(at).map_or(CHANGE, |request| &request.what);
     Err(Error::Request { what: what.to_owned(), refusal })
 }
 
@@ -356,6 +254,26 @@ fn look(table: &Table, what: &str, kind: u16, fill: impl FnOnce(&mut Attributes)
     fill(&mut body);
     let what = format!("{what} in table {}", table.name);
     Request { what, kind, flags: 0, family: table.family.number(), body }
+}
+
+fn ask(wire: &mut Wire, request: &Request, flags: u16) -> Result<u32, Error> {
+    let (sequence, mut bytes) = (wire.count(), Vec::new());
+    append_request(&mut bytes, sequence, request, flags);
+    wire.send(&bytes, &request.what)?;
+    Ok(sequence)
+}
+
+/// `None` where the kernel says that it is not (`ENOENT`).
+fn is_there<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
+    match found {
+        Err(Error::Request { refusal, .. }) if refusal.errno == Errno::ENOENT => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn append_request(batch: &mut Vec<u8>, sequence: u32, request: &Request, flags: u16) {
+    let flags = NLM_F_REQUEST | request.flags | flags;
+    append(batch, sequence, request.kind, flags, (request.family, 0), request.body.bytes());
 }
 
 /// Appends a message: `struct nlmsghdr`, `struct nfgenmsg`, attributes.
@@ -369,8 +287,4 @@ fn append(batch: &mut Vec<u8>, sequence: u32, kind: u16, flags: u16, (family, id
     batch.extend([family, 0]);
     batch.extend(id.to_be_bytes());
     batch.extend(body);
-}
-
-fn malformed(what: &str, cause: DecodeError) -> Error {
-    Error::Malformed { what: what.to_owned(), cause }
 }
