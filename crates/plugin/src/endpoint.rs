@@ -1,7 +1,7 @@
 //! The two ends of an attachment: their names and addresses, decided before the kernel is asked.
 use cni::{AddResult, Attachment, Call, Fail};
 use kernel::Netns;
-use plan::Key;
+use plan::{Key, step};
 use std::path::PathBuf;
 use types::{ContainerId, IfName, Mac, NetworkName, base32, stable_hash};
 
@@ -26,6 +26,8 @@ pub struct Endpoint {
     pub mac: Mac,
     /// What tells this host from others on the same link: `machine-id(5)`, or the boot ID.
     pub machine: String,
+    /// What people call the container, if the runtime said.
+    pub name: Option<String>,
 }
 
 impl Endpoint {
@@ -44,6 +46,7 @@ impl Endpoint {
             host_mac: hashed("host"),
             mac: mac.unwrap_or_else(|| hashed("container")),
             machine,
+            name: name(call),
         })
     }
 
@@ -77,10 +80,29 @@ impl Endpoint {
         Ok(netns)
     }
 
+    /// The attachment as others are told of it that want the same; `plugin` is whose record it has.
+    pub fn holder(&self, plugin: &str) -> step::Holder {
+        step::Holder {
+            network: self.network.clone(),
+            container: self.container.clone(),
+            ifname: self.ifname.clone(),
+            plugin: plugin.to_owned(),
+            name: self.name.clone(),
+        }
+    }
+
     /// A stable MAC address for something that this host shares between attachments.
     pub fn shared_mac(&self, name: &IfName) -> Mac {
         shared_mac(&self.machine, name)
     }
+}
+
+/// `CNI_ARGS` has it: `SEALANE_NAME`, or the pod's namespace and name. What could garble a message is no name.
+fn name(call: &Call) -> Option<String> {
+    let arg = |key| call.args.get(key).filter(|text| !text.is_empty());
+    let pod = || Some(format!("{}/{}", arg("K8S_POD_NAMESPACE")?, arg("K8S_POD_NAME")?));
+    let name = arg("SEALANE_NAME").map(str::to_owned).or_else(pod)?;
+    (!name.contains(char::is_control)).then_some(name)
 }
 
 /// The MAC address of something of this name that a machine shares between attachments; who has it was made by our plugins.

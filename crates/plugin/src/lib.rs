@@ -17,10 +17,12 @@ mod endpoint;
 mod error;
 mod explain;
 mod inspect;
+mod port_mapping;
 
 pub use endpoint::{Endpoint, shared_mac};
 pub use error::Error;
 pub use explain::Explain;
+pub use port_mapping::{InvalidMapping, PortMapping, RawPortMapping};
 
 use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail, Handler, Version};
 use plan::{Facts, Plan, Query};

@@ -1,9 +1,9 @@
 //! The keys of `host`, in two stages: what the user and the runtime said, and what it means.
 use cni::{Call, Code, Fail, Failure};
-use plan::step::{Protocol, Published};
+use plan::step::Published;
+use plugin::{InvalidMapping, PortMapping, RawPortMapping};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::net::IpAddr;
 
 /// What the user typed.
 #[derive(Debug, Default, Deserialize)]
@@ -12,24 +12,11 @@ struct RawConfig {
     ipam: Map<String, Value>,
 }
 
-/// One of `runtimeConfig.portMappings`, as the runtime sent it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawMapping {
-    host_port: Option<i64>,
-    container_port: Option<i64>,
-    protocol: Option<String>,
-    #[serde(rename = "hostIP")]
-    host_ip: Option<String>,
-}
-
 /// What it means: nothing is left to refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// What the container publishes, each port once.
     pub(crate) ports: Vec<Published>,
-    /// What people call the container.
-    pub(crate) name: Option<String>,
 }
 
 /// Why a configuration was refused.
@@ -107,59 +94,34 @@ impl Config {
         if !call.decode::<RawConfig>()?.ipam.is_empty() {
             return Err(Error::Ipam.into());
         }
-        let mappings: Vec<RawMapping> = call.runtime_config("portMappings")?.unwrap_or_default();
+        let mappings: Vec<RawPortMapping> = call.runtime_config("portMappings")?.unwrap_or_default();
         let mut ports = Vec::new();
-        for mapping in mappings {
-            let port = mapping.published()?;
+        for mapping in &mappings {
+            let port = published(&PortMapping::try_from(mapping).map_err(Error::from)?)?;
             if !ports.contains(&port) {
                 ports.push(port);
             }
         }
-        Ok(Self { ports, name: name(call) })
+        Ok(Self { ports })
     }
 }
 
-impl RawMapping {
-    fn published(&self) -> Result<Published, Error> {
-        let container = port("containerPort", self.container_port.unwrap_or(0))?;
-        match self.host_port.unwrap_or(0) {
-            0 => {}
-            host => {
-                let host = port("hostPort", host)?;
-                if host != container {
-                    return Err(Error::Translation { host, container });
-                }
-            }
-        }
-        Ok(Published { protocol: self.protocol()?, number: container, address: self.address()? })
+/// The port on the host, which is the container's.
+fn published(mapping: &PortMapping) -> Result<Published, Error> {
+    let container = mapping.container;
+    match mapping.host {
+        Some(host) if host != container => Err(Error::Translation { host, container }),
+        _ => Ok(Published { protocol: mapping.protocol, number: container, address: mapping.address }),
     }
+}
 
-    fn protocol(&self) -> Result<Protocol, Error> {
-        let value = self.protocol.as_deref().unwrap_or_default();
-        match value.to_ascii_lowercase().as_str() {
-            "" | "tcp" => Ok(Protocol::Tcp),
-            "udp" => Ok(Protocol::Udp),
-            "sctp" => Ok(Protocol::Sctp),
-            _ => Err(Error::Protocol { value: value.to_owned() }),
+impl From<InvalidMapping> for Error {
+    fn from(invalid: InvalidMapping) -> Self {
+        match invalid {
+            InvalidMapping::ContainerPort(value) => Error::Port { key: "containerPort", value },
+            InvalidMapping::HostPort(value) => Error::Port { key: "hostPort", value },
+            InvalidMapping::Protocol(value) => Error::Protocol { value },
+            InvalidMapping::Address(value) => Error::Address { value },
         }
     }
-
-    /// An IPv4 address in the clothes of IPv6 (RFC 4291, section 2.5.5.2) is the IPv4 address.
-    fn address(&self) -> Result<Option<IpAddr>, Error> {
-        let Some(value) = self.host_ip.as_deref().filter(|value| !value.is_empty()) else { return Ok(None) };
-        let address: IpAddr = value.parse().map_err(|_| Error::Address { value: value.to_owned() })?;
-        Ok(Some(address.to_canonical()))
-    }
-}
-
-fn port(key: &'static str, value: i64) -> Result<u16, Error> {
-    u16::try_from(value).ok().filter(|port| *port != 0).ok_or(Error::Port { key, value })
-}
-
-/// `CNI_ARGS` has it: `SEALANE_NAME`, or the pod's namespace and name. What could garble a message is no name.
-fn name(call: &Call) -> Option<String> {
-    let arg = |key| call.args.get(key).filter(|text| !text.is_empty());
-    let pod = || Some(format!("{}/{}", arg("K8S_POD_NAMESPACE")?, arg("K8S_POD_NAME")?));
-    let name = arg("SEALANE_NAME").map(str::to_owned).or_else(pod)?;
-    (!name.contains(char::is_control)).then_some(name)
 }

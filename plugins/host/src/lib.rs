@@ -32,14 +32,7 @@ impl Recipe for Host {
     fn plan(config: &Config, endpoint: &Endpoint, _lease: &Lease, _facts: &Facts) -> Plan {
         let mut plan = Plan::default();
         for port in &config.ports {
-            let holder = step::Holder {
-                network: endpoint.network.clone(),
-                container: endpoint.container.clone(),
-                ifname: endpoint.ifname.clone(),
-                plugin: Self::NAME.to_owned(),
-                name: config.name.clone(),
-            };
-            plan.own(step::HostPort { port: *port, holder });
+            plan.own(step::HostPort { port: *port, holder: endpoint.holder(Self::NAME) });
         }
         plan
     }

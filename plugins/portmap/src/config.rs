@@ -1,11 +1,8 @@
 //! The keys of `portmap`, in two stages: what the user and the runtime said, and what it means.
-use crate::{
-    backend::Backend,
-    error::Error,
-    mapping::{Mapping, RawMapping},
-};
+use crate::{backend::Backend, error::Error, mapping::Mapping};
 use cni::{Call, Fail};
 use plan::step::Masquerading;
+use plugin::RawPortMapping;
 use serde::Deserialize;
 
 /// What the user typed: the keys of the reference's `portmap` 1.9, and `checkListeners`.
@@ -32,22 +29,19 @@ pub struct Config {
     pub(crate) masquerade: Masquerading,
     pub(crate) backend: Backend,
     pub(crate) check_listeners: bool,
-    /// What people call the container.
-    pub(crate) name: Option<String>,
 }
 
 impl Config {
     /// Reads the configuration of a call and refuses what can't be, in the reference's order.
     pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
         let raw: RawConfig = call.decode()?;
-        let mappings: Vec<RawMapping> = call.runtime_config("portMappings")?.unwrap_or_default();
+        let mappings: Vec<RawPortMapping> = call.runtime_config("portMappings")?.unwrap_or_default();
         raw.refuse_marks()?;
         Ok(Self {
             backend: Backend::of(&raw)?,
             mappings: Mapping::read(&mappings)?,
             masquerade: raw.masquerade(),
             check_listeners: raw.check_listeners.unwrap_or(false),
-            name: name(call),
         })
     }
 }
@@ -69,12 +63,4 @@ impl RawConfig {
             (true, true) => Masquerading::All,
         }
     }
-}
-
-/// `CNI_ARGS` has it: `SEALANE_NAME`, or the pod's namespace and name. What could garble a message is no name.
-fn name(call: &Call) -> Option<String> {
-    let arg = |key| call.args.get(key).filter(|text| !text.is_empty());
-    let pod = || Some(format!("{}/{}", arg("K8S_POD_NAMESPACE")?, arg("K8S_POD_NAME")?));
-    let name = arg("SEALANE_NAME").map(str::to_owned).or_else(pod)?;
-    (!name.contains(char::is_control)).then_some(name)
 }

@@ -54,13 +54,7 @@ impl Recipe for Portmap {
         let loopback = container.iter().find(|reached| reached.address.is_ipv4());
         let loopback = loopback.and_then(|reached| reached.via.clone());
         let publish = step::Publish {
-            holder: step::Holder {
-                network: endpoint.network.clone(),
-                container: endpoint.container.clone(),
-                ifname: endpoint.ifname.clone(),
-                plugin: Self::NAME.to_owned(),
-                name: config.name.clone(),
-            },
+            holder: endpoint.holder(Self::NAME),
             container,
             mappings,
             masquerade: config.masquerade,

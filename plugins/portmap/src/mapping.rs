@@ -4,19 +4,8 @@ use plan::{
     Wanted,
     step::{Protocol, Published},
 };
-use serde::Deserialize;
+use plugin::{InvalidMapping, PortMapping, RawPortMapping};
 use std::net::{IpAddr, Ipv6Addr};
-
-/// One of them as the runtime sent it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct RawMapping {
-    host_port: Option<i64>,
-    container_port: Option<i64>,
-    protocol: Option<String>,
-    #[serde(rename = "hostIP")]
-    host_ip: Option<String>,
-}
 
 /// One of them as it is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +28,15 @@ pub(crate) enum HostPort {
 
 impl Mapping {
     /// All of them, but for those that are there already.
-    pub(crate) fn read(raw: &[RawMapping]) -> Result<Vec<Self>, Error> {
+    pub(crate) fn read(raw: &[RawPortMapping]) -> Result<Vec<Self>, Error> {
         let mut mappings: Vec<Mapping> = Vec::new();
         for raw in raw {
-            let container = port(raw.container_port).map_err(|value| Error::ContainerPort { value })?;
-            let (protocol, address) = (raw.protocol()?, raw.address()?);
-            let host = match raw.host_port.unwrap_or(0) {
-                0 => HostPort::Free(turn(&mappings, container, address)),
-                _ => HostPort::Number(port(raw.host_port).map_err(|value| Error::HostPort { value })?),
-            };
+            let PortMapping { container, host, protocol, address } = raw.try_into()?;
+            if address == Some(IpAddr::V6(Ipv6Addr::LOCALHOST)) {
+                return Err(Error::Loopback6);
+            }
+            let free = || HostPort::Free(turn(&mappings, container, address));
+            let host = host.map_or_else(free, HostPort::Number);
             let mapping = Mapping { protocol, address, host, container };
             let there = |it: &Mapping| {
                 (it.protocol, it.address, it.host) == (mapping.protocol, mapping.address, mapping.host)
@@ -97,30 +86,14 @@ fn turn(before: &[Mapping], container: u16, address: Option<IpAddr>) -> usize {
     same.map_or(next, |(turn, ..)| *turn)
 }
 
-impl RawMapping {
-    fn protocol(&self) -> Result<Protocol, Error> {
-        let value = self.protocol.as_deref().unwrap_or_default();
-        match value.to_ascii_lowercase().as_str() {
-            "" | "tcp" => Ok(Protocol::Tcp),
-            "udp" => Ok(Protocol::Udp),
-            "sctp" => Ok(Protocol::Sctp),
-            _ => Err(Error::Protocol { value: value.to_owned() }),
+/// In the reference's words.
+impl From<InvalidMapping> for Error {
+    fn from(invalid: InvalidMapping) -> Self {
+        match invalid {
+            InvalidMapping::ContainerPort(value) => Error::ContainerPort { value },
+            InvalidMapping::HostPort(value) => Error::HostPort { value },
+            InvalidMapping::Protocol(value) => Error::Protocol { value },
+            InvalidMapping::Address(value) => Error::Address { value },
         }
     }
-
-    /// An IPv4 address in the clothes of IPv6 (RFC 4291, section 2.5.5.2) is the IPv4 address.
-    fn address(&self) -> Result<Option<IpAddr>, Error> {
-        let Some(value) = self.host_ip.as_deref().filter(|value| !value.is_empty()) else { return Ok(None) };
-        let address: IpAddr = value.parse().map_err(|_| Error::Address { value: value.to_owned() })?;
-        match address.to_canonical() {
-            IpAddr::V6(Ipv6Addr::LOCALHOST) => Err(Error::Loopback6),
-            address => Ok(Some(address)),
-        }
-    }
-}
-
-/// A port's number, or what was given instead.
-fn port(value: Option<i64>) -> Result<u16, i64> {
-    let value = value.unwrap_or(0);
-    u16::try_from(value).ok().filter(|port| *port != 0).ok_or(value)
 }
