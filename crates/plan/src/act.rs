@@ -66,6 +66,11 @@ pub(crate) trait Act: Display {
 
     /// How the kernel differs from it, in words; `None` when it does not.
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error>;
+
+    /// How the kernel differs from what the reference makes in its stead, which has nothing in our tables and takes no ports.
+    fn differs_from_the_references(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        if self.sections().is_empty() && self.claims().is_empty() { self.differs(places) } else { Ok(None) }
+    }
 }
 
 /// The ways in which a step is done.

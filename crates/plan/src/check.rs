@@ -1,5 +1,5 @@
 //! How the kernel differs from a plan.
-use crate::{Hold, Plan, error::Error, places::Places};
+use crate::{Hold, Plan, act::Act, error::Error, places::Places};
 
 /// One difference between a plan and the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,21 @@ impl Difference {
 
 /// Compares every lasting step of the plan with the kernel; [`Error::Differs`] names each difference.
 pub fn check(plan: &Plan, places: &mut Places) -> Result<(), Error> {
+    compare(plan, |step| step.differs(places))
+}
+
+/// The same for what the reference plugins have made of such a plan, before ours took their place.
+pub fn check_the_references(plan: &Plan, places: &mut Places) -> Result<(), Error> {
+    compare(plan, |step| step.differs_from_the_references(places))
+}
+
+fn compare(
+    plan: &Plan,
+    mut differs: impl FnMut(&dyn Act) -> Result<Option<String>, Error>,
+) -> Result<(), Error> {
     let mut all = Vec::new();
     for (_, step) in plan.steps().filter(|(hold, _)| *hold != Hold::Once) {
-        if let Some(found) = step.act().differs(places)? {
+        if let Some(found) = differs(step.act())? {
             all.push(Difference { step: step.to_string(), found });
         }
     }

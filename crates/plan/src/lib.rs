@@ -37,7 +37,7 @@ mod within;
 mod xtables;
 
 pub use apply::{Failed, apply};
-pub use check::{Difference, check};
+pub use check::{Difference, check, check_the_references};
 pub use claims::Claim;
 pub use error::Error;
 pub use facts::{Bridge as BridgeFact, Facts, Interface, Query};

@@ -54,6 +54,11 @@ impl State {
         Ok(names.into_iter().filter_map(parse).collect())
     }
 
+    /// Whether an attachment has a record, of whichever plugin.
+    pub fn knows(&self, key: &Key) -> bool {
+        self.network(&key.network).join(key.directory()).exists()
+    }
+
     /// What records there are of these plugins, in order.
     pub fn records(&self, plugins: &[&'static str]) -> Result<Vec<Key>, Error> {
         let mut keys = Vec::new();

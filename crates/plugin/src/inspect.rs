@@ -20,10 +20,12 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
     let netns = endpoint.netns::<R>()?;
     let mut places = Places::new(Some(netns), departure());
     let lease = if R::CHAINED { reported.clone() } else { leased(reported, &endpoint) };
-    let recorded = || State::from_env()?.recorded(&key(call, at, R::NAME));
-    let facts = Facts::recall(&R::asks_about(&config, &lease), &mut places, recorded).map_err(Error::Plan)?;
+    let (state, key) = (State::from_env().map_err(Error::Plan)?, key(call, at, R::NAME));
+    let asked = R::asks_about(&config, &lease);
+    let facts = Facts::recall(&asked, &mut places, || state.recorded(&key)).map_err(Error::Plan)?;
     let plan = R::plan(&config, &endpoint, &lease, &facts);
-    Ok(plan::check(&plan, &mut places).map_err(Error::Plan)?)
+    let check = if state.knows(&key) { plan::check } else { plan::check_the_references };
+    Ok(check(&plan, &mut places).map_err(Error::Plan)?)
 }
 
 pub(crate) fn status<R: Recipe>(delegates: &Delegates, call: &Call) -> Result<(), Fail> {

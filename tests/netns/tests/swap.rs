@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         a_swap_keeps_containers_connected_that_were_attached_with_nftables,
         a_swap_keeps_containers_connected_that_were_attached_with_iptables,
         a_swap_keeps_containers_connected_where_nothing_is_forwarded_by_itself,
+        what_the_reference_lets_in_and_keeps_out_we_check_as_it_does,
     ];
     let mut trials: Vec<_> = ours.into_iter().map(|trial| trial.with_ignored_flag(!tools)).collect();
     trials.extend(theirs.into_iter().map(|trial| trial.with_ignored_flag(!beside)));
@@ -121,6 +122,57 @@ fn swap(backend: Backend, policy: &str) {
     let left = before.0.difference(&node.host.snapshot().unwrap());
     let left: Vec<_> = left.lines().filter(|line| !is_shared(line)).collect();
     assert_eq!(left, [""; 0]);
+}
+
+/// Nothing of what we would have made is missed of its containers; of ours it is. What it misses we miss, where we know its backend.
+fn what_the_reference_lets_in_and_keeps_out_we_check_as_it_does() {
+    let (Some(theirs), ours) = (Binaries::reference(), Binaries::under_test().unwrap()) else { return };
+    for backend in [Backend::Auto, Backend::Nftables, Backend::Iptables] {
+        for policy in ["open", "same-bridge", "isolated"] {
+            let mut host = Host::with(&theirs).unwrap();
+            let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
+            let plugins = plugins(backend, &ranges, &json!({"macspoofchk": true}), policy);
+            let by_theirs = host.chain(&plugins).unwrap();
+            host.use_binaries(&ours);
+            let by_ours = host.chain(&plugins).unwrap();
+            let (one, other) = (host.container().unwrap(), host.container().unwrap());
+
+            let result = by_theirs.add(&one, &ports(8001)).unwrap();
+            by_ours.check(&one, &ports(8001), &result).unwrap();
+            let chains: &[_] =
+                if backend == Backend::Iptables { &["CNI-FORWARD", "CNI-DN-"] } else { &["CNI-FORWARD"] };
+            for rule in chains.iter().flat_map(|chain| rules_of(chain)) {
+                shell(&rule.replacen("-A", "-D", 1));
+                for chain in [&by_theirs, &by_ours] {
+                    assert!(chain.check(&one, &ports(8001), &result).is_err(), "{policy}: {rule}");
+                }
+                shell(&rule);
+            }
+            let added = by_ours.add(&other, &ports(8002)).unwrap();
+            by_ours.check(&other, &ports(8002), &added).unwrap();
+            run("nft delete table bridge sealane");
+            by_ours.check(&other, &ports(8002), &added).unwrap_err();
+            by_ours.check(&one, &ports(8001), &result).unwrap();
+        }
+    }
+}
+
+/// The commands that append the rules of the chains whose names begin so.
+fn rules_of(chain: &str) -> Vec<String> {
+    let mut rules = Vec::new();
+    for program in ["iptables -t filter", "iptables -t nat", "ip6tables -t filter", "ip6tables -t nat"] {
+        let listed = run(&format!("{program} -S"));
+        let of = listed.lines().filter(|line| line.starts_with(&format!("-A {chain}")));
+        rules.extend(of.map(|line| format!("{program} {line}")));
+    }
+    assert!(rules.len() > 3, "{rules:?}");
+    rules
+}
+
+/// With quotes in it.
+fn shell(line: &str) {
+    let output = Command::new("/bin/sh").args(["-c", line]).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What either suite leaves for the next container: the bridge, forwarding, and chains with nobody's name in them.
@@ -233,10 +285,7 @@ impl Open {
 
 impl Attached {
     fn ports(&self) -> Value {
-        json!([
-            {"hostPort": self.port, "containerPort": 7, "protocol": "tcp"},
-            {"hostPort": self.port, "containerPort": 7, "protocol": "udp"},
-        ])
+        ports(self.port)
     }
 
     /// From the container to the neighbour, who can answer nobody but the host.
@@ -265,8 +314,19 @@ fn listen(container: &Container, address: IpAddr) {
     container.exec(|| serve(Protocol::Udp, address, 7)).unwrap().unwrap();
 }
 
+fn ports(port: u16) -> Value {
+    json!([
+        {"hostPort": port, "containerPort": 7, "protocol": "tcp"},
+        {"hostPort": port, "containerPort": 7, "protocol": "udp"},
+    ])
+}
+
 fn chain(host: &Host, backend: Backend) -> Chain {
-    let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24"});
+    host.chain(&plugins(backend, &json!([[{"subnet": "10.1.0.0/24"}]]), &json!({}), "open")).unwrap()
+}
+
+fn plugins(backend: Backend, ranges: &Value, keys: &Value, policy: &str) -> [Value; 3] {
+    let ipam = json!({"type": "host-local", "ranges": ranges});
     let mut bridge =
         json!({"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "ipMasq": true, "ipam": ipam});
     let mut portmap = json!({"type": "portmap"});
@@ -275,7 +335,8 @@ fn chain(host: &Host, backend: Backend) -> Chain {
         bridge = netlab::with(&bridge, "ipMasqBackend", &json!(name));
         portmap = netlab::with(&portmap, "backend", &json!(name));
     }
-    host.chain(&[bridge, portmap, json!({"type": "firewall"})]).unwrap()
+    bridge.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+    [bridge, portmap, json!({"type": "firewall", "ingressPolicy": policy})]
 }
 
 /// All that iptables and nftables have; iptables' own view, because `nft` cannot show all of its matches.

@@ -15,6 +15,12 @@ pub(super) const FORWARD: &str = "CNI-FORWARD";
 /// What marks rules that the reference has not.
 pub(super) const OURS: &str = "sealane: published ports";
 
+/// Those of these rules that the reference makes as well.
+pub(super) fn of_the_reference(mut rules: Vec<Rule>) -> Vec<Rule> {
+    rules.retain(|rule| rule.value("--comment") != Some(OURS));
+    rules
+}
+
 /// The rules of an address. New connections come in by published ports alone; the reference lets none in.
 pub(super) fn rules(address: IpAddr) -> [Rule; 3] {
     let address = Prefix::host(address);
@@ -41,8 +47,11 @@ impl Act for IptForward {
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        let [jump, admin] = self.base_rules();
-        missing(Table::Filter, self.family(), &[vec![jump, admin], self.rules()].concat())
+        missing(Table::Filter, self.family(), &self.all_rules())
+    }
+
+    fn differs_from_the_references(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        missing(Table::Filter, self.family(), &of_the_reference(self.all_rules()))
     }
 }
 
@@ -74,6 +83,10 @@ impl IptForward {
         let jump = Rule::new("FORWARD", "").comment("CNI firewall plugin rules").and(["-j", FORWARD]);
         let admin = Rule::new(FORWARD, "").comment("CNI firewall plugin admin overrides");
         [jump, admin.and(["-j", self.admin.as_str()])]
+    }
+
+    fn all_rules(&self) -> Vec<Rule> {
+        [self.base_rules().to_vec(), self.rules()].concat()
     }
 
     /// What is missing of it, the jump behind the one that keeps bridges apart: what is accepted here is not looked at there.

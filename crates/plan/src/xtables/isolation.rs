@@ -12,7 +12,7 @@ use kernel::link;
 use types::IfName;
 use xtables::{Interface, Rule, Table, read};
 
-use super::forward::OURS;
+use super::forward::{OURS, of_the_reference};
 
 /// Who is on a bridge that is kept apart.
 pub(super) const STAGE_1: &str = "CNI-ISOLATION-STAGE-1";
@@ -44,6 +44,10 @@ impl Act for IptIsolation {
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
         missing(Table::Filter, self.family, &self.rules())
+    }
+
+    fn differs_from_the_references(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        missing(Table::Filter, self.family, &of_the_reference(self.rules()))
     }
 }
 

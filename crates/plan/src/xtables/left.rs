@@ -10,8 +10,8 @@ use crate::{
     step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish},
 };
 use kernel::nft;
-use std::{borrow::Cow, net::IpAddr};
-use xtables::{Change, Family, Interface, Rule, Table, hash, is_legacy, read};
+use std::borrow::Cow;
+use xtables::{Change, Family, Interface, Table, hash, is_legacy, read};
 
 macro_rules! left {
     ($($name:ident),*) => {
@@ -67,7 +67,7 @@ impl LeftForward {
     fn clear(&self, places: &mut Places) -> Result<(), Error> {
         for family in [Family::Ipv4, Family::Ipv6] {
             let ours = self.addresses.iter().filter(|address| address.is_ipv4() == (family == Family::Ipv4));
-            let rules: Vec<Rule> = ours.copied().flat_map(of_the_reference).collect();
+            let rules = forward::of_the_reference(ours.copied().flat_map(forward::rules).collect());
             if rules.is_empty() {
                 continue;
             }
@@ -81,10 +81,6 @@ impl LeftForward {
         }
         Ok(())
     }
-}
-
-fn of_the_reference(address: IpAddr) -> impl Iterator<Item = Rule> {
-    forward::rules(address).into_iter().take(2)
 }
 
 impl LeftMacCheck {
