@@ -16,6 +16,7 @@
 //! `br_netfilter` has translated on its way, from a published port to its container.
 use crate::{
     act::{Act, Shared, Work},
+    elements::Elements,
     error::Error,
     filter::{BRIDGE, INET, Section},
     lock::Scope,
@@ -23,8 +24,8 @@ use crate::{
     shared::Reversal,
 };
 use kernel::nft::{
-    Chain, ChainType, Compare, Ct, Element, Expression, Fib, Field, Hook, Kind, Meta, Nft, Point, Policy,
-    Register, Rule, Set, Transaction, Verdict,
+    Chain, ChainType, Compare, Ct, Expression, Fib, Field, Hook, Kind, Meta, Point, Policy, Register, Rule,
+    Set, Transaction, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
@@ -93,13 +94,11 @@ impl Act for Isolation {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let mut change = Transaction::default();
-        self.elements().iter().for_each(|(set, key)| change.delete_element(set, key));
-        Ok(places.filter.clear(&change)?)
+        self.elements().clear(places)
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        differs(places.filter.nft()?, &between_bridges(), &self.elements())
+        self.elements().differs(places)
     }
 }
 
@@ -112,20 +111,13 @@ impl Shared for Isolation {
         places.is_made(&self.thing())
     }
 
-    /// It goes with its last user, so nothing of it is reversed by itself.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
-        if self.stands(places)? {
-            return Ok(());
-        }
         let mut change = Transaction::default();
         if self.from == IsolatedFrom::Itself {
             // Without its mark, `br_netfilter` has the hardware of the bridge cut off.
             between_ports().lay(&mut change);
         }
-        change.append(adding(self.elements()));
-        let put = places.filter.put(&[&between_bridges()], &change);
-        put.map_err(|cause| Error::Step { step: self.to_string(), cause })?;
-        places.mark_made(&self.thing())
+        self.elements().ensure(&self.thing(), self, change, places)
     }
 }
 
@@ -139,14 +131,15 @@ impl Isolation {
         format!("isolation:{from}:{}", self.bridge)
     }
 
-    fn elements(&self) -> Vec<(Set, Vec<Field>)> {
+    fn elements(&self) -> Elements {
         let one = || vec![Field::Ifname(self.bridge.clone())];
         let twice = || [one(), one()].concat();
-        match self.from {
+        let keys = match self.from {
             IsolatedFrom::Others => vec![(ISOLATED, one()), (ISOLATED_SAME, twice())],
             IsolatedFrom::Itself => vec![(BACK, twice())],
             IsolatedFrom::Everything => vec![(INTERNAL, one()), (INTERNAL_SAME, twice())],
-        }
+        };
+        Elements { section: between_bridges(), keys }
     }
 }
 
@@ -156,7 +149,7 @@ impl Act for PortIsolation {
     }
 
     fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Filter(between_ports(), adding(self.elements())))
+        Ok(Work::Filter(between_ports(), self.elements().adding()))
     }
 
     fn sections(&self) -> Vec<Section> {
@@ -164,43 +157,18 @@ impl Act for PortIsolation {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let mut change = Transaction::default();
-        self.elements().iter().for_each(|(set, key)| change.delete_element(set, key));
-        Ok(places.filter.clear(&change)?)
+        self.elements().clear(places)
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        differs(places.filter.nft()?, &between_ports(), &self.elements())
+        self.elements().differs(places)
     }
 }
 
 impl PortIsolation {
-    fn elements(&self) -> Vec<(Set, Vec<Field>)> {
-        vec![(PORTS, vec![Field::Ifname(self.port.clone())])]
+    fn elements(&self) -> Elements {
+        Elements { section: between_ports(), keys: vec![(PORTS, vec![Field::Ifname(self.port.clone())])] }
     }
-}
-
-fn adding(elements: Vec<(Set, Vec<Field>)>) -> Transaction {
-    let mut change = Transaction::default();
-    for (set, key) in elements {
-        change.add_element(&set, &Element { key, value: None, comment: None });
-    }
-    change
-}
-
-fn differs(
-    nft: &mut Nft,
-    section: &Section,
-    elements: &[(Set, Vec<Field>)],
-) -> Result<Option<String>, Error> {
-    for (set, key) in elements {
-        if nft.element(set, key)?.is_none() {
-            let bridge = if set.table == BRIDGE { "bridge " } else { "" };
-            let missing = format!("set {} of {bridge}table {} does not have it", set.name, set.table.name);
-            return Ok(Some(missing));
-        }
-    }
-    Ok(section.differs(nft)?)
 }
 
 const ONE: &[Kind] = &[Kind::Ifname];

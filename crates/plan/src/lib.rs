@@ -10,6 +10,7 @@ mod act;
 mod apply;
 mod check;
 mod claims;
+mod elements;
 mod error;
 mod facts;
 mod filter;

@@ -1,13 +1,14 @@
 //! MAC checks: a bridge port from which only frames of one hardware address are let through (`macspoofchk`).
 use crate::{
     act::{Act, Work},
+    elements::Elements,
     error::Error,
     filter::{BRIDGE, Section},
     places::{Place, Places},
 };
 use kernel::nft::{
-    Chain, ChainType, Element, Expression, Field, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule,
-    Set, Transaction, Verdict,
+    Chain, ChainType, Expression, Field, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule, Set,
+    Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
@@ -34,10 +35,7 @@ impl Act for MacCheck {
     }
 
     fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
-        let mut change = Transaction::default();
-        change.add_element(&ALLOWED, &element(self.pair()));
-        change.add_element(&CHECKED, &element(self.name()));
-        Ok(Work::Filter(section(), change))
+        Ok(Work::Filter(section(), self.elements().adding()))
     }
 
     fn sections(&self) -> Vec<Section> {
@@ -45,38 +43,20 @@ impl Act for MacCheck {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let mut change = Transaction::default();
-        change.delete_element(&CHECKED, &self.name());
-        change.delete_element(&ALLOWED, &self.pair());
-        Ok(places.filter.clear(&change)?)
+        self.elements().clear(places)
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let nft = places.filter.nft()?;
-        for (set, key) in [(&CHECKED, self.name()), (&ALLOWED, self.pair())] {
-            if nft.element(set, &key)?.is_none() {
-                return Ok(Some(format!(
-                    "set {} of bridge table {} does not have it",
-                    set.name, set.table.name
-                )));
-            }
-        }
-        Ok(section().differs(nft)?)
+        self.elements().differs(places)
     }
 }
 
 impl MacCheck {
-    fn name(&self) -> Vec<Field> {
-        vec![Field::Ifname(self.link.clone())]
+    fn elements(&self) -> Elements {
+        let port = || Field::Ifname(self.link.clone());
+        let pair = vec![port(), Field::Ether(self.mac)];
+        Elements { section: section(), keys: vec![(CHECKED, vec![port()]), (ALLOWED, pair)] }
     }
-
-    fn pair(&self) -> Vec<Field> {
-        vec![Field::Ifname(self.link.clone()), Field::Ether(self.mac)]
-    }
-}
-
-fn element(key: Vec<Field>) -> Element {
-    Element { key, value: None, comment: None }
 }
 
 /// The ports that are checked.

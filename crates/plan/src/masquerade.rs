@@ -7,6 +7,7 @@
 //! itself sends under an address of the subnet stay as they are.
 use crate::{
     act::{Act, Shared, Work},
+    elements::Elements,
     error::Error,
     filter::{INET, Section},
     lock::Scope,
@@ -14,8 +15,8 @@ use crate::{
     shared::Reversal,
 };
 use kernel::nft::{
-    Chain, ChainType, Compare, Element, Expression, Fib, Field, Hook, Kind, Meta, Payload, Point, Policy,
-    Register, Rule, Set, Transaction,
+    Chain, ChainType, Compare, Expression, Fib, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule,
+    Set, Transaction,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -52,22 +53,11 @@ impl Act for Masquerade {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let sets = Sets::of(self.subnet);
-        let mut change = Transaction::default();
-        change.delete_element(&sets.networks, &self.network());
-        change.delete_element(&sets.near, &self.near());
-        Ok(places.filter.clear(&change)?)
+        self.elements().clear(places)
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let sets = Sets::of(self.subnet);
-        let nft = places.filter.nft()?;
-        for (set, key) in [(&sets.networks, self.network()), (&sets.near, self.near())] {
-            if nft.element(set, &key)?.is_none() {
-                return Ok(Some(format!("set {} of table {} does not have it", set.name, set.table.name)));
-            }
-        }
-        Ok(section(self.subnet).differs(nft)?)
+        self.elements().differs(places)
     }
 }
 
@@ -80,18 +70,8 @@ impl Shared for Masquerade {
         places.is_made(&self.thing())
     }
 
-    /// It goes with its last user, so nothing of it is reversed by itself.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
-        if self.stands(places)? {
-            return Ok(());
-        }
-        let sets = Sets::of(self.subnet);
-        let mut change = Transaction::default();
-        change.add_element(&sets.networks, &element(self.network()));
-        change.add_element(&sets.near, &element(self.near()));
-        let put = places.filter.put(&[&section(self.subnet)], &change);
-        put.map_err(|cause| Error::Step { step: self.to_string(), cause })?;
-        places.mark_made(&self.thing())
+        self.elements().ensure(&self.thing(), self, Transaction::default(), places)
     }
 }
 
@@ -101,18 +81,13 @@ impl Masquerade {
         format!("masquerade:{}_{}", self.subnet.address(), self.subnet.length())
     }
 
-    fn network(&self) -> Vec<Field> {
-        vec![self.subnet.address().into()]
+    /// Itself, and both ends of what stays inside.
+    fn elements(&self) -> Elements {
+        let sets = Sets::of(self.subnet);
+        let address = || self.subnet.address().into();
+        let keys = vec![(sets.networks, vec![address()]), (sets.near, vec![address(), address()])];
+        Elements { section: section(self.subnet), keys }
     }
-
-    /// Both ends of what stays inside.
-    fn near(&self) -> Vec<Field> {
-        vec![self.subnet.address().into(), self.subnet.address().into()]
-    }
-}
-
-fn element(key: Vec<Field>) -> Element {
-    Element { key, value: None, comment: None }
 }
 
 /// The sets of one family and prefix length.
