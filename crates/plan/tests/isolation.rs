@@ -1,13 +1,14 @@
 //! Isolation in a real packet filter: what `nft` lists of it, who takes it away, and what CHECK says when somebody else has
 //! been at it. What it does to packets is in `tests/netns/tests/firewall.rs`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::Host;
+mod lab;
+
+use lab::{Lab, nft};
 use plan::{
-    Departure, Error, Key, Places, Plan, State, apply, check,
+    Error, Plan, check,
     step::{self, IsolatedFrom},
-    undo,
 };
-use std::{fs, process::Command};
+use std::fs;
 
 netlab::tests! {
     bridges_are_elements_and_the_rules_are_the_same_for_all,
@@ -18,32 +19,7 @@ netlab::tests! {
     what_somebody_has_changed_is_named,
 }
 
-struct Lab {
-    host: Host,
-    state: State,
-}
-
 impl Lab {
-    fn new() -> Self {
-        let host = Host::new().unwrap();
-        let state = State::at(&host.state_dir());
-        Self { host, state }
-    }
-
-    fn places(&self) -> Places {
-        Places::new(None, Departure::Waiting).keeping(&self.state)
-    }
-
-    fn attach(&self, at: usize, plan: &Plan) {
-        let record = self.state.claim(&key(at)).unwrap();
-        apply(plan, &mut self.places(), &self.state, &key(at)).unwrap();
-        record.remove().unwrap();
-    }
-
-    fn detach(&self, at: usize, plan: &Plan) {
-        undo(plan, &mut self.places(), &key(at)).unwrap();
-    }
-
     /// As a machine that starts anew: nothing in the kernel, and no marks of what was made.
     fn forget(&self) {
         nft("flush ruleset");
@@ -57,21 +33,6 @@ impl Lab {
         assert!(matches!(found, Error::Differs(_)), "{found}");
         found.to_string()
     }
-}
-
-fn key(at: usize) -> Key {
-    Key {
-        network: format!("n{}", at % 2).parse().unwrap(),
-        container: format!("c{at}").parse().unwrap(),
-        ifname: "eth0".parse().unwrap(),
-        plugin: "test",
-    }
-}
-
-fn nft(command: &str) -> String {
-    let output = Command::new("nft").args(command.split(' ')).output().unwrap();
-    assert!(output.status.success(), "nft {command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn isolated(bridge: &str, from: &[IsolatedFrom]) -> Plan {

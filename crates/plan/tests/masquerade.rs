@@ -1,9 +1,11 @@
 //! Masquerade and MAC checks in a real packet filter: what `nft` lists of them, who makes them and who takes them away, and
 //! what CHECK says when somebody else has been at them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test without libtest's attribute")]
-use netlab::Host;
-use plan::{Departure, Error, Key, Places, Plan, State, apply, check, step, undo};
-use std::{path::PathBuf, process::Command};
+mod lab;
+
+use lab::{Lab, key, nft};
+use plan::{Error, Plan, check, step};
+use std::path::PathBuf;
 
 netlab::tests! {
     a_subnet_is_two_elements_and_one_rule_for_all_of_its_length,
@@ -16,32 +18,7 @@ netlab::tests! {
     a_mac_check_that_somebody_has_changed_is_named,
 }
 
-struct Lab {
-    host: Host,
-    state: State,
-}
-
 impl Lab {
-    fn new() -> Self {
-        let host = Host::new().unwrap();
-        let state = State::at(&host.state_dir());
-        Self { host, state }
-    }
-
-    fn places(&self) -> Places {
-        Places::new(None, Departure::Waiting).keeping(&self.state)
-    }
-
-    fn attach(&self, at: usize, plan: &Plan) {
-        let record = self.state.claim(&key(at)).unwrap();
-        apply(plan, &mut self.places(), &self.state, &key(at)).unwrap();
-        record.remove().unwrap();
-    }
-
-    fn detach(&self, at: usize, plan: &Plan) {
-        undo(plan, &mut self.places(), &key(at)).unwrap();
-    }
-
     fn mark(&self) -> PathBuf {
         self.host.state_dir().join("shared/masquerade:10.1.0.0_24/.made")
     }
@@ -54,21 +31,6 @@ impl Lab {
         assert!(matches!(found, Error::Differs(_)), "after `nft {command}`: {found}");
         assert!(found.to_string().contains(complaint), "after `nft {command}`: {found}");
     }
-}
-
-fn key(at: usize) -> Key {
-    Key {
-        network: format!("n{}", at % 2).parse().unwrap(),
-        container: format!("c{at}").parse().unwrap(),
-        ifname: "eth0".parse().unwrap(),
-        plugin: "test",
-    }
-}
-
-fn nft(command: &str) -> String {
-    let output = Command::new("nft").args(command.split(' ')).output().unwrap();
-    assert!(output.status.success(), "nft {command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn masquerade(subnets: &[&str]) -> Plan {
