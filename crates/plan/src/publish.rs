@@ -271,7 +271,7 @@ impl Act for Publish {
     }
 
     fn sections(&self) -> Vec<Section> {
-        vec![section::section()]
+        if self.by_iptables { Vec::new() } else { vec![section::section()] }
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {

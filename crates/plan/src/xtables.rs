@@ -26,8 +26,8 @@ struct Base {
     table: Table,
     family: Family,
     chains: Vec<String>,
-    /// In the order in which they are made, and where.
-    rules: Vec<(End, Rule)>,
+    /// In the order in which they are made, and where; what is in one list stands in its order.
+    rules: Vec<(End, Vec<Rule>)>,
 }
 
 /// Where in its chain a rule goes.
@@ -41,8 +41,12 @@ impl Base {
     /// A change that takes it for granted.
     fn granted(&self) -> Change {
         let mut change = Change::of(self.table);
-        change.require(self.rules.iter().map(|(_, rule)| rule));
+        change.require(self.all_rules());
         change
+    }
+
+    fn all_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().flat_map(|(_, rules)| rules)
     }
 
     /// A change that makes what is missing of it. Whether a rule is there is iptables' to say: it prints no rule as it was written.
@@ -50,14 +54,20 @@ impl Base {
         let mut change = Change::of(self.table);
         let is_missing = |chain: &str| self.chains.iter().any(|it| it == chain) && !found.has(chain);
         self.chains.iter().filter(|chain| !found.has(chain)).for_each(|chain| change.create(chain));
-        for (end, rule) in &self.rules {
-            let fresh = is_missing(&rule.chain) || rule.target().is_some_and(is_missing);
-            if !fresh && is_there(self.table, self.family, rule)? {
-                continue;
+        for (end, rules) in &self.rules {
+            let mut found = Vec::new();
+            for rule in rules {
+                let fresh = is_missing(&rule.chain) || rule.target().is_some_and(is_missing);
+                if !fresh && is_there(self.table, self.family, rule)? {
+                    found.push(rule);
+                }
             }
-            match end {
-                End::Head => change.insert(1, rule),
-                End::Tail => change.append([rule]),
+            if found.len() < rules.len() {
+                change.delete(found);
+                match end {
+                    End::Head => rules.iter().rev().for_each(|rule| change.insert(1, rule)),
+                    End::Tail => change.append(rules),
+                }
             }
         }
         Ok(change)

@@ -48,6 +48,7 @@ fn main() -> std::process::ExitCode {
         a_repair_puts_back_what_is_missing_and_doubles_nothing,
         a_chain_that_nobody_took_away_is_made_anew,
         two_interfaces_of_a_container_share_its_chains,
+        a_repair_leaves_two_interfaces_their_chains_in_order,
         isolation_goes_with_its_last_user,
         isolation_stays_while_a_container_of_the_reference_is_on_the_bridge,
         many_at_once_lose_no_rule_and_double_none,
@@ -340,6 +341,46 @@ fn two_interfaces_of_a_container_share_its_chains() {
     eth1.remove().unwrap();
     lab.attach(1, &first);
     assert_eq!(save_all(), alone);
+}
+
+fn a_repair_leaves_two_interfaces_their_chains_in_order() {
+    let lab = Lab::new();
+    let (first, second) = (all().plan(1), readdressed(&all().plan(1), 99));
+    let records = [("eth0", &first), ("eth1", &second)].map(|(ifname, plan)| {
+        let record = lab.state.claim(&key(1, ifname)).unwrap();
+        apply(plan, &mut lab.places(), &lab.state, &key(1, ifname)).unwrap();
+        record
+    });
+    let lines = |text: &str| -> Vec<String> {
+        let of =
+            |line: &&str| line.contains("CNI-623e1c388032b20529218") || line.contains("--to-destination");
+        text.lines().filter(of).map(str::to_owned).collect()
+    };
+    let before = sorted(&lines(&save_all()).join("\n"));
+    let ports = "-p tcp -m tcp --dport 8080 -j DNAT --to-destination";
+    for lost in [
+        "CNI-623e1c388032b20529218ecc 2".to_owned(),
+        format!("CNI-DN-623e1c388032b20529218 {ports} 10.1.0.2:80"),
+        format!("CNI-DN-623e1c388032b20529218 {ports} 10.1.0.99:80"),
+    ] {
+        run(&[&format!("iptables -t nat -D {lost}")]);
+        for (ifname, plan) in [("eth0", &first), ("eth1", &second)] {
+            let repaired = repair(plan, &mut lab.places(), &lab.state, &key(1, ifname), Extent::Host);
+            assert!(repaired.left.is_empty(), "without {lost}: {repaired:?}");
+        }
+        let now = save_all();
+        assert_eq!(sorted(&lines(&now).join("\n")), before, "without {lost}");
+        let masquerade = now.find("-A CNI-623e1c388032b20529218ecc ! -d").unwrap();
+        assert!(
+            masquerade > now.find("-A CNI-623e1c388032b20529218ecc -d").unwrap(),
+            "without {lost}: {now}"
+        );
+    }
+    for (record, (ifname, plan)) in records.into_iter().zip([("eth0", &first), ("eth1", &second)]) {
+        undo(plan, &mut lab.places(), &key(1, ifname)).unwrap();
+        record.remove().unwrap();
+    }
+    assert!(!save_all().contains("CNI-623e") && !save_all().contains("CNI-DN-"), "{}", save_all());
 }
 
 fn isolation_goes_with_its_last_user() {

@@ -32,6 +32,7 @@ fn main() -> std::process::ExitCode {
     ];
     let mut trials = trials![
         a_chain_of_plugins_leaves_what_it_found,
+        each_rule_that_is_lost_is_put_back_where_it_was,
         thirty_two_at_once_leave_what_they_found,
         nothing_but_iptables_restore_is_run,
         without_iptables_the_refusal_says_what_to_do,
@@ -114,6 +115,16 @@ impl Chain {
         }
     }
 
+    /// What the command line says.
+    fn sealane(&self, verb: &str) -> String {
+        let call = Call::new(self.host.binaries().plugin("sealane").unwrap())
+            .env("PATH", &self.path)
+            .env("SEALANE_STATE_DIR", self.host.state_dir().to_string_lossy());
+        let output = call.command().arg(verb).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// All rules of all families and of both of the kernel's interfaces.
     fn rules(&self) -> String {
         let tools: [&[&str]; 3] =
@@ -149,6 +160,39 @@ fn a_chain_of_plugins_leaves_what_it_found() {
     chain.each("DEL", &first, &Value::Null);
     let left = chain.rules();
     assert!(!left.contains("10.1.0.") && !left.contains("fd01::") && !left.contains("b0"), "{left}");
+}
+
+/// Of each rule that is lost by itself, one repair makes one rule, where it was: what comes before it or after it matters.
+fn each_rule_that_is_lost_is_put_back_where_it_was() {
+    for policy in ["same-bridge", "isolated"] {
+        let mut chain = Chain::new(&Binaries::under_test().unwrap(), "iptables");
+        chain.plugins[2] = with(&chain.plugins[2], "ingressPolicy", &json!(policy));
+        let container = chain.host.container().unwrap();
+        let result = chain.add(&container);
+        let before = chain.rules();
+        let mut lost = 0;
+        let tables = ["iptables -t filter", "ip6tables -t filter", "iptables -t nat", "ip6tables -t nat"];
+        // Whoever may come in is no matter of the other table.
+        for program in &tables[..if policy == "isolated" { 4 } else { 2 }] {
+            for rule in shell(&format!("{program} -S | sed -n 's/^-A //p'")).lines() {
+                shell(&format!("{program} -D {rule}"));
+                let said = chain.sealane("repair");
+                let now = chain.rules();
+                let lines = now.lines().zip(before.lines()).find(|(now, before)| now != before);
+                assert_eq!((lines, now.len()), (None, before.len()), "without {rule}: {said}");
+                assert_eq!(said.lines().count(), 1, "without {rule}: {said}");
+                lost += 1;
+            }
+        }
+        assert!(lost > 20, "{lost}");
+        chain.each("DEL", &container, &result);
+    }
+}
+
+fn shell(line: &str) -> String {
+    let output = Command::new("/bin/sh").args(["-c", line]).env("PATH", PATH).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn thirty_two_at_once_leave_what_they_found() {

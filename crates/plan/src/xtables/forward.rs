@@ -94,15 +94,11 @@ impl IptForward {
         let (table, family, [jump, admin]) = (Table::Filter, self.family(), self.base_rules());
         let isolation = found.of("FORWARD").position(|rule| rule.target() == Some(STAGE_1));
         let chains = vec![FORWARD.to_owned(), self.admin.to_string()];
-        let base = Base { table, family, chains, rules: vec![(End::Head, admin)] };
+        let base =
+            Base { table, family, chains, rules: vec![(End::Head, vec![admin]), (End::Tail, self.rules())] };
         let mut change = base.completion(found)?;
         if !found.has(FORWARD) || !is_there(table, family, &jump)? {
             change.insert(isolation.map_or(1, |at| at + 2), &jump);
-        }
-        for rule in self.rules() {
-            if !found.has(FORWARD) || !is_there(table, family, &rule)? {
-                change.append([&rule]);
-            }
         }
         Ok(change)
     }

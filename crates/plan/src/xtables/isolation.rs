@@ -97,16 +97,19 @@ impl IptIsolation {
     fn base(&self) -> Base {
         let back = |chain| Rule::new(chain, "").comment(REMARK).and(["-j", "RETURN"]);
         let jump = Rule::new("FORWARD", "").comment(REMARK).and(["-j", STAGE_1]);
-        let mut rules = vec![(End::Head, jump), (End::Tail, back(STAGE_1)), (End::Tail, back(STAGE_2))];
-        // What is made last comes first.
-        let heads = self.destinations().into_iter().rev().chain(self.sources().into_iter().rev());
-        rules.extend(heads.map(|rule| (End::Head, rule)));
+        let rules = vec![
+            (End::Head, vec![jump]),
+            (End::Tail, vec![back(STAGE_1)]),
+            (End::Tail, vec![back(STAGE_2)]),
+            (End::Head, self.destinations().to_vec()),
+            (End::Head, self.sources()),
+        ];
         let chains = vec![STAGE_1.to_owned(), STAGE_2.to_owned()];
         Base { table: Table::Filter, family: self.family, chains, rules }
     }
 
     fn rules(&self) -> Vec<Rule> {
-        self.base().rules.into_iter().map(|(_, rule)| rule).collect()
+        self.base().all_rules().cloned().collect()
     }
 
     fn remark(&self) -> &'static str {

@@ -131,7 +131,13 @@ impl IptMasquerade {
             return change;
         }
         let has = |subnet: &Rule| found.of(&chain).any(|rule| rule.value("-d") == subnet.value("-d"));
-        self.rules().iter().filter(|rule| !has(rule)).for_each(|rule| change.insert(1, rule));
+        for rule in self.rules().iter().filter(|rule| !has(rule)) {
+            match rule.target() {
+                Some("ACCEPT") => change.insert(1, rule),
+                // What is masqueraded is decided.
+                Some(_) | None => change.append([rule]),
+            }
+        }
         change.append(&self.jumps());
         change
     }

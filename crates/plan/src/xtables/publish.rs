@@ -1,5 +1,5 @@
 //! Published ports by iptables: a chain for each container, as the reference has it.
-use super::{Base, End, family_of, make, missing, undone, went_through};
+use super::{Base, End, family_of, is_there, make, missing, undone, went_through};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
@@ -36,7 +36,7 @@ impl Act for IptPublish {
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        let base = self.base().rules.into_iter().map(|(_, rule)| rule).collect();
+        let base = self.base().all_rules().cloned().collect();
         missing(Table::Nat, self.family(), &[base, self.rules(), self.jumps()].concat())
     }
 }
@@ -55,6 +55,8 @@ impl Own for IptPublish {
             } else if !self.is_shared(places)? {
                 change.delete(found.to(&chain));
                 change.flush(&chain);
+            } else if places.anew {
+                self.withdraw(found, &mut change)?;
             }
             self.fill(&mut change);
             Ok(change)
@@ -93,16 +95,16 @@ impl IptPublish {
     fn base(&self) -> Base {
         let local = |chain| Rule::new(chain, "-m addrtype --dst-type LOCAL").and(["-j", DNAT]);
         let mut chains = vec![DNAT.to_owned()];
-        let mut rules = vec![(End::Tail, local("PREROUTING")), (End::Tail, local("OUTPUT"))];
+        let mut rules = vec![(End::Tail, vec![local("PREROUTING")]), (End::Tail, vec![local("OUTPUT")])];
         if let IptSnat::Local(IptMark::Bit(bit)) | IptSnat::All(IptMark::Bit(bit)) = self.snat {
             let mark = format!("{0:#x}/{0:#x}", 1_u32.checked_shl(bit.into()).unwrap_or_default());
             chains.extend([SETMARK.to_owned(), MASQ.to_owned()]);
             let set = Rule::new(SETMARK, "").comment("CNI portfwd masquerade mark");
-            rules.push((End::Tail, set.and(["-j", "MARK", "--set-xmark", &mark])));
+            rules.push((End::Tail, vec![set.and(["-j", "MARK", "--set-xmark", &mark])]));
             let masquerade = Rule::new(MASQ, "").and(["-m", "mark", "--mark", &mark, "-j", "MASQUERADE"]);
-            rules.push((End::Tail, masquerade));
+            rules.push((End::Tail, vec![masquerade]));
             let jump = Rule::new("POSTROUTING", "").comment("CNI portfwd requiring masquerade");
-            rules.push((End::Head, jump.and(["-j", MASQ])));
+            rules.push((End::Head, vec![jump.and(["-j", MASQ])]));
         }
         Base { table: Table::Nat, family: self.family(), chains, rules }
     }
@@ -194,6 +196,17 @@ impl IptPublish {
             remove(&mut change, &chain);
         }
         change
+    }
+
+    /// Takes what is there of this interface's out of a chain that another one has as well. A mark may be that one's, and twice is as good.
+    fn withdraw(&self, found: &Ruleset, change: &mut Change) -> Result<(), Error> {
+        change.delete(found.of(&self.chain()).filter(|rule| self.is_to_us(rule)));
+        for jump in self.jumps() {
+            if is_there(Table::Nat, self.family(), &jump)? {
+                change.delete([&jump]);
+            }
+        }
+        Ok(())
     }
 
     fn is_to_us(&self, rule: &Rule) -> bool {
