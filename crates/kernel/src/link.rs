@@ -8,11 +8,11 @@ use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_CREATE, NLM_
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{
-        InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags,
-        LinkInfo, LinkMessage,
+        AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData,
+        InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
     },
 };
-use nix::libc;
+use nix::{errno::Errno, libc};
 use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
@@ -134,6 +134,15 @@ pub fn set_announcing(index: u32, notify: bool) -> Message {
     flags(&mut link, LinkFlags::Up, notify);
     link.attributes.push(LinkAttribute::Other(nested(libc::IFLA_AF_SPEC, &ipv4)));
     set(format!("turn {} link {index} and its announcements", on(notify)), link)
+}
+
+/// Keeps a link from giving itself an IPv6 link-local address when it is heard on (`ip-sysctl`: `addr_gen_mode` 1).
+/// Without IPv6 in the kernel there is nothing to keep it from.
+pub fn set_unnumbered(name: &IfName) -> Message {
+    let none = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+    let mut link = named(name);
+    link.attributes.push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![none])]));
+    set(format!("keep {name} from an address of its own"), link).needless_if(Errno::EAFNOSUPPORT)
 }
 
 /// An attribute that holds another.

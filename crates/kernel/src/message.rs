@@ -2,6 +2,7 @@
 use crate::Netns;
 use netlink_packet_core::{Emitable, NetlinkHeader};
 use netlink_packet_route::RouteNetlinkMessage;
+use nix::errno::Errno;
 use types::IfName;
 
 /// A request to the kernel: to make, change or delete one object. It is plain data; nothing happens before
@@ -14,17 +15,23 @@ pub struct Message {
     flags: u16,
     /// The link it makes, whose number the answer is to tell.
     pub(crate) echo: Option<IfName>,
+    /// The refusal that says that there is nothing to be done.
+    pub(crate) needless: Option<Errno>,
     /// The body names this namespace by the number of its descriptor, so that must stay open.
     _netns: Option<Netns>,
 }
 
 impl Message {
     pub(crate) fn new(what: String, body: RouteNetlinkMessage, flags: u16) -> Self {
-        Self { what, body, flags, echo: None, _netns: None }
+        Self { what, body, flags, echo: None, needless: None, _netns: None }
     }
 
     pub(crate) fn echoing(self, link: &IfName) -> Self {
         Self { echo: Some(link.clone()), ..self }
+    }
+
+    pub(crate) fn needless_if(self, refusal: Errno) -> Self {
+        Self { needless: Some(refusal), ..self }
     }
 
     pub(crate) fn holding(self, netns: &Netns) -> Self {

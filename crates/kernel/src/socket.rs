@@ -143,6 +143,7 @@ fn send(wire: &mut Wire, messages: &[Message], flags: u16) -> Result<u32, Error>
 /// What a reply tells of the message's outcome; none for a success that is the only one there can be.
 fn tell(message: &Message, body: Body<'_>) -> Result<Option<Result<Answer, Error>>, Error> {
     Ok(match body {
+        Body::Outcome(Err(refusal)) if message.needless == Some(refusal.errno) => None,
         Body::Outcome(Err(refusal)) => Some(Err(Error::Request { what: message.what.clone(), refusal })),
         Body::Object(libc::RTM_NEWLINK, bytes) => {
             let link = Link::read(bytes).map_err(|cause| malformed(&message.what, cause))?;

@@ -30,6 +30,7 @@ pub enum Step {
     BridgeAddress(BridgeAddress),
     Forwarding(Forwarding),
     Veth(Veth),
+    Unnumbered(Unnumbered),
     BridgePort(BridgePort),
     LeaveVlan(LeaveVlan),
     PortVlans(PortVlans),
@@ -87,6 +88,7 @@ step_from!(
     BridgeAddress,
     Forwarding,
     Veth,
+    Unnumbered,
     BridgePort,
     LeaveVlan,
     PortVlans,
@@ -207,6 +209,14 @@ pub struct Up {
     pub announce: bool,
 }
 
+/// The host's end of a pair has no IPv6 link-local address, which nobody asks for behind a bridge. With one for each container,
+/// whatever goes through the host's IPv6 routes takes longer with each: ADD, DEL, and the kernel's worker that checks the address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unnumbered {
+    /// The host's end.
+    pub link: IfName,
+}
+
 /// The host's end of a pair knows that its other end is up, and so its bridge forwards what comes in there. The kernel leaves that to a
 /// worker, which has to wait for the network lock: on a busy host for seconds, in which the container is not heard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -317,6 +327,12 @@ impl fmt::Display for Up {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let announce = if self.announce { ", announcing its addresses" } else { "" };
         write!(f, "{} up {}{announce}", self.link, self.place)
+    }
+}
+
+impl fmt::Display for Unnumbered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} without an IPv6 address of its own", self.link)
     }
 }
 

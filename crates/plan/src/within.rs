@@ -3,7 +3,7 @@ use crate::{
     act::{Act, Work},
     error::Error,
     places::{Place, Places},
-    step::{Address, Alone, Carrier, Route, Sysctl, Up},
+    step::{Address, Alone, Carrier, Route, Sysctl, Unnumbered, Up},
 };
 use kernel::{Link, Message, addr, link, route, sysctl};
 use nix::errno::Errno;
@@ -35,6 +35,21 @@ impl Act for Up {
             Some(link) if !link.up => Some(format!("{} is down", self.link)),
             Some(_) => None,
         })
+    }
+}
+
+impl Act for Unnumbered {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Netlink(link::set_unnumbered(&self.link)))
+    }
+
+    /// An address does no harm, and another suite's attachment has one.
+    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        Ok(None)
     }
 }
 

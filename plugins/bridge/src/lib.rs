@@ -207,6 +207,7 @@ fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint) {
         tx_queues: config.tx_queues,
         rx_queues: config.rx_queues,
     });
+    plan.once(step::Unnumbered { link: endpoint.host.clone() });
     let (hairpin, isolated) = (config.port.hairpin(), config.port.isolated());
     if hairpin || isolated {
         plan.own(step::BridgePort { link: endpoint.host.clone(), hairpin, isolated });

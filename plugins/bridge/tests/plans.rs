@@ -60,6 +60,7 @@ fn layer_2_is_a_cable_that_is_up() {
     let expected = "\
 ensure bridge b0 up, mac MAC if new, accept_ra 0
 own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+once   HOST without an IPv6 address of its own
 own    eth0 up in the container
 once   HOST hears its other end
 ";
@@ -71,6 +72,7 @@ fn a_disabled_interface_is_left_down() {
     let expected = "\
 ensure bridge b0 up, mac MAC if new, accept_ra 0
 own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+once   HOST without an IPv6 address of its own
 ";
     assert_eq!(
         without_hashes(&plan(&json!({"disableContainerInterface": true}), &Lease::default())),
@@ -89,6 +91,7 @@ ensure address fd01::1/64 on b0, in place of any that differs
 ensure forwarding of IPv4
 ensure forwarding of IPv6
 own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, mtu 1400, queues 4 out 1 in
+once   HOST without an IPv6 address of its own
 own    port HOST: hairpin on, isolated on
 once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/accept_dad = 0 in the container, if the kernel has it
@@ -146,6 +149,7 @@ fn without_a_gateway_the_host_has_no_address_and_does_not_forward() {
     let expected = "\
 ensure bridge b0 up, mac MAC if new, promiscuous, accept_ra 0
 own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+once   HOST without an IPv6 address of its own
 once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/accept_dad = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/keep_addr_on_down = 1 in the container, if the kernel has it
@@ -168,6 +172,7 @@ ensure gateway b0.7 up in VLAN 7 of bridge b0, mac MAC if new, by port vethscxmu
 ensure address 10.1.0.1/24 on b0.7
 ensure forwarding of IPv4
 own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, mtu 1400, queues 1 out 1 in
+once   HOST without an IPv6 address of its own
 once   port HOST out of VLAN 1
 own    port HOST in VLAN 7 untagged
 own    eth0 up in the container, announcing its addresses
@@ -207,6 +212,7 @@ fn an_empty_trunk_is_a_bridge_that_filters_and_no_more() {
         let expected = "\
 ensure bridge b0 up, mac MAC if new, filtering VLANs, accept_ra 0
 own    veth HOST (mac MAC) on bridge b0 to eth0 (mac MAC) in the container, queues 1 out 1 in
+once   HOST without an IPv6 address of its own
 own    eth0 up in the container
 once   HOST hears its other end
 ";

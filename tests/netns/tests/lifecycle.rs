@@ -1,6 +1,6 @@
 //! An attachment from ADD to DEL, with everything that can happen in between. The reference plugins fail many of these.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Container, Host, ip, sysctl, with};
+use netlab::{Container, Host, ip, soon, sysctl, with};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -34,6 +34,7 @@ netlab::tests! {
     a_state_directory_has_to_be_absolute,
     del_of_an_add_that_never_began_leaves_the_containers_link,
     del_after_a_downgrade_takes_the_link_away,
+    the_hosts_end_has_no_address_of_its_own,
 }
 
 fn network(host: &Host, keys: &Value) -> Value {
@@ -474,4 +475,17 @@ fn gc_goes_on_after_one_that_cannot_go() {
     let records = tree(&host.state_dir(), "/nowhere".as_ref());
     let left: Vec<_> = records.iter().filter(|path| path.ends_with("bridge.0")).collect();
     assert!(left.len() == 1 && left[0].to_string_lossy().contains("a-stuck"), "{left:?}");
+}
+
+/// Whatever goes through the host's addresses and routes, as every DEL does, would take longer with each container.
+fn the_hosts_end_has_no_address_of_its_own() {
+    let (host, config) = warm();
+    let container = host.container().unwrap();
+    let result = add(&host, &config, &container);
+    // The host's end would have one when the container's has.
+    let of_its_own = |shown: Value| shown.to_string().contains("fe80::");
+    let local = || container.ip("-6 address show dev eth0 -tentative").unwrap();
+    assert!(soon(|| of_its_own(local())));
+    let end = result["interfaces"][1]["name"].as_str().unwrap();
+    assert!(!of_its_own(ip(&format!("-6 address show dev {end}")).unwrap()));
 }
