@@ -5,7 +5,8 @@
 //! the exit of each of its system calls. One that is killed at the entry is never carried out; one that is killed at
 //! the exit has been, but the plugin does not know. Its children (an IPAM plugin, a detached one) are not followed, but
 //! they are waited for, so that what comes next finds nobody at work.
-use netlab::Call;
+use libtest_mimic::Trial;
+use netlab::{Binaries, Call, Host};
 use nix::{
     errno::Errno,
     libc::user_regs_struct,
@@ -20,10 +21,74 @@ use std::{
     env, fs,
     io::{self, Read, Write},
     os::unix::process::CommandExt,
-    process::{Child, Command},
+    process::{Child, Command, ExitCode},
     thread,
     time::Duration,
 };
+
+/// The `main` of a test executable: the tests, or the plugin that one of them has started.
+pub fn main(trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
+    match become_the_plugin() {
+        Ok(()) => netlab::main(trials()),
+        Err(error) => {
+            eprintln!("chaos: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A host with the plugins as they are installed: one program under many names.
+pub fn host() -> Result<Host, netlab::Error> {
+    let mut host = Host::new()?;
+    if env::var_os("SEALANE_CNI_BIN").is_none() {
+        host.use_binaries(&Binaries::multicall(&host.dir().join("bin"))?);
+    }
+    Ok(host)
+}
+
+/// Which stops: some sixty of them, or as many as `SEALANE_CHAOS` says, or with `full` every one; from a different one on in each
+/// test.
+pub fn points(stops: usize, test: usize) -> Vec<usize> {
+    let how = env::var("SEALANE_CHAOS").unwrap_or_default();
+    let step = if how == "full" { 1 } else { stops.div_ceil(how.parse().unwrap_or(60)) };
+    (0..stops).skip(test * 7 % step).step_by(step).collect()
+}
+
+/// A call succeeds, and says nothing.
+///
+/// # Panics
+/// If it does not.
+pub fn well(call: &Call, told: &str) {
+    let reply = call.run();
+    let silent = reply.as_ref().is_ok_and(|reply| reply.success() && reply.stdout.is_empty());
+    assert!(silent, "{told}: {reply:?}");
+}
+
+/// What comes after the kill of a plugin that takes ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// DEL.
+    Del,
+    /// DEL when the network namespace is gone.
+    DelWithoutNetns,
+    /// ADD of the same again, and DEL.
+    AddAndDel,
+    /// GC of everybody.
+    Gc,
+    /// ADD of another container that wants the port, and a late DEL of the first.
+    Another,
+}
+
+impl Then {
+    /// All of them, by name.
+    pub const ALL: [(&str, Then); 5] = [
+        ("del", Then::Del),
+        ("del_without_netns", Then::DelWithoutNetns),
+        ("add_again_and_del", Then::AddAndDel),
+        ("gc", Then::Gc),
+        ("another_takes_its_place", Then::Another),
+    ];
+}
 
 /// The first argument of this executable when it is to become a plugin.
 const TRACED: &str = "become-the-plugin";
@@ -58,8 +123,8 @@ pub enum Error {
     NotStopped(WaitStatus),
 }
 
-/// To be called first in `main`: does not return in the process that [`run`] has started.
-pub fn become_the_plugin() -> Result<(), Error> {
+/// Does not return in the process that [`run`] has started.
+fn become_the_plugin() -> Result<(), Error> {
     let mut arguments = env::args_os().skip(1);
     if arguments.next().is_none_or(|first| first != TRACED) {
         return Ok(());

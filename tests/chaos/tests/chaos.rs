@@ -8,17 +8,17 @@
 //! Some sixty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use chaos::{Run, become_the_plugin, run};
+use chaos::{Run, host, points, run};
 use libtest_mimic::Trial;
 use netlab::{Binaries, Container, Host, Snapshot, with};
 use serde_json::{Value, json};
-use std::{env, fs, path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
-    if let Err(error) = become_the_plugin() {
-        eprintln!("chaos: {error:?}");
-        return ExitCode::FAILURE;
-    }
+    chaos::main(trials)
+}
+
+fn trials() -> Vec<Trial> {
     let able = netlab::bridges_know_vlans();
     let mut trials = vec![
         netlab::trial(
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             trials.push(trial.with_ignored_flag(!able));
         }
     }
-    netlab::main(trials)
+    trials
 }
 
 /// What is killed.
@@ -91,7 +91,7 @@ enum Beside {
 }
 
 fn everywhere(name: &str, at: usize, beside: Beside, (kill, then): (Kill, Then)) {
-    let host = host();
+    let host = host().unwrap();
     let (Beside::Nobody(network) | Beside::Another(network)) = beside;
     let config = network(&host);
     if matches!(beside, Beside::Another(_)) {
@@ -177,7 +177,7 @@ fn complete(container: &Container, killed: &Run) {
 
 /// Only what every network shares may stay: the bridge, its addresses, and forwarding; and of the packet filter what is no element.
 fn an_add_killed_on_a_fresh_host(network: fn(&Host) -> Value) {
-    let first = host();
+    let first = host().unwrap();
     let binaries = first.binaries().clone();
     let call = first.attach("ADD", &network(&first), &first.container().unwrap(), "eth0").unwrap();
     let stops = run(&call, None).unwrap().stops;
@@ -206,7 +206,7 @@ fn an_add_killed_on_a_fresh_host(network: fn(&Host) -> Value) {
 fn an_add_of_the_multicall_runs_no_other_process() {
     // clone, fork, vfork, execve, execveat, clone3
     const PROCESSES: [u64; 6] = [56, 57, 58, 59, 322, 435];
-    let mut host = host();
+    let mut host = host().unwrap();
     host.use_binaries(&Binaries::multicall(&host.dir().join("multicall")).unwrap());
     let call = host.attach("ADD", &network(&host), &host.container().unwrap(), "eth0").unwrap();
     let run = chaos::run(&call, None).unwrap();
@@ -235,7 +235,7 @@ fn an_add_of_the_multicall_runs_no_other_process() {
 }
 
 fn other_leases_cost_no_system_call() {
-    let host = host();
+    let host = host().unwrap();
     let ipam = json!({"type": "host-local", "subnet": "10.0.0.0/8"});
     let config =
         host.config(&with(&network(&host), "ipam", &with(&ipam, "dataDir", &json!(host.networks_dir()))));
@@ -263,15 +263,6 @@ fn reserve(directory: &Path, leases: std::ops::Range<u32>) {
     fs::write(directory.join("last_reserved_ip.0"), last.to_string()).unwrap();
 }
 
-/// A host with the plugins as they are installed: one program under many names.
-fn host() -> Host {
-    let mut host = Host::new().unwrap();
-    if env::var_os("SEALANE_CNI_BIN").is_none() {
-        host.use_binaries(&Binaries::multicall(&host.dir().join("bin")).unwrap());
-    }
-    host
-}
-
 fn network(host: &Host) -> Value {
     let ranges = json!([[{"subnet": "10.1.0.0/16"}], [{"subnet": "fd01::/64"}]]);
     let ipam = json!({"type": "host-local", "ranges": ranges, "routes": [{"dst": "10.9.0.0/16"}]});
@@ -297,11 +288,4 @@ fn dry_run(host: &Host, config: &Value, kill: Kill) -> usize {
         .map(|verb| run(&host.attach(verb, config, &container, "eth0").unwrap(), None).unwrap());
     assert!(!add.stdout.is_empty() && del.stdout.is_empty(), "{}", add.stdout + &del.stdout);
     if kill == Kill::Add { add.stops } else { del.stops }
-}
-
-/// Which stops: every one, or some sixty of them, or as many as were asked for, from a different one on in each test.
-fn points(stops: usize, test: usize) -> Vec<usize> {
-    let how = env::var("SEALANE_CHAOS").unwrap_or_default();
-    let step = if how == "full" { 1 } else { stops.div_ceil(how.parse().unwrap_or(60)) };
-    (0..stops).skip(test * 7 % step).step_by(step).collect()
 }

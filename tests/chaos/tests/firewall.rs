@@ -5,17 +5,17 @@
 //! Some sixty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use chaos::{become_the_plugin, run};
+use chaos::{points, run};
 use libtest_mimic::Trial;
-use netlab::{Binaries, Call, Container, Host, with};
+use netlab::{Call, Container, Host, with};
 use serde_json::{Value, json};
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Err(error) = become_the_plugin() {
-        eprintln!("chaos: {error:?}");
-        return ExitCode::FAILURE;
-    }
+    chaos::main(trials)
+}
+
+fn trials() -> Vec<Trial> {
     let then = [
         ("del", Then::Del),
         ("del_without_netns_and_configuration", Then::DelBare),
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    netlab::main(trials)
+    trials
 }
 
 /// What comes after the kill.
@@ -70,12 +70,6 @@ fn everywhere(name: &str, at: usize, (verb, then): (&'static str, Then), beside:
     eprintln!("{name}: killed at {} of {stops} stops", points.len());
 }
 
-fn points(stops: usize, test: usize) -> Vec<usize> {
-    let how = env::var("SEALANE_CHAOS").unwrap_or_default();
-    let step = if how == "full" { 1 } else { stops.div_ceil(how.parse().unwrap_or(60)) };
-    (0..stops).skip(test * 7 % step).step_by(step).collect()
-}
-
 /// Whoever is neither the first on the bridge nor the last pays for himself alone.
 fn other_users_cost_no_system_call() {
     let lab = Lab::new();
@@ -101,10 +95,7 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        let mut host = Host::new().unwrap();
-        if env::var_os("SEALANE_CNI_BIN").is_none() {
-            host.use_binaries(&Binaries::multicall(&host.dir().join("bin")).unwrap());
-        }
+        let host = chaos::host().unwrap();
         let one = host.container().unwrap();
         Self { host, one }
     }

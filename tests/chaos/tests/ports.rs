@@ -2,27 +2,20 @@
 //! of every system call of ADD and of DEL. Whatever was left half done, the DEL or the GC that comes next takes all of it
 //! away, an ADD that comes instead makes the attachment after all, and what others hold is as it was.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use chaos::{become_the_plugin, run};
+use chaos::{Then, run, well};
 use libtest_mimic::Trial;
-use netlab::{Binaries, Call, Container, Host, Reply, with};
+use netlab::{Call, Container, Host, Reply, with};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, env, fs, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, fs, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
-    if let Err(error) = become_the_plugin() {
-        eprintln!("chaos: {error:?}");
-        return ExitCode::FAILURE;
-    }
-    let then = [
-        ("del", Then::Del),
-        ("del_without_netns", Then::DelWithoutNetns),
-        ("add_again_and_del", Then::AddAndDel),
-        ("gc", Then::Gc),
-        ("another_takes_its_place", Then::Another),
-    ];
+    chaos::main(trials)
+}
+
+fn trials() -> Vec<Trial> {
     let mut trials = vec![netlab::trial("other_ports_cost_no_system_call", other_ports_cost_no_system_call)];
     for verb in ["ADD", "DEL"] {
-        for (name, then) in then {
+        for (name, then) in Then::ALL {
             let name = format!("{}_killed_then_{name}", verb.to_lowercase());
             trials.push(Trial::test(name.clone(), move || {
                 everywhere(&name, verb, then);
@@ -30,17 +23,7 @@ fn main() -> ExitCode {
             }));
         }
     }
-    netlab::main(trials)
-}
-
-/// What comes after the kill.
-#[derive(Clone, Copy, PartialEq)]
-enum Then {
-    Del,
-    DelWithoutNetns,
-    AddAndDel,
-    Gc,
-    Another,
+    trials
 }
 
 fn everywhere(name: &str, verb: &'static str, then: Then) {
@@ -69,10 +52,7 @@ struct Lab {
 impl Lab {
     /// The first container has port 80 on a network of its own.
     fn new() -> Self {
-        let mut host = Host::new().unwrap();
-        if env::var_os("SEALANE_CNI_BIN").is_none() {
-            host.use_binaries(&Binaries::multicall(&host.dir().join("bin")).unwrap());
-        }
+        let host = chaos::host().unwrap();
         let (one, two) = (host.container().unwrap(), host.container().unwrap());
         let lab = Self { config: publishing(&host, &[80, 443]), host, one, two };
         let own = with(&publishing(&lab.host, &[80]), "name", &json!("own"));
@@ -136,11 +116,6 @@ impl Lab {
         left.remove(&*self.host.state_dir().join("attachments/net").to_string_lossy());
         left
     }
-}
-
-fn well(call: &Call, told: &str) {
-    let reply = call.run().unwrap();
-    assert_eq!((reply.success(), reply.stdout.as_str()), (true, ""), "{told}: {reply:?}");
 }
 
 fn publishing(host: &Host, ports: &[u16]) -> Value {

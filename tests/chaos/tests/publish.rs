@@ -5,24 +5,17 @@
 //! Some sixty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use chaos::{become_the_plugin, run};
+use chaos::{Then, points, run, well};
 use libtest_mimic::Trial;
-use netlab::{Binaries, Call, Container, Host, ip, with};
+use netlab::{Call, Container, Host, ip, with};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, env, fs, net::UdpSocket, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, fs, net::UdpSocket, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
-    if let Err(error) = become_the_plugin() {
-        eprintln!("chaos: {error:?}");
-        return ExitCode::FAILURE;
-    }
-    let then = [
-        ("del", Then::Del),
-        ("del_without_netns", Then::DelWithoutNetns),
-        ("add_again_and_del", Then::AddAndDel),
-        ("gc", Then::Gc),
-        ("another_takes_its_place", Then::Another),
-    ];
+    chaos::main(trials)
+}
+
+fn trials() -> Vec<Trial> {
     let kinds = [("", json!({})), ("with_conditions_", json!({"conditionsV4": ["ip saddr 10.0.0.0/8"]}))];
     let mut trials = vec![
         netlab::trial("without_ports_next_to_nothing_is_asked", without_ports_next_to_nothing_is_asked),
@@ -30,7 +23,7 @@ fn main() -> ExitCode {
     ];
     for verb in ["ADD", "DEL"] {
         for (kind, keys) in &kinds {
-            for (at, (name, then)) in then.into_iter().enumerate() {
+            for (at, (name, then)) in Then::ALL.into_iter().enumerate() {
                 let name = format!("{kind}{}_killed_then_{name}", verb.to_lowercase());
                 let keys = keys.clone();
                 trials.push(Trial::test(name.clone(), move || {
@@ -40,17 +33,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    netlab::main(trials)
-}
-
-/// What comes after the kill.
-#[derive(Clone, Copy, PartialEq)]
-enum Then {
-    Del,
-    DelWithoutNetns,
-    AddAndDel,
-    Gc,
-    Another,
+    trials
 }
 
 fn everywhere(name: &str, at: usize, (verb, then): (&'static str, Then), keys: &Value) {
@@ -72,12 +55,6 @@ fn everywhere(name: &str, at: usize, (verb, then): (&'static str, Then), keys: &
     eprintln!("{name}: killed at {} of {stops} stops", points.len());
 }
 
-fn points(stops: usize, test: usize) -> Vec<usize> {
-    let how = env::var("SEALANE_CHAOS").unwrap_or_default();
-    let step = if how == "full" { 1 } else { stops.div_ceil(how.parse().unwrap_or(60)) };
-    (0..stops).skip(test * 7 % step).step_by(step).collect()
-}
-
 struct Lab {
     host: Host,
     config: Value,
@@ -89,10 +66,7 @@ struct Lab {
 impl Lab {
     /// The first container publishes port 8080 on a network of its own.
     fn new(keys: &Value) -> Self {
-        let mut host = Host::new().unwrap();
-        if env::var_os("SEALANE_CNI_BIN").is_none() {
-            host.use_binaries(&Binaries::multicall(&host.dir().join("bin")).unwrap());
-        }
+        let host = chaos::host().unwrap();
         for (link, address) in [("b1", "10.1.0.1/24"), ("b2", "10.2.0.1/24")] {
             ip(&format!("link add {link} type bridge")).unwrap();
             ip(&format!("addr add {address} dev {link}")).unwrap();
@@ -160,11 +134,6 @@ impl Lab {
         left.remove(&*self.host.state_dir().join("attachments/net").to_string_lossy());
         left
     }
-}
-
-fn well(call: &Call, told: &str) {
-    let reply = call.run().unwrap();
-    assert_eq!((reply.success(), reply.stdout.as_str()), (true, ""), "{told}: {reply:?}");
 }
 
 /// The last port by UDP too, on loopback.
