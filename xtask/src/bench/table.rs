@@ -105,7 +105,7 @@ pub(super) fn parallel(sheet: &Sheet<'_>, options: &Options) -> Result<(), Error
 fn head(chain: &str, options: &Options) {
     console::say(&format!(
         "\n{chain}, {} rounds x {} samples, interleaved. Milliseconds; peak memory in KiB, never below the driver's own; CPU \
-         of DEL with the children that are left behind.\n",
+         of DEL at 0 with the children that both verbs leave behind.\n",
         options.rounds, options.samples
     ));
     let columns = format!("{:>8} {:>8} {:>7} {:>6} {:>6}", "p50", "p95", "cpu", "mem", "calls");
