@@ -69,9 +69,6 @@ fn link(bridge: &IfName, options: &Options, subnets: &[Subnet], internal: bool) 
     if let Some(mtu) = options.mtu {
         set("mtu", json!(mtu));
     }
-    if !options.containers_talk {
-        set("portIsolation", json!(true));
-    }
     set("ipam", json!({"type": "host-local", "ranges": ranges}));
     Value::Object(plugin)
 }
@@ -82,7 +79,8 @@ fn ports(internal: bool) -> Option<Value> {
         .then(|| json!({"type": "portmap", "capabilities": {"portMappings": true}, "checkListeners": true}))
 }
 
-/// Who may reach the containers: not those of other networks, nor each other if they are not to talk, by the host's detour either.
+/// Who may reach the containers: not those of other networks, nor each other if they are not to talk, by the host's detour either. The
+/// bridge's own `portIsolation` would, with `br_netfilter`, drop what goes to a neighbour by its published port as well.
 fn firewall(options: &Options, internal: bool) -> Value {
     let policy = if options.containers_talk { "same-bridge" } else { "isolated" };
     if internal {
@@ -206,7 +204,7 @@ mod tests {
         ];
         let expected = json!([
             {"type": "bridge", "bridge": "br-ab", "isDefaultGateway": true, "hairpinMode": true,
-                "capabilities": {"ips": true, "mac": true}, "mtu": 1400, "portIsolation": true, "ipam": ipam()},
+                "capabilities": {"ips": true, "mac": true}, "mtu": 1400, "ipam": ipam()},
             {"type": "portmap", "capabilities": {"portMappings": true}, "checkListeners": true},
             {"type": "firewall", "ingressPolicy": "isolated"},
         ]);
