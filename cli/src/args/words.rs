@@ -194,7 +194,8 @@ Options of the driver bridge:
   com.docker.network.bridge.name                  the bridge's name; br- and the network's ID, if
                                                   not given
   com.docker.network.driver.mtu, mtu              the MTU
-  com.docker.network.bridge.enable_icc            false: its containers can't reach each other, but by published ports
+  com.docker.network.bridge.enable_icc            false: its containers can't reach each other,
+                                                  but by published ports
   com.docker.network.bridge.enable_ip_masquerade  false: others see its containers' own addresses
 
 Files:

@@ -4,7 +4,6 @@
 //! What steps put into the packet filter are elements. The sets they go to, and the rules that use those, are a section: it is laid whole,
 //! in one transaction with the first element that finds it missing, and stays. To lay it again is as good: its chains are emptied and
 //! filled in the same transaction, so no packet meets half of it. Nothing is looked up before an element is added or deleted.
-#![allow(dead_code, reason = "the first steps that use it remove this line")]
 use crate::{places::Departure, publish::Stale};
 use kernel::{
     Errno,
@@ -143,7 +142,8 @@ impl Filter {
 
 impl Drop for Filter {
     /// Whoever closes the socket last waits until all that was deleted in the namespace, by whomever, is freed, and keeps everybody
-    /// else waiting: that is a child's business, and not now.
+    /// else waiting: that is a child's business, and not now. Nor is it different for a socket that has only asked: while another process
+    /// deletes elements, closing one took 17 to 29 ms, and 0.04 ms while nobody does (Linux 6.18).
     fn drop(&mut self) {
         let Some(nft) = self.nft.take().filter(|_| self.departure == Departure::Detached) else { return };
         let stale = std::mem::take(&mut self.stale);
