@@ -1,4 +1,4 @@
-//! The arrows of the crate graph, and who may speak netlink.
+//! The arrows of the crate graph, and who may speak netlink and D-Bus.
 use super::Violation;
 use crate::workspace::{Dependency, Package};
 use std::path::Path;
@@ -8,8 +8,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("cni", &["types"]),
     ("kernel", &["types"]),
+    ("firewalld", &[]),
     ("xtables", &[]),
-    ("plan", &["kernel", "types", "xtables"]),
+    ("plan", &["firewalld", "kernel", "types", "xtables"]),
     ("ipam", &["cni", "types"]),
     ("networks", &["cni", "types"]),
     ("sandbox", &["cni", "kernel", "types"]),
@@ -40,9 +41,11 @@ const PLUGIN: &[&str] = &["cni", "plan", "plugin", "types"];
 /// What the tests of a package may use besides: the laboratory, which itself uses `cni` alone.
 const FOR_TESTS: &[&str] = &["netlab", "types"];
 
-/// The one package that may depend on these.
-const KERNEL: &str = "kernel";
-const NETLINK: &[&str] = &["netlink-", "rtnetlink", "genetlink", "neli", "nftnl", "rustables"];
+/// What is spoken, the one package that may, and how the names of the crates begin that do.
+const SPOKEN: &[(&str, &str, &[&str])] = &[
+    ("netlink", "kernel", &["netlink-", "rtnetlink", "genetlink", "neli", "nftnl", "rustables"]),
+    ("D-Bus", "firewalld", &["zbus", "zvariant", "dbus"]),
+];
 
 /// What is wrong with the dependencies of one package; `manifest` is the text of its `Cargo.toml`.
 pub(super) fn violations(root: &Path, package: &Package, manifest: &str) -> Vec<Violation> {
@@ -72,9 +75,10 @@ fn wrong(package: &Package, arrows: &[&str], dependency: &Dependency) -> Option<
             )
         });
     }
-    let netlink = NETLINK.iter().any(|start| to.starts_with(start));
-    (netlink && from != KERNEL)
-        .then(|| format!("`{from}` must not speak netlink (`{to}`), ask `{KERNEL}` for a function instead"))
+    let spoken = SPOKEN.iter().find(|(.., crates)| crates.iter().any(|start| to.starts_with(start)));
+    spoken.filter(|(_, speaker, _)| from != speaker).map(|(what, speaker, _)| {
+        format!("`{from}` must not speak {what} (`{to}`), ask `{speaker}` for a function instead")
+    })
 }
 
 /// The line of the manifest that names a dependency; 1 when it is spelled in no way we know.
@@ -113,8 +117,8 @@ mod tests {
         assert_eq!(
             printed(&package, manifest),
             [
-                "x/Cargo.toml:3: `plan` must not depend on `cni`, it may use [\"kernel\", \"types\", \"xtables\"]; move what it needs \
-              down the graph"
+                "x/Cargo.toml:3: `plan` must not depend on `cni`, it may use [\"firewalld\", \"kernel\", \"types\", \"xtables\"]; move \
+              what it needs down the graph"
             ]
         );
     }
@@ -138,6 +142,13 @@ mod tests {
             [("netlink-sys", None, false), ("rtnetlink", Some("dev"), false), ("serde", None, false)];
         assert_eq!(printed(&package("plan", &crates), "").len(), 2);
         assert!(printed(&package("kernel", &crates), "").is_empty());
+    }
+
+    #[test]
+    fn only_the_firewalld_crate_speaks_d_bus() {
+        let zbus = [("zbus", None, false)];
+        assert!(printed(&package("plan", &zbus), "").concat().contains("ask `firewalld`"));
+        assert!(printed(&package("firewalld", &zbus), "").is_empty());
     }
 
     #[test]
