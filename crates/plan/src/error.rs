@@ -30,6 +30,18 @@ pub enum Error {
     /// iptables refused outside of any step.
     #[error(transparent)]
     Iptables(#[from] xtables::Error),
+    /// firewalld refused a step.
+    #[error("could not make {step}")]
+    Source {
+        /// The step's line of text.
+        step: String,
+        /// Why.
+        #[source]
+        cause: firewalld::Error,
+    },
+    /// firewalld refused outside of any step, or is not there.
+    #[error(transparent)]
+    Firewalld(#[from] firewalld::Error),
     /// A name that is to be this attachment's own is in use already.
     #[error("container veth name (\"{name}\") already exists {place}")]
     NameTaken {
@@ -132,6 +144,7 @@ impl Error {
         match self {
             Error::Kernel(cause) | Error::Step { cause, .. } => cause.hint(),
             Error::Rules { cause, .. } | Error::Iptables(cause) => cause.hint(),
+            Error::Source { cause, .. } | Error::Firewalld(cause) => cause.hint(),
             Error::NameTaken { name, place } => Some(format!(
                 "`ip link` {place} shows {name}; DEL the attachment that has it, or ask for another name with CNI_IFNAME"
             )),

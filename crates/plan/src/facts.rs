@@ -28,6 +28,8 @@ pub enum Query {
     FreePort(Wanted),
     /// Who decides, on the host, what is forwarded?
     Forward,
+    /// Is firewalld there? It is an error if not.
+    Firewalld,
 }
 
 /// A bridge, or another link, that is there already.
@@ -92,6 +94,7 @@ impl Facts {
                     facts.free_ports.push(port);
                 }
                 Query::Forward => facts.forward = Some(Forward::look(places)?),
+                Query::Firewalld => drop(places.firewalld()?),
                 Query::Ipv6(_) if !places.has_container() => {}
                 Query::Ipv6(name) => {
                     let path = ["ipv6", "conf", name.as_str(), "disable_ipv6"];

@@ -36,12 +36,14 @@ mod veth;
 mod vlan;
 mod within;
 mod xtables;
+mod zone_source;
 
 pub use apply::{Failed, apply};
 pub use check::{Difference, check, check_the_references};
 pub use claims::Claim;
 pub use error::Error;
 pub use facts::{Bridge as BridgeFact, Facts, Interface, Query};
+pub use firewalld::{Error as FirewalldError, Refusal};
 pub use forward::Forward;
 pub use free_port::Wanted;
 pub use journal::Intent;

@@ -1,5 +1,6 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
 use crate::{error::Error, filter::Filter, state::State};
+use firewalld::Firewalld;
 use kernel::{Link, Netns, Rtnl, link};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,7 @@ pub struct Places {
     /// What the facts said of links, for a second look at the same.
     seen: Vec<(Place, IfName, Option<Link>)>,
     state: Option<State>,
+    firewalld: Option<Firewalld>,
     /// The packet filter of the host.
     pub(crate) filter: Filter,
     /// Whether what is marked as made is made again.
@@ -60,6 +62,7 @@ impl Places {
             indices: Vec::new(),
             seen: Vec::new(),
             state: None,
+            firewalld: None,
             filter: Filter::new(departure),
             anew: false,
             lock: None,
@@ -89,6 +92,15 @@ impl Places {
     /// The state directory, for steps that are nowhere in the kernel.
     pub(crate) fn state(&self) -> Result<State, Error> {
         self.state.clone().map_or_else(State::from_env, Ok)
+    }
+
+    /// firewalld, asked when it is first needed whether it is there.
+    pub(crate) fn firewalld(&mut self) -> Result<&Firewalld, firewalld::Error> {
+        let firewalld = match self.firewalld.take() {
+            Some(firewalld) => firewalld,
+            None => Firewalld::connect()?,
+        };
+        Ok(self.firewalld.insert(firewalld))
     }
 
     /// Takes something away under a lock, which then outlives this process if it dies before that is done.

@@ -11,6 +11,7 @@ pub use xtables::{
 pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
+pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
     publish::{Condition, Mapping, Masquerading, Matched, Publish, Reached, Redirect, Side},
@@ -56,6 +57,7 @@ pub enum Step {
     LeftPublish(LeftPublish),
     LeftForward(LeftForward),
     LeftMacCheck(LeftMacCheck),
+    ZoneSource(ZoneSource),
 }
 
 macro_rules! step_from {
@@ -113,7 +115,8 @@ step_from!(
     LeftMasquerade,
     LeftPublish,
     LeftForward,
-    LeftMacCheck
+    LeftMacCheck,
+    ZoneSource
 );
 
 /// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of

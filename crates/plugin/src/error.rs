@@ -1,5 +1,6 @@
 //! Errors of a plugin's run, each with the CNI code that the runtime sees and the hint that the person reads.
 use cni::{Code, Failure};
+use plan::{FirewalldError, Refusal};
 use std::path::PathBuf;
 use types::InvalidName;
 
@@ -103,6 +104,7 @@ impl Failure for Error {
 
 fn code(error: &plan::Error) -> Code {
     match error {
+        plan::Error::Source { cause, .. } | plan::Error::Firewalld(cause) => code_of_firewalld(cause),
         plan::Error::Rules { cause, .. } | plan::Error::Iptables(cause) if cause.is_busy() => Code::TryAgain,
         plan::Error::Rules { .. }
         | plan::Error::Iptables(_)
@@ -120,5 +122,18 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::PortTaken { .. }
         | plan::Error::PortListenedOn { .. }
         | plan::Error::NoFreePort { .. } => Code::TryAgain,
+    }
+}
+
+fn code_of_firewalld(error: &FirewalldError) -> Code {
+    match error {
+        FirewalldError::NotBuiltIn => Code::UnsupportedField,
+        FirewalldError::NoBus(_) | FirewalldError::NotThere | FirewalldError::Silent { .. } => Code::TryAgain,
+        FirewalldError::Bus(_) => Code::Io,
+        FirewalldError::Refused { why, .. } => match why {
+            Refusal::NoZone => Code::InvalidConfig,
+            Refusal::OtherZone => Code::Taken,
+            Refusal::NoSource | Refusal::Already | Refusal::Other => Code::Io,
+        },
     }
 }

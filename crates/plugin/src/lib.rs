@@ -90,8 +90,9 @@ pub trait Recipe: Sync {
     /// What an attachment without a record may have left: the steps it would own, by name alone.
     fn remains(endpoint: &Endpoint) -> Plan;
 
-    /// The same, where it is known what ADD, perhaps another suite's, answered; the ends are those that it reported.
-    fn remains_of(endpoint: &Endpoint, _reported: &AddResult) -> Plan {
+    /// The same, where it is known what ADD, perhaps another suite's, answered; the ends are those that it reported. The
+    /// configuration need not be one that an ADD would take.
+    fn remains_of(_call: &Call, endpoint: &Endpoint, _reported: &AddResult) -> Plan {
         Self::remains(endpoint)
     }
 }

@@ -1,17 +1,17 @@
 //! The keys of `firewall`, in two stages: what the user typed, and what it means.
 use cni::{AddResult, Call, Code, Fail, Failure};
-use plan::step::{ChainName, InvalidWord};
+use plan::step::{ChainName, InvalidWord, InvalidZone, ZoneName};
 use serde::Deserialize;
 use types::{IfName, InvalidName};
 
-/// What the user typed: the keys of the reference's `firewall` 1.9 (`firewalldZone` means nothing in the backends that are here), and
-/// `internal`.
+/// What the user typed: the keys of the reference's `firewall` 1.9, and `internal`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawConfig {
     backend: Option<String>,
     ingress_policy: Option<String>,
     iptables_admin_chain_name: Option<String>,
+    firewalld_zone: Option<String>,
     internal: Option<bool>,
 }
 
@@ -26,7 +26,7 @@ pub struct Config {
 }
 
 /// What lets packets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Backend {
     /// Whichever has to, on this host.
     Auto,
@@ -34,6 +34,8 @@ pub(crate) enum Backend {
     Nftables,
     /// Rules in iptables' chains.
     Iptables,
+    /// This zone of firewalld's.
+    Firewalld(ZoneName),
 }
 
 /// A bridge that is kept from others.
@@ -64,9 +66,12 @@ pub enum Error {
         /// The value at fault.
         value: String,
     },
-    /// A backend that is not here.
-    #[error("the backend \"firewalld\" is not supported")]
+    /// A backend that this executable was built without.
+    #[error("the backend \"firewalld\" is not supported: this executable was built without it")]
     Firewalld,
+    /// Not the name of a zone.
+    #[error("invalid value of \"firewalldZone\"")]
+    Zone(#[source] InvalidZone),
     /// Not the name of a chain.
     #[error("invalid value of \"iptablesAdminChainName\"")]
     AdminChain(#[source] InvalidWord),
@@ -93,6 +98,7 @@ impl Failure for Error {
             Error::Policy { .. }
             | Error::Backend { .. }
             | Error::AdminChain(_)
+            | Error::Zone(_)
             | Error::NoPrevResult
             | Error::NoBridge { .. }
             | Error::EmptyBridge
@@ -104,9 +110,12 @@ impl Failure for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Policy { .. } => "set \"ingressPolicy\" to open, same-bridge or isolated".into(),
-            Error::Backend { .. } => "leave \"backend\" out, or set it to auto, nftables or iptables".into(),
+            Error::Backend { .. } => "leave \"backend\" out, or set it to auto, nftables, iptables or firewalld".into(),
             Error::Firewalld => {
-                "leave \"backend\" out, and have firewalld trust the network's subnet: `firewall-cmd --permanent --zone=trusted --add-source=SUBNET`".into()
+                "build it with `cargo build --release --package cli --features firewalld`; or leave \"backend\" out, and have firewalld trust the network's subnet: `firewall-cmd --permanent --zone=trusted --add-source=SUBNET`".into()
+            }
+            Error::Zone(_) => {
+                "`firewall-cmd --get-zones` lists the zones; leave it out for trusted".into()
             }
             Error::AdminChain(_) => {
                 "give a name of at most 28 visible characters, or leave it out for CNI-ADMIN".into()
@@ -131,6 +140,14 @@ impl Config {
         Ok(Self { backend, admin, guarded })
     }
 
+    /// The zone of a configuration that names firewalld as its backend, whatever else it says.
+    pub(crate) fn zone(call: &Call) -> Option<ZoneName> {
+        match call.decode::<RawConfig>().ok()?.backend() {
+            Ok(Backend::Firewalld(zone)) => Some(zone),
+            _ => None,
+        }
+    }
+
     /// Whether the host forwards anything to the container.
     pub(crate) fn forwards(&self) -> bool {
         self.guarded.as_ref().is_none_or(|guarded| !guarded.internal)
@@ -151,7 +168,8 @@ impl RawConfig {
             "" | "auto" => Ok(Backend::Auto),
             "nftables" => Ok(Backend::Nftables),
             "iptables" => Ok(Backend::Iptables),
-            "firewalld" => Err(Error::Firewalld),
+            "firewalld" if !cfg!(feature = "firewalld") => Err(Error::Firewalld),
+            "firewalld" => self.zone().map(Backend::Firewalld),
             value => Err(Error::Backend { value: value.to_owned() }),
         }
     }
@@ -159,6 +177,11 @@ impl RawConfig {
     fn admin(&self) -> Result<ChainName, Error> {
         let name = self.iptables_admin_chain_name.as_deref().filter(|name| !name.is_empty());
         name.unwrap_or("CNI-ADMIN").parse().map_err(Error::AdminChain)
+    }
+
+    fn zone(&self) -> Result<ZoneName, Error> {
+        let name = self.firewalld_zone.as_deref().filter(|name| !name.is_empty());
+        name.unwrap_or("trusted").parse().map_err(Error::Zone)
     }
 
     fn isolation(&self) -> Result<Option<Isolation>, Error> {

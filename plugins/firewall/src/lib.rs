@@ -3,14 +3,17 @@
 //!
 //! Who does not get where is a matter of nftables in every backend: what is dropped there stays dropped. To be let through is
 //! another matter: an `accept` of ours does not overrule somebody else's `drop`, and where iptables drops what is forwarded, only
-//! iptables can let it through.
+//! iptables can let it through; where firewalld does, only firewalld.
 mod config;
 
 pub use config::{Config, Error};
 
 use cni::{AddResult, Call, Fail, Version};
 use config::{Backend, Guarded};
-use plan::{Facts, Forward, Plan, Query, step};
+use plan::{
+    Facts, Forward, Plan, Query,
+    step::{self, ZoneName},
+};
 use plugin::{Endpoint, Lease, Plugin, Recipe};
 use std::net::IpAddr;
 
@@ -35,13 +38,27 @@ impl Recipe for Firewall {
         if config.backend == Backend::Auto && config.forwards() { vec![Query::Forward] } else { Vec::new() }
     }
 
+    /// Whether firewalld is there matters only to who has an address.
+    fn asks_about(config: &Config, lease: &Lease) -> Vec<Query> {
+        match config.backend {
+            Backend::Firewalld(_) if config.forwards() && !lease.ips.is_empty() => vec![Query::Firewalld],
+            _ => Self::asks(config),
+        }
+    }
+
     fn plan(config: &Config, _endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
         let mut plan = Plan::default();
         if let Some(guarded) = &config.guarded {
             isolate(&mut plan, guarded);
         }
-        if config.forwards() && by_iptables(config, facts) {
-            let_through(&mut plan, config, lease);
+        if !config.forwards() {
+            return plan;
+        }
+        match &config.backend {
+            Backend::Firewalld(zone) => bind(&mut plan, zone, lease),
+            Backend::Nftables => {}
+            Backend::Auto if !facts.forward.is_some_and(Forward::is_for_iptables) => {}
+            Backend::Auto | Backend::Iptables => let_through(&mut plan, config, lease),
         }
         plan
     }
@@ -62,18 +79,13 @@ impl Recipe for Firewall {
     }
 
     /// Another suite keeps no record.
-    fn remains_of(_endpoint: &Endpoint, reported: &AddResult) -> Plan {
+    fn remains_of(call: &Call, _endpoint: &Endpoint, reported: &AddResult) -> Plan {
         let mut plan = Plan::default();
+        if let Some(zone) = Config::zone(call) {
+            bind(&mut plan, &zone, reported);
+        }
         plan.own(step::LeftForward { addresses: addresses(reported) });
         plan
-    }
-}
-
-fn by_iptables(config: &Config, facts: &Facts) -> bool {
-    match config.backend {
-        Backend::Auto => facts.forward.is_some_and(Forward::is_for_iptables),
-        Backend::Iptables => true,
-        Backend::Nftables => false,
     }
 }
 
@@ -106,6 +118,13 @@ fn let_through(plan: &mut Plan, config: &Config, lease: &Lease) {
             let port = guarded.ports.first().cloned();
             plan.ensure(step::IptIsolation { bridge: guarded.bridge.clone(), policy, family, port });
         }
+    }
+}
+
+/// All addresses become sources of the zone, as the reference has it.
+fn bind(plan: &mut Plan, zone: &ZoneName, lease: &Lease) {
+    for address in addresses(lease) {
+        plan.own(step::ZoneSource { zone: zone.clone(), address });
     }
 }
 

@@ -154,7 +154,6 @@ fn what_cannot_be_is_refused_before_anything_is_changed() {
         (&bridged(), json!({"ingressPolicy": "bogus"}), 7, "unknown ingress policy: \"bogus\""),
         (&bridged(), json!({"ingressPolicy": "Same-Bridge"}), 7, "unknown ingress policy: \"Same-Bridge\""),
         (&bridged(), json!({"backend": "bogus"}), 7, "unknown backend: \"bogus\""),
-        (&bridged(), json!({"backend": "firewalld"}), 2, "the backend \"firewalld\" is not supported"),
         (&bridged(), json!({"iptablesAdminChainName": "a b"}), 7, "\"iptablesAdminChainName\""),
         (
             &bridged(),
@@ -183,6 +182,55 @@ fn what_cannot_be_is_refused_before_anything_is_changed() {
         );
         assert!(reply["details"].as_str().is_some_and(|hint| !hint.is_empty()), "{keys}: {reply}");
     }
+}
+
+#[cfg(not(feature = "firewalld"))]
+#[test]
+fn a_backend_that_is_not_built_in_is_refused_with_how_to_build_it() {
+    let reply = refusal(&bridged(), &json!({"backend": "firewalld"}));
+    assert_eq!(reply["code"], 2, "{reply}");
+    let (said, hint) = (reply["msg"].to_string(), reply["details"].to_string());
+    assert!(said.contains("this executable was built without it"), "{said}");
+    assert!(hint.contains("cargo build --release --package cli --features firewalld"), "{hint}");
+}
+
+#[cfg(feature = "firewalld")]
+#[test]
+fn in_firewalld_each_address_is_a_source_of_the_zone() {
+    let keys = json!({"backend": "firewalld", "ingressPolicy": "same-bridge"});
+    let sources = |zone| {
+        format!(
+            "{SAME_BRIDGE}own    source 10.1.0.2/32 of firewalld's zone {zone}\n\
+             own    source fd01::2/128 of firewalld's zone {zone}\n"
+        )
+    };
+    assert_eq!(plan(&keys), sources("trusted"));
+    assert_eq!(plan(&with_zone(&keys, "")), sources("trusted"));
+    assert_eq!(plan(&with_zone(&keys, "my-zone")), sources("my-zone"));
+    let internal = json!({"backend": "firewalld", "internal": true});
+    assert!(!plan(&internal).contains("source"));
+    assert_eq!(refusal(&bridged(), &with_zone(&keys, "a b"))["code"], 7);
+}
+
+#[cfg(feature = "firewalld")]
+#[test]
+fn whether_firewalld_is_there_is_asked_for_who_has_an_address() {
+    let asked = |before: &Value, keys: &Value| {
+        let call = call(keys, before);
+        let (config, lease) = (Firewall::configure(&call).unwrap(), call.prev_result.clone().unwrap());
+        Firewall::asks_about(&config, &lease)
+    };
+    let keys = json!({"backend": "firewalld"});
+    assert_eq!(asked(&bridged(), &keys), [Query::Firewalld]);
+    assert_eq!(asked(&json!({}), &keys), []);
+    assert_eq!(asked(&bridged(), &json!({"backend": "firewalld", "internal": true})), []);
+}
+
+#[cfg(feature = "firewalld")]
+fn with_zone(keys: &Value, zone: &str) -> Value {
+    let mut keys = keys.clone();
+    keys["firewalldZone"] = json!(zone);
+    keys
 }
 
 #[test]

@@ -127,6 +127,9 @@ impl Build {
         let mut arguments = vec!["build", "--quiet", "--profile", &self.profile];
         arguments.extend(self.triple.iter().flat_map(|triple| ["--target", triple]));
         arguments.extend(PLUGINS.iter().flat_map(|name| ["-p", name]));
+        if cfg!(feature = "firewalld") {
+            arguments.extend(["--features", "firewall/firewalld,cli/firewalld"]);
+        }
         cargo(&[&arguments[..], &["-p", "cli"]].concat())
     }
 }

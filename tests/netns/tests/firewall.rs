@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         the_result_is_the_one_before,
         versions_before_0_4_0_are_refused,
         explain_prints_the_plan_of_the_chain,
+        a_record_of_a_backend_that_is_not_built_in_is_kept,
     ];
     let beside = trials![
         what_the_reference_has_left_goes_with_our_del,
@@ -467,6 +468,36 @@ fn explain_prints_the_plan_of_the_chain() {
     let expected = "ensure bridge b1 isolated from other isolated bridges, until its last user goes";
     assert!(text.contains(expected), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(run("nft list ruleset"), "");
+}
+
+/// An executable with the feature `firewalld` has written it; one without it can't undo that step, and must not forget it.
+fn a_record_of_a_backend_that_is_not_built_in_is_kept() {
+    if cfg!(feature = "firewalld") {
+        return;
+    }
+    let site = Site::new();
+    let inside = site.inside(1, &same_bridge());
+    let record =
+        site.0.state_dir().join(format!("attachments/net1/{}:eth0/firewall.0", inside.container.id()));
+    let written = fs::read_to_string(&record).unwrap();
+    let source = r#""steps":[["own",{"zone-source":{"zone":"trusted","address":"10.1.0.2"}}],"#;
+    fs::write(&record, written.replace(r#""steps":["#, source)).unwrap();
+
+    let config = site.config(1, &json!({}), &inside.result);
+    let del = site.0.del(&config, &inside.container, "eth0").unwrap();
+    let gc = site.0.gc(&config, &[]).unwrap();
+    for reply in [del, gc] {
+        assert_eq!(
+            (reply.code(), reply.msg().contains("built without firewalld")),
+            (Some(2), true),
+            "{reply:?}"
+        );
+        assert!(reply.hint().contains("--features firewalld"), "{reply:?}");
+        assert!(fs::read_to_string(&record).unwrap().contains("zone-source"));
+    }
+    fs::write(&record, written).unwrap();
+    inside.leave();
+    assert!(!record.exists());
 }
 
 /// A container whose `firewall` is the reference's.
