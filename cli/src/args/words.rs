@@ -107,10 +107,12 @@ Ports, as docker has them:
   -p 80                    any port that is free; `sealane port` tells which
   -p 127.0.0.1::80         likewise, on this address
   -p 8000-8010:80-90/udp   a range, as long on both sides
+  -p 8000-8010:80          the first of a range that is free; `sealane port` tells which
 
   On several networks the first that can publishes them, and the next when it is taken off that.
-  On the network host the container has the host's ports: -p 80 keeps others from it. On none,
-  and where no network can publish, -p is refused (docker says nothing there).
+  On the network host the container has the host's ports: -p 80 keeps others from it, and -p 8080:80
+  is refused, as is a range without 80 in it. On none, and where no network can publish, -p is
+  refused (docker says nothing there).
 
 Exit status:
   That of the command, or

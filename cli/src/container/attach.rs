@@ -2,7 +2,7 @@
 use super::{
     choice::{self, is_fixed},
     error::Error,
-    ports::Port,
+    ports::{Host, Port},
     record::{Endpoint, Given, Record},
     refusal::Refusal,
 };
@@ -118,9 +118,13 @@ fn published(container: &Record, endpoint: &Endpoint) -> Result<Vec<Port>, Error
         ifname: endpoint.ifname.clone(),
         plugin: PORTMAP,
     };
-    // Without a record another plugin has done it.
+    // Without a record another plugin has done it, and has passed over the end of a range.
     let Some(recorded) = plan::State::from_env()?.recorded(&key)? else {
-        return Ok(endpoint.wanted.ports.clone());
+        let first = |port: &Port| match port.host {
+            Host::OneOf { first, .. } => Port { host: Host::Number(first), ..*port },
+            Host::Any | Host::Number(_) => *port,
+        };
+        return Ok(endpoint.wanted.ports.iter().map(first).collect());
     };
     let numbered = recorded.steps().flat_map(|(_, step)| -> Vec<Port> {
         match step {
@@ -179,12 +183,22 @@ fn capability_args(endpoint: &Endpoint) -> Map<String, Value> {
 }
 
 fn port_mapping(port: &Port) -> Value {
-    json!({
-        "hostPort": port.host.unwrap_or_default(),
+    let (first, last) = match port.host {
+        Host::Any => (0, None),
+        Host::Number(number) => (number, None),
+        Host::OneOf { first, last } => (first, Some(last)),
+    };
+    let mut mapping = json!({
+        "hostPort": first,
         "containerPort": port.container,
         "protocol": port.protocol,
         "hostIP": port.address.map(|address| address.to_string()).unwrap_or_default(),
-    })
+    });
+    // Others than our own `portmap` pass over it, and publish the first.
+    if let Value::Object(keys) = &mut mapping {
+        keys.extend(last.map(|last| ("hostPortEnd".to_owned(), json!(last))));
+    }
+    mapping
 }
 
 /// What there is of it in the container.
@@ -239,13 +253,22 @@ mod tests {
             ip6: "fd00::5".parse().ok(),
             mac: "02:00:00:00:00:01".parse().ok(),
             aliases: vec!["db".to_owned()],
-            ports: Port::parse("127.0.0.1:8080:80/udp").unwrap(),
+            ports: [
+                Port::parse("127.0.0.1:8080:80/udp").unwrap(),
+                Port::parse("8000-8010:81").unwrap(),
+                Port::parse("82").unwrap(),
+            ]
+            .concat(),
         };
         let expected = json!({
             "ips": ["10.0.0.5", "fd00::5"],
             "mac": "02:00:00:00:00:01",
             "aliases": ["db"],
-            "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "udp", "hostIP": "127.0.0.1"}],
+            "portMappings": [
+                {"hostPort": 8080, "containerPort": 80, "protocol": "udp", "hostIP": "127.0.0.1"},
+                {"hostPort": 8000, "hostPortEnd": 8010, "containerPort": 81, "protocol": "tcp", "hostIP": ""},
+                {"hostPort": 0, "containerPort": 82, "protocol": "tcp", "hostIP": ""},
+            ],
         });
         assert_eq!(Value::Object(capability_args(&endpoint)), expected);
     }

@@ -5,7 +5,7 @@ use super::{
     error::Error,
     id::Id,
     order::Order,
-    ports::Port,
+    ports::{Host, Port},
     record::{Endpoint, Wanted},
     refusal::Refusal,
 };
@@ -150,14 +150,16 @@ fn ports(networks: &[Definition], asked: &[Port]) -> Result<Vec<Vec<Port>>, Refu
     Err(Refusal::NoPorts { networks, port: port.key(), internal })
 }
 
-/// The ports that a network is told to publish: none, if it can't. On the host's own network the host's port is the container's.
+/// The ports that a network is told to publish: none, if it can't. On the host's own network the host's port is
+/// the container's, of a range as well.
 pub(crate) fn ports_of(network: &Definition, asked: &[Port]) -> Result<Vec<Port>, Refusal> {
     if !takes(&network.network, PORTS) {
         return Ok(Vec::new());
     }
-    let settle = |port: &Port| match port.host {
-        Some(host) if host != port.container => Err(Refusal::Renumbered { host, container: port.container }),
-        _ => Ok(Port { host: Some(port.container), ..*port }),
+    let settle = |port: &Port| {
+        let Port { host, container, .. } = *port;
+        let itself = Port { host: Host::Number(container), ..*port };
+        if host.can_be(container) { Ok(itself) } else { Err(Refusal::Renumbered { host, container }) }
     };
     if network.name.as_str() == HOST { asked.iter().map(settle).collect() } else { Ok(asked.to_vec()) }
 }

@@ -33,7 +33,12 @@ pub(crate) fn record(order: &Order, endpoints: Vec<Endpoint>) -> Record {
             .unwrap_or_else(|| PathBuf::from("/")),
         remove: order.remove,
         detached: order.detached,
-        ports: endpoints.iter().flat_map(|endpoint| endpoint.wanted.ports.clone()).collect(),
+        // All of its networks that can are told the same.
+        ports: endpoints
+            .iter()
+            .map(|endpoint| endpoint.wanted.ports.clone())
+            .find(|ports| !ports.is_empty())
+            .unwrap_or_default(),
         endpoints,
         phase: Phase::Created,
     }

@@ -146,12 +146,12 @@ fn ipam_config(endpoint: &Endpoint) -> Value {
     if config.is_empty() { Value::Null } else { Value::Object(config) }
 }
 
-/// What was asked for: an address or a port of the host that was left open is empty.
+/// What was asked for: an address or a port of the host that was left open is empty, one of a range is the range.
 fn asked(ports: &[Port]) -> Value {
     let mut bindings = Map::new();
     for port in ports {
         let address = port.address.map(|address| address.to_string()).unwrap_or_default();
-        let host = port.host.map(|host| host.to_string()).unwrap_or_default();
+        let host = port.host.to_string();
         if let Value::Array(all) = bindings.entry(port.key()).or_insert_with(|| json!([])) {
             all.push(json!({"HostIp": address, "HostPort": host}));
         }

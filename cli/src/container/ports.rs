@@ -1,4 +1,5 @@
-//! `-p`: docker's words for a published port, `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port alone or a range.
+//! `-p`: docker's words for a published port, `[ADDRESS:][HOST:]CONTAINER[/PROTOCOL]`, each port alone or a range, and one of the
+//! container for a range of the host.
 use super::refusal::Refusal;
 use plan::step;
 use serde::{Deserialize, Serialize};
@@ -21,12 +22,29 @@ pub(crate) enum Protocol {
 pub(crate) struct Port {
     /// The address of the host that it is published on; all of them if there is none.
     pub(crate) address: Option<IpAddr>,
-    /// The port on the host; any that is free if there is none.
-    pub(crate) host: Option<u16>,
+    /// The port on the host.
+    pub(crate) host: Host,
     /// The port in the container.
     pub(crate) container: u16,
     /// Of what.
     pub(crate) protocol: Protocol,
+}
+
+/// Which port of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Host {
+    /// Any that is free.
+    Any,
+    /// This one.
+    Number(u16),
+    /// The first of these that is free.
+    OneOf {
+        /// The first of them.
+        first: u16,
+        /// The last.
+        last: u16,
+    },
 }
 
 impl Port {
@@ -43,8 +61,11 @@ impl Port {
                 if let Some(other) =
                     all.iter().find(|other| other.collides(&port) && other.container != port.container)
                 {
-                    let host = port.host.unwrap_or_default();
-                    return Err(Refusal::PublishedTwice { host, one: other.key(), other: port.key() });
+                    return Err(Refusal::PublishedTwice {
+                        host: port.host,
+                        one: other.key(),
+                        other: port.key(),
+                    });
                 }
                 if !all.contains(&port) {
                     all.push(port);
@@ -61,13 +82,15 @@ impl Port {
             step::Protocol::Udp => Protocol::Udp,
             step::Protocol::Sctp => Protocol::Sctp,
         };
-        Self { address: port.address, host: Some(port.number), container: to, protocol }
+        Self { address: port.address, host: Host::Number(port.number), container: to, protocol }
     }
 
     /// Whether both would be one port of the host.
     fn collides(&self, other: &Self) -> bool {
-        let one_of_host = self.host.is_some() && (self.host, self.protocol) == (other.host, other.protocol);
-        one_of_host && self.addresses_overlap(other)
+        let is_fixed = matches!(self.host, Host::Number(_));
+        is_fixed
+            && (self.host, self.protocol) == (other.host, other.protocol)
+            && self.addresses_overlap(other)
     }
 
     fn addresses_overlap(&self, other: &Self) -> bool {
@@ -79,6 +102,28 @@ impl Port {
     /// As docker has it in JSON: `80/tcp`.
     pub(crate) fn key(&self) -> String {
         format!("{}/{}", self.container, self.protocol)
+    }
+}
+
+impl Host {
+    /// Whether it can be the port of this number.
+    pub(crate) fn can_be(self, number: u16) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Number(one) => one == number,
+            Self::OneOf { first, last } => (first..=last).contains(&number),
+        }
+    }
+}
+
+/// `8080`, `8000-8010`, and nothing where any will do: as docker has it in JSON.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => Ok(()),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::OneOf { first, last } => write!(f, "{first}-{last}"),
+        }
     }
 }
 
@@ -152,13 +197,13 @@ fn address(text: &str) -> Result<IpAddr, String> {
 }
 
 /// The host's port for each of the container's.
-fn hosts(
-    host: Option<RangeInclusive<u16>>,
-    container: &RangeInclusive<u16>,
-) -> Result<Vec<Option<u16>>, String> {
+fn hosts(host: Option<RangeInclusive<u16>>, container: &RangeInclusive<u16>) -> Result<Vec<Host>, String> {
     match host {
-        None => Ok(vec![None; container.len()]),
-        Some(host) if host.len() == container.len() => Ok(host.map(Some).collect()),
+        None => Ok(vec![Host::Any; container.len()]),
+        Some(host) if host.len() == container.len() => Ok(host.map(Host::Number).collect()),
+        Some(host) if container.len() == 1 => {
+            Ok(vec![Host::OneOf { first: *host.start(), last: *host.end() }])
+        }
         Some(host) => {
             Err(format!("{} ports of the host for {} of the container", host.len(), container.len()))
         }
@@ -172,7 +217,7 @@ mod tests {
     fn said(text: &str) -> String {
         let one = |port: &Port| {
             let address = port.address.map_or_else(|| "*".to_owned(), |address| address.to_string());
-            let host = port.host.map_or_else(|| "*".to_owned(), |host| host.to_string());
+            let host = if port.host == Host::Any { "*".to_owned() } else { port.host.to_string() };
             format!("{address} {host} {}", port.key())
         };
         Port::parse(text).unwrap().iter().map(one).collect::<Vec<_>>().join(" + ")
@@ -192,6 +237,9 @@ mod tests {
             ("127.0.0.1:81-82:91-92", "127.0.0.1 81 91/tcp + 127.0.0.1 82 92/tcp"),
             ("8000-8001:80-81/udp", "* 8000 80/udp + * 8001 81/udp"),
             ("90-91", "* * 90/tcp + * * 91/tcp"),
+            ("8000-8010:80", "* 8000-8010 80/tcp"),
+            ("8000-8000:80", "* 8000 80/tcp"),
+            ("127.0.0.1:8000-8010:80/udp", "127.0.0.1 8000-8010 80/udp"),
         ];
         for (text, expected) in cases {
             assert_eq!(said(text), expected, "{text}");
@@ -207,11 +255,27 @@ mod tests {
         assert_eq!(all(&["8080:80", "8080:80"]), Ok(1));
         assert_eq!(all(&["8080:80", "8080:81/udp", "80", "80"]), Ok(3));
         assert_eq!(all(&["127.0.0.1:8080:80", "127.0.0.2:8080:81", "[::]:8080:82"]), Ok(3));
+        // Each gets another one of the range.
+        assert_eq!(all(&["8000-8010:80", "8000-8010:80", "8000-8010:81", "8000:82"]), Ok(3));
         for two in
             [["8080:80", "8080:81"], ["0.0.0.0:8080:80", "127.0.0.1:8080:81"], ["8000-8080:1-81", "8080:80"]]
         {
             let said = all(&two).unwrap_err();
             assert!(said.contains("8080"), "{said}");
+        }
+    }
+
+    /// So other builds have written them.
+    #[test]
+    fn ports_of_the_host_are_kept_as_they_always_were() {
+        let cases = [
+            ("null", Host::Any),
+            ("8080", Host::Number(8080)),
+            (r#"{"first":8000,"last":8010}"#, Host::OneOf { first: 8000, last: 8010 }),
+        ];
+        for (text, host) in cases {
+            assert_eq!(serde_json::to_string(&host).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Host>(text).unwrap(), host);
         }
     }
 
@@ -229,6 +293,9 @@ mod tests {
             ("[::1]:80", "missing after ]"),
             ("82-81", "ends before it begins"),
             ("81-83:91-92", "3 ports of the host for 2 of the container"),
+            ("81:91-92", "1 ports of the host for 2 of the container"),
+            ("82-81:91", "ends before it begins"),
+            ("0-81:91", "\"0\" is no port"),
         ];
         for (text, expected) in cases {
             let message = Port::parse(text).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! The ports that a container has on the host now, and docker's ways of writing them.
 use super::{
     choice::is_fixed,
-    ports::{Port, Protocol},
+    ports::{Host, Port, Protocol},
     record::{Endpoint, Record},
 };
 use serde_json::{Map, Value, json};
@@ -44,11 +44,10 @@ fn of_endpoint(endpoint: &Endpoint) -> Vec<Published> {
     let published = |port: &Port| {
         let (container, protocol) = (port.container, port.protocol);
         let addresses = port.address.map_or_else(|| ALL.to_vec(), |address| vec![address]);
-        let host = port.host;
+        // What has no number yet is nowhere.
+        let Host::Number(host) = port.host else { return Vec::new() };
         let leading = addresses.into_iter().filter(leads);
-        leading
-            .filter_map(move |address| Some(Published { container, protocol, address, host: host? }))
-            .collect()
+        leading.map(move |address| Published { container, protocol, address, host }).collect()
     };
     given.ports.iter().flat_map(|port| -> Vec<_> { published(port) }).collect()
 }

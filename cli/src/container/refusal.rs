@@ -1,5 +1,5 @@
 //! What is asked for and cannot be. All of it is said before anything is changed.
-use super::choice::HOST;
+use super::{choice::HOST, ports::Host};
 use cni::{Code, Failure};
 use types::NetworkName;
 
@@ -14,7 +14,7 @@ pub(crate) enum Refusal {
     Port { value: String, why: String },
     /// Two ports of the container would be one of the host.
     #[error("port {host} of the host cannot lead to {one} and to {other}")]
-    PublishedTwice { host: u16, one: String, other: String },
+    PublishedTwice { host: Host, one: String, other: String },
     /// A port on an address of the host's, and no network has an address of that family for the container.
     #[error("cannot publish port {port} at {address}: no network of the container has {} addresses", if address.is_ipv4() { "IPv4" } else { "IPv6" })]
     NoFamily { port: String, address: std::net::IpAddr },
@@ -58,8 +58,8 @@ pub(crate) enum Refusal {
     #[error("cannot publish port {port} on network {}{}", networks.join(", "), no_ports(*internal))]
     NoPorts { networks: Vec<String>, port: String, internal: bool },
     /// On the host's network there is nothing that could give a port another number.
-    #[error("cannot publish port {container} of a container on network \"host\" as port {host}")]
-    Renumbered { host: u16, container: u16 },
+    #[error("cannot publish port {container} of a container on network \"host\" as {} {host}", ports(*host))]
+    Renumbered { host: Host, container: u16 },
     /// A program that the network's configuration names, in none of the folders.
     #[error("failed to find plugin {plugin:?} of network \"{network}\" in path [{}]", path.join(" "))]
     NoPlugin { network: NetworkName, plugin: String, path: Vec<String> },
@@ -155,6 +155,10 @@ impl Failure for Refusal {
             Self::Filter(_) => "known are id=, label=, name=, network= and status=".into(),
         })
     }
+}
+
+fn ports(host: Host) -> &'static str {
+    if matches!(host, Host::OneOf { .. }) { "one of the ports" } else { "port" }
 }
 
 fn no_ports(internal: bool) -> &'static str {

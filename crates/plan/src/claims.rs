@@ -193,7 +193,7 @@ impl State {
     }
 
     /// Whether the holder has a record, and the namespace that it was written for. What can't be told counts as alive.
-    fn is_alive(&self, holder: &Holder) -> Result<bool, Error> {
+    pub(crate) fn is_alive(&self, holder: &Holder) -> Result<bool, Error> {
         let attachment = format!("{}:{}", holder.container, holder.ifname);
         let path = self.network(&holder.network).join(attachment).join(format!("{}.0", holder.plugin));
         let text = match fs::read_to_string(&path) {

@@ -1,5 +1,5 @@
 //! What can go wrong between a plan and the kernel.
-use crate::{check::Difference, host_port::HostPort, places::Place, step::Published};
+use crate::{check::Difference, free_port::TakenRange, host_port::HostPort, places::Place, step::Published};
 use std::{io, path::PathBuf};
 use types::{IfName, Prefix};
 
@@ -104,6 +104,9 @@ pub enum Error {
         /// The last of it.
         last: u16,
     },
+    /// Any port of a range would have done, and there is none.
+    #[error("Address already in use: all ports of {0}")]
+    RangeTaken(Box<TakenRange>),
     /// A step in the container's namespace, and no namespace was given.
     #[error("no container network namespace was given")]
     NoContainer,
@@ -169,6 +172,10 @@ impl Error {
             }
             Error::NoFreePort { .. } => Some(
                 "sysctl net.ipv4.ip_local_port_range is where it is looked for, but for net.ipv4.ip_local_reserved_ports"
+                    .into(),
+            ),
+            Error::RangeTaken(_) => Some(
+                "`sealane ps` shows containers and their ports, `ss -lnp` processes: stop one, or publish a wider range"
                     .into(),
             ),
             Error::NoContainer => {

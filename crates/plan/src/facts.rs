@@ -5,6 +5,7 @@ use crate::{
     forward::Forward,
     free_port::{self, Wanted},
     places::{Place, Places},
+    step::Published,
 };
 use kernel::{addr, link, route, sysctl};
 use std::{
@@ -24,7 +25,7 @@ pub enum Query {
     Interfaces,
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
-    /// Which port of the host is free? One answer to each question, all different.
+    /// Which port of the host is free? One answer to each question, none in the way of another.
     FreePort(Wanted),
     /// Who decides, on the host, what is forwarded?
     Forward,
@@ -71,10 +72,21 @@ pub struct Facts {
     pub forward: Option<Forward>,
 }
 
+impl Query {
+    /// How many ports of the host there are to choose from, where it asks for one of a few: so often others can be faster.
+    pub fn choices(&self) -> usize {
+        self.port().map_or(0, Wanted::choices)
+    }
+
+    fn port(&self) -> Option<&Wanted> {
+        if let Query::FreePort(wanted) = self { Some(wanted) } else { None }
+    }
+}
+
 impl Facts {
     /// Asks the kernel. Nothing is changed.
     pub fn answer(queries: &[Query], places: &mut Places) -> Result<Facts, Error> {
-        let mut facts = Facts::default();
+        let (mut facts, mut given) = (Facts::default(), Vec::new());
         for query in queries {
             match query {
                 Query::Bridge(name) => {
@@ -90,8 +102,9 @@ impl Facts {
                     facts.routes.extend(name.map(|name| (*address, name)));
                 }
                 Query::FreePort(wanted) => {
-                    let port = free_port::look(wanted, &facts.free_ports, &places.state()?)?;
-                    facts.free_ports.push(port);
+                    let number = free_port::look(wanted, &given, &places.state()?)?;
+                    facts.free_ports.push(number);
+                    given.extend(wanted.as_ports(number));
                 }
                 Query::Forward => facts.forward = Some(Forward::look(places)?),
                 Query::Firewalld => drop(places.firewalld()?),
@@ -118,7 +131,9 @@ impl Facts {
             queries.iter().cloned().partition(|query| matches!(query, Query::FreePort(_)));
         let mut facts = Facts::answer(&others, places)?;
         if !ports.is_empty() {
-            facts.free_ports = recorded()?.map(|plan| plan.chosen_ports()).unwrap_or_default();
+            let mut chosen = recorded()?.map(|plan| plan.chosen_ports()).unwrap_or_default();
+            let wanted = ports.iter().filter_map(Query::port);
+            facts.free_ports = wanted.map_while(|wanted| take(wanted, &mut chosen)).collect();
         }
         Ok(facts)
     }
@@ -134,6 +149,18 @@ impl Facts {
     }
 }
 
+/// Takes the next answer to a question off those that were given, in the order in which the ports were asked for: it is there once
+/// for each of the protocols.
+fn take(wanted: &Wanted, chosen: &mut Vec<Published>) -> Option<u16> {
+    let first = *wanted.protocols.first()?;
+    let number = chosen.iter().find(|port| port.protocol == first && wanted.is_met_by(**port))?.number;
+    for port in wanted.as_ports(number) {
+        let at = chosen.iter().position(|it| *it == port)?;
+        chosen.remove(at);
+    }
+    Some(number)
+}
+
 /// A port of a bridge is left out: what comes in there is the bridge's, and there is one for each container.
 fn interfaces(places: &mut Places) -> Result<Vec<Interface>, Error> {
     let rtnl = places.rtnl(Place::Host)?;
@@ -146,4 +173,35 @@ fn interfaces(places: &mut Places) -> Result<Vec<Interface>, Error> {
         mtu: link.mtu,
     };
     Ok(links.map(interface).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::Protocol::{self, Tcp, Udp};
+    use std::ops::RangeInclusive;
+
+    /// `53/udp and 53/tcp`, `80/tcp`, `54/udp` of a range: what ADD has taken, in the order of the mappings.
+    #[test]
+    fn each_question_finds_the_port_that_it_was_answered() {
+        let wanted = |protocols: &[Protocol], range: Option<RangeInclusive<u16>>| Wanted {
+            protocols: protocols.to_vec(),
+            address: None,
+            range,
+            besides: Vec::new(),
+        };
+        let port = |number, protocol| Published { protocol, number, address: None };
+        let taken =
+            [port(50_001, Udp), port(8000, Udp), port(50_002, Tcp), port(50_001, Tcp), port(8000, Tcp)];
+        let asked = [wanted(&[Udp, Tcp], None), wanted(&[Udp], Some(8000..=8009)), wanted(&[Tcp], None)];
+        let last = wanted(&[Tcp], Some(8000..=8009));
+        let recall = |chosen: &mut Vec<Published>, asked: &[Wanted]| -> Vec<Option<u16>> {
+            asked.iter().map(|wanted| take(wanted, chosen)).collect()
+        };
+        let mut chosen = taken.to_vec();
+        assert_eq!(recall(&mut chosen, &asked), [Some(50_001), Some(8000), Some(50_002)]);
+        assert_eq!(recall(&mut chosen, &[last.clone(), last.clone()]), [Some(8000), None]);
+        // Of a configuration that has changed since, what still fits.
+        assert_eq!(recall(&mut taken.to_vec(), &[last.clone(), asked[1].clone()]), [Some(8000), Some(8000)]);
+    }
 }

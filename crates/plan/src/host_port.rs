@@ -73,6 +73,17 @@ impl Published {
 }
 
 impl Published {
+    /// It and those after it, up to this number: `127.0.0.1:8000-8010/tcp`; it alone: `127.0.0.1:8000/tcp`.
+    pub(crate) fn up_to(self, last: u16) -> String {
+        let address = match self.address {
+            None => String::new(),
+            Some(IpAddr::V4(address)) => format!("{address}:"),
+            Some(IpAddr::V6(address)) => format!("[{address}]:"),
+        };
+        let more = if last == self.number { String::new() } else { format!("-{last}") };
+        format!("{address}{}{more}/{}", self.number, self.protocol)
+    }
+
     /// Whether somebody on the host listens where packets to the port would arrive.
     pub(crate) fn is_listened_on(self) -> Result<bool, Error> {
         let transport = match self.protocol {
@@ -159,12 +170,7 @@ impl fmt::Display for HostPort {
 /// `80/tcp`, `127.0.0.1:80/tcp` or `[::1]:80/tcp`.
 impl fmt::Display for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            None => {}
-            Some(IpAddr::V4(address)) => write!(f, "{address}:")?,
-            Some(IpAddr::V6(address)) => write!(f, "[{address}]:")?,
-        }
-        write!(f, "{}/{}", self.number, self.protocol)
+        f.write_str(&self.up_to(self.number))
     }
 }
 

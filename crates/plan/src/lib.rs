@@ -45,7 +45,7 @@ pub use error::Error;
 pub use facts::{Bridge as BridgeFact, Facts, Interface, Query};
 pub use firewalld::{Error as FirewalldError, Refusal};
 pub use forward::Forward;
-pub use free_port::Wanted;
+pub use free_port::{TakenRange, Wanted};
 pub use journal::Intent;
 pub use places::{Departure, Place, Places};
 pub use record::{Key, Record};

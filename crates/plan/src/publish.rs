@@ -77,7 +77,7 @@ pub struct Mapping {
     pub port: Published,
     /// The container's.
     pub to: u16,
-    /// Whether any port of the host would have done, and this one was free.
+    /// Whether another port of the host would have done as well, and this one was free.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub chosen: bool,
 }
@@ -130,14 +130,6 @@ impl Publish {
             Some(Destination { address, holder, masquerade: masquerade(reached)? })
         };
         self.container.iter().filter_map(destination).collect()
-    }
-
-    /// The ports that were chosen from the free ones, in the order in which they were asked for.
-    pub(crate) fn chosen_ports(&self) -> Vec<u16> {
-        let chosen = self.mappings.iter().filter(|mapping| mapping.chosen);
-        let mut ports: Vec<u16> = chosen.map(|mapping| mapping.port.number).collect();
-        ports.dedup();
-        ports
     }
 
     fn refused(&self, cause: kernel::Error) -> Error {

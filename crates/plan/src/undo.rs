@@ -4,6 +4,7 @@ use crate::{
     error::Error,
     places::{Place, Places},
     record::Key,
+    step::Published,
 };
 
 /// Undoes every step that the plan of this attachment owns, and then lets go of what it shares; what is gone already is no
@@ -83,9 +84,12 @@ impl Plan {
     }
 
     /// The ports of the host that were chosen because they were free, in the order in which they were asked for.
-    pub(crate) fn chosen_ports(&self) -> Vec<u16> {
-        let publish = |step: &Step| if let Step::Publish(it) = step { it.chosen_ports() } else { Vec::new() };
-        self.steps().flat_map(|(_, step)| publish(step)).collect()
+    pub(crate) fn chosen_ports(&self) -> Vec<Published> {
+        let mappings = self.steps().flat_map(|(_, step)| match step {
+            Step::Publish(it) => it.mappings.as_slice(),
+            _ => &[],
+        });
+        mappings.filter(|mapping| mapping.chosen).map(|mapping| mapping.port).collect()
     }
 
     /// Whether it makes links of its own or takes ports, so that it can't be applied twice.

@@ -8,7 +8,7 @@ use crate::{
 };
 use cni::{AddResult, Attachment, Call, Delegates, Fail};
 use kernel::Netns;
-use plan::{Facts, Failed, Intent, Key, Places, Record, State};
+use plan::{Facts, Failed, Intent, Key, Places, Query, Record, State};
 
 pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
     let config = R::configure(call)?;
@@ -18,10 +18,7 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
     let state = State::from_env().map_err(Error::Plan)?;
     let run = Run { delegates, call, at, state, key: key(call, at, R::NAME) };
-    let idle = match &before {
-        Some(lease) => run.idle::<R>(&config, &endpoint, lease)?,
-        None => None,
-    };
+    let idle = before.as_ref().and_then(|lease| run.idle::<R>(&config, &endpoint, lease));
     if let Some(result) = &idle
         && !run.state.has(&run.key)
     {
@@ -65,27 +62,25 @@ struct Run<'a> {
     key: Key,
 }
 
-/// How often a plan is made anew because a port that was free when it was looked for was not when it was taken.
+/// How often a plan is made because a port that was free when it was looked for was not when it was taken; of a few ports, each may
+/// be lost in that way besides.
 const TRIES: usize = 10;
 
 impl Run<'_> {
-    /// What is answered if there is nothing to do. The kernel is asked only if it may come to that.
-    fn idle<R: Recipe>(
-        &self,
-        config: &R::Config,
-        endpoint: &Endpoint,
-        lease: &Lease,
-    ) -> Result<Option<AddResult>, Error> {
+    /// What is answered if there is nothing to do. The kernel is asked only if it may come to that; what it refuses to tell may be in the
+    /// way because of what an earlier ADD of this attachment has left, which goes first.
+    fn idle<R: Recipe>(&self, config: &R::Config, endpoint: &Endpoint, lease: &Lease) -> Option<AddResult> {
         let mut facts = Facts::default();
         let is_idle = |facts: &Facts| R::plan(config, endpoint, lease, facts).is_empty();
         if !is_idle(&facts) {
-            return Ok(None);
+            return None;
         }
         let queries = R::asks_about(config, lease);
         if !queries.is_empty() {
-            facts = Facts::answer(&queries, &mut Places::new(None, departure()).keeping(&self.state))?;
+            let mut places = Places::new(None, departure()).keeping(&self.state);
+            facts = Facts::answer(&queries, &mut places).ok()?;
         }
-        Ok(is_idle(&facts).then(|| R::result(self.call, config, endpoint, lease, &facts)))
+        is_idle(&facts).then(|| R::result(self.call, config, endpoint, lease, &facts))
     }
 
     /// What an earlier ADD of this attachment left: refused while it stands, taken away when it died or its
@@ -145,7 +140,7 @@ impl Run<'_> {
     ) -> Result<AddResult, Undone> {
         R::accept(self.call, config, lease)?;
         let queries = R::asks_about(config, lease);
-        let mut tries = 1..TRIES;
+        let mut tries = 1..TRIES + queries.iter().map(Query::choices).sum::<usize>();
         let (facts, plan) = loop {
             let facts = Facts::answer(&queries, places).map_err(Error::Plan)?;
             let plan = R::plan(config, endpoint, lease, &facts);

@@ -121,7 +121,8 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::Busy { .. }
         | plan::Error::PortTaken { .. }
         | plan::Error::PortListenedOn { .. }
-        | plan::Error::NoFreePort { .. } => Code::TryAgain,
+        | plan::Error::NoFreePort { .. }
+        | plan::Error::RangeTaken(_) => Code::TryAgain,
     }
 }
 

@@ -22,7 +22,7 @@ mod port_mapping;
 pub use endpoint::{Endpoint, shared_mac};
 pub use error::Error;
 pub use explain::Explain;
-pub use port_mapping::{InvalidMapping, PortMapping, RawPortMapping};
+pub use port_mapping::{HostPort, InvalidMapping, PortMapping, RawPortMapping};
 
 use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail, Handler, Version};
 use plan::{Facts, Plan, Query};

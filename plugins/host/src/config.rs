@@ -1,9 +1,10 @@
 //! The keys of `host`, in two stages: what the user and the runtime said, and what it means.
 use cni::{Call, Code, Fail, Failure};
 use plan::step::Published;
-use plugin::{InvalidMapping, PortMapping, RawPortMapping};
+use plugin::{HostPort, InvalidMapping, PortMapping, RawPortMapping};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::ops::RangeInclusive;
 
 /// What the user typed.
 #[derive(Debug, Default, Deserialize)]
@@ -44,6 +45,25 @@ pub enum Error {
         /// The one in the container.
         container: u16,
     },
+    /// A range of ports of the host that has not the container's in it.
+    #[error(
+        "hostPort {} to hostPortEnd {} cannot lead to containerPort {container}: on the host's network nothing \
+         translates, the container listens on the port itself", range.start(), range.end()
+    )]
+    OutOfRange {
+        /// The ports on the host.
+        range: RangeInclusive<u16>,
+        /// The one in the container.
+        container: u16,
+    },
+    /// Not the end of a range of ports.
+    #[error("invalid hostPortEnd {end} in portMappings, must be between hostPort {first} and 65535")]
+    RangeEnd {
+        /// The value at fault.
+        end: i64,
+        /// What the range begins with: a port, or 0 for none.
+        first: u16,
+    },
     /// A protocol without ports, or none at all.
     #[error("invalid protocol {value:?} in portMappings, must be tcp, udp or sctp")]
     Protocol {
@@ -64,6 +84,8 @@ impl Failure for Error {
             Error::Ipam
             | Error::Port { .. }
             | Error::Translation { .. }
+            | Error::OutOfRange { .. }
+            | Error::RangeEnd { .. }
             | Error::Protocol { .. }
             | Error::Address { .. } => Code::InvalidConfig,
         }
@@ -79,6 +101,12 @@ impl Failure for Error {
             Error::Translation { host, container } => format!(
                 "publish {container}, have the container listen on {host}, or use a network of type bridge"
             ),
+            Error::OutOfRange { container, .. } => {
+                format!(
+                    "publish {container}, or use a network of type bridge, where any port of a range can be had"
+                )
+            }
+            Error::RangeEnd { .. } => "leave hostPortEnd out, or give hostPort too, and no larger one".into(),
             Error::Protocol { .. } => "leave protocol out for tcp".into(),
             Error::Address { .. } => {
                 "give an address of the host such as 127.0.0.1 or ::1, or leave hostIP out for all of them"
@@ -109,8 +137,11 @@ impl Config {
 /// The port on the host, which is the container's.
 fn published(mapping: &PortMapping) -> Result<Published, Error> {
     let container = mapping.container;
-    match mapping.host {
-        Some(host) if host != container => Err(Error::Translation { host, container }),
+    match &mapping.host {
+        HostPort::Number(host) if *host != container => Err(Error::Translation { host: *host, container }),
+        HostPort::OneOf(range) if !range.contains(&container) => {
+            Err(Error::OutOfRange { range: range.clone(), container })
+        }
         _ => Ok(Published { protocol: mapping.protocol, number: container, address: mapping.address }),
     }
 }
@@ -120,6 +151,7 @@ impl From<InvalidMapping> for Error {
         match invalid {
             InvalidMapping::ContainerPort(value) => Error::Port { key: "containerPort", value },
             InvalidMapping::HostPort(value) => Error::Port { key: "hostPort", value },
+            InvalidMapping::HostPortEnd { end, first } => Error::RangeEnd { end, first },
             InvalidMapping::Protocol(value) => Error::Protocol { value },
             InvalidMapping::Address(value) => Error::Address { value },
         }

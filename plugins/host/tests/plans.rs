@@ -77,7 +77,14 @@ own    port [::]:1/tcp on the host, for nginx-1
 #[test]
 fn the_container_listens_on_its_own_port_so_the_hosts_may_be_left_out() {
     let port = "own    port 80/tcp on the host, for container c1\n";
-    for host in [json!({}), json!({"hostPort": 0}), json!({"hostPort": null}), json!({"hostPort": 80})] {
+    let hosts = [
+        json!({}),
+        json!({"hostPort": 0}),
+        json!({"hostPort": null}),
+        json!({"hostPort": 80}),
+        json!({"hostPort": 75, "hostPortEnd": 85}),
+    ];
+    for host in hosts {
         let mut mapping = host.clone();
         mapping["containerPort"] = json!(80);
         assert_eq!(plan(&json!([mapping]), ""), port, "{host}");
@@ -148,6 +155,16 @@ fn a_configuration_that_cannot_be_is_refused_with_the_value_at_fault_and_what_to
         (json!({"ipam": {"type": "host-local"}}), "it has the host's addresses", "remove \"ipam\""),
         (json!({"ipam": {"subnet": "10.1.0.0/24"}}), "it has the host's addresses", "remove \"ipam\""),
         (mapping(json!({"hostPort": 8080, "containerPort": 80})), "hostPort 8080", "publish 80"),
+        (
+            mapping(json!({"hostPort": 8000, "hostPortEnd": 8010, "containerPort": 80})),
+            "hostPort 8000 to hostPortEnd 8010",
+            "publish 80",
+        ),
+        (
+            mapping(json!({"hostPort": 80, "hostPortEnd": 79, "containerPort": 80})),
+            "invalid hostPortEnd 79 in portMappings, must be between hostPort 80",
+            "leave hostPortEnd out",
+        ),
         (mapping(json!({"containerPort": 0})), "containerPort 0", "set containerPort"),
         (mapping(json!({"hostPort": 80})), "containerPort 0", "set containerPort"),
         (mapping(json!({"containerPort": 65_536})), "containerPort 65536", "set containerPort"),

@@ -46,6 +46,14 @@ pub enum Error {
         /// The value at fault.
         value: i64,
     },
+    /// Not the end of a range of ports of the host; a key that the reference does not have.
+    #[error("failed to parse config: Invalid end of a range of host ports: {end}")]
+    HostPortEnd {
+        /// The value at fault.
+        end: i64,
+        /// What the range begins with: a port, or 0 for none.
+        first: u16,
+    },
     /// A protocol without ports, or none at all.
     #[error("failed to parse config: unknown protocol {value:?} in portMappings")]
     Protocol {
@@ -94,7 +102,10 @@ impl Failure for Error {
             | Error::MarkBit { .. }
             | Error::ContainerPort { .. }
             | Error::HostPort { .. } => Code::Internal,
-            Error::Protocol { .. } | Error::Address { .. } | Error::Word { .. } => Code::InvalidConfig,
+            Error::HostPortEnd { .. }
+            | Error::Protocol { .. }
+            | Error::Address { .. }
+            | Error::Word { .. } => Code::InvalidConfig,
             Error::Loopback6 | Error::Condition { .. } => Code::UnsupportedField,
         }
     }
@@ -111,6 +122,8 @@ impl Failure for Error {
             Error::MarkBit { bit } => format!("it is {bit}; leave \"markMasqBit\" out for bit 13"),
             Error::ContainerPort { .. } => "set containerPort to the port that the container listens on".into(),
             Error::HostPort { .. } => "set hostPort to a port from 1 to 65535, or to 0 for any that is free".into(),
+            Error::HostPortEnd { first: 0, .. } => "set hostPort to the first port of the range, or leave hostPortEnd out".into(),
+            Error::HostPortEnd { first, .. } => format!("set hostPortEnd to a port from {first} to 65535, or leave it out"),
             Error::Protocol { .. } => "set protocol to tcp, udp or sctp".into(),
             Error::Address { .. } => {
                 "give an address of the host such as 127.0.0.1, 0.0.0.0 for IPv4 or :: for IPv6; or leave hostIP out for all"

@@ -5,7 +5,10 @@ use plan::{
     step::{Protocol, Published},
 };
 use plugin::{InvalidMapping, PortMapping, RawPortMapping};
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    ops::RangeInclusive,
+};
 
 /// One of them as it is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +21,21 @@ pub(crate) struct Mapping {
 }
 
 /// A port of the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HostPort {
     /// This one.
     Number(u16),
-    /// One that is free: the first, second and so on that is asked for.
-    Free(usize),
+    /// One that is free.
+    Free(Turn),
+}
+
+/// Which of the free ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// The first, second and so on that is asked for.
+    place: usize,
+    /// Which it may be; any if there is none.
+    range: Option<RangeInclusive<u16>>,
 }
 
 impl Mapping {
@@ -35,11 +47,16 @@ impl Mapping {
             if address == Some(IpAddr::V6(Ipv6Addr::LOCALHOST)) {
                 return Err(Error::Loopback6);
             }
-            let free = || HostPort::Free(turn(&mappings, container, address));
-            let host = host.map_or_else(free, HostPort::Number);
+            let host = match host {
+                plugin::HostPort::Number(number) => HostPort::Number(number),
+                plugin::HostPort::Any => HostPort::Free(same(&mappings, container, address)),
+                plugin::HostPort::OneOf(range) => {
+                    HostPort::Free(Turn { range: Some(range), ..next(&mappings) })
+                }
+            };
             let mapping = Mapping { protocol, address, host, container };
             let there = |it: &Mapping| {
-                (it.protocol, it.address, it.host) == (mapping.protocol, mapping.address, mapping.host)
+                (it.protocol, it.address, &it.host) == (mapping.protocol, mapping.address, &mapping.host)
             };
             if !mappings.iter().any(there) {
                 mappings.push(mapping);
@@ -50,40 +67,58 @@ impl Mapping {
 
     /// The free ports that are needed, in their order.
     pub(crate) fn wanted(mappings: &[Self]) -> Vec<Wanted> {
-        let number = |mapping: &Mapping| match mapping.host {
-            HostPort::Number(number) => Some(number),
+        let fixed = |mapping: &Mapping| match mapping.host {
+            HostPort::Number(number) => Some(mapping.on_host(number)),
             HostPort::Free(_) => None,
         };
-        let besides: Vec<u16> = mappings.iter().filter_map(number).collect();
-        let wanted = |turn| {
-            let mut its = mappings.iter().filter(|mapping| mapping.host == HostPort::Free(turn)).peekable();
-            let address = its.peek()?.address;
-            let protocols = its.map(|mapping| mapping.protocol).collect();
-            Some(Wanted { protocols, address, besides: besides.clone() })
-        };
-        (0..).map_while(wanted).collect()
+        let besides: Vec<Published> = mappings.iter().filter_map(fixed).collect();
+        let mut all: Vec<Wanted> = Vec::new();
+        for mapping in mappings {
+            let (HostPort::Free(Turn { place, range }), protocol) = (&mapping.host, mapping.protocol) else {
+                continue;
+            };
+            match all.get_mut(*place) {
+                Some(wanted) => wanted.protocols.push(protocol),
+                None => all.push(Wanted {
+                    protocols: vec![protocol],
+                    address: mapping.address,
+                    range: range.clone(),
+                    besides: besides.clone(),
+                }),
+            }
+        }
+        all
     }
 
     /// The port, once free ones are known; none if too few are.
     pub(crate) fn published(&self, free: &[u16]) -> Option<Published> {
-        let number = match self.host {
-            HostPort::Number(number) => number,
-            HostPort::Free(turn) => *free.get(turn)?,
+        let number = match &self.host {
+            HostPort::Number(number) => *number,
+            HostPort::Free(turn) => *free.get(turn.place)?,
         };
-        Some(Published { protocol: self.protocol, number, address: self.address })
+        Some(self.on_host(number))
+    }
+
+    fn on_host(&self, number: u16) -> Published {
+        Published { protocol: self.protocol, number, address: self.address }
+    }
+
+    fn turn(&self) -> Option<&Turn> {
+        if let HostPort::Free(turn) = &self.host { Some(turn) } else { None }
     }
 }
 
-/// Which of the free ports it gets: that of the same port of the container by another protocol, if it has one.
-fn turn(before: &[Mapping], container: u16, address: Option<IpAddr>) -> usize {
-    let free = |it: &Mapping| match it.host {
-        HostPort::Free(turn) => Some((turn, it.container, it.address)),
-        HostPort::Number(_) => None,
-    };
-    let turns: Vec<_> = before.iter().filter_map(free).collect();
-    let same = turns.iter().find(|(_, port, at)| (*port, *at) == (container, address));
-    let next = turns.iter().map(|(turn, ..)| turn + 1).max().unwrap_or(0);
-    same.map_or(next, |(turn, ..)| *turn)
+/// The turn of the same port of the container by another protocol, if any will do for that too; else the next.
+fn same(before: &[Mapping], container: u16, address: Option<IpAddr>) -> Turn {
+    let is_same = |it: &&Mapping| (it.container, it.address) == (container, address);
+    let mut turns = before.iter().filter(is_same).filter_map(Mapping::turn);
+    turns.find(|turn| turn.range.is_none()).cloned().unwrap_or_else(|| next(before))
+}
+
+/// A turn of its own.
+fn next(before: &[Mapping]) -> Turn {
+    let last = before.iter().filter_map(Mapping::turn).map(|turn| turn.place).max();
+    Turn { place: last.map_or(0, |last| last + 1), range: None }
 }
 
 /// In the reference's words.
@@ -92,6 +127,7 @@ impl From<InvalidMapping> for Error {
         match invalid {
             InvalidMapping::ContainerPort(value) => Error::ContainerPort { value },
             InvalidMapping::HostPort(value) => Error::HostPort { value },
+            InvalidMapping::HostPortEnd { end, first } => Error::HostPortEnd { end, first },
             InvalidMapping::Protocol(value) => Error::Protocol { value },
             InvalidMapping::Address(value) => Error::Address { value },
         }

@@ -1,7 +1,10 @@
 //! The plans of `portmap`, as text. Facts are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use cni::{Args, Attachment, Call, ErrorReply, Verb, Version};
-use plan::{Facts, Query, Wanted, step::Protocol};
+use plan::{
+    Facts, Query, Wanted,
+    step::{Protocol, Published},
+};
 use plugin::{Endpoint, Recipe};
 use portmap::Portmap;
 use serde_json::{Value, json};
@@ -117,7 +120,8 @@ fn a_free_port_is_the_same_for_all_protocols_of_a_port() {
     let asked = Portmap::asks_about(&Portmap::configure(&call).unwrap(), call.prev_result.as_ref().unwrap());
     let wanted = |protocols: &[Protocol], address: Option<&str>| {
         let address = address.map(|address| address.parse().unwrap());
-        Query::FreePort(Wanted { protocols: protocols.to_vec(), address, besides: vec![40_000] })
+        let besides = vec![Published { protocol: Protocol::Tcp, number: 40_000, address: None }];
+        Query::FreePort(Wanted { protocols: protocols.to_vec(), address, range: None, besides })
     };
     let ports: Vec<_> = asked.into_iter().filter(|query| matches!(query, Query::FreePort(_))).collect();
     assert_eq!(
@@ -131,6 +135,44 @@ fn a_free_port_is_the_same_for_all_protocols_of_a_port() {
     let expected = "own    publish 50001/udp to 53, 50002/tcp to 80, 40000/tcp to 81, 50001/tcp to 53, \
                     127.0.0.1:50003/tcp to 53 of ";
     assert!(planned(&call, &[50_001, 50_002, 50_003]).starts_with(expected));
+}
+
+#[test]
+fn of_a_range_each_mapping_gets_a_port_of_its_own() {
+    let mappings = json!([
+        {"hostPort": 8000, "hostPortEnd": 8010, "containerPort": 80},
+        {"hostPort": 8000, "hostPortEnd": 8010, "containerPort": 81},
+        {"hostPort": 8001, "containerPort": 82},
+        {"hostPort": 0, "containerPort": 80},
+        {"HostPort": 8000, "HostPortEnd": 8010, "ContainerPort": 80, "Protocol": "udp", "HostIP": "127.0.0.1"},
+        {"hostPort": 9000, "hostPortEnd": 9000, "containerPort": 83},
+    ]);
+    let call = call(&json!({}), &mappings, "");
+    let asked = Portmap::asks_about(&Portmap::configure(&call).unwrap(), call.prev_result.as_ref().unwrap());
+    let besides = [8001, 9000].map(|number| Published { protocol: Protocol::Tcp, number, address: None });
+    let wanted = |protocol, address: Option<&str>, range| Wanted {
+        protocols: vec![protocol],
+        address: address.map(|address| address.parse().unwrap()),
+        range,
+        besides: besides.to_vec(),
+    };
+    let ports: Vec<_> = asked
+        .into_iter()
+        .filter_map(|query| if let Query::FreePort(wanted) = query { Some(wanted) } else { None })
+        .collect();
+    assert_eq!(
+        ports,
+        [
+            wanted(Protocol::Tcp, None, Some(8000..=8010)),
+            wanted(Protocol::Tcp, None, Some(8000..=8010)),
+            wanted(Protocol::Tcp, None, None),
+            wanted(Protocol::Udp, Some("127.0.0.1"), Some(8000..=8010)),
+        ]
+    );
+    let expected = "own    publish 8000/tcp to 80, 8002/tcp to 81, 8001/tcp to 82, 50001/tcp to 80, \
+                    127.0.0.1:8003/udp to 80, 9000/tcp to 83 of ";
+    let planned = planned(&call, &[8000, 8002, 50_001, 8003]);
+    assert!(planned.starts_with(expected), "{planned}");
 }
 
 #[test]
@@ -285,6 +327,9 @@ fn what_cannot_be_is_refused_with_the_value_at_fault_and_what_to_do() {
     let cases = [
         (mapping("hostPort", json!(70_000)), 999, "70000", "0 for any"),
         (mapping("containerPort", json!(65_536)), 999, "65536", "containerPort"),
+        (mapping("hostPortEnd", json!(79)), 7, "79", "from 80 to 65535"),
+        (mapping("hostPortEnd", json!(65_536)), 7, "65536", "from 80 to 65535"),
+        (json!([{"hostPortEnd": 80, "containerPort": 80}]), 7, "range of host ports: 80", "set hostPort"),
         (mapping("protocol", json!("icmp")), 7, "\"icmp\"", "sctp"),
         (mapping("hostIP", json!("localhost")), 7, "\"localhost\"", "127.0.0.1"),
         (mapping("hostIP", json!("::1")), 2, "::1", "127.0.0.1"),

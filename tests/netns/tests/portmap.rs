@@ -7,6 +7,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::unix::fs::MetadataExt,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -36,16 +37,19 @@ fn main() -> std::process::ExitCode {
         a_dead_holder_that_is_swept_later_takes_nothing_from_who_has_its_address_now,
         the_second_network_takes_over_when_the_first_is_left,
         a_port_that_does_not_matter_is_a_free_one,
+        of_a_range_the_first_port_that_is_free_is_taken,
         a_port_that_a_process_listens_on_is_refused_if_that_is_asked_for,
         by_iptables_ports_lead_to_the_container_and_are_its_alone,
         sixty_four_at_once_and_one_has_the_port,
         sixty_four_at_once_get_sixty_four_free_ports,
+        sixty_four_at_once_share_a_range_of_sixty_four,
         the_result_is_the_one_before_in_the_configurations_version,
         without_ports_nothing_is_written,
         del_leaves_nothing_however_often_and_whatever_the_configuration_says,
         a_failed_add_leaves_nothing,
         check_names_what_is_missing,
         check_knows_a_free_port,
+        check_knows_the_port_of_a_range,
         a_flushed_ruleset_hinders_neither_del_nor_the_next_add,
         a_conversation_by_udp_follows_the_port,
         a_connection_to_the_same_port_elsewhere_goes_on,
@@ -149,6 +153,18 @@ impl Site {
             }
         }
         claims
+    }
+
+    /// The ports that a container has, by this protocol.
+    fn numbers(&self, inside: &Inside, protocol: &str) -> Vec<u64> {
+        let id = inside.container.id();
+        let is_its =
+            |claim: &&Value| claim["holder"]["container"] == id && claim["port"]["protocol"] == protocol;
+        let claims = self.claims();
+        let mut numbers: Vec<_> =
+            claims.iter().filter(is_its).map(|claim| claim["port"]["number"].as_u64().unwrap()).collect();
+        numbers.sort_unstable();
+        numbers
     }
 }
 
@@ -529,6 +545,55 @@ fn a_port_that_does_not_matter_is_a_free_one() {
     site.publish(&three, &json!({}), &tcp(0, 80));
 }
 
+fn range(first: u16, last: u16, container: u16, protocol: &str) -> Value {
+    json!({"hostPort": first, "hostPortEnd": last, "containerPort": container, "protocol": protocol})
+}
+
+fn of_a_range_the_first_port_that_is_free_is_taken() {
+    let site = Site::new();
+    let (one, two, three) = (site.inside(1), site.inside(1), site.inside(1));
+    let _listener = TcpListener::bind((at("127.0.0.1"), 8001)).unwrap();
+    site.publish(&one, &json!({}), &json!([range(8000, 8003, 80, "tcp"), range(8000, 8003, 81, "tcp")]));
+    assert_eq!(site.numbers(&one, "tcp"), [8000, 8002]);
+    let mappings = json!([range(8000, 8003, 80, "tcp"), range(8000, 8003, 80, "udp")]);
+    site.publish(two.serve(80), &json!({}), &mappings);
+    site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), 8003)).unwrap().unwrap();
+    site.client.exec(|| reaches(Protocol::Udp, at(HOST[0]), 8000)).unwrap().unwrap();
+    let before = site.host.snapshot().unwrap();
+    let reply = site.call("ADD", &three, &site.config(&three, &json!({}), &mappings));
+    assert_eq!(reply.code(), Some(11), "{reply:?}");
+    let (one_is, two_is) = (one.container.id(), two.container.id());
+    let expected = format!(
+        "Address already in use: all ports of 8000-8003/tcp are taken: 8000 by container {one_is}, 8001 by a process \
+         of the host, 8002 by container {one_is}, 8003 by container {two_is}"
+    );
+    assert_eq!(reply.msg(), expected);
+    assert!(reply.hint().contains("wider range"), "{reply:?}");
+    assert_eq!(site.host.changes_since(&before).unwrap(), "");
+    let mine = json!([{"hostPort": 9000, "containerPort": 80}, range(9000, 9001, 81, "tcp"), range(9000, 9001, 82, "tcp")]);
+    let reply = site.call("ADD", &three, &site.config(&three, &json!({}), &mine));
+    assert!(
+        reply.msg().ends_with("9000-9001/tcp are taken: 9000-9001 by this container itself"),
+        "{reply:?}"
+    );
+    // One that is no more holds nothing.
+    one.container.kill().unwrap();
+    site.publish(&three, &json!({}), &mappings);
+    assert_eq!((site.numbers(&three, "tcp"), site.numbers(&three, "udp")), (vec![8000], vec![8001]));
+    // What others have on another address is not in the way.
+    let on = |address: &str, container: u16| {
+        let mut mapping = range(9000, 9001, container, "tcp");
+        mapping["hostIP"] = json!(address);
+        mapping
+    };
+    let four = site.inside(1);
+    site.publish(&four, &json!({}), &json!([on("127.0.0.1", 80), on(HOST[0], 80), on("127.0.0.1", 81)]));
+    assert_eq!(site.numbers(&four, "tcp"), [9000, 9000, 9001]);
+    let five = site.inside(1);
+    site.publish(&five, &json!({}), &json!([on(HOST[0], 80)]));
+    assert_eq!(site.numbers(&five, "tcp"), [9001]);
+}
+
 fn a_port_that_a_process_listens_on_is_refused_if_that_is_asked_for() {
     let site = Site::new();
     let inside = site.inside(1);
@@ -593,13 +658,21 @@ fn by_iptables_ports_lead_to_the_container_and_are_its_alone() {
     assert_eq!(site.host.changes_since(&before).unwrap(), "");
 }
 
+/// All of them have chosen their ports before the first one takes any.
 fn at_once(site: &Site, mappings: &Value) -> Vec<Reply> {
     let inside: Vec<_> = (0..64).map(|_| site.inside(1)).collect();
     let call = |inside: &Inside| {
         let config = site.config(inside, &json!({}), mappings);
         site.host.attach("ADD", &config, &inside.container, "eth1").unwrap().start().unwrap()
     };
+    let host = fs::File::open(site.host.state_dir().join("attachments")).unwrap();
+    host.lock().unwrap();
+    let inode = format!(":{} ", host.metadata().unwrap().ino());
     let running: Vec<_> = inside.iter().map(call).collect();
+    let waiting = |line: &&str| line.contains("->") && line.contains(&inode);
+    let count = || fs::read_to_string("/proc/locks").unwrap().lines().filter(waiting).count();
+    assert!(netlab::soon(|| count() == inside.len()), "{} wait for their ports", count());
+    host.unlock().unwrap();
     running.into_iter().map(|one| one.wait().unwrap()).collect()
 }
 
@@ -620,6 +693,16 @@ fn sixty_four_at_once_get_sixty_four_free_ports() {
     }
     let ports: BTreeSet<_> = site.claims().iter().map(|claim| claim["port"]["number"].to_string()).collect();
     assert_eq!(ports.len(), 64);
+}
+
+fn sixty_four_at_once_share_a_range_of_sixty_four() {
+    let site = Site::new();
+    for reply in at_once(&site, &json!([range(8000, 8063, 80, "tcp")])) {
+        reply.result().unwrap();
+    }
+    let ports: BTreeSet<_> =
+        site.claims().iter().map(|claim| claim["port"]["number"].as_u64().unwrap()).collect();
+    assert_eq!(ports, (8000..=8063).collect());
 }
 
 fn the_result_is_the_one_before_in_the_configurations_version() {
@@ -766,9 +849,27 @@ fn check_knows_a_free_port() {
     let inside = site.inside(1);
     let mappings = json!([
         {"containerPort": 80, "protocol": "tcp"}, {"containerPort": 81, "protocol": "tcp"}, {"containerPort": 80, "protocol": "udp"},
+        {"containerPort": 82, "protocol": "tcp"},
     ]);
     site.publish(&inside, &json!({}), &mappings);
     let check = || site.call("CHECK", &inside, &site.config(&inside, &json!({}), &mappings));
+    check().result().unwrap();
+    nft("flush map inet sealane published4");
+    assert_eq!(check().code(), Some(102));
+}
+
+fn check_knows_the_port_of_a_range() {
+    let site = Site::new();
+    let (other, inside) = (site.inside(1), site.inside(1));
+    site.publish(&other, &json!({}), &tcp(8000, 80));
+    let mappings = json!([
+        range(8000, 8009, 80, "udp"), range(8000, 8009, 81, "tcp"), range(8000, 8009, 82, "tcp"), {"containerPort": 83},
+    ]);
+    site.publish(&inside, &json!({}), &mappings);
+    let check = || site.call("CHECK", &inside, &site.config(&inside, &json!({}), &mappings));
+    check().result().unwrap();
+    // What would be taken now is not what was.
+    site.withdraw(&other);
     check().result().unwrap();
     nft("flush map inet sealane published4");
     assert_eq!(check().code(), Some(102));

@@ -19,6 +19,9 @@ fn main() -> std::process::ExitCode {
         udp_and_ranges_are_published_too,
         a_port_of_one_address_is_there_alone,
         a_port_that_nobody_has_is_found_and_told,
+        of_a_range_the_first_free_port_is_taken_and_told,
+        eleven_at_once_share_a_range_of_eleven_and_a_twelfth_is_told_who_has_it,
+        on_the_hosts_network_a_range_is_the_containers_own_port,
         a_port_is_listed_where_it_is,
         a_port_that_a_container_has_is_refused_and_its_holder_named,
         a_port_that_somebody_listens_on_is_refused,
@@ -161,6 +164,69 @@ fn a_port_that_nobody_has_is_found_and_told() {
     assert_eq!(ports, json!([{"HostIp": "0.0.0.0", "HostPort": one}]));
     let asked = inspect(&lab, "one")["HostConfig"]["PortBindings"]["80/tcp"].clone();
     assert_eq!(asked, json!([{"HostIp": "", "HostPort": ""}]));
+}
+
+fn of_a_range_the_first_free_port_is_taken_and_told() {
+    let lab = Lab::new();
+    lab.ok("sealane network create n1 && sealane network create n2");
+    lab.ok(
+        "sealane serve 8001 host > $TMPDIR/log & until grep -q listening $TMPDIR/log; do sleep 0.01; done",
+    );
+    serve(&lab, "one", "-p 8000-8010:80", "80");
+    serve(&lab, "two", "--network n1 --network n2 -p 8000-8010:80 -p 127.0.0.1:8000-8010:53/udp", "80");
+    assert_eq!(lab.ok("sealane port one"), "80/tcp -> 0.0.0.0:8000\n");
+    assert_eq!(lab.ok("sealane port two"), "53/udp -> 127.0.0.1:8000\n80/tcp -> 0.0.0.0:8002\n");
+    assert_eq!(fetch(&lab, OUTSIDE, "192.0.2.1:8000"), "i-am-one");
+    assert_eq!(fetch(&lab, OUTSIDE, "192.0.2.1:8002"), "i-am-two");
+    assert_eq!(fetch(&lab, HERE, "127.0.0.1:8001"), "host");
+    is_closed(&lab, OUTSIDE, "192.0.2.1:8003");
+    let bound = |key: &str, name: &str| inspect(&lab, "two")[key][name]["80/tcp"].clone();
+    assert_eq!(bound("HostConfig", "PortBindings"), json!([{"HostIp": "", "HostPort": "8000-8010"}]));
+    assert_eq!(bound("NetworkSettings", "Ports"), json!([{"HostIp": "0.0.0.0", "HostPort": "8002"}]));
+    // On the next network it stays the same, and is taken anew where it was free in between.
+    lab.ok("sealane network disconnect n1 two");
+    assert_eq!(fetch(&lab, OUTSIDE, "192.0.2.1:8002"), "i-am-two");
+    lab.ok("sealane rm -f one && sealane network disconnect n2 two && sealane network connect n1 two");
+    assert_eq!(fetch(&lab, OUTSIDE, "192.0.2.1:8000"), "i-am-two");
+    assert_eq!(number(&lab, "two", "80"), "8000");
+}
+
+fn eleven_at_once_share_a_range_of_eleven_and_a_twelfth_is_told_who_has_it() {
+    let lab = Lab::new();
+    let run =
+        |name: &str| format!("sealane run -d --name {name} -p 8000-8010:80 -- sealane serve 80 i-am-{name}");
+    let all: Vec<String> = (0..11).map(|at| format!("web-{at}")).collect();
+    let started: Vec<_> = all.iter().map(|name| format!("{} & p=\"$p $!\"", run(name))).collect();
+    lab.ok(&format!("{}; for p in $p; do wait $p || exit 1; done", started.join("; ").replace("&;", "&")));
+    let mut numbers = Vec::new();
+    for name in &all {
+        let number = number(&lab, name, "80");
+        assert_eq!(fetch(&lab, OUTSIDE, &format!("192.0.2.1:{number}")), format!("i-am-{name}"));
+        numbers.push(number.parse::<u16>().unwrap());
+    }
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(8000..=8010), "{numbers:?}");
+    let said = lab.run(&run("late"));
+    refused(&said, &["Address already in use: all ports of 8000-8010/tcp are taken", "wider range"]);
+    for name in &all {
+        let words = format!("{} by {name}", number(&lab, name, "80"));
+        assert!(said.stderr.contains(&words), "{words} is not in {said:#?}");
+    }
+    assert_eq!(lab.ok("sealane ps -aq").lines().count(), 11);
+    lab.ok(&format!("sealane rm -f web-7 && {}", run("late")));
+    assert_eq!(fetch(&lab, OUTSIDE, &format!("192.0.2.1:{}", number(&lab, "late", "80"))), "i-am-late");
+}
+
+fn on_the_hosts_network_a_range_is_the_containers_own_port() {
+    let lab = Lab::new();
+    let said = lab.run("sealane run -d --network host -p 8000-8010:80");
+    refused(&said, &["cannot publish port 80", "on network \"host\" as one of the ports 8000-8010", "-p 80"]);
+    lab.ok("sealane run -d --name web --network host -p 8000-8010:8005");
+    assert!(lab.ok("sealane port web").starts_with("8005/tcp -> 0.0.0.0:8005\n"));
+    refused(
+        &lab.run("sealane run -d --network host -p 8000-8010:8005"),
+        &["Address already in use", "8005/tcp", "web"],
+    );
 }
 
 fn a_port_is_listed_where_it_is() {
