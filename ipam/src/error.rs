@@ -181,52 +181,48 @@ impl Failure for Error {
     }
 
     fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::NoIpam => "add an `ipam` object with a `type` to the network's configuration".to_owned(),
-            Self::NotBuiltIn(_) => {
-                "what another plugin would answer is not known without calling it".to_owned()
-            }
+        let hint: String = match self {
+            Self::NoIpam => "add an `ipam` object with a `type` to the network's configuration".into(),
+            Self::NotBuiltIn(_) => "what another plugin would answer is not known without calling it".into(),
             Self::NoRanges => {
-                "give `ipam` a `ranges` list or a `subnet`, or let the runtime send `ipRanges`".to_owned()
+                "give `ipam` a `ranges` list or a `subnet`, or let the runtime send `ipRanges`".into()
             }
             Self::RangeSet { cause, .. } => cause.hint(),
-            Self::Overlap { .. } => "each address may be in one range set only".to_owned(),
-            Self::OnePerFamily { .. } => "raise `cniVersion` to 0.3.0 or later".to_owned(),
+            Self::Overlap { .. } => "each address may be in one range set only".into(),
+            Self::OnePerFamily { .. } => "raise `cniVersion` to 0.3.0 or later".into(),
             Self::NotAPrefix(_) | Self::NoPrefixLength { .. } => {
-                "write it with its prefix length, such as 10.1.2.3/24".to_owned()
+                "write it with its prefix length, such as 10.1.2.3/24".into()
             }
-            Self::NotAnAddress(_) => "write an address without a length, such as 10.1.2.3".to_owned(),
+            Self::NotAnAddress(_) => "write an address without a length, such as 10.1.2.3".into(),
             Self::NotARequest(_) | Self::NotARequestInArgs(_) => {
-                "a requested address is written 10.1.2.3 or 10.1.2.3/24".to_owned()
+                "a requested address is written 10.1.2.3 or 10.1.2.3/24".into()
             }
-            Self::StatusWhenFull(_) => "it is `ready` (the default) or `unavailable`".to_owned(),
+            Self::StatusWhenFull(_) => "it is `ready` (the default) or `unavailable`".into(),
             Self::ResolvConf { .. } => {
-                "`resolvConf` names a file like resolv.conf(5) that the plugin can read".to_owned()
+                "`resolvConf` names a file like resolv.conf(5) that the plugin can read".into()
             }
             Self::Allocate { cause, .. } => cause.hint(),
             Self::Unfulfilled(_) => {
-                "a requested address must lie in a range, and each range set gives one address".to_owned()
+                "a requested address must lie in a range, and each range set gives one address".into()
             }
             Self::Disturbed { .. } => {
-                "some program writes reservations without locking the file `lock` beside them".to_owned()
+                "some program writes reservations without locking the file `lock` beside them".into()
             }
             Self::Unavailable { held, .. } => held.to_string(),
-            Self::NotHeld { recorded, .. } if recorded.is_empty() => "nothing is recorded of it".to_owned(),
+            Self::NotHeld { recorded, .. } if recorded.is_empty() => "nothing is recorded of it".into(),
             Self::NotHeld { recorded, .. } => {
                 format!("it was given {}, of which not all are reserved now", list(recorded))
             }
-            Self::Gateway(_) => {
-                "GATEWAY is a list of addresses with commas, such as 10.1.2.1,fd00::1".to_owned()
-            }
-            Self::NoPrevResult => "CHECK needs the result of ADD as `prevResult`".to_owned(),
+            Self::Gateway(_) => "GATEWAY is a list of addresses with commas, such as 10.1.2.1,fd00::1".into(),
+            Self::NoPrevResult => "CHECK needs the result of ADD as `prevResult`".into(),
             Self::Mismatch { wanted, .. } => format!("the configuration has the gateway {wanted}"),
-            Self::RelativeDirectory { .. } => "write the path from the root, beginning with /".to_owned(),
+            Self::RelativeDirectory { .. } => "write the path from the root, beginning with /".into(),
             Self::Reservation { .. } => {
-                "reservations lie in `dataDir`, by default /var/lib/cni/networks".to_owned()
+                "reservations lie in `dataDir`, by default /var/lib/cni/networks".into()
             }
             Self::Record { .. } => {
                 "lease records lie in $SEALANE_DATA_DIR, by default /var/lib/sealane, which must be writable"
-                    .to_owned()
+                    .into()
             }
         };
         Some(hint)

@@ -77,13 +77,23 @@ pub(crate) struct Fetch {
     pub(crate) target: String,
 }
 
+/// Why a time is none.
+#[derive(Debug, thiserror::Error)]
+enum InvalidTime {
+    #[error("not a number of seconds")]
+    NoNumber,
+    #[error("that is shorter than {} seconds", SHORTEST.as_secs_f64())]
+    Short,
+}
+
 /// A number of seconds, perhaps with a fraction. None may be so short that a host is flooded.
-fn seconds(text: &str) -> Result<Duration, String> {
-    const SHORTEST: Duration = Duration::from_millis(2);
+fn seconds(text: &str) -> Result<Duration, InvalidTime> {
     let duration = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     match duration {
         Some(duration) if duration >= SHORTEST => Ok(duration),
-        Some(_) => Err("that is shorter than 0.002 seconds".into()),
-        None => Err("not a number of seconds".into()),
+        Some(_) => Err(InvalidTime::Short),
+        None => Err(InvalidTime::NoNumber),
     }
 }
+
+const SHORTEST: Duration = Duration::from_millis(2);

@@ -1,7 +1,7 @@
 //! `sealane port`: where a container's ports are on the host.
 use super::{
     error::Error,
-    ports::{ports_of, protocol_of},
+    ports::{InvalidPort, ports_of, protocol_of},
     published::{Published, bindings, published},
     refusal::Refusal,
     registry::{Registry, State},
@@ -49,7 +49,7 @@ fn private(text: &str) -> Result<String, Refusal> {
         if range.len() == 1 {
             Ok(format!("{}/{protocol}", range.start()))
         } else {
-            Err(format!("{} ports, and one can be asked for", range.len()))
+            Err(InvalidPort::Several(range.len()))
         }
     };
     read().map_err(|why| Refusal::PrivatePort { value: text.to_owned(), why })

@@ -47,6 +47,40 @@ pub(crate) enum Host {
     },
 }
 
+/// What is wrong with a port, or with several, as they were typed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidPort {
+    /// Not a number, or one that no port has.
+    #[error("{0:?} is no port from 1 to 65535")]
+    Number(String),
+    /// A range whose last port is before its first.
+    #[error("{0:?} ends before it begins")]
+    Backwards(String),
+    /// A protocol without ports, or none at all.
+    #[error("{0:?} is none of tcp, udp and sctp")]
+    Protocol(String),
+    /// Not an address.
+    #[error("{0:?} is no address (IPv6 in brackets)")]
+    Address(String),
+    /// An address, and the container's port right behind it.
+    #[error("a host's port is missing after ]")]
+    NoneAfterAddress,
+    /// A colon and nothing before it.
+    #[error("no port before :")]
+    NoneBeforeColon,
+    /// Ranges that cannot lead to each other.
+    #[error("{host} ports of the host for {container} of the container")]
+    Lengths {
+        /// How many of the host.
+        host: usize,
+        /// How many of the container.
+        container: usize,
+    },
+    /// Several where one can be.
+    #[error("{0} ports, and one can be asked for")]
+    Several(usize),
+}
+
 impl Port {
     /// What one `-p` says: as many ports as its range has.
     pub(crate) fn parse(text: &str) -> Result<Vec<Self>, Refusal> {
@@ -137,7 +171,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-fn parse(text: &str) -> Result<Vec<Port>, String> {
+fn parse(text: &str) -> Result<Vec<Port>, InvalidPort> {
     let (rest, protocol) = protocol_of(text)?;
     let (address, host, container) = parts(rest)?;
     let address = address.map(self::address).transpose()?;
@@ -147,66 +181,67 @@ fn parse(text: &str) -> Result<Vec<Port>, String> {
     Ok(container.zip(host).map(|(container, host)| Port { address, host, container, protocol }).collect())
 }
 
-/// What stands before the protocol, and the protocol: TCP if there is none. Says what is wrong with it.
-pub(crate) fn protocol_of(text: &str) -> Result<(&str, Protocol), String> {
+/// What stands before the protocol, and the protocol: TCP if there is none.
+pub(crate) fn protocol_of(text: &str) -> Result<(&str, Protocol), InvalidPort> {
     let Some((rest, name)) = text.rsplit_once('/') else { return Ok((text, Protocol::Tcp)) };
     Ok((rest, protocol(name)?))
 }
 
-/// A port or a range of them. Says what is wrong with it.
-pub(crate) fn ports_of(text: &str) -> Result<RangeInclusive<u16>, String> {
+/// A port or a range of them.
+pub(crate) fn ports_of(text: &str) -> Result<RangeInclusive<u16>, InvalidPort> {
     let port = |text: &str| match text.parse() {
-        Ok(0) | Err(_) => Err(format!("{text:?} is no port from 1 to 65535")),
+        Ok(0) | Err(_) => Err(InvalidPort::Number(text.to_owned())),
         Ok(port) => Ok(port),
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let range = port(first)?..=port(last)?;
-    if range.is_empty() { Err(format!("{text:?} ends before it begins")) } else { Ok(range) }
+    if range.is_empty() { Err(InvalidPort::Backwards(text.to_owned())) } else { Ok(range) }
 }
 
-fn protocol(name: &str) -> Result<Protocol, String> {
+fn protocol(name: &str) -> Result<Protocol, InvalidPort> {
     match name.to_ascii_lowercase().as_str() {
         "tcp" => Ok(Protocol::Tcp),
         "udp" => Ok(Protocol::Udp),
         "sctp" => Ok(Protocol::Sctp),
-        _ => Err(format!("{name:?} is none of tcp, udp and sctp")),
+        _ => Err(InvalidPort::Protocol(name.to_owned())),
     }
 }
 
 /// Address, host's port and container's port. An IPv6 address is in brackets, as its colons are its own.
-fn parts(text: &str) -> Result<(Option<&str>, Option<&str>, &str), String> {
+fn parts(text: &str) -> Result<(Option<&str>, Option<&str>, &str), InvalidPort> {
     let Some((rest, container)) = text.rsplit_once(':') else { return Ok((None, None, text)) };
     let (address, host) = match rest.rsplit_once(':') {
-        Some((_, host)) if host.ends_with(']') => return Err("a host's port is missing after ]".to_owned()),
+        Some((_, host)) if host.ends_with(']') => return Err(InvalidPort::NoneAfterAddress),
         Some((address, host)) => (Some(address), host),
         None => (None, rest),
     };
     let host = Some(host).filter(|host| !host.is_empty());
     if address.is_none() && host.is_none() {
-        Err("no port before :".to_owned())
+        Err(InvalidPort::NoneBeforeColon)
     } else {
         Ok((address, host, container))
     }
 }
 
-fn address(text: &str) -> Result<IpAddr, String> {
+fn address(text: &str) -> Result<IpAddr, InvalidPort> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let bracketed = bare.map(|text| text.parse().map(IpAddr::V6));
     let address = bracketed.unwrap_or_else(|| text.parse().map(IpAddr::V4));
-    address.map_err(|_| format!("{text:?} is no address (IPv6 in brackets)"))
+    address.map_err(|_| InvalidPort::Address(text.to_owned()))
 }
 
 /// The host's port for each of the container's.
-fn hosts(host: Option<RangeInclusive<u16>>, container: &RangeInclusive<u16>) -> Result<Vec<Host>, String> {
+fn hosts(
+    host: Option<RangeInclusive<u16>>,
+    container: &RangeInclusive<u16>,
+) -> Result<Vec<Host>, InvalidPort> {
     match host {
         None => Ok(vec![Host::Any; container.len()]),
         Some(host) if host.len() == container.len() => Ok(host.map(Host::Number).collect()),
         Some(host) if container.len() == 1 => {
             Ok(vec![Host::OneOf { first: *host.start(), last: *host.end() }])
         }
-        Some(host) => {
-            Err(format!("{} ports of the host for {} of the container", host.len(), container.len()))
-        }
+        Some(host) => Err(InvalidPort::Lengths { host: host.len(), container: container.len() }),
     }
 }
 

@@ -1,5 +1,8 @@
 //! What is asked for and cannot be. All of it is said before anything is changed.
-use super::{choice::HOST, ports::Host};
+use super::{
+    choice::HOST,
+    ports::{Host, InvalidPort},
+};
 use cni::{Code, Failure};
 use types::NetworkName;
 
@@ -11,7 +14,7 @@ pub(crate) enum Refusal {
     Name(String),
     /// What follows `-p` is no port.
     #[error("invalid port {value:?}: {why}")]
-    Port { value: String, why: String },
+    Port { value: String, why: InvalidPort },
     /// Two ports of the container would be one of the host.
     #[error("port {host} of the host cannot lead to {one} and to {other}")]
     PublishedTwice { host: Host, one: String, other: String },
@@ -20,7 +23,7 @@ pub(crate) enum Refusal {
     NoFamily { port: String, address: std::net::IpAddr },
     /// What follows the container in `sealane port` is no port.
     #[error("invalid port {value:?}: {why}")]
-    PrivatePort { value: String, why: String },
+    PrivatePort { value: String, why: InvalidPort },
     /// What follows `-l` has no key.
     #[error("invalid label {0:?}")]
     Label(String),

@@ -1,4 +1,5 @@
 //! Why `sealane serve` does not serve, and `sealane fetch` has nothing to show.
+use super::target::Invalid;
 use crate::container::Protocol;
 use cni::{Code, Failure};
 use std::{io, net::SocketAddr, time::Duration};
@@ -14,7 +15,7 @@ pub(super) enum Error {
         /// What was typed.
         value: String,
         /// What is wrong with it.
-        why: String,
+        why: Invalid,
     },
     /// The port cannot be had.
     #[error("could not listen on port {port}/{protocol}")]

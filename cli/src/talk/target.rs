@@ -1,6 +1,6 @@
 //! What is typed after `serve` and `fetch`.
 use super::error::Error;
-use crate::container::{Protocol, ports_of, protocol_of};
+use crate::container::{InvalidPort, Protocol, ports_of, protocol_of};
 use std::{fmt, ops::RangeInclusive};
 
 /// Ports to serve: `80`, `8000-8010`, `53/udp`.
@@ -23,6 +23,26 @@ pub(super) struct Target {
     pub(super) protocol: Protocol,
 }
 
+/// What is wrong with ports or a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Invalid {
+    /// As anywhere.
+    #[error(transparent)]
+    Port(#[from] InvalidPort),
+    /// A protocol that we do not talk.
+    #[error("it is tcp or udp here")]
+    Protocol,
+    /// No colon.
+    #[error("no port after a colon")]
+    NoPort,
+    /// Nothing before it.
+    #[error("no host before the port (IPv6 in brackets)")]
+    NoHost,
+    /// Several, to be asked.
+    #[error("{0} ports, and one can be asked")]
+    Several(usize),
+}
+
 impl Served {
     /// Reads it.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
@@ -39,27 +59,27 @@ impl Target {
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let read = || {
             let (rest, protocol) = protocol(text)?;
-            let (host, port) = rest.rsplit_once(':').ok_or("no port after a colon")?;
+            let (host, port) = rest.rsplit_once(':').ok_or(Invalid::NoPort)?;
             let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
             if bare.is_none() && (host.is_empty() || host.contains(':')) {
-                return Err("no host before the port (IPv6 in brackets)".to_owned());
+                return Err(Invalid::NoHost);
             }
-            let port = ports_of(port).and_then(|range| match range.len() {
-                1 => Ok(*range.start()),
-                many => Err(format!("{many} ports, and one can be asked")),
-            })?;
-            Ok(Self { host: bare.unwrap_or(host).to_owned(), port, protocol })
+            let range = ports_of(port)?;
+            if range.len() > 1 {
+                return Err(Invalid::Several(range.len()));
+            }
+            Ok(Self { host: bare.unwrap_or(host).to_owned(), port: *range.start(), protocol })
         };
         read().map_err(|why| Error::Target { what: "target", value: text.to_owned(), why })
     }
 }
 
 /// The protocol at the end, if any, and what stands before it.
-fn protocol(text: &str) -> Result<(&str, Protocol), String> {
+fn protocol(text: &str) -> Result<(&str, Protocol), Invalid> {
     let (rest, protocol) = protocol_of(text)?;
     match protocol {
         Protocol::Tcp | Protocol::Udp => Ok((rest, protocol)),
-        Protocol::Sctp => Err("it is tcp or udp here".to_owned()),
+        Protocol::Sctp => Err(Invalid::Protocol),
     }
 }
 
