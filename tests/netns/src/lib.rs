@@ -60,9 +60,23 @@ pub fn main(trials: Vec<Trial>) -> ExitCode {
 macro_rules! tests {
     ($($test:ident),* $(,)?) => {
         fn main() -> std::process::ExitCode {
-            $crate::main(vec![$($crate::trial(stringify!($test), $test)),*])
+            $crate::main($crate::trials![$($test),*])
         }
     };
+}
+
+/// Several tests, each a `fn()`, under their names.
+#[macro_export]
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => {
+        vec![$($crate::trial(stringify!($test), $test)),*]
+    };
+}
+
+/// Tests that need the reference plugins: without them (`SEALANE_REFERENCE_BIN`) they are ignored, and counted so.
+pub fn beside_the_reference(trials: Vec<Trial>) -> impl Iterator<Item = Trial> {
+    let alone = Binaries::reference().is_none();
+    trials.into_iter().map(move |trial| trial.with_ignored_flag(alone))
 }
 
 /// One test under its name; the function panics when it fails.

@@ -5,16 +5,8 @@ use netlab::{Binaries, Host, shape, with};
 use serde_json::{Value, json};
 use std::fs;
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
-/// Without the reference plugins (`SEALANE_REFERENCE_BIN`) those that need them are ignored, and counted so.
 fn main() -> std::process::ExitCode {
-    let alone = Binaries::reference().is_none();
-    let beside = trials![
+    let beside = netlab::trials![
         the_two_suites_give_the_same_results,
         what_the_reference_added_we_check_and_delete,
         what_the_reference_added_we_delete_without_a_netns,
@@ -23,8 +15,8 @@ fn main() -> std::process::ExitCode {
         both_suites_take_turns_on_one_pool,
         our_reservation_is_the_references_byte_for_byte,
     ];
-    let mut trials = trials![an_empty_reservation_of_the_other_suite_counts_as_free];
-    trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(alone)));
+    let mut trials = netlab::trials![an_empty_reservation_of_the_other_suite_counts_as_free];
+    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(trials)
 }
 

@@ -12,16 +12,8 @@ use std::{
     process::{Command, ExitCode},
 };
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
-/// Without the reference plugins (`SEALANE_REFERENCE_BIN`) those that need them are ignored, and counted so.
 fn main() -> ExitCode {
-    let alone = Binaries::reference().is_none();
-    let mut trials = trials![
+    let mut trials = netlab::trials![
         an_open_network_leaves_nothing_and_writes_nothing,
         same_bridge_keeps_out_other_such_bridges_and_nobody_else,
         isolated_containers_of_a_bridge_do_not_talk,
@@ -41,13 +33,13 @@ fn main() -> ExitCode {
         explain_prints_the_plan_of_the_chain,
         a_record_of_a_backend_that_is_not_built_in_is_kept,
     ];
-    let beside = trials![
+    let beside = netlab::trials![
         what_the_reference_has_left_goes_with_our_del,
         containers_of_the_reference_stay_connected_while_ours_come_and_go,
         bridges_of_the_reference_and_ours_are_isolated_from_each_other,
         the_reference_refuses_in_the_same_words,
     ];
-    trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(alone)));
+    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(trials)
 }
 

@@ -14,12 +14,6 @@ use std::{
     thread,
 };
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
 /// Without firewalld all are ignored, and counted so; without the reference plugins (`SEALANE_REFERENCE_BIN`) those that need them.
 fn main() -> ExitCode {
     let none = !Programs::find().work();
@@ -28,7 +22,7 @@ fn main() -> ExitCode {
             "skipped: no firewalld (nor unpacked in SEALANE_FIREWALLD), or no dbus-daemon, python3-dbus or python3-gi"
         );
     }
-    let ours = trials![
+    let ours = netlab::trials![
         a_container_that_firewalld_would_cut_off_gets_through,
         policies_isolate_what_a_zone_trusts,
         del_and_gc_go_by_the_record_whatever_the_configuration_says,
@@ -38,7 +32,8 @@ fn main() -> ExitCode {
         eight_at_once_are_all_in_the_zone,
         nobody_goes_to_the_bus_who_is_not_told_to,
     ];
-    let theirs = trials![the_sources_are_the_references, what_the_reference_has_left_goes_with_our_del];
+    let theirs =
+        netlab::trials![the_sources_are_the_references, what_the_reference_has_left_goes_with_our_del];
     let alone = none || Binaries::reference().is_none();
     let mut trials: Vec<_> = ours.into_iter().map(|trial| trial.with_ignored_flag(none)).collect();
     trials.extend(theirs.into_iter().map(|trial| trial.with_ignored_flag(alone)));

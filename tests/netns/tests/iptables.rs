@@ -15,29 +15,21 @@ use std::{
     process::{Command, Stdio},
 };
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
-/// Without the reference plugins (`SEALANE_REFERENCE_BIN`) those that need them are ignored, and counted so.
 fn main() -> std::process::ExitCode {
-    let alone = Binaries::reference().is_none();
-    let beside = trials![
+    let beside = netlab::trials![
         what_the_reference_added_we_delete_whatever_its_backend,
         what_the_reference_added_by_the_older_iptables_we_delete,
         without_a_result_all_goes_that_has_the_containers_name,
         what_we_added_by_iptables_the_reference_checks_and_deletes,
     ];
-    let mut trials = trials![
+    let mut trials = netlab::trials![
         a_chain_of_plugins_leaves_what_it_found,
         each_rule_that_is_lost_is_put_back_where_it_was,
         thirty_two_at_once_leave_what_they_found,
         nothing_but_iptables_restore_is_run,
         without_iptables_the_refusal_says_what_to_do,
     ];
-    trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(alone)));
+    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(trials)
 }
 

@@ -11,15 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
-/// Without the reference plugins (`SEALANE_REFERENCE_BIN`) what needs them is ignored, and counted so.
 fn main() -> std::process::ExitCode {
-    let mut trials = trials![
+    let mut trials = netlab::trials![
         a_machine_outside_sees_the_host_and_not_the_container,
         by_iptables_a_machine_outside_sees_the_host_too,
         without_ip_masq_a_machine_outside_sees_the_container,
@@ -35,9 +28,8 @@ fn main() -> std::process::ExitCode {
         a_failed_add_takes_back_what_it_was_the_only_user_of,
         an_unknown_backend_is_refused_before_anything_is_made,
     ];
-    let alone = Binaries::reference().is_none();
-    let beside = trials![a_machine_outside_sees_the_same_of_both_suites];
-    trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(alone)));
+    let beside = netlab::trials![a_machine_outside_sees_the_same_of_both_suites];
+    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(trials)
 }
 

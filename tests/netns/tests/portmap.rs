@@ -13,15 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
-/// Without the reference plugins (`SEALANE_REFERENCE_BIN`) those that need them are ignored, and counted so.
 fn main() -> std::process::ExitCode {
-    let mut trials = trials![
+    let mut trials = netlab::trials![
         a_port_leads_to_the_container_by_both_protocols_and_families,
         the_host_itself_gets_through_by_its_own_addresses_and_by_loopback,
         an_address_of_the_host_publishes_there_alone,
@@ -56,9 +49,8 @@ fn main() -> std::process::ExitCode {
         gc_withdraws_what_is_not_listed,
         explain_prints_the_plan_and_takes_nothing,
     ];
-    let alone = Binaries::reference().is_none();
-    let beside = trials![del_without_a_record_withdraws_what_the_reference_has_published];
-    trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(alone)));
+    let beside = netlab::trials![del_without_a_record_withdraws_what_the_reference_has_published];
+    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(trials)
 }
 

@@ -3,16 +3,8 @@
 use netlab::{Binaries, Lab, Said};
 use serde_json::{Value, json};
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
-/// Without the reference plugins (`SEALANE_REFERENCE_BIN`) what needs them is ignored, and counted so.
 fn main() -> std::process::ExitCode {
-    let alone = Binaries::reference().is_none();
-    let mut trials = trials![
+    let mut trials = netlab::trials![
         a_published_port_leads_to_the_container,
         a_port_of_ipv6_is_ready_at_once,
         the_container_sees_who_asks,
@@ -40,8 +32,8 @@ fn main() -> std::process::ExitCode {
         without_icc_nobody_talks_but_by_published_ports,
         networks_of_earlier_versions_go_on,
     ];
-    let beside = trials![the_reference_plugins_take_our_networks];
-    trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(alone)));
+    let beside = netlab::trials![the_reference_plugins_take_our_networks];
+    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(trials)
 }
 

@@ -12,18 +12,13 @@ use std::{
     time::Duration,
 };
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
 /// Without `iptables`, or without the reference plugins, those that need them are ignored, and counted so.
 fn main() -> ExitCode {
     let tools = ["/usr/sbin/iptables", "/usr/sbin/nft"].iter().all(|tool| Path::new(tool).exists());
     let beside = tools && Binaries::reference().is_some();
-    let ours = trials![a_host_that_forwards_nothing_by_itself_lets_published_ports_and_egress_through];
-    let theirs = trials![
+    let ours =
+        netlab::trials![a_host_that_forwards_nothing_by_itself_lets_published_ports_and_egress_through];
+    let theirs = netlab::trials![
         the_reference_drops_new_connections_to_a_published_port_there,
         a_swap_keeps_containers_connected_that_were_attached_with_nftables,
         a_swap_keeps_containers_connected_that_were_attached_with_iptables,

@@ -8,18 +8,12 @@ use netlab::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::IpAddr, process::Command, process::ExitCode};
 
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        vec![$(netlab::trial(stringify!($test), $test)),*]
-    };
-}
-
 fn main() -> ExitCode {
     let able = netlab::bridges_know_vlans();
     if !able {
         eprintln!("skipped: kernel lacks bridge vlan_filtering");
     }
-    let ours = trials![
+    let ours = netlab::trials![
         containers_of_one_vlan_talk_and_those_of_two_do_not,
         a_trunk_carries_tagged_frames_of_its_vlans_alone,
         a_trunk_may_be_of_every_vlan,
@@ -36,7 +30,7 @@ fn main() -> ExitCode {
         a_gateway_that_a_killed_add_has_left_half_made_is_finished,
         del_twice_and_without_a_netns_leaves_nothing,
     ];
-    let beside = trials![
+    let beside = netlab::trials![
         the_reference_makes_the_same_of_every_configuration,
         the_reference_refuses_what_we_refuse,
         what_the_reference_added_we_check_and_delete,
@@ -47,7 +41,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = ours.collect();
     trials.extend(beside.into_iter().map(|trial| trial.with_ignored_flag(!able || alone)));
     if !able {
-        trials.extend(trials![a_kernel_without_vlans_is_told_of_and_nothing_is_left]);
+        trials.extend(netlab::trials![a_kernel_without_vlans_is_told_of_and_nothing_is_left]);
     }
     netlab::main(trials)
 }
