@@ -84,6 +84,11 @@ What is put back:
 
   Links are not made again, and an attachment whose namespace is gone is left to `sealane gc`.
 
+After nft flush ruleset:
+  Published ports are closed, and nothing is masqueraded or isolated. What is attached meanwhile may
+  not be either: who joins a subnet or a bridge in use does not ask again for what is shared, and
+  `sealane check` names it. So run `sealane repair` whenever somebody has emptied the ruleset.
+
 Exit status:
   0    all is there
   1    something could not be put back: it is on standard error

@@ -72,7 +72,9 @@ impl<'a> Run<'a> {
         for (hold, step) in plan.steps() {
             self.step(hold, step)?;
         }
-        self.flush()
+        self.flush()?;
+        self.lock = None;
+        self.places.make_again()
     }
 
     fn step(&mut self, hold: Hold, step: &'a Step) -> Result<(), Error> {

@@ -1,7 +1,6 @@
 //! What a step has in the packet filter where that is elements alone: keys without values, in sets of one section.
-use crate::{error::Error, filter::Section, places::Places};
+use crate::{error::Error, filter::Section, places::Places, step::Step};
 use kernel::nft::{Element, Family, Field, Set, Transaction};
-use std::fmt::Display;
 
 /// Elements of one step.
 pub(crate) struct Elements {
@@ -26,7 +25,7 @@ impl Elements {
     pub(crate) fn ensure(
         &self,
         thing: &str,
-        step: &dyn Display,
+        step: &Step,
         mut change: Transaction,
         places: &mut Places,
     ) -> Result<(), Error> {
@@ -36,7 +35,7 @@ impl Elements {
         change.append(self.adding());
         let put = places.filter.put(&[&self.section], &change);
         put.map_err(|cause| Error::Step { step: step.to_string(), cause })?;
-        places.mark_made(thing)
+        places.mark_made(thing, step)
     }
 
     /// Takes out those that are there.

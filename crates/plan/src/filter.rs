@@ -77,13 +77,15 @@ pub(crate) struct Filter {
     departure: Departure,
     /// The sections that are laid anew, by table and first set.
     laid: Vec<(Family, String)>,
+    /// Whether a section, or a table, was not there: it is needed for the first time, or somebody has emptied the packet filter.
+    pub(crate) was_empty: bool,
     /// Connections that are to be forgotten when all is done.
     stale: Vec<Stale>,
 }
 
 impl Filter {
     pub(crate) fn new(departure: Departure) -> Self {
-        Self { nft: None, departure, laid: Vec::new(), stale: Vec::new() }
+        Self { nft: None, departure, laid: Vec::new(), was_empty: false, stale: Vec::new() }
     }
 
     /// The socket.
@@ -120,7 +122,10 @@ impl Filter {
     /// Carries out a change of elements; sections that it finds missing are laid with it.
     pub(crate) fn put(&mut self, sections: &[&Section], change: &Transaction) -> Result<(), kernel::Error> {
         match self.nft()?.commit(change) {
-            Err(cause) if cause.errno() == Some(Errno::ENOENT) => self.put_whole(sections, change),
+            Err(cause) if cause.errno() == Some(Errno::ENOENT) => {
+                self.was_empty = true;
+                self.put_whole(sections, change)
+            }
             other => other,
         }
     }

@@ -1,5 +1,5 @@
 //! Who decides, on a host, what is forwarded.
-use crate::places::Places;
+use crate::{filter::INET, places::Places};
 use kernel::{
     has_legacy_table,
     nft::{Family, Nft, Table},
@@ -22,11 +22,13 @@ impl Forward {
         self.drops || self.cni || self.legacy
     }
 
-    /// Asks for each by name; nothing is listed.
+    /// Asks for each by name; nothing is listed. And for our own table, since there is a socket to ask by.
     pub(crate) fn look(places: &mut Places) -> Result<Self, kernel::Error> {
         let nft = places.filter.nft()?;
+        let has_ours = nft.has_table(&INET)?;
         let drops = drops(nft, Family::Ip)? || drops(nft, Family::Ip6)?;
         let cni = nft.chain(&filter(Family::Ip), "CNI-FORWARD")?.is_some();
+        places.filter.was_empty |= !has_ours;
         Ok(Self { drops, cni, legacy: has_legacy_table("filter")? })
     }
 }

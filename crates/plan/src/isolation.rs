@@ -117,7 +117,7 @@ impl Shared for Isolation {
             // Without its mark, `br_netfilter` has the hardware of the bridge cut off.
             between_ports().lay(&mut change);
         }
-        self.elements().ensure(&self.thing(), self, change, places)
+        self.elements().ensure(&self.thing(), &self.clone().into(), change, places)
     }
 }
 

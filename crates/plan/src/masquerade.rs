@@ -71,7 +71,7 @@ impl Shared for Masquerade {
     }
 
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
-        self.elements().ensure(&self.thing(), self, Transaction::default(), places)
+        self.elements().ensure(&self.thing(), &self.clone().into(), Transaction::default(), places)
     }
 }
 

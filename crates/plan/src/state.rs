@@ -115,7 +115,7 @@ impl State {
 }
 
 /// The names in a directory; none if it does not exist.
-fn entries(directory: &Path) -> Result<Vec<String>, Error> {
+pub(crate) fn entries(directory: &Path) -> Result<Vec<String>, Error> {
     let failed = |cause| Error::State { doing: "read", path: directory.to_owned(), cause };
     match fs::read_dir(directory) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -12,12 +12,16 @@
 //! What the kernel need not be asked about has a mark beside its users, `.made`: written by whoever has made it, while it is a
 //! user, and removed by the last one before it takes the thing away. So a user that finds the mark finds the thing, without a
 //! look; and a thing whose maker died before it wrote the mark is made again, which must be as good. The mark holds which network
-//! namespace the thing is in: a host whose namespace goes and comes back, as a rootless one does, starts with none.
+//! namespace the thing is in: a host whose namespace goes and comes back, as a rootless one does, starts with none. And it holds the
+//! step, so that whoever notices that all has gone (`nft flush ruleset`) makes it again for everybody: one who finds that the section of
+//! its own elements is missing, or, having asked the packet filter anyway, our table. One who asks nothing notices nothing.
 use crate::{
+    act::Work,
     error::Error,
     places::{Place, Places},
     record::Key,
-    state::State,
+    state::{State, entries},
+    step::Step,
 };
 use nix::fcntl::{Flock, FlockArg};
 use std::{
@@ -83,28 +87,36 @@ impl State {
         gone(&directory, fs::remove_dir(&directory))
     }
 
-    /// Whether a user has made it in this namespace. Asked by one who has joined, so nobody takes away what is there.
-    fn is_made(&self, thing: &str, namespace: u64) -> Result<bool, Error> {
+    /// What a user has made in this namespace. Asked by one who has joined, so nobody takes away what is there.
+    fn made(&self, thing: &str, namespace: u64) -> Result<Option<String>, Error> {
         let mark = self.shared(thing).join(MARK);
         match fs::read_to_string(&mark) {
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             other => {
-                other.map(|text| text == namespace.to_string()).map_err(|cause| failed("read", &mark, cause))
+                let text = other.map_err(|cause| failed("read", &mark, cause))?;
+                let made = text.split_once('\n').filter(|(here, _)| *here == namespace.to_string());
+                Ok(made.map(|(_, step)| step.to_owned()))
             }
         }
     }
 
     /// Says that it is made. One that dies over this has it made again.
-    fn mark_made(&self, thing: &str, namespace: u64) -> Result<(), Error> {
+    fn mark_made(&self, thing: &str, namespace: u64, step: &str) -> Result<(), Error> {
         let mark = self.shared(thing).join(MARK);
         let mut open = OpenOptions::new();
         open.write(true).create(true).truncate(true).mode(0o600);
-        let written = open.open(&mark).and_then(|mut file| file.write_all(namespace.to_string().as_bytes()));
+        let text = format!("{namespace}\n{step}");
+        let written = open.open(&mark).and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|cause| failed("write", &mark, cause))
     }
 
     fn shared(&self, thing: &str) -> PathBuf {
         self.directory().join("shared").join(thing)
+    }
+
+    /// All that has users, or had.
+    fn things(&self) -> Result<Vec<String>, Error> {
+        entries(&self.directory().join("shared"))
     }
 }
 
@@ -112,13 +124,39 @@ impl Places {
     /// Whether a thing on this host that has users is made. Asked by one of them.
     pub(crate) fn is_made(&mut self, thing: &str) -> Result<bool, Error> {
         let here = self.host_number()?;
-        Ok(!self.anew && self.state()?.is_made(thing, here)?)
+        Ok(!self.anew && self.state()?.made(thing, here)?.is_some())
     }
 
-    /// Says that it is made now.
-    pub(crate) fn mark_made(&mut self, thing: &str) -> Result<(), Error> {
+    /// Says that it is made now, by this step.
+    pub(crate) fn mark_made(&mut self, thing: &str, step: &Step) -> Result<(), Error> {
         let here = self.host_number()?;
-        self.state()?.mark_made(thing, here)
+        let step = serde_json::to_string(step).unwrap_or_default();
+        self.state()?.mark_made(thing, here, &step)
+    }
+
+    /// Makes again whatever is marked as made if the packet filter turned out to be empty, which nobody notices who trusts a mark.
+    pub fn make_again(&mut self) -> Result<(), Error> {
+        if !std::mem::take(&mut self.filter.was_empty) {
+            return Ok(());
+        }
+        let state = self.state()?;
+        let anew = std::mem::replace(&mut self.anew, true);
+        let again = |thing: String| self.make_one_again(&state, &thing);
+        let outcome = state.things()?.into_iter().try_for_each(again);
+        self.anew = anew;
+        outcome
+    }
+
+    /// As one of its users, whoever they are: it has some as long as there is a mark, and none of them leaves meanwhile.
+    fn make_one_again(&mut self, state: &State, thing: &str) -> Result<(), Error> {
+        let here = self.host_number()?;
+        let Some(_lock) = lock(&state.shared(thing), FlockArg::LockShared)? else { return Ok(()) };
+        let made = state.made(thing, here)?.and_then(|text| serde_json::from_str::<Step>(&text).ok());
+        let Some(step) = made else { return Ok(()) };
+        match step.act().work(self)? {
+            Work::Shared(shared) => shared.ensure(self, &mut Vec::new()),
+            _ => Ok(()),
+        }
     }
 
     fn host_number(&mut self) -> Result<u64, Error> {
@@ -232,13 +270,13 @@ mod tests {
     #[test]
     fn the_mark_of_what_is_made_is_no_user_and_goes_before_the_thing_does() {
         let (directory, state) = state("mark");
-        let made = || state.is_made("thing", 7).unwrap();
+        let made = || state.made("thing", 7).unwrap().is_some();
         assert!(!made());
         state.join("thing", &key(1)).unwrap();
         assert!(!made());
-        state.mark_made("thing", 7).unwrap();
+        state.mark_made("thing", 7, "step").unwrap();
         state.join("thing", &key(2)).unwrap();
-        assert!(made() && !state.is_made("thing", 70).unwrap());
+        assert!(made() && state.made("thing", 70).unwrap().is_none());
         state.leave("thing", &key(2), |_| panic!("it has a user")).unwrap();
         assert!(made());
         let killed = |_: &_| {
@@ -248,7 +286,7 @@ mod tests {
         state.leave("thing", &key(1), killed).unwrap_err();
         state.join("thing", &key(3)).unwrap();
         assert!(!made(), "it may be gone, so it is made again");
-        state.mark_made("thing", 7).unwrap();
+        state.mark_made("thing", 7, "step").unwrap();
         state.leave("thing", &key(3), |_| Ok(())).unwrap();
         assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
         fs::remove_dir_all(directory).unwrap();

@@ -79,6 +79,7 @@ impl Run<'_> {
         if !queries.is_empty() {
             let mut places = Places::new(None, departure()).keeping(&self.state);
             facts = Facts::answer(&queries, &mut places).ok()?;
+            places.make_again().ok()?;
         }
         is_idle(&facts).then(|| R::result(self.call, config, endpoint, lease, &facts))
     }

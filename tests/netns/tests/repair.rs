@@ -7,6 +7,8 @@ use std::{fs, process::Command};
 netlab::tests! {
     one_repair_after_a_flush_puts_everything_back_and_a_second_one_nothing,
     a_published_port_is_heard_again_after_a_flush_and_one_repair,
+    an_add_after_a_flush_has_what_its_subnet_and_bridge_share,
+    an_add_after_a_flush_that_asks_nothing_is_named_by_check_and_repaired,
     what_goes_by_iptables_is_put_back_too,
     a_rule_that_was_changed_under_its_own_name_is_right_again,
     what_the_host_has_lost_of_its_bridge_is_put_back,
@@ -107,6 +109,49 @@ fn a_published_port_is_heard_again_after_a_flush_and_one_repair() {
     assert_eq!(host.changes_since(&before).unwrap(), "");
     chain.del(&container, &ports, &added).unwrap();
     assert!(!nft(&["list", "ruleset"]).contains("elements"));
+}
+
+/// Whoever asks the packet filter for something of its own notices that nothing is there, and makes it again for everybody.
+fn an_add_after_a_flush_has_what_its_subnet_and_bridge_share() {
+    let ports = json!([{"hostPort": 8080, "containerPort": 7, "protocol": "tcp"}]);
+    let (portmap, open) =
+        (json!({"name": "net1", "type": "portmap"}), json!({"name": "net1", "type": "firewall"}));
+    let apart = with(&open, "ingressPolicy", &json!("same-bridge"));
+    for (chained, ports) in [
+        (vec![portmap.clone()], &ports),
+        (vec![portmap.clone(), open], &Value::Null),
+        (vec![portmap, apart], &Value::Null),
+    ] {
+        let host = Host::new().unwrap();
+        let plain = json!({"macspoofchk": false});
+        let chain = host.chain(&[vec![network(&host, 1, &plain)], chained.clone()].concat()).unwrap();
+        let other = host.chain(&[network(&host, 2, &plain)]).unwrap();
+        let (first, beside, second) =
+            (host.container().unwrap(), host.container().unwrap(), host.container().unwrap());
+        chain.add(&first, &Value::Null).unwrap();
+        let of_other = other.add(&beside, &Value::Null).unwrap();
+        nft(&["flush", "ruleset"]);
+        other.check(&beside, &Value::Null, &of_other).unwrap_err();
+        let added = chain.add(&second, ports).unwrap();
+        let checked = chain.check(&second, ports, &added);
+        assert!(checked.is_ok(), "{chained:?}: {checked:?}");
+        other.check(&beside, &Value::Null, &of_other).unwrap();
+        assert_eq!(repair(&host), [""; 0]);
+    }
+}
+
+/// A bridge whose subnet has users already asks nothing.
+fn an_add_after_a_flush_that_asks_nothing_is_named_by_check_and_repaired() {
+    let host = Host::new().unwrap();
+    let config = network(&host, 1, &json!({"macspoofchk": false}));
+    attach(&host, &config);
+    nft(&["flush", "ruleset"]);
+    let container = host.container().unwrap();
+    let added = host.add(&config, &container, "eth0").unwrap().result().unwrap();
+    let refused = host.check(&config, &container, "eth0", &added).unwrap();
+    assert!(refused.msg().contains("masquerade of what leaves 10.1.0.0/24"), "{refused:?}");
+    assert_eq!(repair(&host).len(), 2);
+    host.check(&config, &container, "eth0", &added).unwrap().result().unwrap();
 }
 
 fn what_goes_by_iptables_is_put_back_too() {
