@@ -178,7 +178,10 @@ impl Publish {
     ) -> Result<Vec<Entry>, kernel::Error> {
         let (mut leaving, mut arriving) = (Vec::new(), Vec::new());
         for (before, after) in turns(ports, addresses) {
-            let ours = |entry: &Entry| entry.holder.is(&self.holder) || !before.contains(entry);
+            let ours = |entry: &Entry| {
+                let known = if places.anew { self.restores(entry) } else { entry.holder.is(&self.holder) };
+                known || !before.contains(entry)
+            };
             arriving.extend(after.iter().filter(|entry| ours(entry)).cloned());
             leaving.extend(before.into_iter().filter(|entry| !after.contains(entry)));
         }
@@ -200,6 +203,13 @@ impl Publish {
             other => other?,
         }
         Ok(arriving)
+    }
+
+    /// Whether an element that was there before is put back by this step: besides its own those that its container's other
+    /// attachments, or others at its addresses, have in its stead, but none that leads to a chain of theirs.
+    fn restores(&self, entry: &Entry) -> bool {
+        let shared = entry.leads.is_none() || entry.holder.container == self.holder.container;
+        entry.holder.is(&self.holder) || (shared && !entry.is_conditional())
     }
 
     /// Takes out of the packet filter what no claim will speak of, and puts in what the next in the queue says; says what it took
@@ -304,6 +314,9 @@ impl Act for Publish {
         }
         for destination in self.destinations() {
             entries.extend(entry::of_destinations(&state.destinations(destination.address)?));
+        }
+        if places.anew {
+            entries.retain(|entry| self.restores(entry));
         }
         let look = |places: &mut Places| {
             let nft = places.filter.nft()?;

@@ -9,6 +9,7 @@ netlab::tests! {
     a_published_port_is_heard_again_after_a_flush_and_one_repair,
     an_add_after_a_flush_has_what_its_subnet_and_bridge_share,
     an_add_after_a_flush_that_asks_nothing_is_named_by_check_and_repaired,
+    a_port_that_a_container_has_on_two_networks_is_put_back_from_either,
     what_goes_by_iptables_is_put_back_too,
     a_rule_that_was_changed_under_its_own_name_is_right_again,
     what_the_host_has_lost_of_its_bridge_is_put_back,
@@ -152,6 +153,36 @@ fn an_add_after_a_flush_that_asks_nothing_is_named_by_check_and_repaired() {
     assert!(refused.msg().contains("masquerade of what leaves 10.1.0.0/24"), "{refused:?}");
     assert_eq!(repair(&host).len(), 2);
     host.check(&config, &container, "eth0", &added).unwrap().result().unwrap();
+}
+
+/// The second network's claim came first, so the element is its; records are repaired in the order of the networks' names.
+fn a_port_that_a_container_has_on_two_networks_is_put_back_from_either() {
+    for conditional in [false, true] {
+        let host = Host::new().unwrap();
+        let container = host.container().unwrap();
+        let ports = json!([{"hostPort": 8080, "containerPort": 7, "protocol": "tcp"}]);
+        let chain = |at: u8| {
+            let mut portmap = json!({"name": format!("net{at}"), "type": "portmap"});
+            if conditional && at == 2 {
+                portmap["backend"] = json!("nftables");
+                portmap["conditionsV4"] = json!(["ip", "saddr", "192.0.2.0/24"]);
+            }
+            let chain =
+                host.chain(&[network(&host, at, &json!({"isDefaultGateway": at == 1})), portmap]).unwrap();
+            chain.map(|call| call.env("CNI_IFNAME", format!("eth{at}")))
+        };
+        for at in [2, 1] {
+            chain(at).add(&container, &ports).unwrap();
+        }
+        let before = host.snapshot().unwrap();
+        nft(&["flush", "ruleset"]);
+        let put_back = repair(&host);
+        // What leads to a chain of the other attachment's is put back with that.
+        let published = put_back.iter().filter(|line| line.starts_with("publish 8080/tcp")).count();
+        assert_eq!(published, if conditional { 2 } else { 1 }, "{put_back:?}");
+        assert_eq!(host.changes_since(&before).unwrap(), "");
+        assert_eq!(repair(&host), [""; 0]);
+    }
 }
 
 fn what_goes_by_iptables_is_put_back_too() {

@@ -60,6 +60,11 @@ impl Entry {
         })
     }
 
+    /// Whether it leads to a chain of its holder's.
+    pub(super) fn is_conditional(&self) -> bool {
+        matches!(self.element.value, Some(Value::Verdict(_)))
+    }
+
     fn is_keyed_as(&self, other: &Self) -> bool {
         self.set.name == other.set.name && self.element.key == other.element.key
     }
