@@ -217,6 +217,13 @@ impl State {
     }
 }
 
+impl Change<Claim> {
+    /// The claims of those who are no more, whose ports others get.
+    pub(crate) fn evicted(&self) -> impl Iterator<Item = &Claim> {
+        self.before.iter().filter(|claim| !self.after.iter().any(|it| it.is(claim)))
+    }
+}
+
 impl<L: Line> Change<L> {
     /// No change yet.
     fn of(path: PathBuf) -> Result<Self, Error> {

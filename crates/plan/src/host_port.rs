@@ -4,6 +4,7 @@ use crate::{
     claims::{Change, Claim, Line},
     error::Error,
     places::{Place, Places},
+    publish::clear_evicted,
 };
 use kernel::Transport;
 use serde::{Deserialize, Serialize};
@@ -118,7 +119,9 @@ impl Claims for HostPort {
     fn take(&self, places: &mut Places) -> Result<(), Error> {
         let state = places.state()?;
         let _host = state.lock_host()?;
-        state.contest(&[self.clone().into()])?.iter().try_for_each(Change::write)
+        let changes = state.contest(&[self.clone().into()])?;
+        clear_evicted(places, &changes)?;
+        changes.iter().try_for_each(Change::write)
     }
 }
 

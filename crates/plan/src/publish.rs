@@ -8,6 +8,7 @@
 //! in its place that nobody speaks of to ADD.
 mod condition;
 mod entry;
+mod evicted;
 mod flows;
 mod section;
 mod sets;
@@ -21,8 +22,10 @@ use crate::{
     filter::Section,
     host_port::{Holder, Published},
     places::{Place, Places},
+    xtables::evict,
 };
 use entry::Entry;
+pub(crate) use evicted::clear_evicted;
 pub(crate) use flows::Stale;
 use kernel::{Errno, nft::Transaction};
 use serde::{Deserialize, Serialize};
@@ -148,6 +151,8 @@ impl Claims for Publish {
         let addresses: Result<Vec<_>, Error> =
             self.destinations().iter().map(|destination| state.arrive(destination)).collect();
         let addresses = addresses?;
+        // While there is a claim that leads to them: nobody else knows of them.
+        evict(ports.iter().flat_map(Change::evicted), places)?;
         ports.iter().try_for_each(Change::write)?;
         addresses.iter().try_for_each(Change::write)?;
         let arrived = self.enter(places, &ports, &addresses).map_err(|cause| self.refused(cause))?;

@@ -7,11 +7,14 @@
 //!
 //! iptables has no "unless it is there", and its own lock is let go after each run, so ours is held while it runs: the only lock that
 //! is held over another program. How long that waits for others has a limit.
+mod evict;
 mod forward;
 mod isolation;
 mod left;
 mod masquerade;
 mod publish;
+
+pub(crate) use evict::evict;
 
 use crate::{error::Error, places::Places};
 use kernel::nft;

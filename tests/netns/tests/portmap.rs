@@ -27,6 +27,7 @@ fn main() -> std::process::ExitCode {
         the_second_container_is_told_the_name_of_the_first,
         a_container_on_the_hosts_network_has_its_ports_alone_too,
         a_port_whose_holder_is_dead_goes_to_who_asks,
+        a_container_on_the_hosts_network_gets_the_port_of_a_dead_one,
         a_dead_holder_that_is_swept_later_takes_nothing_from_who_has_its_address_now,
         the_second_network_takes_over_when_the_first_is_left,
         a_port_that_does_not_matter_is_a_free_one,
@@ -441,21 +442,49 @@ fn a_container_on_the_hosts_network_has_its_ports_alone_too() {
 }
 
 fn a_port_whose_holder_is_dead_goes_to_who_asks() {
-    let site = Site::new();
-    let (one, two) = (site.inside(1), site.inside(1));
-    site.publish(one.serve(80), &json!({}), &both(8080, 80, ""));
-    one.container.kill().unwrap();
-    site.publish(two.serve(81), &json!({}), &both(8080, 81, ""));
-    for protocol in BOTH {
-        site.client.exec(|| reaches(protocol, at(HOST[0]), 8080)).unwrap().unwrap();
+    let backends = ["nftables", "iptables"].map(|backend| json!({"backend": backend}));
+    for (before, now) in backends.iter().flat_map(|one| backends.iter().map(move |other| (one, other))) {
+        let site = Site::new();
+        let (one, two) = (site.inside(1), site.inside(1));
+        // Nobody answers there: whoever is sent there is told nothing.
+        site.publish(&one, before, &both(8080, 80, ""));
+        one.container.kill().unwrap();
+        site.publish(two.serve(81), now, &both(8080, 81, ""));
+        for protocol in BOTH {
+            let reached = site.client.exec(|| reaches(protocol, at(HOST[0]), 8080)).unwrap();
+            assert!(reached.is_ok(), "{before}, then {now}, {protocol:?}: {reached:?}");
+        }
+        // What runtimes do for the dead one at last takes nothing from the living.
+        site.withdraw(&one);
+        for family in [0, 1] {
+            site.client.exec(|| reaches(Protocol::Tcp, at(HOST[family]), 8080)).unwrap().unwrap();
+        }
+        site.call("CHECK", &two, &site.config(&two, now, &both(8080, 81, ""))).result().unwrap();
+        site.withdraw(&two);
+        let left = nft("list ruleset");
+        assert!(!left.contains("8080") && !left.contains("CNI-DN-"), "{before}, then {now}: {left}");
     }
-    // What runtimes do for the dead one at last takes nothing from the living.
-    site.withdraw(&one);
-    for family in [0, 1] {
-        site.client.exec(|| reaches(Protocol::Tcp, at(HOST[family]), 8080)).unwrap().unwrap();
+}
+
+/// It listens itself: nothing may lead elsewhere any more.
+fn a_container_on_the_hosts_network_gets_the_port_of_a_dead_one() {
+    for backend in ["nftables", "iptables"] {
+        let site = Site::new();
+        let one = site.inside(1);
+        site.publish(&one, &json!({"backend": backend}), &tcp(8080, 80));
+        one.container.kill().unwrap();
+        let config = site.host.config(&json!({"name": "host", "type": "host"}));
+        let config = with(&config, "runtimeConfig", &json!({"portMappings": [{"containerPort": 8080}]}));
+        let shared = site.host.container().unwrap();
+        let call = site.host.attach("ADD", &config, &shared, "eth0").unwrap();
+        call.env("CNI_NETNS", "/proc/self/ns/net").run().unwrap().result().unwrap();
+        serve(Protocol::Tcp, at(HOST[0]), 8080).unwrap();
+        let reached = site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), 8080)).unwrap();
+        assert!(reached.is_ok(), "{backend}: {reached:?}");
+        site.withdraw(&one);
+        let left = nft("list ruleset");
+        assert!(!left.contains("8080"), "{backend}: {left}");
     }
-    let config = site.config(&two, &json!({}), &both(8080, 81, ""));
-    site.call("CHECK", &two, &config).result().unwrap();
 }
 
 fn a_dead_holder_that_is_swept_later_takes_nothing_from_who_has_its_address_now() {

@@ -1,5 +1,9 @@
 //! Published ports by iptables: a chain for each container, as the reference has it.
-use super::{Base, End, family_of, is_there, make, missing, undone, went_through};
+use super::{
+    Base, End,
+    evict::{leads_to, targets},
+    family_of, is_there, make, missing, undone, went_through,
+};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
@@ -64,7 +68,7 @@ impl Own for IptPublish {
     }
 }
 
-fn remove(change: &mut Change, chain: &str) {
+pub(super) fn remove(change: &mut Change, chain: &str) {
     change.flush(chain);
     change.remove(chain);
 }
@@ -182,7 +186,7 @@ impl IptPublish {
     fn removal(&self, found: &Ruleset) -> Change {
         let (chain, jumps) = (self.chain(), self.jumps());
         let mut change = Change::of(Table::Nat);
-        let mut targets = found.of(&chain).filter(|rule| rule.target() == Some("DNAT")).peekable();
+        let mut targets = targets(found.of(&chain)).peekable();
         if targets.peek().is_some() && !targets.any(|rule| self.is_to_us(rule)) {
             return change;
         }
@@ -210,7 +214,6 @@ impl IptPublish {
     }
 
     fn is_to_us(&self, rule: &Rule) -> bool {
-        let to = rule.value("--to-destination").and_then(|text| text.parse::<SocketAddr>().ok());
-        to.is_some_and(|to| to.ip() == self.address.address())
+        leads_to(rule, self.address.address())
     }
 }
