@@ -1,7 +1,8 @@
 //! The connections that the host tracks (`linux/netfilter/nfnetlink_conntrack.h`): those to a port are found, and forgotten one by one.
 //!
 //! A tracked connection keeps the translation that its first packet got. When a port begins or ceases to lead to a container, the
-//! connections that were tracked before would go on to where it led then.
+//! connections that were tracked before would go on to where it led then. Over UDP that may also be one that the port itself began, as
+//! the kernel sees it: an answer whose question is forgotten is a first packet, and what is sent to the port then an answer to that.
 mod table;
 
 use crate::{
@@ -23,6 +24,8 @@ pub struct Flow {
     pub destination: (IpAddr, u16),
     /// Where answers come from: where packets are really sent.
     pub answered_by: (IpAddr, u16),
+    /// Where answers are sent to: by whom it was begun, as others see him.
+    pub answered_to: (IpAddr, u16),
     /// The kernel's number of it, which tells it from a later one with the same ends.
     id: Option<u32>,
 }
@@ -38,12 +41,18 @@ const TUPLE_ORIG: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
 const ID: u16 = 12;
 const FILTER: u16 = 25;
+/// `CTA_FILTER_ORIG_FLAGS`, `CTA_FILTER_REPLY_FLAGS`.
+const ORIG_FLAGS: u16 = 1;
+const REPLY_FLAGS: u16 = 2;
+/// `IPPROTO_UDP`.
+const UDP: u8 = 17;
 /// `CTA_FILTER_F_CTA_PROTO_NUM`, `CTA_FILTER_F_CTA_PROTO_DST_PORT`.
 const BY_PORT: u32 = 1 << 3 | 1 << 5;
 /// To look for one port the kernel goes through its table once, whatever is in it; to list everything costs as much for this many connections.
 const WORTH_A_WALK: usize = 500;
 
-/// The connections of both families that were sent to one of these ports, wherever that was.
+/// The connections of both families whose packets are sent to one of these ports, wherever that is: from the first one on, or over
+/// UDP as answers.
 ///
 /// Kernels before 5.8 list all connections, which are then searched here.
 pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
@@ -56,7 +65,7 @@ pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
         Some(flows) => flows,
         None => listed(nft, ports, tracked)?,
     };
-    flows.retain(|flow: &Flow| ports.contains(&(flow.protocol, flow.destination.1)));
+    flows.retain(|flow: &Flow| is_to(flow, ports));
     Ok(flows)
 }
 
@@ -64,8 +73,19 @@ pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
 pub fn list_flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
     let tracked = tracked(nft)?;
     let mut flows = listed(nft, ports, tracked)?;
-    flows.retain(|flow: &Flow| ports.contains(&(flow.protocol, flow.destination.1)));
+    flows.retain(|flow: &Flow| is_to(flow, ports));
     Ok(flows)
+}
+
+fn is_to(flow: &Flow, ports: &[Port]) -> bool {
+    ports.iter().any(|port| flow.is_answered_at(*port) || (flow.protocol, flow.destination.1) == *port)
+}
+
+impl Flow {
+    /// Whether packets are sent to this port as answers, over UDP.
+    pub fn is_answered_at(&self, (protocol, port): Port) -> bool {
+        (self.protocol, self.answered_to.1) == (protocol, port) && protocol == UDP
+    }
 }
 
 /// Those, and maybe others.
@@ -80,7 +100,12 @@ fn listed(nft: &mut Nft, ports: &[Port], tracked: usize) -> Result<Vec<Flow>, Er
             .flat_map(|family| ports.iter().map(move |it| (family, it)))
         {
             let what = format!("list connections to port {port}");
-            flows.extend(list(nft, &request(&what, GET, family, |body| narrow(body, *protocol, *port)))?);
+            let ways = [(TUPLE_ORIG, ORIG_FLAGS), (TUPLE_REPLY, REPLY_FLAGS)];
+            for way in ways.into_iter().take(if *protocol == UDP { 2 } else { 1 }) {
+                let narrow = |body: &mut Attributes| narrow(body, way, (*protocol, *port));
+                let found = list(nft, &request(&what, GET, family, narrow))?;
+                flows.extend(found.into_iter().filter(|flow| !flows.contains(flow)).collect::<Vec<_>>());
+            }
         }
     }
     Ok(flows)
@@ -127,16 +152,16 @@ fn request(what: &str, kind: u16, family: i32, fill: impl FnOnce(&mut Attributes
     Request { what: what.to_owned(), kind, flags, family, body }
 }
 
-/// Has the kernel tell only of connections whose first packet was sent to this port.
-fn narrow(body: &mut Attributes, protocol: u8, port: u16) {
-    body.nest(TUPLE_ORIG, |tuple| {
+/// Has the kernel tell only of connections whose first packet, or answer, was sent to this port.
+fn narrow(body: &mut Attributes, (tuple, flags): (u16, u16), (protocol, port): Port) {
+    body.nest(tuple, |tuple| {
         tuple.nest(2, |it| {
             it.put(1, &[protocol]);
             it.put(3, &port.to_be_bytes());
         });
     });
     // The flags are in this machine's byte order, unlike all else.
-    body.nest(FILTER, |filter| filter.put(1, &BY_PORT.to_ne_bytes()));
+    body.nest(FILTER, |filter| filter.put(flags, &BY_PORT.to_ne_bytes()));
 }
 
 fn address(ip: &mut Attributes, address: IpAddr, (v4, v6): (u16, u16)) {
@@ -158,6 +183,7 @@ fn read(bytes: &[u8]) -> Result<Option<Flow>, DecodeError> {
         source: first.source,
         destination: first.destination,
         answered_by: answer.source,
+        answered_to: answer.destination,
         id: Some(id),
     }))
 }

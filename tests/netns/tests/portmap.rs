@@ -46,6 +46,7 @@ fn main() -> std::process::ExitCode {
         check_knows_the_port_of_a_range,
         a_flushed_ruleset_hinders_neither_del_nor_the_next_add,
         a_conversation_by_udp_follows_the_port,
+        what_the_host_has_sent_from_the_port_keeps_no_conversation_there,
         a_connection_to_the_same_port_elsewhere_goes_on,
         gc_withdraws_what_is_not_listed,
         explain_prints_the_plan_and_takes_nothing,
@@ -966,6 +967,24 @@ fn a_conversation_by_udp_follows_the_port() {
     one.container.kill().unwrap();
     site.publish(&two, &json!({}), &both(8080, 80, ""));
     assert!(comes_to("two"));
+}
+
+/// So it is when an answer was under way while its question was forgotten.
+fn what_the_host_has_sent_from_the_port_keeps_no_conversation_there() {
+    let site = Site::new();
+    let one = site.inside(1);
+    // Connections are tracked from now on.
+    site.publish(&one, &json!({}), &tcp(1, 1));
+    site.withdraw(&one);
+    one.container.exec(|| answer_as("one", one.address(0), 80)).unwrap();
+    let socket = site.client.exec(talker).unwrap();
+    let host = UdpSocket::bind((at(HOST[0]), 8080)).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    host.send_to(b"late", SocketAddr::new(at(CLIENT), port)).unwrap();
+    let mut late = [0; 4];
+    assert!(netlab::soon(|| socket.recv(&mut late).is_ok()));
+    site.publish(&one, &json!({}), &both(8080, 80, ""));
+    assert!(comes_to(&socket, SocketAddr::new(at(HOST[0]), 8080), "one"));
 }
 
 /// Whether a conversation soon goes on with this one. It never pauses, so the kernel would remember for ever where it went.

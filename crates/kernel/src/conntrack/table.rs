@@ -24,8 +24,8 @@ fn flow(line: &str) -> Option<Flow> {
         let mut values = line.split_whitespace().filter_map(move |word| word.strip_prefix(key));
         [values.next(), values.next()]
     };
-    let ([source, answering], [destination, _]) = (both("src="), both("dst="));
-    let ([source_port, answering_port], [destination_port, _]) = (both("sport="), both("dport="));
+    let ([source, answering], [destination, answered]) = (both("src="), both("dst="));
+    let ([source_port, answering_port], [destination_port, answered_port]) = (both("sport="), both("dport="));
     let end = |address: Option<&str>, port: Option<&str>| -> Option<(IpAddr, u16)> {
         Some((address?.parse().ok()?, port?.parse().ok()?))
     };
@@ -34,6 +34,7 @@ fn flow(line: &str) -> Option<Flow> {
         source: end(source, source_port)?,
         destination: end(destination, destination_port)?,
         answered_by: end(answering, answering_port)?,
+        answered_to: end(answered, answered_port)?,
         id: None,
     })
 }
@@ -52,6 +53,7 @@ mod tests {
             source: ends("192.0.2.2", 40000),
             destination: ends("192.0.2.1", 8080),
             answered_by: ends("10.1.0.2", 80),
+            answered_to: ends("192.0.2.2", 40000),
             id: None,
         };
         assert_eq!(flow(line), Some(expected));

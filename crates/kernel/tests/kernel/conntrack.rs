@@ -18,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         nothing_is_tracked_in_a_new_namespace,
         connections_to_a_port_are_found_and_others_are_not,
         a_connection_that_is_forgotten_is_gone_and_others_stay,
+        what_is_sent_to_a_port_as_an_answer_is_found_too,
         many_ports_are_looked_for_at_once,
         what_is_printed_and_what_is_listed_are_the_same,
     ]
@@ -90,6 +91,29 @@ fn a_connection_that_is_forgotten_is_gone_and_others_stay() {
     assert_eq!(flows_to(&mut nft, &[(TCP, port)]).unwrap(), [two]);
     forget(&mut nft, &one).unwrap();
     assert_eq!(flows_to(&mut nft, &[(TCP, port)]).unwrap(), [two]);
+}
+
+/// As an answer is to the kernel whose question it has forgotten.
+fn what_is_sent_to_a_port_as_an_answer_is_found_too() {
+    let (_host, mut nft) = tracking();
+    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let (sockets, port) = send(address);
+        let own = sockets.0.local_addr().unwrap().port();
+        let found = flows_to(&mut nft, &[(UDP, own)]).unwrap();
+        assert_eq!(ports(&found), [port]);
+        assert_eq!(found[0].answered_to, (address, own));
+        assert!(found[0].is_answered_at((UDP, own)) && !found[0].is_answered_at((UDP, port)));
+        let listed = list_flows_to(&mut nft, &[(UDP, own)]).unwrap();
+        assert_eq!(listed.len(), 1);
+        forget(&mut nft, &listed[0]).unwrap();
+        assert_eq!(flows_to(&mut nft, &[(UDP, own)]).unwrap(), []);
+    }
+    // What a process has asked by TCP is its own.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let asker = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let own = (TCP, asker.local_addr().unwrap().port());
+    assert_eq!(flows_to(&mut nft, &[own]).unwrap(), []);
+    assert_eq!(list_flows_to(&mut nft, &[own]).unwrap(), []);
 }
 
 fn many_ports_are_looked_for_at_once() {
