@@ -149,7 +149,7 @@ fn request(what: &str, kind: u16, family: i32, fill: impl FnOnce(&mut Attributes
     fill(&mut body);
     let family = u8::try_from(family).unwrap_or_default();
     let flags = if kind == DELETE { NLM_F_ACK } else { 0 };
-    Request { what: what.to_owned(), kind, flags, family, body }
+    Request { what: what.to_owned(), kind, flags, family, body, list: None }
 }
 
 /// Has the kernel tell only of connections whose first packet, or answer, was sent to this port.

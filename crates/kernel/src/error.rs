@@ -66,6 +66,18 @@ pub enum Error {
         #[source]
         cause: DecodeError,
     },
+    /// A change of the packet filter does not fit into one datagram, and so can't be carried out whole. Nothing is changed.
+    #[error(
+        "{elements} elements of the packet filter are {size} bytes, and the kernel takes {limit} at once from this user"
+    )]
+    TooMany {
+        /// How many elements were to be changed; a port has one for each family.
+        elements: usize,
+        /// The datagram's length in bytes.
+        size: usize,
+        /// The longest that the kernel takes, in bytes.
+        limit: usize,
+    },
     /// A list changed each time it was being read (`NLM_F_DUMP_INTR`).
     #[error("the list changed {tries} times while it was read, when asked to {what}")]
     Unsteady {
@@ -141,6 +153,7 @@ impl Error {
             | Self::Unanswered { .. }
             | Self::Truncated { .. }
             | Self::Malformed { .. }
+            | Self::TooMany { .. }
             | Self::Unsteady { .. }
             | Self::SysctlName { .. }
             | Self::Killed { .. }
@@ -161,6 +174,12 @@ impl Error {
             }
             Self::NotNetns { .. } => {
                 "give a file such as /run/netns/NAME or /proc/PID/ns/net; a plain file is what is left of one that was unmounted"
+            }
+            Self::TooMany { elements, size, limit } => {
+                let fit = elements.saturating_mul(*limit) / size.max(&1);
+                return Some(format!(
+                    "publish fewer ports at once (some {fit} elements fit, one for each port and family), or raise `sysctl net.core.wmem_max`; root of the host has no limit"
+                ));
             }
             Self::Unanswered { .. } | Self::Unsteady { .. } => {
                 "try again; the host's network is being changed fast"
@@ -218,7 +237,6 @@ fn system_hint(errno: Errno) -> Option<&'static str> {
         Errno::EMFILE | Errno::ENFILE => "too many open files: raise `ulimit -n` or `sysctl fs.file-max`",
         Errno::EAGAIN => "too many processes: see `ulimit -u` and the pids cgroup",
         Errno::ENOMEM => "the kernel is out of memory, or the memory cgroup's limit is reached",
-        Errno::EMSGSIZE => "ask for fewer ports at once, or raise `sysctl net.core.wmem_max`",
         _ => return None,
     })
 }

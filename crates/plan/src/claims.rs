@@ -19,6 +19,7 @@ use crate::{
 use kernel::{Errno, Netns};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
     net::{IpAddr, SocketAddr},
@@ -128,16 +129,11 @@ impl State {
 
     /// What taking these ports would change, a file each number; or who has one. Under the lock of the host.
     pub(crate) fn contest(&self, wanted: &[Claim]) -> Result<Vec<Change<Claim>>, Error> {
-        let mut changes: Vec<Change<Claim>> = Vec::new();
-        for claim in wanted {
-            let path = self.port(claim.port);
-            let change = match changes.iter().position(|change| change.path == path) {
-                Some(at) => changes.remove(at),
-                None => Change::of(path)?,
-            };
-            changes.push(self.join_queue(change, claim)?);
-        }
-        Ok(changes)
+        let queue = |(port, claims): (Published, Vec<&Claim>)| {
+            let change = Change::of(self.port(port))?;
+            claims.into_iter().try_fold(change, |change, claim| self.join_queue(change, claim))
+        };
+        by_number(wanted).into_iter().map(queue).collect()
     }
 
     fn join_queue(&self, mut change: Change<Claim>, wanted: &Claim) -> Result<Change<Claim>, Error> {
@@ -170,19 +166,12 @@ impl State {
 
     /// What giving these ports back would change, a file each number.
     pub(crate) fn withdraw(&self, claims: &[Claim]) -> Result<Vec<Change<Claim>>, Error> {
-        let mut paths: Vec<PathBuf> = Vec::new();
-        for claim in claims {
-            let path = self.port(claim.port);
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
-        let without = |path| {
-            let mut change = Change::of(path)?;
+        let without = |(port, claims): (Published, Vec<&Claim>)| {
+            let mut change = Change::of(self.port(port))?;
             change.after.retain(|line: &Claim| !claims.iter().any(|claim| claim.is(line)));
             Ok(change)
         };
-        paths.into_iter().map(without).collect()
+        by_number(claims).into_iter().map(without).collect()
     }
 
     /// What saying no longer that an address is the holder's would change.
@@ -281,6 +270,20 @@ impl<L: Line> Change<L> {
             }
         }
     }
+}
+
+/// What is claimed of each number of a protocol, in the order in which the numbers come first.
+fn by_number(claims: &[Claim]) -> Vec<(Published, Vec<&Claim>)> {
+    let mut places = BTreeMap::new();
+    let mut numbers: Vec<(Published, Vec<&Claim>)> = Vec::new();
+    for claim in claims {
+        let at = *places.entry((claim.port.protocol, claim.port.number)).or_insert(numbers.len());
+        match numbers.get_mut(at) {
+            Some((_, same)) => same.push(claim),
+            None => numbers.push((claim.port, vec![claim])),
+        }
+    }
+    numbers
 }
 
 /// The lines of a file, if there is one. A line that can't be read holds nothing.

@@ -24,7 +24,7 @@ use crate::{
     places::{Place, Places},
     xtables::evict,
 };
-use entry::Entry;
+use entry::{Entry, leads};
 pub(crate) use evicted::clear_evicted;
 pub(crate) use flows::Stale;
 use kernel::{Errno, nft::Transaction};
@@ -164,11 +164,13 @@ impl Claims for Publish {
 impl Publish {
     /// What is the container's already is not looked at: by now its own processes may listen.
     fn refuse_listeners(&self, changes: &[Change<Claim>]) -> Result<(), Error> {
-        let is_new =
-            |claim: &Claim| !changes.iter().any(|change| change.before.iter().any(|before| before.is(claim)));
-        for claim in self.all_claims().iter().filter(|claim| is_new(claim)) {
-            if claim.port.is_listened_on()? {
-                return Err(Error::PortListenedOn { wanted: claim.port });
+        for change in changes {
+            let is_new = |claim: &&Claim| !change.before.iter().any(|before| before.is(claim));
+            let ours = change.after.iter().filter(|claim| claim.holder.is(&self.holder));
+            for claim in ours.filter(is_new) {
+                if claim.port.is_listened_on()? {
+                    return Err(Error::PortListenedOn { wanted: claim.port });
+                }
             }
         }
         Ok(())
@@ -225,15 +227,16 @@ impl Publish {
         ports: &[Change<Claim>],
         addresses: &[Change<Destination>],
     ) -> Result<Vec<Entry>, kernel::Error> {
-        let (mut change, mut left) = (Transaction::default(), Vec::new());
+        let (mut change, mut left, mut next) = (Transaction::default(), Vec::new(), Vec::new());
         for (mut before, mut after) in turns(ports, addresses) {
             let common: Vec<Entry> = before.iter().filter(|entry| after.contains(entry)).cloned().collect();
             before.retain(|entry| !common.contains(entry));
             after.retain(|entry| !common.contains(entry));
-            Entry::delete(&before, &mut change);
-            Entry::add(&after, &mut change);
             left.extend(before);
+            next.extend(after);
         }
+        Entry::delete(&left, &mut change);
+        Entry::add(&next, &mut change);
         if !self.conditions.is_empty() {
             entry::delete_chain(&self.holder, &mut change);
         }
@@ -252,10 +255,6 @@ fn turns(ports: &[Change<Claim>], addresses: &[Change<Destination>]) -> Vec<(Vec
         (entry::of_destinations(&change.before), entry::of_destinations(&change.after))
     };
     ports.iter().map(of_port).chain(addresses.iter().map(of_address)).collect()
-}
-
-fn leads(entries: &[Entry]) -> Vec<(Published, SocketAddr)> {
-    entries.iter().filter_map(|entry| entry.leads).collect()
 }
 
 fn clear(places: &mut Places, entries: &[Entry]) -> Result<(), kernel::Error> {
@@ -294,8 +293,7 @@ impl Act for Publish {
         Change::remove_parents(&ports);
         Change::remove_parents(&addresses);
         drop(host);
-        let ours = |claim: &Claim| ports.iter().any(|change| change.before.iter().any(|it| it.is(claim)));
-        let was_ours = self.by_iptables && self.all_claims().iter().any(ours);
+        let was_ours = self.by_iptables && ports.iter().any(|change| change.before != change.after);
         let left = if was_ours { self.leads() } else { leads(&left) };
         forget(Stale::Ours(left), places)
     }

@@ -13,6 +13,10 @@ impl Attributes {
         &self.0
     }
 
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     pub(crate) fn put(&mut self, kind: u16, value: &[u8]) {
         let length = u16::try_from(HEADER + value.len()).unwrap_or(u16::MAX);
         self.0.extend(length.to_ne_bytes());
@@ -38,6 +42,11 @@ impl Attributes {
     pub(crate) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
         let mut inner = Self::default();
         fill(&mut inner);
+        self.nested(kind, &inner);
+    }
+
+    /// The same, with what is in it made already.
+    pub(super) fn nested(&mut self, kind: u16, inner: &Self) {
         self.put(kind | NESTED, &inner.0);
     }
 

@@ -3,7 +3,7 @@ use super::{
     encode::Attributes,
     object::{Set, Table},
     read::{self, Found, FoundRule},
-    transaction::{NFTABLES, Request, Transaction, fill},
+    transaction::{DELSETELEM, List, NFTABLES, Request, Transaction, fill},
     value::{Element, Field},
 };
 use crate::{Error, Refusal, reply::Body, wire::Wire};
@@ -17,6 +17,8 @@ use nix::{
     },
 };
 use std::{
+    borrow::Cow,
+    collections::BTreeSet,
     ops::ControlFlow,
     os::fd::{AsFd, BorrowedFd},
 };
@@ -74,31 +76,51 @@ impl Nft {
     /// The number of the packet filter's present generation: every change of it makes a new one.
     pub fn generation(&mut self) -> Result<u32, Error> {
         let what = "tell the generation of the packet filter".to_owned();
-        let request =
-            Request { what: what.clone(), kind: GETGEN, flags: 0, family: 0, body: Attributes::default() };
+        let body = Attributes::default();
+        let request = Request { what: what.clone(), kind: GETGEN, flags: 0, family: 0, body, list: None };
         let generation = self.one(&request, read::generation)?.flatten();
         generation.ok_or(Error::Unanswered { what })
     }
 
     /// Carries out all changes but those whose object, or what it is in, is not there (`ENOENT`).
     pub fn commit_what_is_there(&mut self, transaction: &Transaction) -> Result<(), Error> {
-        let mut rest = transaction.clone();
+        let mut rest = Cow::Borrowed(transaction);
         loop {
             let refused = self.attempt(&rest.requests, None)?;
-            let absent =
-                |at: usize| refused.iter().any(|(it, refusal)| *it == at && refusal.errno == Errno::ENOENT);
-            if refused.is_empty() {
-                return Ok(());
+            let absent = refused.iter().filter(|(_, refusal)| refusal.errno == Errno::ENOENT);
+            let absent: BTreeSet<usize> = absent.map(|(at, _)| *at).collect();
+            if absent.is_empty() {
+                return tell_first(refused, &rest);
             }
-            if !(0..rest.requests.len()).any(absent) {
-                return self.commit(&rest);
+            let mut there = Transaction::default();
+            for (at, request) in rest.requests.iter().enumerate() {
+                if absent.contains(&at) {
+                    there.requests.extend(self.what_is_there_of(request)?);
+                } else {
+                    there.requests.push(request.clone());
+                }
             }
-            let mut at = 0;
-            rest.requests.retain(|_| {
-                at += 1;
-                !absent(at - 1)
-            });
+            rest = Cow::Owned(there);
         }
+    }
+
+    /// What is left to try of a request that was refused because something is not there. Where it is about several elements of a set
+    /// that is there, each is looked for; if that tells nothing, half of them may go through.
+    fn what_is_there_of(&mut self, request: &Request) -> Result<Vec<Request>, Error> {
+        let Some(List { set, elements, .. }) = &request.list else { return Ok(Vec::new()) };
+        if elements.len() == 1 || !self.has_set(set)? {
+            return Ok(Vec::new());
+        }
+        let mut there = Vec::with_capacity(elements.len());
+        for element in elements {
+            if request.kind != DELSETELEM || self.element(set, &element.key)?.is_some() {
+                there.push(element.clone());
+            }
+        }
+        let all = there.len() == elements.len();
+        let rest = if all { there.split_off(there.len() / 2) } else { Vec::new() };
+        let parts = [there, rest].into_iter().filter(|part| !part.is_empty());
+        Ok(parts.map(|part| Request::about(request.kind, request.flags, set, part)).collect())
     }
 
     /// Whether there is such a table.
@@ -178,7 +200,7 @@ impl Nft {
             append_request(&mut batch, self.wire.count(), request, ack);
         }
         append(&mut batch, self.wire.count(), BATCH_END, NLM_F_REQUEST, (0, NFTABLES >> 8), &[]);
-        self.make_room(batch.len(), CHANGE)?;
+        self.make_room(batch.len(), requests)?;
         self.wire.send(&batch, CHANGE)?;
         self.outcomes(begin, requests.len())
     }
@@ -223,16 +245,20 @@ impl Nft {
     }
 
     /// The kernel doubles what it is told, and takes no more than `net.core.wmem_max` from who is root in a user namespace only.
-    fn make_room(&mut self, size: usize, what: &str) -> Result<(), Error> {
+    fn make_room(&mut self, size: usize, requests: &[Request]) -> Result<(), Error> {
         if size <= self.longest {
             return Ok(());
         }
-        let failed = |errno| Error::system(format!("make room for {size} bytes to {what}"), errno);
+        let failed = |errno| Error::system(format!("make room for {size} bytes to {CHANGE}"), errno);
         if setsockopt(&self.wire.socket, SndBufForce, &size).is_err() {
             setsockopt(&self.wire.socket, SndBuf, &size).map_err(failed)?;
         }
         self.longest = getsockopt(&self.wire.socket, SndBuf).map_err(failed)?.saturating_sub(KEPT);
-        if size > self.longest { Err(failed(Errno::EMSGSIZE)) } else { Ok(()) }
+        if size <= self.longest {
+            return Ok(());
+        }
+        let elements = requests.iter().map(Request::size).sum();
+        Err(Error::TooMany { elements, size, limit: self.longest })
     }
 }
 
@@ -245,15 +271,15 @@ impl AsFd for Nft {
 fn tell_first(refused: Vec<(usize, Refusal)>, transaction: &Transaction) -> Result<(), Error> {
     let first = refused.into_iter().min_by_key(|(at, _)| *at);
     let Some((at, refusal)) = first else { return Ok(()) };
-    let what = transaction.requests.get(at).map_or(CHANGE, |request| &request.what);
-    Err(Error::Request { what: what.to_owned(), refusal })
+    let what = transaction.requests.get(at).map_or_else(|| CHANGE.to_owned(), Request::words);
+    Err(Error::Request { what, refusal })
 }
 
 fn look(table: &Table, what: &str, kind: u16, fill: impl FnOnce(&mut Attributes)) -> Request {
     let mut body = Attributes::default();
     fill(&mut body);
     let what = format!("{what} in table {}", table.name);
-    Request { what, kind, flags: 0, family: table.family.number(), body }
+    Request { what, kind, flags: 0, family: table.family.number(), body, list: None }
 }
 
 fn ask(wire: &mut Wire, request: &Request, flags: u16) -> Result<u32, Error> {
@@ -273,7 +299,7 @@ fn is_there<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
 
 fn append_request(batch: &mut Vec<u8>, sequence: u32, request: &Request, flags: u16) {
     let flags = NLM_F_REQUEST | request.flags | flags;
-    append(batch, sequence, request.kind, flags, (request.family, 0), request.body.bytes());
+    append(batch, sequence, request.kind, flags, (request.family, 0), &request.attributes());
 }
 
 /// Appends a message: `struct nlmsghdr`, `struct nfgenmsg`, attributes.

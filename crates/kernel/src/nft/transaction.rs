@@ -5,6 +5,7 @@ use super::{
     value::{Element, Field, Value, join, layout},
 };
 use nix::libc;
+use std::borrow::Cow;
 
 /// A list of changes, in order. It is plain data; nothing happens before [`super::Nft::commit`].
 #[derive(Debug, Clone, Default)]
@@ -15,7 +16,7 @@ pub struct Transaction {
 /// One request, before it is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// What it asks for, as it goes on after "the kernel refused to".
+    /// What it asks for, as it goes on after "the kernel refused to"; with elements, what is to become of them.
     pub(crate) what: String,
     /// The message's type: the subsystem's number, then its own.
     pub(crate) kind: u16,
@@ -23,6 +24,17 @@ pub(crate) struct Request {
     pub(crate) flags: u16,
     pub(crate) family: u8,
     pub(crate) body: Attributes,
+    /// The elements that it is about, behind all else.
+    pub(crate) list: Option<List>,
+}
+
+/// Elements of one set, in one request.
+#[derive(Debug, Clone)]
+pub(crate) struct List {
+    pub(super) set: Set,
+    pub(super) elements: Vec<Element>,
+    /// The same, as they are sent.
+    body: Attributes,
 }
 
 /// `NFNL_SUBSYS_NFTABLES`, where a message's type has it.
@@ -37,13 +49,17 @@ const DELRULE: u16 = NFTABLES | 0x8;
 const NEWSET: u16 = NFTABLES | 0x9;
 const DELSET: u16 = NFTABLES | 0xb;
 const NEWSETELEM: u16 = NFTABLES | 0xc;
-const DELSETELEM: u16 = NFTABLES | 0xe;
+pub(super) const DELSETELEM: u16 = NFTABLES | 0xe;
 #[expect(clippy::cast_possible_truncation, reason = "the header's field has 16 bits, libc's type more")]
 const CREATE: u16 = libc::NLM_F_CREATE as u16;
 #[expect(clippy::cast_possible_truncation, reason = "the header's field has 16 bits, libc's type more")]
 const EXCLUSIVE: u16 = libc::NLM_F_EXCL as u16;
 #[expect(clippy::cast_possible_truncation, reason = "the header's field has 16 bits, libc's type more")]
 const APPEND: u16 = libc::NLM_F_APPEND as u16;
+/// An attribute's length has 16 bits; less the longest element.
+const LONGEST_LIST: usize = 65_000;
+/// How many sets elements are put in by turns.
+const LOOK_BACK: usize = 8;
 /// `NFT_SET_MAP`.
 const MAP: u32 = 8;
 /// `NFT_DATA_VERDICT`.
@@ -168,29 +184,27 @@ impl Transaction {
 
     /// Adds an element. One with the same key and value may be there; one with another value is refused with `EEXIST`.
     pub fn add_element(&mut self, set: &Set, element: &Element) {
-        let what = format!("add {} to {} of table {}", text(&element.key), set.name, set.table.name);
-        self.element(what, NEWSETELEM, CREATE, set, element);
+        self.element(NEWSETELEM, CREATE, set, element.clone());
     }
 
     /// Adds an element that must not be there: `EEXIST` if it is.
     pub fn add_new_element(&mut self, set: &Set, element: &Element) {
-        let what = format!("add {} to {} of table {}", text(&element.key), set.name, set.table.name);
-        self.element(what, NEWSETELEM, CREATE | EXCLUSIVE, set, element);
+        self.element(NEWSETELEM, CREATE | EXCLUSIVE, set, element.clone());
     }
 
     /// Deletes the element of this key; `ENOENT` if there is none.
     pub fn delete_element(&mut self, set: &Set, key: &[Field]) {
-        let what = format!("delete {} from {} of table {}", text(key), set.name, set.table.name);
-        let element = Element { key: key.to_vec(), value: None, comment: None };
-        self.element(what, DELSETELEM, 0, set, &element);
+        self.element(DELSETELEM, 0, set, Element { key: key.to_vec(), value: None, comment: None });
     }
 
-    fn element(&mut self, what: String, kind: u16, flags: u16, set: &Set, element: &Element) {
-        self.request(what, kind, flags, &set.table, |body| {
-            body.text(1, &set.table.name);
-            body.text(2, &set.name);
-            body.nest(3, |list| list.nest(1, |it| fill(it, element)));
-        });
+    /// To other sets, elements that come before are as good as elements that come after: so one joins others of its set.
+    fn element(&mut self, kind: u16, flags: u16, set: &Set, element: Element) {
+        let alike = self.requests.iter_mut().rev().take_while(|it| (it.kind, it.flags) == (kind, flags));
+        let mut lists = alike.take(LOOK_BACK).filter_map(|it| it.list.as_mut());
+        match lists.find(|list| list.set == *set && list.body.bytes().len() < LONGEST_LIST) {
+            Some(list) => list.push(element),
+            None => self.requests.push(Request::about(kind, flags, set, [element])),
+        }
     }
 
     fn request(
@@ -203,7 +217,57 @@ impl Transaction {
     ) {
         let mut body = Attributes::default();
         fill(&mut body);
-        self.requests.push(Request { what, kind, flags, family: table.family.number(), body });
+        self.requests.push(Request { what, kind, flags, family: table.family.number(), body, list: None });
+    }
+}
+
+impl Request {
+    /// One about elements of a set.
+    pub(super) fn about(
+        kind: u16,
+        flags: u16,
+        set: &Set,
+        elements: impl IntoIterator<Item = Element>,
+    ) -> Self {
+        let mut list = List { set: set.clone(), elements: Vec::new(), body: Attributes::default() };
+        elements.into_iter().for_each(|element| list.push(element));
+        let mut body = Attributes::default();
+        body.text(1, &set.table.name);
+        body.text(2, &set.name);
+        let what = if kind == DELSETELEM { "delete" } else { "add" }.to_owned();
+        Self { what, kind, flags, family: set.table.family.number(), body, list: Some(list) }
+    }
+
+    /// What it asks for, as it goes on after "the kernel refused to".
+    pub(super) fn words(&self) -> String {
+        let Some(List { set, elements, .. }) = &self.list else { return self.what.clone() };
+        let first = elements.first().map(|element| text(&element.key)).unwrap_or_default();
+        let more = match elements.len() {
+            0 | 1 => String::new(),
+            several => format!(" and {} more", several - 1),
+        };
+        let side = if self.kind == DELSETELEM { "from" } else { "to" };
+        format!("{} {first}{more} {side} {} of table {}", self.what, set.name, set.table.name)
+    }
+
+    /// Its attributes.
+    pub(super) fn attributes(&self) -> Cow<'_, [u8]> {
+        let Some(list) = &self.list else { return Cow::Borrowed(self.body.bytes()) };
+        let mut body = self.body.clone();
+        body.nested(3, &list.body);
+        Cow::Owned(body.into_bytes())
+    }
+
+    /// How many elements it is about.
+    pub(super) fn size(&self) -> usize {
+        self.list.as_ref().map_or(0, |list| list.elements.len())
+    }
+}
+
+impl List {
+    fn push(&mut self, element: Element) {
+        self.body.nest(1, |it| fill(it, &element));
+        self.elements.push(element);
     }
 }
 
@@ -223,4 +287,42 @@ pub(super) fn fill(it: &mut Attributes, element: &Element) {
 fn text(key: &[Field]) -> String {
     let fields: Vec<String> = key.iter().map(ToString::to_string).collect();
     fields.join(" . ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nft::{Family, Kind};
+
+    const PORTS: Set = Set {
+        table: Table { family: Family::Inet, name: Cow::Borrowed("t") },
+        name: Cow::Borrowed("ports"),
+        key: &[Kind::InetService],
+        value: None,
+    };
+
+    /// An attribute holds 64 KiB, and a longer one would be cut without a word.
+    #[test]
+    fn elements_by_turns_share_the_requests_of_their_sets_as_far_as_they_fit() {
+        let mut change = Transaction::default();
+        let sets = [PORTS, Set { name: "others".into(), ..PORTS }];
+        let comment = "x".repeat(128);
+        for number in 0..4_000 {
+            for set in &sets {
+                let key = vec![Field::Service(number)];
+                change.add_element(set, &Element { key, value: None, comment: Some(comment.clone()) });
+            }
+        }
+        change.delete_element(&PORTS, &[Field::Service(7)]);
+        change.add_element(&PORTS, &Element { key: vec![Field::Service(7)], value: None, comment: None });
+        let sizes: Vec<usize> = change.requests.iter().map(Request::size).collect();
+        assert_eq!((sizes.iter().sum::<usize>(), sizes.len() < 30), (8_002, true), "{sizes:?}");
+        assert_eq!(sizes.last_chunk(), Some(&[1, 1]), "what is deleted first can be added then");
+        assert!(change.requests.iter().all(|request| request.attributes().len() <= 0xffff), "{sizes:?}");
+        let words: Vec<String> = change.requests.iter().map(Request::words).collect();
+        assert!(
+            words[0].starts_with("add 0 and ") && words[0].ends_with(" more to ports of table t"),
+            "{words:?}"
+        );
+    }
 }

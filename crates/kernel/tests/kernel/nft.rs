@@ -23,7 +23,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         what_is_gone_does_not_keep_the_rest_from_going,
         a_change_since_the_look_is_noticed,
         whoever_listens_hears_of_every_change,
-        two_thousand_elements_go_in_one_transaction,
+        four_thousand_elements_go_in_one_transaction,
+        of_many_elements_those_that_are_there_are_deleted,
+        what_is_too_much_for_one_transaction_is_told_in_numbers,
     ]
 }
 
@@ -254,13 +256,58 @@ fn whoever_listens_hears_of_every_change() {
     assert!(news.contains(&Event::Gone(changed(Object::Table, None))), "{news:?}");
 }
 
-fn two_thousand_elements_go_in_one_transaction() {
+/// Without root, too. In two sets by turns, as ports of both families are.
+fn four_thousand_elements_go_in_one_transaction() {
     let _host = Host::new().unwrap();
     let mut nft = Nft::open().unwrap();
     let mut change = skeleton();
+    let twin = Set { name: "twin".into(), ..PORTS };
+    change.add_set(&twin);
     for number in 1..=2_000 {
         change.add_element(&PORTS, &port(number));
+        change.add_element(&twin, &port(number));
     }
     nft.commit(&change).unwrap();
-    assert_eq!(nft.elements(&PORTS).unwrap().len(), 2_000);
+    for set in [&PORTS, &twin] {
+        assert_eq!(nft.elements(set).unwrap().len(), 2_000);
+    }
+}
+
+fn of_many_elements_those_that_are_there_are_deleted() {
+    let _host = Host::new().unwrap();
+    let mut nft = Nft::open().unwrap();
+    let mut all = Transaction::default();
+    for number in (1..=2_000).chain([7]) {
+        all.delete_element(&PORTS, &port(number).key);
+    }
+    let chain = chain("c", ChainType::Filter, Point::Forward, 0);
+    for there in [vec![], vec![1], vec![1, 7, 2_000], (1..=2_000).collect(), vec![3_000]] {
+        let mut change = skeleton();
+        change.add_chain(&TABLE, &chain);
+        for number in &there {
+            change.add_element(&PORTS, &port(*number));
+        }
+        nft.commit(&change).unwrap();
+        let mut whole = all.clone();
+        whole.delete_chain(&TABLE, "c");
+        nft.commit_what_is_there(&whole).unwrap();
+        let left: Vec<_> = there.into_iter().filter(|number| *number > 2_000).map(port).collect();
+        assert_eq!(nft.elements(&PORTS).unwrap(), left);
+        assert_eq!(nft.chain(&TABLE, "c").unwrap(), None);
+    }
+    nft_says(&["flush", "ruleset"]);
+    nft.commit_what_is_there(&all).unwrap();
+}
+
+fn what_is_too_much_for_one_transaction_is_told_in_numbers() {
+    let _host = Host::new().unwrap();
+    let mut nft = Nft::open().unwrap();
+    let mut change = skeleton();
+    for number in 1..=60_000 {
+        change.add_element(&PORTS, &Element { comment: Some("x".repeat(128)), ..port(number) });
+    }
+    let error = nft.commit(&change).unwrap_err();
+    assert!(error.to_string().starts_with("60000 elements of the packet filter are "), "{error}");
+    assert!(error.hint().unwrap().contains("net.core.wmem_max"), "{error}");
+    assert_eq!(list(), "");
 }

@@ -70,6 +70,11 @@ impl Entry {
     }
 }
 
+/// The ports among these, and where they lead.
+pub(super) fn leads(entries: &[Entry]) -> Vec<(Published, SocketAddr)> {
+    entries.iter().filter_map(|entry| entry.leads).collect()
+}
+
 /// What the claims to one number of one protocol put into the maps: of several to one place on the host, the first.
 pub(super) fn of_claims(claims: &[Claim]) -> Vec<Entry> {
     let mut places = Vec::new();
