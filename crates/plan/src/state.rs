@@ -3,7 +3,9 @@
 //! `STATE/attachments/<network>/<container>:<ifname>/<plugin>.<n>`, one small file an attachment and plugin; `n` counts
 //! the uses of one plugin in a chain. `STATE/ports/` says who has which port of the host.
 use crate::{
+    Plan,
     error::Error,
+    journal::Journal,
     lock::{Lock, Scope},
     record::Key,
 };
@@ -52,6 +54,27 @@ impl State {
             Some((container.parse().ok()?, ifname.parse().ok()?))
         };
         Ok(names.into_iter().filter_map(parse).collect())
+    }
+
+    /// What the records of a container's attachments to a network announce, of whichever plugins.
+    pub(crate) fn plans_of(
+        &self,
+        network: &NetworkName,
+        container: &ContainerId,
+    ) -> Result<Vec<Plan>, Error> {
+        let mut plans = Vec::new();
+        for (_, ifname) in self.attachments(network)?.into_iter().filter(|(other, _)| other == container) {
+            let directory = self.network(network).join(format!("{container}:{ifname}"));
+            for file in entries(&directory)? {
+                let path = directory.join(file);
+                match fs::read_to_string(&path) {
+                    Ok(text) => plans.extend(Journal::read(&text).plan),
+                    Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                    Err(cause) => return Err(Error::State { doing: "read", path, cause }),
+                }
+            }
+        }
+        Ok(plans)
     }
 
     /// Whether an attachment has a record, of whichever plugin.

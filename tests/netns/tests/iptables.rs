@@ -25,6 +25,7 @@ fn main() -> std::process::ExitCode {
     let mut trials = netlab::trials![
         a_chain_of_plugins_leaves_what_it_found,
         each_rule_that_is_lost_is_put_back_where_it_was,
+        a_del_without_a_record_leaves_the_containers_other_interface_alone,
         thirty_two_at_once_leave_what_they_found,
         nothing_but_iptables_restore_is_run,
         without_iptables_the_refusal_says_what_to_do,
@@ -185,6 +186,29 @@ fn shell(line: &str) -> String {
     let output = Command::new("/bin/sh").args(["-c", line]).env("PATH", PATH).output().unwrap();
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The chains are a container's on a network, whichever of its interfaces they are for.
+fn a_del_without_a_record_leaves_the_containers_other_interface_alone() {
+    let mut chain = Chain::new(&Binaries::under_test().unwrap(), "iptables");
+    // One address, so that a second interface gets none.
+    chain.plugins[0]["ipam"]["ranges"] = json!([[{"subnet": "10.1.0.0/30"}]]);
+    let container = chain.host.container().unwrap();
+    let result = chain.add(&container);
+    let before = chain.rules();
+    let second = |verb: &str, config: &Value| {
+        let ports = json!({"portMappings": [{"hostPort": 8099, "containerPort": 80, "protocol": "tcp"}]});
+        let config = with(config, "runtimeConfig", &ports);
+        chain.host.attach(verb, &config, &container, "eth1").unwrap().run().unwrap()
+    };
+    assert_eq!(second("ADD", &chain.plugins[0]).code(), Some(11));
+    for config in chain.plugins.iter().rev() {
+        second("DEL", config).result().unwrap();
+        assert_eq!(chain.rules(), before, "after DEL by {}", config["type"]);
+    }
+    chain.each("CHECK", &container, &result);
+    chain.each("DEL", &container, &result);
+    assert!(!chain.rules().contains("10.1.0."), "{}", chain.rules());
 }
 
 fn thirty_two_at_once_leave_what_they_found() {

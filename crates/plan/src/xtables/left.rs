@@ -1,4 +1,5 @@
-//! What the reference plugins (1.9) have left of an attachment that we have no record of, in either of their backends.
+//! What the reference plugins (1.9) have left of an attachment that we have no record of, in either of their backends. A chain is called after
+//! network and container: where another interface of the container has a record of ours that uses it, it is ours, and stays.
 //!
 //! Tables and chains are looked up by name, so where there are none it costs next to nothing. Rules that iptables has made through nftables are
 //! deleted as what they are; only for those of the kernel's older interface a program runs.
@@ -7,10 +8,11 @@ use crate::{
     act::{Act, Work},
     error::Error,
     places::{Place, Places},
-    step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish},
+    step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Step},
 };
 use kernel::nft;
 use std::borrow::Cow;
+use types::{ContainerId, NetworkName};
 use xtables::{Change, Family, Interface, Table, hash, is_legacy, read};
 
 macro_rules! left {
@@ -45,7 +47,7 @@ impl LeftMasquerade {
         let table = table(nft::Family::Inet, "cni_plugins_masquerade");
         clear_rules(places, &table, &["masq_checks"], |comment| comment.starts_with(&mark))?;
         let chain = masquerade::chain(self.network.as_str(), self.container.as_str());
-        clear_chain(places, &chain, masquerade::FROM)
+        clear_chain(places, (&self.network, &self.container), &chain, masquerade::FROM)
     }
 }
 
@@ -58,7 +60,7 @@ impl LeftPublish {
             clear_rules(places, &table(family, "cni_hostport"), &chains, is_of)?;
         }
         let chain = publish::chain(self.network.as_str(), self.container.as_str());
-        clear_chain(places, &chain, publish::DNAT)
+        clear_chain(places, (&self.network, &self.container), &chain, publish::DNAT)
     }
 }
 
@@ -125,12 +127,21 @@ fn clear_rules(
     Ok(places.filter.clear(&change)?)
 }
 
-/// Deletes a chain of the tables `nat` of both families, and the rules of another one that jump to it.
-fn clear_chain(places: &mut Places, chain: &str, from: &str) -> Result<(), Error> {
+/// Deletes a container's chain of the tables `nat` of both families, and the rules of another one that jump to it.
+fn clear_chain(
+    places: &mut Places,
+    owner: (&NetworkName, &ContainerId),
+    chain: &str,
+    from: &str,
+) -> Result<(), Error> {
     for family in [Family::Ipv4, Family::Ipv6] {
         let nat = table(nft_family(family), Table::Nat.as_str());
         let nft = places.filter.nft()?;
         if nft.chain(&nat, chain)?.is_some() {
+            if is_recorded(places, owner, chain)? {
+                return Ok(());
+            }
+            let nft = places.filter.nft()?;
             let mut change = nft::Transaction::default();
             for rule in nft.rules(&nat, Some(from))?.iter().filter(|rule| rule.leads_to(chain)) {
                 change.delete_rule(&nat, from, rule.handle);
@@ -140,15 +151,35 @@ fn clear_chain(places: &mut Places, chain: &str, from: &str) -> Result<(), Error
             places.filter.clear(&change)?;
         }
         if is_legacy(family, Table::Nat) {
-            clear_legacy_chain(family, chain)?;
+            clear_legacy_chain(places, owner, family, chain)?;
         }
     }
     Ok(())
 }
 
-fn clear_legacy_chain(family: Family, chain: &str) -> Result<(), Error> {
+/// Whether a record of the container's on this network says that the chain is ours.
+fn is_recorded(
+    places: &Places,
+    (network, container): (&NetworkName, &ContainerId),
+    chain: &str,
+) -> Result<bool, Error> {
+    let uses = |step: &Step| match step {
+        Step::IptMasquerade(it) => it.chain() == chain,
+        Step::IptPublish(it) => it.chain() == chain,
+        _ => false,
+    };
+    let plans = places.state()?.plans_of(network, container)?;
+    Ok(plans.iter().any(|plan| plan.steps().any(|(_, step)| uses(step))))
+}
+
+fn clear_legacy_chain(
+    places: &Places,
+    owner: (&NetworkName, &ContainerId),
+    family: Family,
+    chain: &str,
+) -> Result<(), Error> {
     let found = read(Interface::Legacy, family, Table::Nat)?;
-    if !found.has(chain) {
+    if !found.has(chain) || is_recorded(places, owner, chain)? {
         return Ok(());
     }
     let mut change = Change::of(Table::Nat);

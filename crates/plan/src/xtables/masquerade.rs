@@ -66,7 +66,8 @@ impl IptMasquerade {
         family_of(self.addresses.first().is_none_or(|address| address.is_ipv4()))
     }
 
-    fn chain(&self) -> String {
+    /// The container's chain.
+    pub(super) fn chain(&self) -> String {
         chain(self.network.as_str(), self.container.as_str())
     }
 

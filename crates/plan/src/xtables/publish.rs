@@ -91,7 +91,8 @@ impl IptPublish {
         family_of(self.address.is_ipv4())
     }
 
-    fn chain(&self) -> String {
+    /// The container's chain.
+    pub(super) fn chain(&self) -> String {
         chain(self.network.as_str(), self.container.as_str())
     }
 
