@@ -26,8 +26,9 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let mut places = Places::new(netns, departure());
     let endpoint = Endpoint::new(call, at, String::new(), None)?;
     let result = call.prev_result.as_ref();
-    let reported = result.map(|result| R::remains_of(call, &endpoint.clone().as_reported(result), result));
-    for left in [Some(R::remains(&endpoint)), reported].into_iter().flatten() {
+    let reported = result.map(|result| endpoint.clone().as_reported(result));
+    let others = R::remains_of(call, reported.as_ref().unwrap_or(&endpoint), result);
+    for left in [R::remains(&endpoint), others] {
         plan::undo(&left, &mut places, &key).map_err(Error::Plan)?;
     }
     release(delegates, call, at, ipam::<R>(call))

@@ -90,10 +90,10 @@ pub trait Recipe: Sync {
     /// What an attachment without a record may have left: the steps it would own, by name alone.
     fn remains(endpoint: &Endpoint) -> Plan;
 
-    /// The same, where it is known what ADD, perhaps another suite's, answered; the ends are those that it reported. The
-    /// configuration need not be one that an ADD would take.
-    fn remains_of(_call: &Call, endpoint: &Endpoint, _reported: &AddResult) -> Plan {
-        Self::remains(endpoint)
+    /// What besides another suite may have left, which keeps no record. Where it is known what ADD answered, the ends are those that it
+    /// reported. The configuration need not be one that an ADD would take.
+    fn remains_of(_call: &Call, endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {
+        reported.map_or_else(Plan::default, |_| Self::remains(endpoint))
     }
 }
 

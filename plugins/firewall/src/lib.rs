@@ -79,8 +79,9 @@ impl Recipe for Firewall {
     }
 
     /// Another suite keeps no record.
-    fn remains_of(call: &Call, _endpoint: &Endpoint, reported: &AddResult) -> Plan {
+    fn remains_of(call: &Call, _endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();
+        let Some(reported) = reported else { return plan };
         if let Some(zone) = Config::zone(call) {
             bind(&mut plan, &zone, reported);
         }

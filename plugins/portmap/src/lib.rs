@@ -103,10 +103,15 @@ impl Recipe for Portmap {
     }
 
     /// Nothing of ours: ports are published after the record is written, and withdrawn before it goes.
-    fn remains(endpoint: &Endpoint) -> Plan {
+    fn remains(_endpoint: &Endpoint) -> Plan {
+        Plan::default()
+    }
+
+    fn remains_of(_call: &Call, endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();
         let (network, container) = (endpoint.network.clone(), endpoint.container.clone());
-        plan.own(step::LeftPublish { network, container });
+        let addresses = reported.map(|result| result.ips.iter().map(|ip| ip.address.address()).collect());
+        plan.own(step::LeftPublish { network, container, addresses });
         plan
     }
 }

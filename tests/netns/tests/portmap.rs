@@ -51,7 +51,10 @@ fn main() -> std::process::ExitCode {
         gc_withdraws_what_is_not_listed,
         explain_prints_the_plan_and_takes_nothing,
     ];
-    let beside = netlab::trials![del_without_a_record_withdraws_what_the_reference_has_published];
+    let beside = netlab::trials![
+        del_without_a_record_withdraws_what_the_reference_has_published,
+        del_without_a_record_of_one_network_leaves_the_ports_of_another,
+    ];
     trials.extend(netlab::beside_the_reference(beside));
     netlab::main(trials)
 }
@@ -1062,6 +1065,33 @@ fn del_without_a_record_withdraws_what_the_reference_has_published() {
         site.publish(&one, &json!({}), &both(8080, 80, ""));
         site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), 8080)).unwrap().unwrap();
     }
+}
+
+/// The reference's rules bear the container's ID alone, so its own DEL takes away those of all networks.
+fn del_without_a_record_of_one_network_leaves_the_ports_of_another() {
+    let reference = Binaries::reference().unwrap();
+    let mut site = Site::new();
+    let ours = site.host.binaries().clone();
+    let one = site.inside(1);
+    let two = site.join(&one.container, 2);
+    let keys = json!({"backend": "nftables"});
+    let mappings = |port: u16| {
+        let [mut all, at] = [both(port, 80, ""), both(port + 10, 80, HOST[0])];
+        all.as_array_mut().unwrap().extend(at.as_array().unwrap().clone());
+        all
+    };
+    site.host.use_binaries(&reference);
+    site.publish(&two, &keys, &mappings(8081));
+    let before = nft("list ruleset");
+    site.publish(&one, &keys, &mappings(8080));
+    site.host.use_binaries(&ours);
+    site.call("DEL", &one, &site.config(&one, &keys, &mappings(8080))).result().unwrap();
+    assert_eq!(nft("list ruleset"), before);
+    // Nobody knows which addresses it had: then all goes that is the container's.
+    let config = with(&site.config(&two, &keys, &mappings(8081)), "prevResult", &Value::Null);
+    site.call("DEL", &two, &config).result().unwrap();
+    let left = nft("list ruleset");
+    assert!(!left.contains(two.container.id()) && !left.contains("808"), "{left}");
 }
 
 fn explain_prints_the_plan_and_takes_nothing() {

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::reply::attributes;
 use netlink_packet_core::DecodeError;
+use std::net::IpAddr;
 
 /// A chain that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,24 @@ impl FoundRule {
         };
         let mut list = attributes(&self.expressions).filter_map(Result::ok);
         list.any(|(_, expression)| verdict(expression).is_some_and(|it| it == chain))
+    }
+
+    /// Whether it loads this address or compares with it, alone or beside another one.
+    pub fn names(&self, address: IpAddr) -> bool {
+        let bytes = match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let is_named = |value: &[u8]| value.chunks_exact(bytes.len()).any(|part| part == bytes);
+        let names = |expression: &[u8]| -> Option<bool> {
+            let map = Map::of(expression).ok()?;
+            let data = Map::of(map.get(2)?).ok()?;
+            // `NFTA_IMMEDIATE_DATA` and `NFTA_CMP_DATA`.
+            let datum = data.get(if map.text(1)? == "immediate" { 2 } else { 3 })?;
+            Map::of(datum).ok()?.get(1).map(is_named)
+        };
+        let mut list = attributes(&self.expressions).filter_map(Result::ok);
+        list.any(|(_, expression)| names(expression) == Some(true))
     }
 }
 

@@ -120,6 +120,8 @@ pub struct LeftPublish {
     pub network: NetworkName,
     /// The container.
     pub container: ContainerId,
+    /// The container's addresses on this network, if they are known: its rules in nftables do not tell the network.
+    pub addresses: Option<Vec<IpAddr>>,
 }
 
 /// What another suite's `firewall` has left of an attachment.

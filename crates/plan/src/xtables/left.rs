@@ -10,7 +10,7 @@ use crate::{
     places::{Place, Places},
     step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Step},
 };
-use kernel::nft;
+use kernel::nft::{self, FoundRule};
 use std::borrow::Cow;
 use types::{ContainerId, NetworkName};
 use xtables::{Change, Family, Interface, Table, hash, is_legacy, read};
@@ -45,18 +45,23 @@ impl LeftMasquerade {
         let attachment = part(&[self.ifname.as_str(), ":", self.container.as_str()]);
         let mark = format!("{}-{attachment}", part(&[self.network.as_str()]));
         let table = table(nft::Family::Inet, "cni_plugins_masquerade");
-        clear_rules(places, &table, &["masq_checks"], |comment| comment.starts_with(&mark))?;
+        clear_rules(places, &table, &["masq_checks"], |rule| {
+            rule.comment.as_ref().is_some_and(|comment| comment.starts_with(&mark))
+        })?;
         let chain = masquerade::chain(self.network.as_str(), self.container.as_str());
         clear_chain(places, (&self.network, &self.container), &chain, masquerade::FROM)
     }
 }
 
 impl LeftPublish {
-    /// The comment is the container's ID.
+    /// The comment is the container's ID; of which network a rule is, only the address says that it names.
     fn clear(&self, places: &mut Places) -> Result<(), Error> {
         for family in [nft::Family::Ip, nft::Family::Ip6] {
             let chains = ["hostports", "hostip_hostports", "masquerading"];
-            let is_of = |comment: &str| comment == self.container.as_str();
+            let names_one = |rule: &FoundRule| {
+                self.addresses.as_ref().is_none_or(|known| known.iter().any(|address| rule.names(*address)))
+            };
+            let is_of = |rule: &FoundRule| has_comment(rule, self.container.as_str()) && names_one(rule);
             clear_rules(places, &table(family, "cni_hostport"), &chains, is_of)?;
         }
         let chain = publish::chain(self.network.as_str(), self.container.as_str());
@@ -90,7 +95,7 @@ impl LeftMacCheck {
         let (table, attachment) =
             (table(nft::Family::Bridge, "nat"), format!("{}-{}", self.container, self.ifname));
         let mark = format!("macspoofchk-{attachment}");
-        clear_rules(places, &table, &["PREROUTING"], |comment| comment == mark)?;
+        clear_rules(places, &table, &["PREROUTING"], |rule| has_comment(rule, &mark))?;
         let own = format!("cni-br-iface-{attachment}");
         let mut change = nft::Transaction::default();
         for chain in [own.clone(), format!("{own}-mac")] {
@@ -105,12 +110,16 @@ fn table(family: nft::Family, name: &'static str) -> nft::Table {
     nft::Table { family, name: Cow::Borrowed(name) }
 }
 
-/// Deletes the rules of these chains whose comments are like this.
+fn has_comment(rule: &FoundRule, comment: &str) -> bool {
+    rule.comment.as_deref() == Some(comment)
+}
+
+/// Deletes the rules of these chains that are like this.
 fn clear_rules(
     places: &mut Places,
     table: &nft::Table,
     chains: &[&str],
-    is_like: impl Fn(&str) -> bool,
+    is_like: impl Fn(&FoundRule) -> bool,
 ) -> Result<(), Error> {
     let nft = places.filter.nft()?;
     if !nft.has_table(table)? {
@@ -119,7 +128,7 @@ fn clear_rules(
     let mut change = nft::Transaction::default();
     for chain in chains {
         for rule in nft.rules(table, Some(chain))? {
-            if rule.comment.as_deref().is_some_and(&is_like) {
+            if is_like(&rule) {
                 change.delete_rule(table, chain, rule.handle);
             }
         }
