@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
 pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, query};
-pub(crate) use state::{bind, is_bound};
+pub(crate) use state::{bind, bound_index, is_bound};
 pub use vlan::{PortVlans, VlanRange, join_vlans, leave_vlan, port_vlans, set_vlan_filtering};
 
 /// A pair of virtual Ethernet links, veth(4): one end here, the other born in another namespace.
@@ -163,6 +163,11 @@ pub fn set_mac(index: u32, mac: Mac) -> Message {
 /// [`crate::unlink_link`] does not wait for that.
 pub fn delete(name: &IfName) -> Message {
     Message::new(format!("delete link {name}"), RouteNetlinkMessage::DelLink(named(name)), 0)
+}
+
+/// Deletes the link of this number, and a veth's other end with it.
+pub(crate) fn delete_numbered(index: u32) -> Message {
+    Message::new(format!("delete link {index}"), RouteNetlinkMessage::DelLink(numbered(index)), 0)
 }
 
 fn create(what: String, link: LinkMessage) -> Message {

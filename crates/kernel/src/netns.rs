@@ -82,28 +82,11 @@ impl Netns {
 /// The number of the network namespace that a socket is in, which no other has had since the machine was started
 /// (`SO_NETNS_COOKIE`). Before Linux 5.14 it is the inode of the thread's namespace, as in [`NetnsId`].
 pub fn netns_cookie(socket: impl AsFd) -> Result<u64, Error> {
-    match cookie(socket.as_fd()) {
-        Ok(cookie) => Ok(cookie),
+    match crate::socket::option(socket.as_fd(), libc::SO_NETNS_COOKIE) {
+        Ok(cookie) => Ok(u64::from_ne_bytes(cookie)),
         Err(Errno::ENOPROTOOPT) => Ok(Netns::current()?.id().ino),
         Err(errno) => Err(Error::system("tell which network namespace a socket is in", errno)),
     }
-}
-
-#[allow(unsafe_code, reason = "nix does not know the option")]
-fn cookie(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
-    let mut cookie: u64 = 0;
-    let mut length = libc::socklen_t::try_from(size_of_val(&cookie)).map_err(|_| Errno::EOVERFLOW)?;
-    // SAFETY: the kernel writes at most `length` bytes, the size of what it writes to, and both live longer than the call.
-    let outcome = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut length,
-        )
-    };
-    Errno::result(outcome).map(|_| cookie)
 }
 
 impl AsFd for Netns {

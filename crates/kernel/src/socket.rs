@@ -12,10 +12,10 @@ use crate::{
 };
 use netlink_packet_core::{DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO, NLM_F_REQUEST};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use nix::libc;
+use nix::{errno::Errno, libc};
 use std::{
     ops::ControlFlow,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 use types::IfName;
 
@@ -109,10 +109,15 @@ impl Rtnl {
         Ok(())
     }
 
-    /// Ties the socket to a link by its name, so that [`Rtnl::sees`] can tell when it is gone; false if there is no
+    /// Ties the socket to a link by its name, so that [`Rtnl::sees_watched`] can tell when it is gone; false if there is no
     /// such link. Netlink ignores the tie.
     pub(crate) fn watch(&self, name: &IfName) -> Result<bool, Error> {
         link::bind(self.wire.socket.as_fd(), name)
+    }
+
+    /// The number of the link given to [`Rtnl::watch`]; none before Linux 5.1.
+    pub(crate) fn watched_index(&self) -> Result<Option<u32>, Error> {
+        link::bound_index(self.wire.socket.as_fd())
     }
 
     /// Whether the link given to [`Rtnl::watch`] is still there. Never waits for the kernel's network lock.
@@ -151,4 +156,25 @@ fn tell(message: &Message, body: Body<'_>) -> Result<Option<Result<Answer, Error
         }
         Body::Outcome(Ok(())) | Body::Object(..) => None,
     })
+}
+
+/// An option of a socket (socket(7), `SOL_SOCKET`) that has as many bytes.
+#[allow(unsafe_code, reason = "nix does not know these options")]
+pub(crate) fn option<const LENGTH: usize>(
+    socket: BorrowedFd<'_>,
+    option: libc::c_int,
+) -> Result<[u8; LENGTH], Errno> {
+    let mut value = [0; LENGTH];
+    let mut length = libc::socklen_t::try_from(LENGTH).map_err(|_| Errno::EOVERFLOW)?;
+    // SAFETY: the kernel writes at most `length` bytes, the size of what it writes to, and both live longer than the call.
+    let outcome = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            value.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(outcome).map(|_| value)
 }

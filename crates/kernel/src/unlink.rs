@@ -4,8 +4,11 @@
 //! The kernel takes a link out of sight within a fraction of a millisecond, lets go of its network lock, and then
 //! waits for a grace period (some 25 ms) before it answers. A detached child sends the request and waits; the caller
 //! looks, without the lock, until the link is out of sight. From then on its name is free.
+//!
+//! The child asks for the link by its number. Should the caller be killed, the child may come late, when somebody has deleted the link
+//! and another of that name is there.
 use crate::{
-    Error, Rtnl, link,
+    Error, Message, Rtnl, link,
     process::{LIMIT, Outcome, detached},
 };
 use nix::errno::Errno;
@@ -36,13 +39,14 @@ pub fn unlink_link_under(
     wait: bool,
 ) -> Result<bool, Error> {
     if wait {
-        return delete(&mut rtnl, name);
+        return delete(&mut rtnl, link::delete(name));
     }
     if !rtnl.watch(name)? {
         return Ok(false);
     }
+    let request = rtnl.watched_index()?.map_or_else(|| link::delete(name), link::delete_numbered);
     let kept: Vec<RawFd> = [rtnl.as_fd()].into_iter().chain(lock).map(|fd| fd.as_raw_fd()).collect();
-    let mut child = detached("delete a link", &kept, || delete(&mut rtnl, name).map(|_| ()))?;
+    let mut child = detached("delete a link", &kept, || delete(&mut rtnl, request).map(|_| ()))?;
     let (start, mut nap) = (Instant::now(), SHORTEST_NAP);
     while rtnl.sees_watched()? {
         match child.outcome_within(nap)? {
@@ -59,8 +63,8 @@ pub fn unlink_link_under(
     Ok(true)
 }
 
-fn delete(rtnl: &mut Rtnl, name: &IfName) -> Result<bool, Error> {
-    match rtnl.request(link::delete(name)) {
+fn delete(rtnl: &mut Rtnl, request: Message) -> Result<bool, Error> {
+    match rtnl.request(request) {
         Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(false),
         other => other.map(|_| true),
     }

@@ -1,7 +1,11 @@
 //! What runs when a container is attached with ports, masquerade and the firewall: the plugins, and nothing else. No `nft`, no
-//! `iptables`, no `ip`, no shell.
+//! `iptables`, no `ip`, no shell. And what the child does that a plugin leaves behind.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Binaries, Chain, Host};
+use netlab::{Binaries, Call, Chain, Host};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::ExitCode};
 
@@ -16,6 +20,10 @@ fn main() -> ExitCode {
         netlab::trial(
             "the_multicall_executes_itself_once_a_plugin",
             the_multicall_executes_itself_once_a_plugin,
+        ),
+        netlab::trial(
+            "a_del_that_was_killed_takes_nothing_of_the_next_add",
+            a_del_that_was_killed_takes_nothing_of_the_next_add,
         ),
     ];
     netlab::main(trials.into_iter().map(|trial| trial.with_ignored_flag(blind)).collect())
@@ -41,16 +49,8 @@ fn the_multicall_executes_itself_once_a_plugin() {
 fn executed(host: &Host) -> Vec<String> {
     let trace = host.dir().join("trace");
     let chain = chain(host).map(|call| {
-        let path = call.path().to_owned();
-        let script = host.dir().join(format!("trace-{}", path.file_name().unwrap().to_string_lossy()));
-        let line = format!(
-            "#!/bin/sh\nexec /usr/bin/strace -f -qq -A -o {} -e trace=execve,execveat -e signal=none {}\n",
-            trace.display(),
-            path.display()
-        );
-        fs::write(&script, line).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        call.program(script)
+        let options = format!("-A -o {} -e trace=execve,execveat -e signal=none", trace.display());
+        traced(host, call, &options)
     });
     let container = host.container().unwrap();
     for _ in 0..2 {
@@ -58,6 +58,45 @@ fn executed(host: &Host) -> Vec<String> {
         chain.del(&container, &ports(), &result).unwrap();
     }
     fs::read_to_string(trace).unwrap().lines().map(|line| program(host, line)).collect()
+}
+
+/// The call, under `strace` with these options.
+fn traced(host: &Host, call: Call, options: &str) -> Call {
+    let path = call.path().to_owned();
+    let script = host.dir().join(format!("trace-{}", path.file_name().unwrap().to_string_lossy()));
+    let line = format!("#!/bin/sh\nexec /usr/bin/strace -f -qq {options} {}\n", path.display());
+    fs::write(&script, line).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    call.program(script)
+}
+
+/// The child that is to delete the link is two seconds late.
+fn a_del_that_was_killed_takes_nothing_of_the_next_add() {
+    let host = Host::new().unwrap();
+    let ipam = json!({"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}]]});
+    let config = host.config(&json!({"type": "bridge", "bridge": "b0", "ipam": ipam}));
+    let container = host.container().unwrap();
+    host.add(&config, &container, "eth0").unwrap().result().unwrap();
+
+    let trace = host.dir().join("trace");
+    let late = "-e trace=clone,sendto -e inject=sendto:delay_enter=2000000";
+    let del = host.attach("DEL", &config, &container, "eth0").unwrap();
+    let del = traced(&host, del, &format!("-o {} {late}", trace.display())).start().unwrap();
+    let text = || fs::read_to_string(&trace).unwrap_or_default();
+    let parent = || {
+        text()
+            .lines()
+            .find(|line| line.contains("clone("))
+            .map(|line| line.split(' ').next().unwrap().parse())
+    };
+    assert!(netlab::soon(|| parent().is_some()));
+    kill(Pid::from_raw(parent().unwrap().unwrap()), Signal::SIGKILL).unwrap();
+
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    host.add(&config, &container, "eth0").unwrap().result().unwrap();
+    let _killed = del.wait().unwrap();
+    assert!(text().contains("sendto("), "{}", text());
+    container.ip("link show eth0").unwrap();
 }
 
 /// The plugin that a line of the trace is about, such as `123 execve("/bin/bridge", ["/bin/bridge"], 0x7f /* 9 vars */) = 0`; the

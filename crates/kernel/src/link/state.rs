@@ -122,6 +122,15 @@ pub(crate) fn bind(socket: BorrowedFd<'_>, name: &IfName) -> Result<bool, Error>
     }
 }
 
+/// The index of the link that a socket is tied to; none before Linux 5.1, which does not tell.
+pub(crate) fn bound_index(socket: BorrowedFd<'_>) -> Result<Option<u32>, Error> {
+    match crate::socket::option(socket, libc::SO_BINDTOIFINDEX) {
+        Ok(index) => Ok(Some(u32::from_ne_bytes(index))),
+        Err(Errno::ENOPROTOOPT) => Ok(None),
+        Err(errno) => Err(Error::system("look at a link's number", errno)),
+    }
+}
+
 /// Whether the link that a socket is tied to is still there.
 pub(crate) fn is_bound(socket: BorrowedFd<'_>) -> Result<bool, Error> {
     match getsockopt(&socket, BindToDevice) {
