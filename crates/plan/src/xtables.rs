@@ -19,7 +19,7 @@ pub(crate) use evict::evict;
 use crate::{error::Error, places::Places};
 use kernel::nft;
 use std::{borrow::Cow, fmt::Display};
-use xtables::{Change, Family, Interface, Rule, Ruleset, Table, is_legacy, read};
+use xtables::{Change, Family, Interface, Rule, Ruleset, Table, Why, is_legacy, read};
 
 /// How often a table is read again that others have changed since.
 const TRIES: u32 = 3;
@@ -105,7 +105,7 @@ fn make(
 fn went_through(outcome: Result<(), xtables::Error>) -> Result<bool, xtables::Error> {
     match outcome {
         Ok(()) => Ok(true),
-        Err(xtables::Error::Refused { busy: false, .. }) => Ok(false),
+        Err(xtables::Error::Refused { why: Why::NotThere | Why::Other, .. }) => Ok(false),
         Err(other) => Err(other),
     }
 }
@@ -114,7 +114,16 @@ fn went_through(outcome: Result<(), xtables::Error>) -> Result<bool, xtables::Er
 fn is_there(table: Table, family: Family, rule: &Rule) -> Result<bool, Error> {
     let mut change = Change::of(table);
     change.require([rule]);
-    Ok(went_through(change.commit(family))?)
+    found_all(change.commit(family))
+}
+
+/// Whether all rules of a change were there. What was refused for anything else is an error: they may well be.
+fn found_all(outcome: Result<(), xtables::Error>) -> Result<bool, Error> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(xtables::Error::Refused { why: Why::NotThere, .. }) => Ok(false),
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// The first of these rules that is missing, in words.
@@ -140,22 +149,23 @@ fn delete(interface: Interface, table: Table, family: Family, rules: &[Rule]) ->
         change.delete(rules);
         change.commit_by(interface, family)
     };
-    if !went_through(deletion(rules))? {
+    if !found_all(deletion(rules))? {
         for rule in rules {
-            went_through(deletion(std::slice::from_ref(rule)))?;
+            found_all(deletion(std::slice::from_ref(rule)))?;
         }
     }
     Ok(())
 }
 
-/// What came of taking something away. Without the program nothing of ours was made, where no packet meets the chain that it is in.
+/// What came of taking something away. Where the program is missing or refuses, as without the table, it is no error if no packet meets
+/// the chain that it is in: then nothing is left.
 fn undone(
     outcome: Result<(), Error>,
     places: &mut Places,
     (family, table): (Family, Table),
     chain: &str,
 ) -> Result<(), Error> {
-    let Err(Error::Iptables(xtables::Error::NoProgram { .. })) = &outcome else { return outcome };
+    let Err(Error::Iptables(_)) = &outcome else { return outcome };
     let in_nft = nft::Table { family: nft_family(family), name: Cow::Borrowed(table.as_str()) };
     let is_there = is_legacy(family, table) || places.filter.nft()?.chain(&in_nft, chain)?.is_some();
     if is_there { outcome } else { Ok(()) }

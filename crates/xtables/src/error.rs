@@ -26,12 +26,23 @@ pub enum Error {
         program: String,
         /// The line at fault, if it said which.
         line: Option<String>,
-        /// Whether it is another program's doing, which held the lock of iptables all the time that was waited for it.
-        busy: bool,
+        /// What it comes to.
+        why: Why,
         /// Its own words.
         #[source]
         words: Words,
     },
+}
+
+/// What a refusal comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Another program held the lock of iptables all the time that was waited for it.
+    Busy,
+    /// There is no such rule or chain.
+    NotThere,
+    /// Anything else: what there is can't be told from it.
+    Other,
 }
 
 impl Error {
@@ -44,7 +55,7 @@ impl Error {
             Error::NotRun { program, .. } => {
                 Some(format!("see whether `{} --version` runs", program.display()))
             }
-            Error::Refused { busy: true, .. } => {
+            Error::Refused { why: Why::Busy, .. } => {
                 Some("`fuser -v /run/xtables.lock` shows who holds the lock of iptables".into())
             }
             Error::Refused { program, .. } => Some(format!(
@@ -55,7 +66,7 @@ impl Error {
 
     /// Whether it may be otherwise if tried again.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Error::Refused { busy: true, .. })
+        matches!(self, Error::Refused { why: Why::Busy, .. })
     }
 }
 

@@ -16,7 +16,7 @@ mod read;
 mod rule;
 
 pub use change::Change;
-pub use error::{Error, Words};
+pub use error::{Error, Why, Words};
 pub use name::{ChainName, Family, Interface, InvalidWord, Table, Word, chain_of, hash};
 pub use read::{Ruleset, is_legacy, read};
 pub use rule::Rule;

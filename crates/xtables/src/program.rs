@@ -1,5 +1,8 @@
 //! Finding and running iptables-restore.
-use crate::{Error, Family, Interface, error::Words};
+use crate::{
+    Error, Family, Interface,
+    error::{Why, Words},
+};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::{
     env,
@@ -17,12 +20,13 @@ pub(crate) const PATIENCE: u32 = 30;
 pub(crate) fn restore(interface: Interface, family: Family, text: &str) -> Result<(), Error> {
     let program = find(interface, family)?;
     let failed = |cause| Error::NotRun { program: program.clone(), cause };
-    let (success, busy, said) = run(&program, text).map_err(failed)?;
-    if success {
+    let (status, said) = run(&program, text).map_err(failed)?;
+    if status.success() {
         return Ok(());
     }
     let line = line_at_fault(text, &said);
-    Err(Error::Refused { program: name(&program), line, busy, words: Words::of(&said) })
+    let why = why(status, line.as_deref(), &said);
+    Err(Error::Refused { program: name(&program), line, why, words: Words::of(&said) })
 }
 
 /// The file's name, which is what people know a program by.
@@ -57,7 +61,7 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// Its streams are files in memory, so nobody waits for anybody. What it prints besides would be no answer of a plugin.
-fn run(program: &Path, text: &str) -> io::Result<(bool, bool, String)> {
+fn run(program: &Path, text: &str) -> io::Result<(ExitStatus, String)> {
     let (mut stdin, mut stderr) = (memory()?, memory()?);
     stdin.write_all(text.as_bytes())?;
     stdin.rewind()?;
@@ -68,16 +72,31 @@ fn run(program: &Path, text: &str) -> io::Result<(bool, bool, String)> {
     let mut said = Vec::new();
     stderr.rewind()?;
     stderr.read_to_end(&mut said)?;
-    let said = String::from_utf8_lossy(&said).into_owned();
-    Ok((status.success(), is_busy(status, &said), said))
+    Ok((status, String::from_utf8_lossy(&said).into_owned()))
 }
 
-/// Whether another program held the lock all the time.
-pub(crate) fn is_busy(status: ExitStatus, said: &str) -> bool {
-    status.code() == Some(RESOURCE_PROBLEM) && said.contains("xtables lock")
+/// What a refusal comes to, by the exit status (iptables' `enum xtables_exittype`) and the words of either program. Of a rule or chain that is
+/// not there the older one says "line 2 failed" and no more, and that there is no such target if it would be a chain.
+pub(crate) fn why(status: ExitStatus, line: Option<&str>, said: &str) -> Why {
+    const ABSENT: [&str; 3] =
+        ["", "Bad rule (does a matching rule exist in that chain?)", "No chain/target/match by that name"];
+    let failed = || said.split_once(" failed").map(|(_, rest)| rest.trim_matches([':', ' ', '.', '\n']));
+    let no_chain = || {
+        (said.contains("Chain '") && said.contains("' does not exist"))
+            || said.contains("Couldn't load target `")
+    };
+    match status.code() {
+        Some(OTHER_PROBLEM) if line.is_some() && failed().is_some_and(|rest| ABSENT.contains(&rest)) => {
+            Why::NotThere
+        }
+        Some(PARAMETER_PROBLEM) if no_chain() => Why::NotThere,
+        Some(RESOURCE_PROBLEM) if said.contains("xtables lock") => Why::Busy,
+        Some(_) | None => Why::Other,
+    }
 }
 
-/// `RESOURCE_PROBLEM` of iptables' `enum xtables_exittype`.
+const OTHER_PROBLEM: i32 = 1;
+const PARAMETER_PROBLEM: i32 = 2;
 const RESOURCE_PROBLEM: i32 = 4;
 
 fn memory() -> io::Result<File> {
@@ -97,6 +116,45 @@ fn line_at_fault(text: &str, said: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn only_what_says_that_a_rule_or_chain_is_not_there_means_it() {
+        let text = "*nat\n-D A -j B\nCOMMIT\n";
+        let why = |code: i32, said: &str| {
+            why(ExitStatus::from_raw(code << 8), line_at_fault(text, said).as_deref(), said)
+        };
+        // iptables 1.8.9, by nftables and by the older interface.
+        for (code, said) in [
+            (1, "\niptables-restore: line 2 failed: Bad rule (does a matching rule exist in that chain?).\n"),
+            (1, "\niptables-restore: line 2 failed: No chain/target/match by that name.\n"),
+            (1, "iptables-restore: line 2 failed\n"),
+            (2, "iptables-restore v1.8.9 (nf_tables): Chain 'B' does not exist\nError occurred at line: 3\n"),
+            (2, "iptables-restore v1.8.9 (legacy): Couldn't load target `B':No such file or directory\n\n"),
+        ] {
+            assert_eq!(why(code, said), Why::NotThere, "{said}");
+        }
+        for (code, said) in [
+            (1, "iptables-restore: line 3 failed\n"),
+            (1, "\niptables-restore: line 2 failed: Chain already exists.\n"),
+            (1, "\niptables-restore: line 2 failed: Incompatible with this kernel.\n"),
+            (2, "iptables-restore v1.8.9 (legacy): Couldn't load match `x':No such file or directory\n"),
+            (2, "iptables-restore v1.8.9 (legacy): iptables-restore: unable to initialize table 'nat'\n"),
+            (4, "Fatal: can't open lock file /run/xtables.lock: Is a directory\n"),
+            (
+                4,
+                "iptables-restore v1.8.9 (nf_tables): \nline 2: CHAIN_DEL failed (Device or resource busy): chain B\n",
+            ),
+            (
+                4,
+                "iptables-restore v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied\n",
+            ),
+        ] {
+            assert_eq!(why(code, said), Why::Other, "{said}");
+        }
+        let held = "Another app is currently holding the xtables lock. Stopped waiting after 1s.\n";
+        assert_eq!(why(4, held), Why::Busy);
+    }
 
     #[test]
     fn the_line_at_fault_is_found_in_what_either_program_says() {

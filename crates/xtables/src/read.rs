@@ -2,7 +2,7 @@
 use crate::{
     Error, Family, Interface, Rule, Table,
     error::Words,
-    program::{PATIENCE, in_path, is_busy},
+    program::{PATIENCE, in_path, why},
 };
 use iptables::IPTables;
 use std::{fs, io, path::PathBuf};
@@ -33,8 +33,8 @@ pub fn read(interface: Interface, family: Family, table: Table) -> Result<Rulese
         return Ok(Ruleset::read(&String::from_utf8_lossy(&output.stdout)));
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let (busy, words) = (is_busy(output.status, &said), Words::of(&said));
-    Err(Error::Refused { program: cmd.to_owned(), line: None, busy, words })
+    let (why, words) = (why(output.status, None, &said), Words::of(&said));
+    Err(Error::Refused { program: cmd.to_owned(), line: None, why, words })
 }
 
 /// By name, as the crate finds it in PATH.

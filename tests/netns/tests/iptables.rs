@@ -28,6 +28,7 @@ fn main() -> std::process::ExitCode {
         a_del_without_a_record_leaves_the_containers_other_interface_alone,
         thirty_two_at_once_leave_what_they_found,
         nothing_but_iptables_restore_is_run,
+        a_del_that_iptables_refuses_fails_and_loses_nothing,
         without_iptables_the_refusal_says_what_to_do,
     ];
     trials.extend(netlab::beside_the_reference(beside));
@@ -290,6 +291,31 @@ fn nothing_but_iptables_restore_is_run() {
     assert_eq!(restores(traced(&firewall, "DEL").0).len(), 2);
     assert_eq!(restores(traced(&portmap, "DEL").0).len(), 2);
     assert_eq!(restores(traced(bridge, "DEL").0).len(), 2);
+}
+
+/// What could not be deleted stays, and its record with it: the next DEL finds both.
+fn a_del_that_iptables_refuses_fails_and_loses_nothing() {
+    if !Path::new(LEGACY).exists() {
+        eprintln!("skipped: there is no {LEGACY}");
+        return;
+    }
+    let chain = Chain::new(&Binaries::under_test().unwrap(), "iptables").by_legacy();
+    let container = chain.host.container().unwrap();
+    let result = chain.add(&container);
+    let rules = || -> Vec<String> {
+        chain.rules().lines().filter(|line| line.starts_with("-A ")).map(str::to_owned).collect()
+    };
+    let before = rules();
+    for config in chain.plugins.iter().rev() {
+        // Not a file that anything could lock.
+        let call = chain.call("DEL", config, &container).env("XTABLES_LOCKFILE", "/");
+        let reply = call.run().unwrap();
+        assert!(!reply.success() && reply.msg().contains("can't open lock file"), "{reply:?}");
+        assert_eq!(rules(), before, "after DEL by {}", config["type"]);
+    }
+    chain.each("DEL", &container, &result);
+    let left = chain.rules();
+    assert!(!left.contains("10.1.0.") && !left.contains("fd01::") && !left.contains("b0"), "{left}");
 }
 
 fn without_iptables_the_refusal_says_what_to_do() {
