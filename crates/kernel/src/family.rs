@@ -12,7 +12,10 @@ use nix::{
 };
 use std::{
     ffi::CString,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::process::CommandExt,
+    },
 };
 
 /// Lets every program that is started from now on have this descriptor, under the number given. Close it soon.
@@ -39,6 +42,20 @@ pub fn handed_down(number: RawFd) -> Result<OwnedFd, Error> {
 /// Has the kernel kill this process (`SIGKILL`) when the thread that started it ends.
 pub fn die_with_parent() -> Result<(), Error> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| Error::system("end when the parent ends", errno))
+}
+
+/// Has the kernel kill (`SIGKILL`) what this command will run, when the thread that starts it ends: what it was to do is then
+/// nobody's business any more.
+#[allow(unsafe_code, reason = "the standard library has it as an unsafe call only")]
+pub fn end_with_starter(command: &mut impl CommandExt) {
+    let starter = Pid::this();
+    let begin = move || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // It may have ended before that.
+        if Pid::parent() == starter { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: between fork and exec this makes two system calls, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(begin) };
 }
 
 /// Gives the calling thread a name for `ps`; what is over 15 bytes is cut off.

@@ -35,7 +35,7 @@ pub use boot::{boot_id, machine_id};
 pub use echo::{Echo, Heard};
 pub use entry::start;
 pub use error::{Error, Refusal};
-pub use family::{call_thread, die_with_parent, hand_down, handed_down, has_stopped, reap};
+pub use family::{call_thread, die_with_parent, end_with_starter, hand_down, handed_down, has_stopped, reap};
 pub use isolation::{Namespace, Surroundings, become_root, is_root, isolate, set_hostname, threads};
 pub use legacy::has_legacy_table;
 pub use link::{BridgePort, Link};

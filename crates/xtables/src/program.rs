@@ -68,6 +68,8 @@ fn run(program: &Path, text: &str) -> io::Result<(ExitStatus, String)> {
     let mut command = Command::new(program);
     command.arg("--noflush").arg(format!("--wait={PATIENCE}"));
     command.stdin(stdin).stdout(Stdio::null()).stderr(stderr.try_clone()?);
+    // A DEL that comes after a plugin that was killed must not be overtaken by its rules.
+    kernel::end_with_starter(&mut command);
     let status = command.status()?;
     let mut said = Vec::new();
     stderr.rewind()?;

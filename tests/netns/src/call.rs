@@ -104,6 +104,11 @@ impl Call {
 }
 
 impl Running {
+    /// Kills it, and nothing that it has started.
+    pub fn kill(mut self) -> Result<(), Error> {
+        self.0.kill().and_then(|()| self.0.wait().map(drop)).map_err(Error::io("kill a plugin"))
+    }
+
     /// Waits for the end.
     pub fn wait(self) -> Result<Reply, Error> {
         let output = self.0.wait_with_output().map_err(Error::io("wait for a plugin"))?;

@@ -11,8 +11,11 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 fn main() -> std::process::ExitCode {
@@ -29,6 +32,7 @@ fn main() -> std::process::ExitCode {
         thirty_two_at_once_leave_what_they_found,
         nothing_but_iptables_restore_is_run,
         a_del_that_iptables_refuses_fails_and_loses_nothing,
+        an_add_that_was_killed_makes_no_rule_any_more,
         without_iptables_the_refusal_says_what_to_do,
     ];
     trials.extend(netlab::beside_the_reference(beside));
@@ -316,6 +320,38 @@ fn a_del_that_iptables_refuses_fails_and_loses_nothing() {
     chain.each("DEL", &container, &result);
     let left = chain.rules();
     assert!(!left.contains("10.1.0.") && !left.contains("fd01::") && !left.contains("b0"), "{left}");
+}
+
+/// What it has started would make them after the DEL that finds none.
+fn an_add_that_was_killed_makes_no_rule_any_more() {
+    let mut chain = Chain::new(&Binaries::under_test().unwrap(), "iptables");
+    let warm = chain.host.container().unwrap();
+    let result = chain.add(&warm).to_string().replace("10.1.0.2", "10.1.0.9").replace("fd01::2", "fd01::9");
+    let result: Value = serde_json::from_str(&result).unwrap();
+    let (rules, begun) = (chain.rules(), chain.host.dir().join("begun"));
+    let slow = chain.host.dir().join("slow");
+    fs::create_dir(&slow).unwrap();
+    for name in ["iptables", "ip6tables"] {
+        std::os::unix::fs::symlink(format!("/usr/sbin/{name}"), slow.join(name)).unwrap();
+        let script =
+            format!("#!/bin/sh\n>{}; sleep 1; exec /usr/sbin/{name}-restore \"$@\"\n", begun.display());
+        let program = slow.join(format!("{name}-restore"));
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for at in [1, 2] {
+        let container = chain.host.container().unwrap();
+        let config = with(&chain.plugins[at], "prevResult", &result);
+        chain.path = format!("{}:{PATH}", slow.display());
+        let add = chain.call("ADD", &config, &container).start().unwrap();
+        assert!(netlab::soon(|| begun.exists()));
+        add.kill().unwrap();
+        PATH.clone_into(&mut chain.path);
+        chain.call("DEL", &config, &container).run().unwrap().result().unwrap();
+        fs::remove_file(&begun).unwrap();
+        thread::sleep(Duration::from_millis(1500)); // by then it would have
+        assert!(chain.rules() == rules, "{}: {}", config["type"], chain.rules());
+    }
 }
 
 fn without_iptables_the_refusal_says_what_to_do() {

@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cni", &["types"]),
     ("kernel", &["types"]),
     ("firewalld", &[]),
-    ("xtables", &[]),
+    ("xtables", &["kernel"]),
     ("plan", &["firewalld", "kernel", "types", "xtables"]),
     ("ipam", &["cni", "types"]),
     ("networks", &["cni", "types"]),
