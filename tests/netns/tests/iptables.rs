@@ -24,6 +24,7 @@ fn main() -> std::process::ExitCode {
         what_the_reference_added_by_the_older_iptables_we_delete,
         without_a_result_all_goes_that_has_the_containers_name,
         what_we_added_by_iptables_the_reference_checks_and_deletes,
+        long_names_are_cut_in_comments_where_the_reference_cuts_them,
     ];
     let mut trials = netlab::trials![
         a_chain_of_plugins_leaves_what_it_found,
@@ -420,6 +421,27 @@ fn without_a_result_all_goes_that_has_the_containers_name() {
     let Some(theirs) = Binaries::reference() else { return };
     for backend in ["iptables", "nftables"] {
         switch_over(Chain::new(&theirs, backend), false);
+    }
+}
+
+fn long_names_are_cut_in_comments_where_the_reference_cuts_them() {
+    let Some(theirs) = Binaries::reference() else { return };
+    for length in [220, 232, 233, 240] {
+        let comments = |binaries: &Binaries| {
+            let mut chain = Chain::new(binaries, "iptables");
+            // Of such a name the reference's can't be.
+            chain.plugins[0]["macspoofchk"] = json!(false);
+            let container = chain.host.container_called(&format!("{:c>length$}", 1)).unwrap();
+            let result = chain.add(&container);
+            chain.each("CHECK", &container, &result);
+            let rules = shell("iptables-save -t nat; ip6tables-save -t nat");
+            chain.each("DEL", &container, &result);
+            assert!(!chain.rules().contains("10.1.0."), "{}", chain.rules());
+            rules.lines().filter(|line| line.contains("id: ")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let expected = comments(&theirs);
+        assert!(!expected.is_empty());
+        assert_eq!(comments(&Binaries::under_test().unwrap()), expected, "{length}");
     }
 }
 

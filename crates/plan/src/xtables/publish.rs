@@ -159,7 +159,7 @@ impl IptPublish {
 
     fn jumps(&self) -> Vec<Rule> {
         let mut jumps = Vec::new();
-        let remark = format!("dnat name: \"{}\" id: \"{}\"", self.network, self.container);
+        let remark = self.remark();
         for protocol in [Protocol::Sctp, Protocol::Tcp, Protocol::Udp] {
             let of = self.ports.iter().map(|port| port.published).filter(|port| port.protocol == protocol);
             let numbers: Vec<String> = of.map(|port| port.number.to_string()).collect();
@@ -170,6 +170,15 @@ impl IptPublish {
             }
         }
         jumps
+    }
+
+    /// One that is too long is cut as the reference cuts it; iptables itself, without a word, after 255 characters.
+    fn remark(&self) -> String {
+        let remark = format!("dnat name: \"{}\" id: \"{}\"", self.network, self.container);
+        match remark.get(..253) {
+            Some(head) if remark.len() > 255 => format!("{head}..."),
+            Some(_) | None => remark,
+        }
     }
 
     fn fill(&self, change: &mut Change) {
