@@ -49,12 +49,14 @@ fn a_chain_of_cni_is_seen() {
 }
 
 fn a_table_of_the_old_iptables_is_seen() {
-    let _host = Host::new().unwrap();
-    run(&["iptables-legacy -t nat -S"]);
-    assert_eq!(forward(), Forward::default(), "that is another table");
-    run(&["iptables-legacy -t filter -S"]);
-    assert_eq!(forward(), Forward { legacy: true, ..Forward::default() });
-    assert!(forward().is_for_iptables());
+    for program in ["iptables-legacy", "ip6tables-legacy"] {
+        let _host = Host::new().unwrap();
+        run(&[&format!("{program} -t nat -S")]);
+        assert_eq!(forward(), Forward::default(), "that is another table");
+        run(&[&format!("{program} -t filter -S")]);
+        assert_eq!(forward(), Forward { legacy: true, ..Forward::default() }, "{program}");
+        assert!(forward().is_for_iptables());
+    }
 }
 
 fn other_tables_and_other_chains_do_not_matter() {
