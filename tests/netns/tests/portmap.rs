@@ -28,6 +28,7 @@ fn main() -> std::process::ExitCode {
         a_container_on_the_hosts_network_has_its_ports_alone_too,
         a_port_whose_holder_is_dead_goes_to_who_asks,
         a_container_on_the_hosts_network_gets_the_port_of_a_dead_one,
+        of_a_holder_without_a_record_only_what_leads_to_it_goes,
         a_dead_holder_that_is_swept_later_takes_nothing_from_who_has_its_address_now,
         the_second_network_takes_over_when_the_first_is_left,
         a_port_that_does_not_matter_is_a_free_one,
@@ -468,6 +469,27 @@ fn a_port_whose_holder_is_dead_goes_to_who_asks() {
         let left = nft("list ruleset");
         assert!(!left.contains("8080") && !left.contains("CNI-DN-"), "{before}, then {now}: {left}");
     }
+}
+
+/// Both interfaces have their rules in one chain; only the one without a record is no more.
+fn of_a_holder_without_a_record_only_what_leads_to_it_goes() {
+    let (site, keys) = (Site::new(), json!({"backend": "iptables"}));
+    let (one, two) = (site.inside(1), site.inside(1));
+    site.publish(&one, &keys, &tcp(8080, 80));
+    let bridge = with(&with(&site.bridge(1), "isDefaultGateway", &json!(false)), "isGateway", &json!(true));
+    let result = site.host.add(&bridge, &one.container, "eth9").unwrap().result().unwrap();
+    let second = Inside { container: one.container.clone(), result, network: 1 };
+    let config = site.config(second.serve(80), &keys, &tcp(8090, 80));
+    let call = |verb: &str| site.host.attach(verb, &config, &one.container, "eth9").unwrap().run().unwrap();
+    call("ADD").result().unwrap();
+    let record = format!("attachments/net1/{}:eth1/portmap.0", one.container.id());
+    fs::remove_file(site.host.state_dir().join(record)).unwrap();
+    site.publish(two.serve(81), &keys, &tcp(8080, 81));
+    for port in [8080, 8090] {
+        let reached = site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), port)).unwrap();
+        assert!(reached.is_ok(), "{port}: {reached:?}");
+    }
+    call("CHECK").result().unwrap();
 }
 
 /// It listens itself: nothing may lead elsewhere any more.
