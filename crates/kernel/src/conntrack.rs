@@ -11,7 +11,7 @@ use crate::{
 };
 use netlink_packet_core::{DecodeError, NLM_F_ACK};
 use nix::libc;
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 /// A connection, as its first packet was, and as answers to it are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,8 @@ pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
         Some(flows) => flows,
         None => listed(nft, ports, tracked)?,
     };
-    flows.retain(|flow: &Flow| is_to(flow, ports));
+    let wanted: BTreeSet<Port> = ports.iter().copied().collect();
+    flows.retain(|flow: &Flow| is_to(flow, &wanted));
     Ok(flows)
 }
 
@@ -73,12 +74,15 @@ pub fn flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
 pub fn list_flows_to(nft: &mut Nft, ports: &[Port]) -> Result<Vec<Flow>, Error> {
     let tracked = tracked(nft)?;
     let mut flows = listed(nft, ports, tracked)?;
-    flows.retain(|flow: &Flow| is_to(flow, ports));
+    let wanted: BTreeSet<Port> = ports.iter().copied().collect();
+    flows.retain(|flow: &Flow| is_to(flow, &wanted));
     Ok(flows)
 }
 
-fn is_to(flow: &Flow, ports: &[Port]) -> bool {
-    ports.iter().any(|port| flow.is_answered_at(*port) || (flow.protocol, flow.destination.1) == *port)
+fn is_to(flow: &Flow, ports: &BTreeSet<Port>) -> bool {
+    let answered = (flow.protocol, flow.answered_to.1);
+    let is_answered = ports.contains(&answered) && flow.is_answered_at(answered);
+    is_answered || ports.contains(&(flow.protocol, flow.destination.1))
 }
 
 impl Flow {

@@ -26,7 +26,7 @@ use crate::{
 };
 use entry::{Entry, leads};
 pub(crate) use evicted::clear_evicted;
-pub(crate) use flows::Stale;
+pub(crate) use flows::{Stale, forget as forget_all};
 use kernel::{Errno, nft::Transaction};
 use serde::{Deserialize, Serialize};
 use std::{

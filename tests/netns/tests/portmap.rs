@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -48,6 +48,7 @@ fn main() -> std::process::ExitCode {
         a_flushed_ruleset_hinders_neither_del_nor_the_next_add,
         a_conversation_by_udp_follows_the_port,
         what_the_host_has_sent_from_the_port_keeps_no_conversation_there,
+        a_connection_that_cannot_be_forgotten_keeps_no_other_where_it_was,
         a_connection_to_the_same_port_elsewhere_goes_on,
         gc_withdraws_what_is_not_listed,
         explain_prints_the_plan_and_takes_nothing,
@@ -1010,6 +1011,54 @@ fn what_the_host_has_sent_from_the_port_keeps_no_conversation_there() {
     assert!(netlab::soon(|| socket.recv(&mut late).is_ok()));
     site.publish(&one, &json!({}), &both(8080, 80, ""));
     assert!(comes_to(&socket, SocketAddr::new(at(HOST[0]), 8080), "one"));
+}
+
+/// As if the first that is to be forgotten were one that hardware has taken over.
+fn a_connection_that_cannot_be_forgotten_keeps_no_other_where_it_was() {
+    if !fs::exists("/usr/bin/strace").unwrap() {
+        return eprintln!("skipped: no strace to have the kernel refuse something");
+    }
+    let site = Site::new();
+    let inside = site.inside(1);
+    let ports = [8081, 8082, 8083];
+    inside.container.exec(|| answer_as("inside", inside.address(0), 80)).unwrap();
+    let conversations = ports.map(|port| {
+        answer_as("host", at(HOST[0]), port);
+        (site.client.exec(talker).unwrap(), SocketAddr::new(at(HOST[0]), port))
+    });
+    let mappings: Vec<Value> =
+        ports.iter().map(|port| json!({"hostPort": port, "containerPort": 80, "protocol": "udp"})).collect();
+    let config = site.config(&inside, &json!({}), &json!(mappings));
+    // Twice to see what there is to refuse: the first time more is sent.
+    let mut first = None;
+    for _ in 0..3 {
+        for (socket, to) in &conversations {
+            assert!(comes_to(socket, *to, "host"));
+        }
+        let (log, script) = (site.host.dir().join("sent"), site.host.dir().join("traced"));
+        let call =
+            site.host.attach("ADD", &config, &inside.container, "eth1").unwrap().env("SEALANE_SYNC", "1");
+        let inject = first.map(|at| format!("-e inject=sendto:error=EBUSY:when={at}")).unwrap_or_default();
+        let (log_path, plugin) = (log.display(), call.path().display());
+        let text =
+            format!("#!/bin/sh\nexec /usr/bin/strace -qq -o {log_path} -e trace=sendto {inject} {plugin}\n");
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        call.program(&script).run().unwrap().result().unwrap();
+        let sent = fs::read_to_string(&log).unwrap();
+        let sent: Vec<&str> = sent.lines().filter(|line| line.starts_with("sendto(")).collect();
+        if let Some(at) = first {
+            let refused: &str = sent[at - 1];
+            assert!(refused.contains("CT_DELETE") && refused.contains("INJECTED"), "{sent:#?}");
+            break;
+        }
+        first = sent.iter().position(|line| line.contains("CT_DELETE")).map(|at| at + 1);
+        site.withdraw(&inside);
+    }
+    assert!(first.is_some(), "nothing was forgotten");
+    for (socket, to) in &conversations {
+        assert!(comes_to(socket, *to, "inside"), "{to}");
+    }
 }
 
 /// Whether a conversation soon goes on with this one. It never pauses, so the kernel would remember for ever where it went.

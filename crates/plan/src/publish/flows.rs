@@ -9,14 +9,15 @@
 //! Over UDP an answer may be under way when its question is forgotten. Then the kernel remembers a connection that the port has begun, and
 //! takes what is sent to the port for answers to that. So those are forgotten as well, and all is looked through once more.
 use super::entry;
-use crate::{error::Error, host_port::Published};
+use crate::host_port::Published;
 use kernel::{
     Rtnl,
-    conntrack::{self, Flow},
+    conntrack::{self, Flow, Port},
     nft::Nft,
     route,
 };
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     thread,
     time::Duration,
@@ -34,69 +35,72 @@ pub(crate) enum Stale {
     Ours(Vec<Lead>),
 }
 
-impl Stale {
-    /// Forgets them, in the namespace that the socket and the calling thread are in.
-    pub(crate) fn forget(&self, nft: &mut Nft) -> Result<(), Error> {
-        let mut rtnl = None;
-        for _ in 0..LOOKS {
-            if !self.forget_once(nft, &mut rtnl)? {
-                break;
-            }
-            thread::sleep(UNDER_WAY);
-        }
-        Ok(())
-    }
+/// All connections that go where they no longer should, by the port whose number they bear.
+struct Leads<'a> {
+    /// Each with whether it leads to the container no longer.
+    by_port: BTreeMap<Port, Vec<(bool, &'a Lead)>>,
+    rtnl: Option<Rtnl>,
+}
 
-    /// Whether there were any.
-    fn forget_once(&self, nft: &mut Nft, rtnl: &mut Option<Rtnl>) -> Result<bool, Error> {
-        let (Stale::Others(led) | Stale::Ours(led)) = self;
-        let mut ports: Vec<_> =
-            led.iter().map(|(port, _)| (entry::number(port.protocol), port.number)).collect();
-        ports.sort_unstable();
-        ports.dedup();
+/// Forgets all of these, in the namespace that the socket and the calling thread are in, at the cost of one. What can't be forgotten, one
+/// that hardware has taken over for instance, does not keep the others where they are.
+pub(crate) fn forget(all: &[Stale], nft: &mut Nft) {
+    let mut by_port: BTreeMap<Port, Vec<(bool, &Lead)>> = BTreeMap::new();
+    for stale in all {
+        let (Stale::Others(led) | Stale::Ours(led)) = stale;
+        let ours = matches!(stale, Stale::Ours(_));
+        for lead @ (port, _) in led {
+            by_port.entry((entry::number(port.protocol), port.number)).or_default().push((ours, lead));
+        }
+    }
+    let mut leads = Leads { by_port, rtnl: None };
+    for _ in 0..LOOKS {
+        if !leads.forget_once(nft) {
+            break;
+        }
+        thread::sleep(UNDER_WAY);
+    }
+}
+
+impl Leads<'_> {
+    /// Whether there were any. That a kernel can't tell is no reason to fail: new connections go the right way.
+    fn forget_once(&mut self, nft: &mut Nft) -> bool {
+        let ports: Vec<Port> = self.by_port.keys().copied().collect();
         let mut any = false;
-        for flow in conntrack::flows_to(nft, &ports)? {
-            for lead in led {
-                if self.has(&flow, *lead, rtnl)? {
-                    conntrack::forget(nft, &flow)?;
-                    any = true;
-                    break;
-                }
-            }
+        for flow in conntrack::flows_to(nft, &ports).unwrap_or_default() {
+            any |= self.has(&flow) && conntrack::forget(nft, &flow).is_ok();
         }
-        Ok(any)
+        any
     }
 
-    fn has(&self, flow: &Flow, (port, to): Lead, rtnl: &mut Option<Rtnl>) -> Result<bool, Error> {
-        let (number, to) = ((entry::number(port.protocol), port.number), (to.ip(), to.port()));
-        if flow.source.0.is_ipv4() != to.0.is_ipv4() {
-            return Ok(false);
-        }
-        if (flow.protocol, flow.destination.1) == number {
-            return match self {
-                Stale::Ours(_) => Ok(flow.answered_by == to),
-                Stale::Others(_) => Ok(flow.answered_by != to && is_at(port, flow.destination.0, rtnl)?),
-            };
-        }
-        match self {
-            _ if !flow.is_answered_at(number) => Ok(false),
-            Stale::Ours(_) => Ok(flow.source == to),
+    fn has(&mut self, flow: &Flow) -> bool {
+        let Self { by_port, rtnl } = self;
+        let is_v4 = flow.source.0.is_ipv4();
+        let of_port =
+            |port| by_port.get(&port).into_iter().flatten().filter(|(_, (_, to))| to.is_ipv4() == is_v4);
+        let (called, answered) = ((flow.protocol, flow.destination.1), (flow.protocol, flow.answered_to.1));
+        let is_called = of_port(called).any(|(ours, (port, to))| {
+            let led_there = flow.answered_by == (to.ip(), to.port());
+            if *ours { led_there } else { !led_there && is_at(*port, flow.destination.0, rtnl) }
+        });
+        let is_answer = |(ours, (port, to)): &(bool, &Lead)| {
+            if *ours {
+                return flow.source == (to.ip(), to.port());
+            }
             // Of the host itself: what a neighbour of the container has asked by a port of this number is its own.
-            Stale::Others(_) => Ok(flow.source == flow.answered_to && is_at(port, flow.source.0, rtnl)?),
-        }
+            flow.source == flow.answered_to && is_at(*port, flow.source.0, rtnl)
+        };
+        is_called || (called != answered && flow.is_answered_at(answered) && of_port(answered).any(is_answer))
     }
 }
 
 /// Whether packets to this address are for the port.
-fn is_at(port: Published, address: IpAddr, rtnl: &mut Option<Rtnl>) -> Result<bool, Error> {
+fn is_at(port: Published, address: IpAddr, rtnl: &mut Option<Rtnl>) -> bool {
     if let Some(at) = port.address.filter(|at| !at.is_unspecified()) {
-        return Ok(at == address);
+        return at == address;
     }
-    let socket = match rtnl.take() {
-        Some(socket) => socket,
-        None => Rtnl::open()?,
-    };
-    Ok(route::is_local(rtnl.insert(socket), address)?)
+    let Some(socket) = rtnl.take().or_else(|| Rtnl::open().ok()) else { return false };
+    route::is_local(rtnl.insert(socket), address).unwrap_or(false)
 }
 
 /// How long an answer may be under way that was given before.
