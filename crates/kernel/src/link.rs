@@ -16,7 +16,7 @@ use nix::{errno::Errno, libc};
 use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
-pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, query};
+pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, ports_of, query};
 pub(crate) use state::{bind, bound_index, is_bound};
 pub use vlan::{PortVlans, VlanRange, join_vlans, leave_vlan, port_vlans, set_vlan_filtering};
 

@@ -10,7 +10,13 @@ use crate::{
 use netlink_packet_core::DecodeError;
 use netlink_sys::Socket;
 use nix::{errno::Errno, libc};
-use std::{io, ops::ControlFlow};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    io,
+    ops::ControlFlow,
+    thread,
+    time::Duration,
+};
 
 /// A netlink socket, how far it has counted, and what it received last.
 #[derive(Debug)]
@@ -26,11 +32,18 @@ pub(crate) struct Wire {
 
 /// How often a list that changes under the reader is read again.
 const TRIES: u32 = 20;
+/// The longest pause before that.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Wire {
     /// A socket in the calling thread's network namespace.
     pub(crate) fn open(protocol: isize, room: usize) -> io::Result<Self> {
-        Ok(Self { socket: Socket::new(protocol)?, sequence: 0, buffer: Vec::new(), room })
+        Ok(Self::around(Socket::new(protocol)?, room))
+    }
+
+    /// The same, with a socket that is open.
+    pub(crate) fn around(socket: Socket, room: usize) -> Self {
+        Self { socket, sequence: 0, buffer: Vec::new(), room }
     }
 
     /// The next request's number.
@@ -95,7 +108,8 @@ impl Wire {
         mut ask: impl FnMut(&mut Self) -> Result<u32, Error>,
         read: impl Fn(&[u8]) -> Result<Part, DecodeError>,
     ) -> Result<Vec<T>, Error> {
-        for _ in 0..TRIES {
+        for before in 0..TRIES {
+            thread::sleep(pause(before, RandomState::new().hash_one(before)));
             let sequence = ask(self)?;
             if let Some(list) = self.list_once(sequence, what, &read)? {
                 return Ok(list);
@@ -156,6 +170,14 @@ impl Wire {
     }
 }
 
+/// How long to wait after so many tries: what changes a list is often others who do the same as we, so no two should come back at once.
+fn pause(tries: u32, random: u64) -> Duration {
+    let Some(doublings) = tries.checked_sub(1) else { return Duration::ZERO };
+    let most = Duration::from_millis(1 << doublings.min(16)).min(PAUSE);
+    let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(micros / 2 + random % (micros / 2))
+}
+
 /// An answer that can't be read.
 pub(crate) fn malformed(what: &str, cause: DecodeError) -> Error {
     Error::Malformed { what: what.to_owned(), cause }
@@ -178,7 +200,7 @@ mod tests {
         let (ours, kernel) = UnixDatagram::pair().unwrap();
         // SAFETY: the descriptor is nobody else's any more.
         let socket = unsafe { Socket::from_raw_fd(ours.into_raw_fd()) };
-        (Wire { socket, sequence: 0, buffer: Vec::new(), room: 64 }, kernel)
+        (Wire::around(socket, 64), kernel)
     }
 
     /// A message of four bytes.
@@ -213,6 +235,19 @@ mod tests {
         let changed = [one(0, 1), one(NLM_F_DUMP_INTR, 3), end];
         assert_eq!(listed(&[&changed, &[one(0, 4), broken_off], &steady]).unwrap(), [1, 2]);
         assert!(matches!(listed(&[&changed]), Err(Error::Unsteady { tries: TRIES, .. })));
+    }
+
+    #[test]
+    fn between_tries_there_are_pauses_that_grow_and_differ() {
+        let pauses = |random| (0..TRIES).map(|tries| pause(tries, random)).collect::<Vec<_>>();
+        let (least, most) = (pauses(0), pauses(49_999));
+        assert_eq!(least.first(), Some(&Duration::ZERO));
+        assert!(least.is_sorted() && least[1..].iter().all(|pause| !pause.is_zero()), "{least:?}");
+        assert!(
+            least[7..].iter().zip(&most[7..]).all(|(least, most)| least < most && *most <= PAUSE),
+            "{most:?}"
+        );
+        assert!(least.iter().sum::<Duration>() >= Duration::from_millis(500), "{least:?}");
     }
 
     #[test]

@@ -95,6 +95,17 @@ pub fn links(rtnl: &mut Rtnl) -> Result<Vec<Link>, Error> {
     rtnl.list(&Message::new("list links".to_owned(), body, 0), Link::read)
 }
 
+/// The links that are ports of the one with this index.
+pub fn ports_of(rtnl: &mut Rtnl, master: u32) -> Result<Vec<Link>, Error> {
+    let mut link = without_statistics();
+    link.attributes.push(LinkAttribute::Controller(master));
+    let request = Message::new(format!("list ports of link {master}"), RouteNetlinkMessage::GetLink(link), 0);
+    let mut found = rtnl.list(&request, Link::read)?;
+    // Before Linux 4.4 all are told.
+    found.retain(|link| link.master == Some(master));
+    Ok(found)
+}
+
 /// A third of the answer, which nobody here reads.
 fn without_statistics() -> LinkMessage {
     let mut link = LinkMessage::default();

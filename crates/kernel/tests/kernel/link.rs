@@ -18,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_veth_is_deleted_with_its_other_end,
         a_link_is_looked_up_as_it_is,
         all_links_are_listed,
+        the_ports_of_a_bridge_are_listed_alone,
         a_name_is_seen_in_its_own_namespace_alone,
     ]
 }
@@ -199,6 +200,23 @@ fn a_link_is_looked_up_as_it_is() {
     );
     let lo = link::lookup(&mut rtnl, &name("lo")).unwrap().unwrap();
     assert_eq!((lo.index, lo.loopback, lo.peer, lo.kind), (1, true, None, None));
+}
+
+fn the_ports_of_a_bridge_are_listed_alone() {
+    let _host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let (full, empty) = (bridge(&mut rtnl, "b0"), bridge(&mut rtnl, "b1"));
+    for (port, master) in [("v0", "master b0"), ("v1", "master b0"), ("v2", "")] {
+        ip(&format!("link add {port} {master} type veth peer name p{port}")).unwrap();
+    }
+    let mut ports = |of: u32| {
+        let found = link::ports_of(&mut rtnl, of).unwrap();
+        let mut names: Vec<_> = found.iter().map(|port| port.name.to_string()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(ports(full.index), ["v0", "v1"]);
+    assert_eq!(ports(empty.index), [""; 0]);
 }
 
 fn all_links_are_listed() {

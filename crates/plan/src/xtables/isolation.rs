@@ -147,9 +147,11 @@ impl IptIsolation {
     /// Whether another port of the bridge is called as the reference calls them.
     fn has_strangers(&self, places: &mut Places) -> Result<bool, Error> {
         let Some(bridge) = places.link(Place::Host, &self.bridge)? else { return Ok(false) };
-        let links = link::links(places.rtnl(Place::Host)?)?;
-        let mut ports = links.iter().filter(|link| link.master == Some(bridge.index)).map(|link| &link.name);
-        Ok(ports.any(|port| Some(port) != self.port.as_ref() && is_the_references(port)))
+        let ports = link::ports_of(places.rtnl(Place::Host)?, bridge.index)?;
+        Ok(ports
+            .iter()
+            .map(|port| &port.name)
+            .any(|port| Some(port) != self.port.as_ref() && is_the_references(port)))
     }
 }
 
