@@ -66,6 +66,9 @@ pub enum Error {
         #[source]
         cause: DecodeError,
     },
+    /// The kernel has no nftables, so nothing can be put into its packet filter.
+    #[error("this kernel has no nftables")]
+    NoPacketFilter,
     /// A change of the packet filter does not fit into one datagram, and so can't be carried out whole. Nothing is changed.
     #[error(
         "{elements} elements of the packet filter are {size} bytes, and the kernel takes {limit} at once from this user"
@@ -153,6 +156,7 @@ impl Error {
             | Self::Unanswered { .. }
             | Self::Truncated { .. }
             | Self::Malformed { .. }
+            | Self::NoPacketFilter
             | Self::TooMany { .. }
             | Self::Unsteady { .. }
             | Self::SysctlName { .. }
@@ -174,6 +178,9 @@ impl Error {
             }
             Self::NotNetns { .. } => {
                 "give a file such as /run/netns/NAME or /proc/PID/ns/net; a plain file is what is left of one that was unmounted"
+            }
+            Self::NoPacketFilter => {
+                "`modprobe nf_tables` where it is a module; it is CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET of the kernel"
             }
             Self::TooMany { elements, size, limit } => {
                 let fit = elements.saturating_mul(*limit) / size.max(&1);

@@ -1,8 +1,8 @@
 //! What goes wrong, and that nothing is left of it. The reference plugins fail many of these.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Host, Protocol, Reply, ip, reaches, serve, sysctl, with};
+use netlab::{Container, Host, Protocol, Reply, ip, reaches, serve, sysctl, with};
 use serde_json::{Value, json};
-use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt};
+use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt, process::Command};
 
 netlab::tests! {
     a_failed_add_leaves_the_host_as_it_was,
@@ -22,6 +22,7 @@ netlab::tests! {
     the_mtu_of_a_route_is_set,
     the_gateway_hears_a_new_container_over_ipv6_at_once,
     a_state_directory_that_is_full_leaves_nothing,
+    a_kernel_without_nftables_hinders_only_what_needs_it,
 }
 
 const CODES: [u64; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 100, 101, 102, 103];
@@ -280,4 +281,54 @@ fn a_state_directory_that_is_full_leaves_nothing() {
         assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "line {line}");
     }
     host.add(&config, &container, "eth0").unwrap().result().unwrap();
+}
+
+/// The call as it goes where the kernel has no nfnetlink: its first such socket is refused. Which of its sockets that is, trying shows;
+/// what fails for the lack of another one leaves nothing.
+fn without_nftables(host: &Host, verb: &str, config: &Value, container: &Container) -> Reply {
+    let (log, script) = (host.dir().join("sockets"), host.dir().join("traced"));
+    let refusing = |at: u32| {
+        let call = host.attach(verb, config, container, "eth0").unwrap();
+        let (trace, plugin) = (log.display(), call.path().display());
+        let inject = format!("-e inject=socket:error=EPROTONOSUPPORT:when={at}");
+        let text =
+            format!("#!/bin/sh\nexec /usr/bin/strace -f -qq -o {trace} -e trace=socket {inject} {plugin}\n");
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let reply = call.program(&script).run().unwrap();
+        let log = fs::read_to_string(&log).unwrap();
+        let refused = log.lines().find(|line| line.contains("INJECTED")).map(str::to_owned);
+        (refused.is_none_or(|line| line.contains("NETLINK_NETFILTER")), reply)
+    };
+    (1..100).map(refusing).find(|(found, _)| *found).unwrap().1
+}
+
+fn a_kernel_without_nftables_hinders_only_what_needs_it() {
+    if !std::path::Path::new("/usr/bin/strace").exists() {
+        return eprintln!("skipped: no strace to refuse a socket");
+    }
+    let host = warm();
+    let (container, plain) = (host.container().unwrap(), network(&host, &json!({})));
+    let masquerading = network(&host, &json!({"ipMasq": true}));
+    let before = host.snapshot().unwrap();
+    for config in [&plain, &masquerading] {
+        host.add(config, &container, "eth0").unwrap().result().unwrap();
+        // The second time there is no record to go by.
+        for time in ["first", "second"] {
+            let reply = without_nftables(&host, "DEL", config, &container);
+            assert!(reply.success(), "{time} DEL of {config}: {reply:?}");
+        }
+    }
+    assert!(Command::new("nft").args(["flush", "ruleset"]).status().unwrap().success());
+    assert_eq!(host.changes_left_since(&before).unwrap(), "");
+    let reply = without_nftables(&host, "ADD", &masquerading, &container);
+    assert!(refused(&reply, 100).contains("this kernel has no nftables"), "{reply:?}");
+    assert!(reply.hint().contains("modprobe nf_tables"), "{reply:?}");
+    assert_eq!(host.changes_left_since(&before).unwrap(), "");
+    let added = host.add(&plain, &container, "eth0").unwrap().result().unwrap();
+    let open = host.config(&json!({"type": "firewall", "prevResult": added}));
+    for verb in ["ADD", "DEL", "DEL"] {
+        let reply = without_nftables(&host, verb, &open, &container);
+        assert!(reply.success(), "{verb} of firewall: {reply:?}");
+    }
 }

@@ -13,7 +13,7 @@ use super::Nft;
 use crate::{Error, process::detached};
 use nix::sys::prctl;
 use std::{
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::AsRawFd as _,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -27,7 +27,7 @@ impl Nft {
     /// Closes the socket up to 300 ms from now, in a child of its own that is called `sealane-nft`: see above. The child does `first` what
     /// nobody has to wait for; that may use the socket, and what it opens itself.
     pub fn close_later(mut self, first: impl FnOnce(&mut Nft)) -> Result<(), Error> {
-        let kept = self.as_fd().as_raw_fd();
+        let Some(kept) = self.socket().map(|socket| socket.as_raw_fd()) else { return Ok(()) };
         let rest = || {
             let _unnamed = prctl::set_name(c"sealane-nft");
             first(&mut self);

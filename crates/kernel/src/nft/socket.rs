@@ -20,13 +20,14 @@ use std::{
     borrow::Cow,
     collections::BTreeSet,
     ops::ControlFlow,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd as _, BorrowedFd},
 };
 
 /// A conversation with the packet filter of the network namespace that it was opened in.
 #[derive(Debug)]
 pub struct Nft {
-    wire: Wire,
+    /// None where the kernel has no such protocol.
+    wire: Option<Wire>,
     /// How long a datagram may be, in bytes.
     longest: usize,
 }
@@ -51,13 +52,20 @@ const LONGEST: usize = 128 * 1024;
 const KEPT: usize = 32;
 
 impl Nft {
-    /// Opens a socket in the calling thread's network namespace.
+    /// Opens a socket in the calling thread's network namespace. On a kernel without nftables nothing is there, and nothing can be made:
+    /// [`Error::NoPacketFilter`].
     pub fn open() -> Result<Self, Error> {
-        let failed = |cause| Error::io("open an nfnetlink socket", &cause);
-        let wire = Wire::open(NETLINK_NETFILTER, ROOM).map_err(failed)?;
-        // Words with errors, and errors without the request that they are about.
-        let _ = (wire.socket.set_ext_ack(true), wire.socket.set_cap_ack(true));
-        Ok(Self { wire, longest: LONGEST })
+        match Wire::open(NETLINK_NETFILTER, ROOM) {
+            Ok(wire) => {
+                // Words with errors, and errors without the request that they are about.
+                let _ = (wire.socket.set_ext_ack(true), wire.socket.set_cap_ack(true));
+                Ok(Self { wire: Some(wire), longest: LONGEST })
+            }
+            Err(cause) if cause.raw_os_error() == Some(Errno::EPROTONOSUPPORT as i32) => {
+                Ok(Self { wire: None, longest: LONGEST })
+            }
+            Err(cause) => Err(Error::io("open an nfnetlink socket", &cause)),
+        }
     }
 
     /// Carries out all changes, or none: then the first refusal is told.
@@ -75,18 +83,19 @@ impl Nft {
 
     /// The number of the packet filter's present generation: every change of it makes a new one.
     pub fn generation(&mut self) -> Result<u32, Error> {
-        let what = "tell the generation of the packet filter".to_owned();
-        let body = Attributes::default();
-        let request = Request { what: what.clone(), kind: GETGEN, flags: 0, family: 0, body, list: None };
+        let request = which_generation();
         let generation = self.one(&request, read::generation)?.flatten();
-        generation.ok_or(Error::Unanswered { what })
+        generation.ok_or(Error::Unanswered { what: request.what })
     }
 
     /// Carries out all changes but those whose object, or what it is in, is not there (`ENOENT`).
     pub fn commit_what_is_there(&mut self, transaction: &Transaction) -> Result<(), Error> {
         let mut rest = Cow::Borrowed(transaction);
         loop {
-            let refused = self.attempt(&rest.requests, None)?;
+            let refused = match self.attempt(&rest.requests, None) {
+                Err(Error::NoPacketFilter) => return Ok(()),
+                other => other?,
+            };
             let absent = refused.iter().filter(|(_, refusal)| refusal.errno == Errno::ENOENT);
             let absent: BTreeSet<usize> = absent.map(|(at, _)| *at).collect();
             if absent.is_empty() {
@@ -187,7 +196,8 @@ impl Nft {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let begin = self.wire.count();
+        let wire = self.wire.as_mut().ok_or(Error::NoPacketFilter)?;
+        let begin = wire.count();
         let mut batch = Vec::with_capacity(256 * (requests.len() + 2));
         let mut condition = Attributes::default();
         if let Some(generation) = generation {
@@ -197,31 +207,12 @@ impl Nft {
         let last = requests.len() - 1;
         for (at, request) in requests.iter().enumerate() {
             let ack = if at == last { NLM_F_ACK } else { 0 };
-            append_request(&mut batch, self.wire.count(), request, ack);
+            append_request(&mut batch, wire.count(), request, ack);
         }
-        append(&mut batch, self.wire.count(), BATCH_END, NLM_F_REQUEST, (0, NFTABLES >> 8), &[]);
-        self.make_room(batch.len(), requests)?;
-        self.wire.send(&batch, CHANGE)?;
-        self.outcomes(begin, requests.len())
-    }
-
-    /// All answers lie in the socket's buffer by now. The last request is answered in any case: its answer is not the last
-    /// one, though, so all are read.
-    fn outcomes(&mut self, begin: u32, count: usize) -> Result<Vec<(usize, Refusal)>, Error> {
-        let (mut refused, mut answered) = (Vec::new(), false);
-        let _end: Option<()> = self.wire.replies(CHANGE, |reply| {
-            let at = reply.sequence.wrapping_sub(begin) as usize;
-            // Not what an earlier, failed exchange left behind.
-            if at <= count + 1 {
-                answered = true;
-                if let Body::Outcome(Err(refusal)) = reply.body {
-                    // The batch as a whole is refused by its first or its last message.
-                    refused.push((at.saturating_sub(1), refusal));
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        if answered { Ok(refused) } else { Err(Error::Unanswered { what: CHANGE.to_owned() }) }
+        append(&mut batch, wire.count(), BATCH_END, NLM_F_REQUEST, (0, NFTABLES >> 8), &[]);
+        make_room(wire, &mut self.longest, batch.len(), requests)?;
+        wire.send(&batch, CHANGE)?;
+        outcomes(wire, begin, requests.len())
     }
 
     /// One object; `None` if it, or what it is in, is not there.
@@ -230,8 +221,10 @@ impl Nft {
         request: &Request,
         read: impl Fn(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, Error> {
-        let sequence = ask(&mut self.wire, request, NLM_F_ACK)?;
-        is_there(self.wire.one(sequence, &request.what, read)).map(Option::flatten)
+        let Some(wire) = &mut self.wire else { return Ok(None) };
+        let sequence = ask(wire, request, NLM_F_ACK)?;
+        let found = wire.one(sequence, &request.what, read);
+        is_there(wire, found).map(Option::flatten)
     }
 
     /// All objects of a list, as far as `read` has use for them; none if what they are in is not there.
@@ -240,32 +233,56 @@ impl Nft {
         request: &Request,
         read: impl Fn(&[u8]) -> Result<Part, DecodeError>,
     ) -> Result<Vec<T>, Error> {
-        let found = self.wire.list(&request.what, |wire| ask(wire, request, NLM_F_DUMP), read);
-        is_there(found).map(Option::unwrap_or_default)
+        let Some(wire) = &mut self.wire else { return Ok(Vec::new()) };
+        let found = wire.list(&request.what, |wire| ask(wire, request, NLM_F_DUMP), read);
+        is_there(wire, found).map(Option::unwrap_or_default)
     }
 
-    /// The kernel doubles what it is told, and takes no more than `net.core.wmem_max` from who is root in a user namespace only.
-    fn make_room(&mut self, size: usize, requests: &[Request]) -> Result<(), Error> {
-        if size <= self.longest {
-            return Ok(());
-        }
-        let failed = |errno| Error::system(format!("make room for {size} bytes to {CHANGE}"), errno);
-        if setsockopt(&self.wire.socket, SndBufForce, &size).is_err() {
-            setsockopt(&self.wire.socket, SndBuf, &size).map_err(failed)?;
-        }
-        self.longest = getsockopt(&self.wire.socket, SndBuf).map_err(failed)?.saturating_sub(KEPT);
-        if size <= self.longest {
-            return Ok(());
-        }
-        let elements = requests.iter().map(Request::size).sum();
-        Err(Error::TooMany { elements, size, limit: self.longest })
+    /// The socket, if there is one.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.wire.as_ref().map(|wire| wire.socket.as_fd())
     }
 }
 
-impl AsFd for Nft {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wire.socket.as_fd()
+/// All answers lie in the socket's buffer by now. The last request is answered in any case: its answer is not the last
+/// one, though, so all are read.
+fn outcomes(wire: &mut Wire, begin: u32, count: usize) -> Result<Vec<(usize, Refusal)>, Error> {
+    let (mut refused, mut answered) = (Vec::new(), false);
+    let _end: Option<()> = wire.replies(CHANGE, |reply| {
+        let at = reply.sequence.wrapping_sub(begin) as usize;
+        // Not what an earlier, failed exchange left behind.
+        if at <= count + 1 {
+            answered = true;
+            match reply.body {
+                // Of the batch's beginning: there is nobody to take it (`nfnetlink_rcv_batch` in `net/netfilter/nfnetlink.c`).
+                Body::Outcome(Err(Refusal { errno: Errno::EOPNOTSUPP, .. })) if at == 0 => {
+                    return Err(Error::NoPacketFilter);
+                }
+                // The batch as a whole is refused by its first or its last message.
+                Body::Outcome(Err(refusal)) => refused.push((at.saturating_sub(1), refusal)),
+                Body::Outcome(Ok(())) | Body::Object(..) => {}
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if answered { Ok(refused) } else { Err(Error::Unanswered { what: CHANGE.to_owned() }) }
+}
+
+/// The kernel doubles what it is told, and takes no more than `net.core.wmem_max` from who is root in a user namespace only.
+fn make_room(wire: &Wire, longest: &mut usize, size: usize, requests: &[Request]) -> Result<(), Error> {
+    if size <= *longest {
+        return Ok(());
     }
+    let failed = |errno| Error::system(format!("make room for {size} bytes to {CHANGE}"), errno);
+    if setsockopt(&wire.socket, SndBufForce, &size).is_err() {
+        setsockopt(&wire.socket, SndBuf, &size).map_err(failed)?;
+    }
+    *longest = getsockopt(&wire.socket, SndBuf).map_err(failed)?.saturating_sub(KEPT);
+    if size <= *longest {
+        return Ok(());
+    }
+    let elements = requests.iter().map(Request::size).sum();
+    Err(Error::TooMany { elements, size, limit: *longest })
 }
 
 fn tell_first(refused: Vec<(usize, Refusal)>, transaction: &Transaction) -> Result<(), Error> {
@@ -289,12 +306,31 @@ fn ask(wire: &mut Wire, request: &Request, flags: u16) -> Result<u32, Error> {
     Ok(sequence)
 }
 
-/// `None` where the kernel says that it is not (`ENOENT`).
-fn is_there<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
+/// `None` where the kernel says that it is not (`ENOENT`), or where nobody in the kernel knows of such objects.
+fn is_there<T>(wire: &mut Wire, found: Result<T, Error>) -> Result<Option<T>, Error> {
     match found {
         Err(Error::Request { refusal, .. }) if refusal.errno == Errno::ENOENT => Ok(None),
+        Err(Error::Request { refusal, .. }) if refusal.errno == Errno::EINVAL && !knows_nftables(wire)? => {
+            Ok(None)
+        }
         other => other.map(Some),
     }
+}
+
+/// Whether the kernel has nftables. Without it, it answers each question with `EINVAL` (`nfnetlink_rcv_msg`), which else is no answer to
+/// what is asked here.
+fn knows_nftables(wire: &mut Wire) -> Result<bool, Error> {
+    let request = which_generation();
+    let sequence = ask(wire, &request, NLM_F_ACK)?;
+    match wire.one(sequence, &request.what, |_| Ok(())) {
+        Err(Error::Request { refusal, .. }) if refusal.errno == Errno::EINVAL => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
+fn which_generation() -> Request {
+    let what = "tell the generation of the packet filter".to_owned();
+    Request { what, kind: GETGEN, flags: 0, family: 0, body: Attributes::default(), list: None }
 }
 
 fn append_request(batch: &mut Vec<u8>, sequence: u32, request: &Request, flags: u16) {
@@ -313,4 +349,72 @@ fn append(batch: &mut Vec<u8>, sequence: u32, kind: u16, flags: u16, (family, id
     batch.extend([family, 0]);
     batch.extend(id.to_be_bytes());
     batch.extend(body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nft::Family;
+    use netlink_packet_core::NLMSG_ERROR;
+    use netlink_sys::Socket;
+    use std::os::{
+        fd::{FromRawFd, IntoRawFd},
+        unix::net::UnixDatagram,
+    };
+
+    const TABLE: Table = Table { family: Family::Inet, name: Cow::Borrowed("t") };
+
+    /// A socket to a kernel that refuses its first requests for these reasons; and the kernel.
+    #[expect(unsafe_code, reason = "an end of a pair as a netlink socket")]
+    fn refused(reasons: &[Errno]) -> (Nft, UnixDatagram) {
+        let (ours, kernel) = UnixDatagram::pair().unwrap();
+        for (sequence, errno) in (1u32..).zip(reasons) {
+            let mut refusal = Vec::new();
+            refusal.extend(36u32.to_ne_bytes());
+            refusal.extend([NLMSG_ERROR.to_ne_bytes(), [0; 2]].concat());
+            refusal.extend([sequence.to_ne_bytes(), [0; 4], (-(*errno as i32)).to_ne_bytes()].concat());
+            refusal.extend([16u32.to_ne_bytes(), [0; 4], [0; 4], [0; 4]].concat());
+            kernel.send(&refusal).unwrap();
+        }
+        // SAFETY: the descriptor is nobody else's any more.
+        let socket = unsafe { Socket::from_raw_fd(ours.into_raw_fd()) };
+        (Nft { wire: Some(Wire::around(socket, 1024)), longest: LONGEST }, kernel)
+    }
+
+    /// As `nfnetlink_rcv_msg` and `nfnetlink_rcv_batch` answer where `nf_tables` is neither built in nor loaded.
+    #[test]
+    fn where_nobody_takes_requests_nothing_is_there_and_nothing_can_be_made() {
+        let mut change = Transaction::default();
+        change.delete_table(&TABLE);
+        assert!(!refused(&[Errno::EINVAL; 2]).0.has_table(&TABLE).unwrap());
+        assert!(refused(&[Errno::EINVAL; 2]).0.rules(&TABLE, None).unwrap().is_empty());
+        refused(&[Errno::EOPNOTSUPP]).0.commit_what_is_there(&change).unwrap();
+        let error = refused(&[Errno::EOPNOTSUPP]).0.commit(&change).unwrap_err();
+        assert!(matches!(error, Error::NoPacketFilter), "{error}");
+        assert!(error.hint().unwrap().contains("modprobe nf_tables"));
+    }
+
+    #[test]
+    fn where_somebody_does_what_is_invalid_or_unknown_stays_an_error() {
+        let mut change = Transaction::default();
+        change.delete_table(&TABLE);
+        let known = refused(&[Errno::EINVAL, Errno::EPERM]).0.has_table(&TABLE).unwrap_err();
+        assert_eq!(known.errno(), Some(Errno::EPERM));
+        // The second message of a batch is the first request.
+        let (mut nft, _kernel) = refused(&[Errno::EOPNOTSUPP]);
+        nft.wire.as_mut().unwrap().sequence = u32::MAX;
+        let error = nft.commit_what_is_there(&change).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EOPNOTSUPP));
+    }
+
+    #[test]
+    fn without_the_protocol_nothing_is_there_either() {
+        let mut nft = Nft { wire: None, longest: LONGEST };
+        let mut change = Transaction::default();
+        change.delete_table(&TABLE);
+        assert!(!nft.has_table(&TABLE).unwrap());
+        assert!(nft.rules(&TABLE, None).unwrap().is_empty());
+        nft.commit_what_is_there(&change).unwrap();
+        assert!(matches!(nft.commit(&change), Err(Error::NoPacketFilter)));
+    }
 }
