@@ -8,6 +8,7 @@ use crate::{
     journal::Journal,
     lock::{Lock, Scope},
     record::Key,
+    step::Step,
 };
 use std::{
     env, fs, io,
@@ -64,17 +65,23 @@ impl State {
     ) -> Result<Vec<Plan>, Error> {
         let mut plans = Vec::new();
         for (_, ifname) in self.attachments(network)?.into_iter().filter(|(other, _)| other == container) {
-            let directory = self.network(network).join(format!("{container}:{ifname}"));
-            for file in entries(&directory)? {
-                let path = directory.join(file);
-                match fs::read_to_string(&path) {
-                    Ok(text) => plans.extend(Journal::read(&text).plan),
-                    Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-                    Err(cause) => return Err(Error::State { doing: "read", path, cause }),
+            plans.extend(plans_in(&self.network(network).join(format!("{container}:{ifname}")))?);
+        }
+        Ok(plans)
+    }
+
+    /// Whether a record, of whichever attachment and plugin, announces such a step. All are read: for what is rare.
+    pub(crate) fn announces(&self, is_it: impl Fn(&Step) -> bool) -> Result<bool, Error> {
+        for network in entries(&self.attachments)? {
+            let network = self.attachments.join(network);
+            for attachment in entries(&network)? {
+                let plans = plans_in(&network.join(attachment))?;
+                if plans.iter().any(|plan| plan.steps().any(|(_, step)| is_it(step))) {
+                    return Ok(true);
                 }
             }
         }
-        Ok(plans)
+        Ok(false)
     }
 
     /// Whether an attachment has a record, of whichever plugin.
@@ -135,6 +142,20 @@ impl State {
     pub(crate) fn network(&self, network: &NetworkName) -> PathBuf {
         self.attachments.join(network.as_str())
     }
+}
+
+/// What the records of one attachment announce.
+fn plans_in(directory: &Path) -> Result<Vec<Plan>, Error> {
+    let mut plans = Vec::new();
+    for file in entries(directory)? {
+        let path = directory.join(file);
+        match fs::read_to_string(&path) {
+            Ok(text) => plans.extend(Journal::read(&text).plan),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(Error::State { doing: "read", path, cause }),
+        }
+    }
+    Ok(plans)
 }
 
 /// The names in a directory; none if it does not exist.

@@ -81,11 +81,9 @@ impl Recipe for Firewall {
     /// Another suite keeps no record.
     fn remains_of(call: &Call, _endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();
-        let Some(reported) = reported else { return plan };
-        if let Some(zone) = Config::zone(call) {
-            bind(&mut plan, &zone, reported);
+        if let Some(reported) = reported {
+            plan.own(step::LeftForward { addresses: addresses(reported), zone: Config::zone(call) });
         }
-        plan.own(step::LeftForward { addresses: addresses(reported) });
         plan
     }
 }

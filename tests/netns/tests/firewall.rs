@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         published_ports_are_reachable_across_and_within_isolated_networks,
         an_internal_network_reaches_nothing_and_nothing_reaches_it,
         where_forward_drops_packets_are_let_through_by_iptables,
+        a_del_that_comes_late_cuts_off_nobody_who_has_the_address_by_now,
         the_last_container_takes_the_policy_with_it_whatever_the_configuration_says,
         del_needs_neither_netns_nor_result_and_may_come_twice,
         an_add_that_is_told_something_else_undoes_what_it_was_told_before,
@@ -324,6 +325,31 @@ fn where_forward_drops_packets_are_let_through_by_iptables() {
     inside.leave();
     let left = run("iptables-save -t filter; ip6tables-save -t filter");
     assert!(left.contains("CNI-FORWARD") && !left.contains("10.1.0.") && !left.contains("fd01::"), "{left}");
+}
+
+/// As of a node that was started again: the runtime still has the old container's result.
+fn a_del_that_comes_late_cuts_off_nobody_who_has_the_address_by_now() {
+    let site = Site::new();
+    run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
+    let outside = outside(&site);
+    let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
+    let before = site.publishing(1, &json!({}), &port);
+    before.leave();
+    for range in 0..2 {
+        fs::remove_file(site.0.networks_dir().join(format!("net1/last_reserved_ip.{range}"))).unwrap();
+    }
+    let after = site.publishing(1, &json!({}), &port);
+    assert_eq!(before.addresses(), after.addresses());
+
+    before.leave();
+
+    for (out, back) in [("192.0.2.9", "192.0.2.1"), ("2001:db8::9", "2001:db8::1")] {
+        get_through(&after.container, address(out), PORT);
+        get_through(&outside, address(back), 8080);
+    }
+    after.chain.check(&after.container, &port, &after.result).unwrap();
+    after.leave();
+    assert!(!filters().contains("10.1.0.2") && !filters().contains("fd01::2"), "{}", filters());
 }
 
 fn the_last_container_takes_the_policy_with_it_whatever_the_configuration_says() {

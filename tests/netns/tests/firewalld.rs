@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         a_container_that_firewalld_would_cut_off_gets_through,
         policies_isolate_what_a_zone_trusts,
         del_and_gc_go_by_the_record_whatever_the_configuration_says,
+        a_del_that_comes_late_takes_nobodys_source_who_has_the_address_by_now,
         repair_puts_back_what_a_reload_has_forgotten,
         what_firewalld_refuses_leaves_nothing,
         without_firewalld_nothing_is_changed_and_del_succeeds,
@@ -302,6 +303,18 @@ fn del_and_gc_go_by_the_record_whatever_the_configuration_says() {
         site.call(verb, &keys, &container).result().unwrap();
         assert_eq!((site.sources("home"), site.records()), (String::new(), String::new()), "{verb} {keys}");
     }
+}
+
+fn a_del_that_comes_late_takes_nobodys_source_who_has_the_address_by_now() {
+    let site = Site::new();
+    let (before, after) = (site.host.container().unwrap(), site.host.container().unwrap());
+    site.alone("ADD", &firewalld(), &before).result().unwrap();
+    site.alone("DEL", &firewalld(), &before).result().unwrap();
+    site.alone("ADD", &firewalld(), &after).result().unwrap();
+    site.alone("DEL", &firewalld(), &before).result().unwrap();
+    assert_eq!(site.sources("trusted"), "10.1.0.2/32 fd01::2/128");
+    site.alone("DEL", &firewalld(), &after).result().unwrap();
+    assert_eq!(site.sources("trusted"), "");
 }
 
 fn repair_puts_back_what_a_reload_has_forgotten() {

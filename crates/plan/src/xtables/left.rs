@@ -3,17 +3,18 @@
 //!
 //! Tables and chains are looked up by name, so where there are none it costs next to nothing. Rules that iptables has made through nftables are
 //! deleted as what they are; only for those of the kernel's older interface a program runs.
-use super::{delete, forward, masquerade, nft_family, publish};
+use super::{delete, forward, found_all, masquerade, nft_family, publish};
 use crate::{
     act::{Act, Work},
     error::Error,
     places::{Place, Places},
-    step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Step},
+    state::State,
+    step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Step, ZoneName, ZoneSource},
 };
 use kernel::nft::{self, FoundRule};
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 use types::{ContainerId, NetworkName};
-use xtables::{Change, Family, Interface, Table, hash, is_legacy, read};
+use xtables::{Change, Family, Interface, Rule, Table, hash, is_legacy, read};
 
 macro_rules! left {
     ($($name:ident),*) => {
@@ -70,24 +71,71 @@ impl LeftPublish {
 }
 
 impl LeftForward {
-    /// They have no comment: an address is all that tells whose they are.
+    /// An address is all that tells whose they are, and it may be another container's by now.
     fn clear(&self, places: &mut Places) -> Result<(), Error> {
+        if let Some(zone) = &self.zone {
+            self.clear_sources(zone, places)?;
+        }
         for family in [Family::Ipv4, Family::Ipv6] {
             let ours = self.addresses.iter().filter(|address| address.is_ipv4() == (family == Family::Ipv4));
-            let rules = forward::of_the_reference(ours.copied().flat_map(forward::rules).collect());
-            if rules.is_empty() {
+            let ours: Vec<IpAddr> = ours.copied().collect();
+            if ours.is_empty() {
                 continue;
             }
             let filter = table(nft_family(family), Table::Filter.as_str());
             if places.filter.nft()?.chain(&filter, forward::FORWARD)?.is_some() {
-                delete(Interface::Nft, Table::Filter, family, &rules)?;
+                clear_forward(Interface::Nft, family, &ours, &places.state()?)?;
             }
             if is_legacy(family, Table::Filter) {
-                delete(Interface::Legacy, Table::Filter, family, &rules)?;
+                clear_forward(Interface::Legacy, family, &ours, &places.state()?)?;
             }
         }
         Ok(())
     }
+
+    fn clear_sources(&self, zone: &ZoneName, places: &mut Places) -> Result<(), Error> {
+        for address in &self.addresses {
+            let source = ZoneSource { zone: zone.clone(), address: *address };
+            // What firewalld refuses to say, it says again when it is told to remove it.
+            let is_gone = matches!(source.differs(places), Ok(Some(_)));
+            let is_it = |step: &Step| matches!(step, Step::ZoneSource(it) if it.address == *address);
+            if !is_gone && !places.state()?.announces(is_it)? {
+                source.undo(places)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Deletes the rules of these addresses but of those that a record of ours has. The records are looked at only where there are rules.
+fn clear_forward(
+    interface: Interface,
+    family: Family,
+    addresses: &[IpAddr],
+    state: &State,
+) -> Result<(), Error> {
+    for address in addresses {
+        let rules = forward::of_the_reference(forward::rules(*address).into());
+        if !any_is_there(interface, Table::Filter, family, &rules)? {
+            continue;
+        }
+        let is_it = |step: &Step| matches!(step, Step::IptForward(it) if it.addresses.contains(address));
+        if !state.announces(is_it)? {
+            delete(interface, Table::Filter, family, &rules)?;
+        }
+    }
+    Ok(())
+}
+
+fn any_is_there(interface: Interface, table: Table, family: Family, rules: &[Rule]) -> Result<bool, Error> {
+    for rule in rules {
+        let mut change = Change::of(table);
+        change.require([rule]);
+        if found_all(change.commit_by(interface, family))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl LeftMacCheck {
