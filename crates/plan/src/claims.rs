@@ -6,7 +6,7 @@
 //! A claim is made after the record that announces it is written, and released before that record goes, both under the
 //! lock of the host; a file that is there is replaced whole. So whatever is killed, the record leads to what is left, and a claim
 //! without a record holds nothing: who wants the port removes it. The same is done with one whose container's namespace is
-//! gone. A container never stands in its own way: its claims on other networks queue up, and the first of them counts.
+//! gone. A container never stands in its own way: its claims on other networks queue up, and the first of them that lives counts.
 //!
 //! What the packet filter does with a port follows from the lines of its file alone. So a change of a file says what to change
 //! there: see [`Change`].
@@ -138,11 +138,13 @@ impl State {
 
     fn join_queue(&self, mut change: Change<Claim>, wanted: &Claim) -> Result<Change<Claim>, Error> {
         for claim in &change.before {
-            let other = claim.holder.container != wanted.holder.container;
-            if !other || !claim.port.overlaps(wanted.port) {
+            if claim.is(wanted) || !claim.port.overlaps(wanted.port) {
                 continue;
             }
             if self.is_alive(&claim.holder)? {
+                if claim.holder.container == wanted.holder.container {
+                    continue;
+                }
                 let by = HostPort { port: claim.port, holder: claim.holder.clone() };
                 return Err(Error::PortTaken { wanted: wanted.port, by: Box::new(by) });
             }

@@ -31,6 +31,7 @@ fn main() -> std::process::ExitCode {
         of_a_holder_without_a_record_only_what_leads_to_it_goes,
         a_dead_holder_that_is_swept_later_takes_nothing_from_who_has_its_address_now,
         the_second_network_takes_over_when_the_first_is_left,
+        a_container_that_was_started_again_elsewhere_has_its_port_back,
         a_port_that_does_not_matter_is_a_free_one,
         of_a_range_the_first_port_that_is_free_is_taken,
         a_port_that_a_process_listens_on_is_refused_if_that_is_asked_for,
@@ -558,6 +559,36 @@ fn the_second_network_takes_over_when_the_first_is_left() {
         site.withdraw(&two);
         assert!(site.client.exec(|| is_cut_off(Protocol::Tcp, at(HOST[0]), 8080)).unwrap());
         assert_eq!(site.claims(), [Value::Null; 0]);
+    }
+}
+
+/// Without a DEL between: its namespace is another one, the container's name the same, the network or the interface another.
+fn a_container_that_was_started_again_elsewhere_has_its_port_back() {
+    let site = Site::new();
+    let container = site.host.container().unwrap();
+    for (from, to) in [("nftables", "nftables"), ("iptables", "nftables"), ("nftables", "iptables")] {
+        let [from, to] = [from, to].map(|backend| json!({"backend": backend}));
+        let before = site.join(&container, 1);
+        site.publish(&before, &from, &both(8080, 80, ""));
+        container.kill().unwrap();
+        container.restart().unwrap();
+        let after = site.join(&container, 2);
+        site.publish(after.serve(80), &to, &both(8080, 80, ""));
+        for family in [0, 1] {
+            site.client.exec(|| reaches(Protocol::Tcp, at(HOST[family]), 8080)).unwrap().unwrap();
+        }
+        let check = || site.call("CHECK", &after, &site.config(&after, &to, &both(8080, 80, "")));
+        check().result().unwrap();
+        // What runtimes do for the dead one at last.
+        site.withdraw(&before);
+        site.leave(&before);
+        site.client.exec(|| reaches(Protocol::Tcp, at(HOST[0]), 8080)).unwrap().unwrap();
+        check().result().unwrap();
+        site.withdraw(&after);
+        site.leave(&after);
+        assert_eq!(site.claims(), [Value::Null; 0]);
+        container.kill().unwrap();
+        container.restart().unwrap();
     }
 }
 
