@@ -42,7 +42,7 @@ impl Section {
         self.rules.iter().for_each(|rule| change.add_rule(&self.table, rule));
     }
 
-    /// What tells it from others: no two have a set in common.
+    /// What tells it from others: no two have a first set in common, and one alone has none.
     fn name(&self) -> (Family, String) {
         (self.table.family, self.sets.first().map_or_else(String::new, |set| set.name.clone().into_owned()))
     }
@@ -113,6 +113,17 @@ impl Filter {
         if !self.laid.contains(&section.name()) {
             self.put_whole(&[section], &Transaction::default())?;
             self.laid.push(section.name());
+        }
+        Ok(())
+    }
+
+    /// Lays a section that has no elements to find it missing by.
+    pub(crate) fn lay_missing(&mut self, section: &Section) -> Result<(), kernel::Error> {
+        for chain in &section.chains {
+            if self.nft()?.chain(&section.table, &chain.name)?.is_none() {
+                self.was_empty = true;
+                return self.put_whole(&[section], &Transaction::default());
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod condition;
 mod entry;
 mod evicted;
 mod flows;
+mod guard;
 mod section;
 mod sets;
 
@@ -196,7 +197,7 @@ impl Publish {
             clear(places, &leaving)?;
         }
         if self.by_iptables {
-            return Ok(Vec::new());
+            return self.lay_guard(places).map(|()| Vec::new());
         }
         let mut change = Transaction::default();
         entry::chain(&self.holder, &self.conditions, &self.all_claims(), &mut change);
@@ -313,7 +314,7 @@ impl Act for Publish {
                 .extend(of_port.into_iter().filter(|entry| entry.holder.container == self.holder.container));
         }
         if self.by_iptables {
-            return Ok(None);
+            return self.guard_differs(places).map_err(|cause| self.refused(cause));
         }
         for destination in self.destinations() {
             entries.extend(entry::of_destinations(&state.destinations(destination.address)?));

@@ -20,6 +20,7 @@ fn main() -> std::process::ExitCode {
         an_address_of_the_host_publishes_there_alone,
         what_is_published_on_loopback_is_the_hosts_alone,
         nobody_behind_a_bridge_reaches_the_hosts_loopback,
+        by_iptables_nobody_behind_a_bridge_does_either,
         a_container_reaches_itself_and_its_neighbours_through_published_ports,
         without_snat_neighbours_do_not,
         the_container_sees_who_calls_unless_all_is_masqueraded,
@@ -307,6 +308,30 @@ fn nobody_behind_a_bridge_reaches_the_hosts_loopback() {
     assert!(inside.container.exec(|| is_cut_off(Protocol::Udp, at("127.0.0.1"), 9000)).unwrap());
     nft("flush chain inet sealane localnet");
     inside.container.exec(|| reaches(Protocol::Udp, at("127.0.0.1"), 9000)).unwrap().unwrap();
+}
+
+fn by_iptables_nobody_behind_a_bridge_does_either() {
+    let site = Site::new();
+    let inside = site.inside(1);
+    let config = site.config(&inside, &json!({"backend": "iptables"}), &tcp(8080, 80));
+    serve(Protocol::Udp, at("127.0.0.1"), 9000).unwrap();
+    inside.container.exec(|| fs::write("/proc/sys/net/ipv4/conf/all/route_localnet", "1")).unwrap().unwrap();
+    inside.container.ip("route add 127.0.0.0/8 via 10.1.0.1").unwrap();
+    let is_cut_off = || inside.container.exec(|| is_cut_off(Protocol::Udp, at("127.0.0.1"), 9000)).unwrap();
+    for command in ["flush ruleset", "flush ruleset", "flush chain inet sealane localnet"] {
+        site.call("ADD", &inside, &config).result().unwrap();
+        assert!(is_cut_off());
+        site.call("CHECK", &inside, &config).result().unwrap();
+        nft(command);
+    }
+    inside.container.exec(|| reaches(Protocol::Udp, at("127.0.0.1"), 9000)).unwrap().unwrap();
+    let reply = site.call("CHECK", &inside, &config);
+    assert!(reply.stdout.contains("chain localnet"), "{reply:?}");
+    let mut repair = netlab::sealane(site.host.dir());
+    repair.arg("repair").env("SEALANE_STATE_DIR", site.host.state_dir());
+    assert!(repair.output().unwrap().status.success());
+    assert!(is_cut_off());
+    site.call("CHECK", &inside, &config).result().unwrap();
 }
 
 /// Whether frames that stay on a bridge pass the packet filter, as Kubernetes wants it. False where the kernel can't.

@@ -5,7 +5,8 @@
 //! port, and sent to where the map says; all others follow. On its way out the source is masqueraded if the answer would else
 //! not come back the same way: to the container or one of its neighbours on the interface that it came in by (`hairpin`),
 //! and to the host's loopback addresses (`localhost4`), which is why `route_localnet` is set on that interface. So that
-//! nobody behind it reaches what listens on loopback addresses alone, `localnet` drops what comes for those from outside.
+//! nobody behind it reaches what listens on loopback addresses alone, `localnet` drops what comes for those from outside; it is laid as well
+//! where iptables sends the packets on.
 //!
 //! A port with conditions leads not to an address but to a chain of the attachment's, which has a rule for each of its ports.
 use super::sets::{LOCALHOST4, conditional, hairpin, masquerade_all, published};
@@ -23,22 +24,29 @@ pub(super) fn section() -> Section {
         let maps = [published(v4, true), published(v4, false), conditional(v4, true), conditional(v4, false)];
         maps.into_iter().chain([hairpin(v4), masquerade_all(v4)]).chain(v4.then_some(LOCALHOST4))
     });
-    let base = |name: &'static str, kind, at, priority| Chain {
-        name: name.into(),
-        hook: Some(Hook { kind, at, priority, policy: Policy::Accept }),
-    };
+    let guard = guard();
     // Those of nft(8) are called dstnat, -100, srcnat, 100, and raw, -300.
-    let chains = vec![
+    let chains = [
         Chain { name: lookup(true), hook: None },
         Chain { name: lookup(false), hook: None },
         base("prerouting", ChainType::Nat, Point::Prerouting, -100),
         base("output", ChainType::Nat, Point::Output, -100),
         base("reply", ChainType::Nat, Point::Postrouting, 99),
-        base("localnet", ChainType::Filter, Point::Prerouting, -300),
     ];
+    let chains = chains.into_iter().chain(guard.chains).collect();
     let rules = families.into_iter().flat_map(lookups);
     let rules = rules.chain(entrances("prerouting")).chain(entrances("output")).chain(replies());
-    Section { table: INET, sets: sets.collect(), chains, rules: rules.chain([localnet()]).collect() }
+    Section { table: INET, sets: sets.collect(), chains, rules: rules.chain(guard.rules).collect() }
+}
+
+/// The part of it that keeps loopback for the host alone.
+pub(super) fn guard() -> Section {
+    let chains = vec![base("localnet", ChainType::Filter, Point::Prerouting, -300)];
+    Section { table: INET, sets: Vec::new(), chains, rules: vec![localnet()] }
+}
+
+fn base(name: &'static str, kind: ChainType, at: Point, priority: i32) -> Chain {
+    Chain { name: name.into(), hook: Some(Hook { kind, at, priority, policy: Policy::Accept }) }
 }
 
 /// Where a new connection goes: by address and port, else by port.
