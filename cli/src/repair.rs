@@ -1,12 +1,12 @@
 //! Puts back what has gone from under attachments, such as by `nft flush ruleset`: from their records, without a configuration.
-use crate::{registry, say};
+use crate::{plugins, registry, say};
 use cni::{
     Fail,
-    runtime::{Network, RuntimeAttachment},
+    runtime::{Network, Runtime, RuntimeAttachment},
 };
 use kernel::Netns;
 use plan::{Departure, Extent, Key, Places, State};
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// How long an ADD or DEL of an attachment is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -27,6 +27,19 @@ pub(crate) fn all() -> Result<u8, Fail> {
             }
         }
     }
+    let runtime = plugins::runtime();
+    for cached in runtime.cache().attachments()? {
+        let Ok(network) = Network::parse(&cached.config) else { continue };
+        if is_alive(&state, &network, &cached.attachment) {
+            match renew(&runtime, &network, &cached.attachment) {
+                Ok(text) => say::text(&text),
+                Err(fail) => {
+                    say::note(&fail.to_string());
+                    left = true;
+                }
+            }
+        }
+    }
     Ok(u8::from(left))
 }
 
@@ -43,7 +56,25 @@ pub(crate) fn attachment(network: &Network, at: &RuntimeAttachment) -> Result<St
         text += &done.put_back;
         done.tell();
     }
-    Ok(text)
+    Ok(text + &renew(&plugins::runtime(), network, at)?)
+}
+
+/// The firewall's plan follows who decides on the host what is forwarded, and that may be another one since ADD: Docker and ufw have iptables
+/// drop. Of what it needs now no record speaks, so its ADD is done again, with the result that the runtime keeps.
+fn renew(runtime: &Runtime, network: &Network, at: &RuntimeAttachment) -> Result<String, Fail> {
+    let missed = runtime.renew(network, at, "firewall")?;
+    let line = |missed: String| {
+        let RuntimeAttachment { container, ifname, .. } = at;
+        format!("{ifname} of container {container} on network {}: made again ({missed})\n", network.name)
+    };
+    Ok(missed.into_iter().map(line).collect())
+}
+
+/// Whether it is an attachment of ours, whose namespace is there.
+fn is_alive(state: &State, network: &Network, at: &RuntimeAttachment) -> bool {
+    let (Ok(container), Ok(ifname)) = (at.container.parse(), at.ifname.parse()) else { return false };
+    let key = Key { network: network.name.clone(), container, ifname, plugin: "firewall" };
+    state.knows(&key) && Netns::open(Path::new(&at.netns)).is_ok()
 }
 
 fn state() -> Result<State, Fail> {

@@ -82,6 +82,10 @@ What is put back:
   What is missing or different on the host: sets, rules and elements of the packet filter, bridges
   and their addresses, forwarding, ports of bridges. A line each.
 
+  Where iptables came to drop what is forwarded only after ADD (Docker, ufw), what `firewall` now needs
+  is in no record: its ADD is done again for attachments that the runtime's cache knows. Others need
+  DEL and ADD.
+
   Links are not made again, and an attachment whose namespace is gone is left to `sealane gc`.
 
 After nft flush ruleset:
@@ -95,7 +99,8 @@ Exit status:
   2    the command line cannot be understood
 
 Files:
-  /run/sealane/attachments/    what each attachment owns and shares; no configuration is needed";
+  /run/sealane/attachments/    what each attachment owns and shares; no configuration is needed
+  /var/lib/cni/results/        what ADD answered, for `firewall` ($SEALANE_CNI_CACHE_DIR)";
 
 pub(super) const RUN: &str = "\
 Examples:

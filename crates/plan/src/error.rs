@@ -181,7 +181,7 @@ impl Error {
             Error::NoContainer => {
                 Some("set CNI_NETNS to the container's namespace, such as /run/netns/NAME".into())
             }
-            Error::Differs(_) => Some("`sealane repair` puts back what is on the host, `sealane check --repair` what is in the container; of a link that is gone, DEL the attachment and ADD it again".into()),
+            Error::Differs(_) => Some("`sealane repair` puts back what is on the host, `sealane check --repair` what is in the container; of a link that is gone, or where repair has nothing to do, DEL the attachment and ADD it again".into()),
             Error::State { .. } | Error::NoStateDir | Error::RelativeStateDir { .. } => {
                 Some("set SEALANE_STATE_DIR to a directory on tmpfs that this user can write".into())
             }

@@ -11,6 +11,7 @@ netlab::tests! {
     an_add_after_a_flush_that_asks_nothing_is_named_by_check_and_repaired,
     a_port_that_a_container_has_on_two_networks_is_put_back_from_either,
     what_goes_by_iptables_is_put_back_too,
+    where_forward_has_come_to_drop_packets_are_let_through_again,
     a_rule_that_was_changed_under_its_own_name_is_right_again,
     what_the_host_has_lost_of_its_bridge_is_put_back,
     what_a_container_has_lost_is_put_back_by_its_check_alone,
@@ -203,6 +204,37 @@ fn what_goes_by_iptables_is_put_back_too() {
 }
 
 /// A comparison goes by the rules' comments; a repair does not trust it.
+/// As when Docker is started after the containers.
+fn where_forward_has_come_to_drop_packets_are_let_through_again() {
+    let host = Host::new().unwrap();
+    let (list, container) = (host.dir().join("net1.conflist"), host.container().unwrap());
+    let plugins = [network(&host, 1, &json!({})), json!({"type": "firewall"})];
+    fs::write(&list, json!({"cniVersion": "1.1.0", "name": "net1", "plugins": plugins}).to_string()).unwrap();
+    let run = |verb: &[&str]| {
+        let netns = container.netns().to_string_lossy();
+        sealane(&host, &[verb, &[&list.to_string_lossy(), container.id(), &netns]].concat())
+    };
+    let iptables = |arguments: &str| {
+        let output = Command::new("iptables").args(arguments.split(' ')).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for command in [&["repair"][..], &["check", "--repair"]] {
+        assert_eq!(run(&["add"]).code, Some(0));
+        iptables("-P FORWARD DROP");
+        assert_eq!(run(&["check"]).code, Some(1));
+        let said = if command == ["repair"] { sealane(&host, command) } else { run(command) };
+        assert_eq!((said.code, said.stdout.lines().count()), (Some(0), 1), "{}{}", said.stdout, said.stderr);
+        assert!(iptables("-S CNI-FORWARD").contains("-s 10.1.0."));
+        assert_eq!(run(&["check"]).code, Some(0));
+        assert_eq!(sealane(&host, &["repair"]).stdout, "");
+        assert_eq!(run(&["del"]).code, Some(0));
+        assert!(!iptables("-S CNI-FORWARD").contains("10.1.0."));
+        for arguments in ["-F", "-X", "-P FORWARD ACCEPT"] {
+            iptables(arguments);
+        }
+    }
+}
+
 fn a_rule_that_was_changed_under_its_own_name_is_right_again() {
     let host = Host::new().unwrap();
     attach(&host, &network(&host, 1, &json!({})));

@@ -6,6 +6,7 @@ use super::derive;
 use super::error::{Error, GcError, PluginError};
 use super::plugin::PluginConfig;
 use crate::delegate::find;
+use crate::error::{Code, Failure as _};
 use crate::exec::{self, Exec};
 use crate::json;
 use crate::request::AttachmentId;
@@ -55,6 +56,28 @@ impl Runtime {
             self.attach(network, plugin, at, "CHECK", cached.as_ref()).map_err(Error::Answer)?;
         }
         Ok(())
+    }
+
+    /// CHECK of the plugins of this type alone, and ADD again of those that fail it with code 102, with the remembered result: for one that
+    /// answers what it was given, and replaces what an ADD before has made. What each had missed, in its own words.
+    pub fn renew(&self, network: &Network, at: &RuntimeAttachment, kind: &str) -> Result<Vec<String>, Error> {
+        if network.disable_check {
+            return Ok(Vec::new());
+        }
+        let cached =
+            self.cache().result(network, at).map_err(|source| Error::cache("get", network, source))?;
+        let mut missed = Vec::new();
+        for plugin in network.plugins.iter().filter(|plugin| plugin.kind == kind) {
+            let call = |verb| self.attach(network, plugin, at, verb, cached.as_ref()).map_err(Error::Answer);
+            match call("CHECK") {
+                Err(fail) if fail.passed_on().is_some_and(|reply| reply.code == Code::Check as u32) => {
+                    missed.push(fail.to_string());
+                    call("ADD")?;
+                }
+                other => drop(other?),
+            }
+        }
+        Ok(missed)
     }
 
     /// DEL: the plugins in reverse, each with the remembered result (from 0.4.0 on). A result that cannot be read is as
