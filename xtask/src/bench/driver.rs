@@ -45,6 +45,8 @@ pub(super) struct Run<'a> {
     pub(super) ask: &'a Ask<'a>,
     pub(super) samples: usize,
     pub(super) traced: bool,
+    /// Whether each call of one caller waits for the machine to be at rest.
+    pub(super) at_rest: bool,
 }
 
 /// What one run saw at one number of containers.
@@ -167,8 +169,8 @@ impl Run<'_> {
             command.arg("--strace");
         } else {
             command.arg("--rt");
-            if *callers == 1 {
-                // Or each call is measured in what the calls before it have left for the kernel to do: the multicast of hundreds of
+            if self.at_rest && *callers == 1 {
+                // Else each call is measured in what the calls before it have left for the kernel to do: the multicast of hundreds of
                 // new links, and the grace periods of those that do not wait for them.
                 command.args(["--quiet", &AT_REST.to_string(), "--maxs", &PATIENCE.to_string()]);
             }
@@ -313,7 +315,7 @@ mod tests {
     fn measured(lines: Vec<Line>, left: Orphans) -> Vec<Measured> {
         let subject = subject(REFERENCE_NFTABLES);
         let ask = Ask { subject: &subject, ports: 1, callers: 64, prefill: &[0] };
-        let run = Run { ask: &ask, samples: 7, traced: false };
+        let run = Run { ask: &ask, samples: 7, traced: false, at_rest: false };
         let mut failed = 0;
         lines.into_iter().map(|line| run.measured(line, left, &mut failed).unwrap()).collect()
     }

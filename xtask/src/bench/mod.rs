@@ -64,6 +64,10 @@ pub(crate) struct Options {
     /// Do not wait for the machine to come to rest before each run: for trying this out.
     #[arg(long)]
     no_wait: bool,
+    /// Each call of one caller waits until the kernel has done what the calls before it have left: for the growth with containers. Back
+    /// to back otherwise.
+    #[arg(long)]
+    at_rest: bool,
     /// Measure the plugins of this directory in place of a release built now.
     #[arg(long)]
     bin: Option<PathBuf>,
@@ -212,7 +216,7 @@ impl Bench<'_> {
             (false, 1) => self.options.samples,
             (false, _) => self.options.containers,
         };
-        Run { ask, samples, traced }.measure(&self.tools.driver)
+        Run { ask, samples, traced, at_rest: self.options.at_rest }.measure(&self.tools.driver)
     }
 }
 
