@@ -4,7 +4,8 @@
 //! ([`SILENCE`]), which a machine that is too slow can only make too short: then a test passes that should fail, and not
 //! the other way round. A datagram that gets no answer is sent again, as nobody has promised that it arrives. So is whatever the
 //! kernel calls unreachable: it asks three times in three seconds for a neighbour, and a bridge on a loaded machine may take
-//! longer to let frames of a new port through.
+//! longer to let frames of a new port through. Each time it is a new socket: one that was bound while the kernel still tested the
+//! namespace's own IPv6 address (DAD) has `::1` for its source, and hears nothing ever.
 use crate::PATIENCE;
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -28,6 +29,8 @@ const WORD: &[u8] = b"sealane";
 const SILENCE: Duration = Duration::from_secs(3);
 /// How long until a datagram is sent again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long until it is tried with another socket.
+const TURN: Duration = Duration::from_secs(5);
 
 /// Answers echoes on this address of this thread's network namespace, on a thread that ends with the process. The port
 /// is open when this returns. An IPv6 address that the kernel still tests (DAD) is waited for.
@@ -64,13 +67,19 @@ pub fn is_cut_off(protocol: Protocol, address: IpAddr, port: u16) -> bool {
 fn echoed(protocol: Protocol, to: SocketAddr, patience: Duration) -> io::Result<IpAddr> {
     let limit = Instant::now() + patience;
     loop {
-        match attempt(protocol, to, patience) {
-            Err(error) if error.kind() == ErrorKind::HostUnreachable && Instant::now() < limit => {
+        match attempt(protocol, to, patience.min(TURN)) {
+            Err(error) if is_passing(error.kind()) && Instant::now() < limit => {
                 thread::sleep(Duration::from_millis(10));
             }
             outcome => return outcome,
         }
     }
+}
+
+/// What may be another the next time.
+fn is_passing(kind: ErrorKind) -> bool {
+    use ErrorKind::{AddrNotAvailable, HostUnreachable, TimedOut, WouldBlock};
+    matches!(kind, HostUnreachable | AddrNotAvailable | TimedOut | WouldBlock)
 }
 
 fn attempt(protocol: Protocol, to: SocketAddr, patience: Duration) -> io::Result<IpAddr> {
@@ -87,7 +96,7 @@ fn attempt(protocol: Protocol, to: SocketAddr, patience: Duration) -> io::Result
             let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
             let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
             socket.set_read_timeout(Some(AGAIN))?;
-            patiently(|| socket.connect(to))?;
+            socket.connect(to)?;
             ask(&socket, &mut word, patience)?;
             socket.local_addr()?
         }

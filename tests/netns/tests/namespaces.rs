@@ -5,7 +5,7 @@
     clippy::indexing_slicing,
     reason = "a test without libtest's attribute"
 )]
-use netlab::{Host, Protocol, ip, is_cut_off, reaches, serve};
+use netlab::{Container, Host, Protocol, ip, is_cut_off, reaches, serve};
 use std::net::IpAddr;
 
 netlab::tests! {
@@ -13,6 +13,7 @@ netlab::tests! {
     a_snapshot_names_what_changed,
     a_container_that_was_killed_takes_its_links_along,
     two_namespaces_joined_by_a_veth_hear_each_other,
+    an_address_that_the_kernel_still_tests_is_waited_for,
 }
 
 fn a_host_starts_with_loopback_alone() {
@@ -74,15 +75,7 @@ fn a_container_that_was_killed_takes_its_links_along() {
 
 fn two_namespaces_joined_by_a_veth_hear_each_other() {
     let host = Host::new().unwrap();
-    let container = host.container().unwrap();
-    ip(&format!("link add v0 type veth peer name eth0 netns {}", container.netns().display())).unwrap();
-    for (here, inside) in [("10.9.0.1/24", "10.9.0.2/24"), ("fd09::1/64", "fd09::2/64")] {
-        ip(&format!("addr add {here} dev v0")).unwrap();
-        container.ip(&format!("addr add {inside} dev eth0")).unwrap();
-    }
-    ip("link set v0 up").unwrap();
-    container.ip("link set eth0 up").unwrap();
-
+    let container = joined(&host);
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         for address in ["10.9.0.2", "fd09::2"] {
             let address: IpAddr = address.parse().unwrap();
@@ -92,4 +85,29 @@ fn two_namespaces_joined_by_a_veth_hear_each_other() {
     }
     let nobody: IpAddr = "10.9.0.2".parse().unwrap();
     assert!(is_cut_off(Protocol::Tcp, nobody, 8));
+}
+
+fn an_address_that_the_kernel_still_tests_is_waited_for() {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let host = Host::new().unwrap();
+        // One more than the container has: this end's address comes later.
+        std::fs::write("/proc/sys/net/ipv6/conf/default/dad_transmits", "2").unwrap();
+        let container = joined(&host);
+        let address: IpAddr = "fd09::2".parse().unwrap();
+        container.exec(|| serve(protocol, address, 7)).unwrap().unwrap();
+        reaches(protocol, address, 7).unwrap();
+    }
+}
+
+/// A container behind a veth: 10.9.0.2 and fd09::2, with 10.9.0.1 and fd09::1 here.
+fn joined(host: &Host) -> Container {
+    let container = host.container().unwrap();
+    ip(&format!("link add v0 type veth peer name eth0 netns {}", container.netns().display())).unwrap();
+    for (here, inside) in [("10.9.0.1/24", "10.9.0.2/24"), ("fd09::1/64", "fd09::2/64")] {
+        ip(&format!("addr add {here} dev v0")).unwrap();
+        container.ip(&format!("addr add {inside} dev eth0")).unwrap();
+    }
+    ip("link set v0 up").unwrap();
+    container.ip("link set eth0 up").unwrap();
+    container
 }
