@@ -99,7 +99,7 @@ fn an_address_that_the_kernel_still_tests_is_waited_for() {
     }
 }
 
-/// A container behind a veth: 10.9.0.2 and fd09::2, with 10.9.0.1 and fd09::1 here.
+/// A container behind a veth: `10.9.0.2` and `fd09::2`, with `10.9.0.1` and `fd09::1` here.
 fn joined(host: &Host) -> Container {
     let container = host.container().unwrap();
     ip(&format!("link add v0 type veth peer name eth0 netns {}", container.netns().display())).unwrap();
