@@ -7,7 +7,7 @@ use netlink_packet_route::{
 };
 use nix::libc;
 use std::{collections::BTreeMap, net::IpAddr};
-use types::Prefix;
+use types::{Dad, Prefix};
 
 /// An address of a link as it was when the kernel was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +23,18 @@ pub struct Address {
 }
 
 /// Gives a link an address. An IPv4 one brings the subnet's broadcast address with it unless the subnet is a /31 or
-/// /32 (RFC 3021). `nodad`: an IPv6 one can be used at once, and nobody is asked whether it is taken.
-pub fn add(index: u32, prefix: Prefix, nodad: bool) -> Message {
+/// /32 (RFC 3021). An optimistic one needs a link that is told so (`ip-sysctl`: `optimistic_dad`), else it is as with [`Dad::On`].
+pub fn add(index: u32, prefix: Prefix, dad: Dad) -> Message {
     let mut message = address(index, prefix);
     if let (IpAddr::V4(last), ..31) = (prefix.last(), prefix.length()) {
         message.attributes.push(AddressAttribute::Broadcast(last));
     }
-    if nodad {
-        message.header.flags = AddressHeaderFlags::Nodad;
-    }
+    message.header.flags = match dad {
+        _ if prefix.is_ipv4() => AddressHeaderFlags::empty(),
+        Dad::Off => AddressHeaderFlags::Nodad,
+        Dad::Optimistic => AddressHeaderFlags::Optimistic,
+        Dad::On => AddressHeaderFlags::empty(),
+    };
     let what = format!("add address {prefix} to link {index}");
     Message::new(what, RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
 }

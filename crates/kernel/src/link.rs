@@ -1,4 +1,5 @@
 //! Links: what makes, changes and deletes them, and how they are found (rtnetlink(7), `linux/if_link.h`).
+mod driver;
 mod state;
 mod vlan;
 
@@ -16,6 +17,7 @@ use nix::{errno::Errno, libc};
 use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
+pub use driver::{NewLink, make};
 pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, ports_of, query};
 pub(crate) use state::{bind, bound_index, is_bound};
 pub use vlan::{PortVlans, VlanRange, join_vlans, leave_vlan, port_vlans, set_vlan_filtering};

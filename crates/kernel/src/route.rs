@@ -71,6 +71,45 @@ pub fn link_to(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<u32>, Error> {
     Ok(look_up(rtnl, address)?.and_then(|(_, link)| link))
 }
 
+/// The index of the link of the first default route, of IPv4 if there is one; none without any. What leads to half of the world
+/// (`0.0.0.0/1`, as tunnels make it) is none.
+pub fn default_link(rtnl: &mut Rtnl) -> Result<Option<u32>, Error> {
+    for any in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(any);
+        message.header.table = libc::RT_TABLE_MAIN;
+        let request = Message::new("list routes".into(), RouteNetlinkMessage::GetRoute(message), 0);
+        let defaults = rtnl.list(&request, read_default)?;
+        let best = defaults.into_iter().min_by_key(|(priority, _)| *priority);
+        if let Some((_, link)) = best {
+            return Ok(Some(link));
+        }
+    }
+    Ok(None)
+}
+
+/// The metric of a default route of the main table, and the link of its first next hop.
+fn read_default(bytes: &[u8]) -> Result<Option<(u32, u32)>, DecodeError> {
+    let header = RouteHeader::parse(bytes)?;
+    if header.destination_prefix_length != 0
+        || header.table != libc::RT_TABLE_MAIN
+        || header.kind != RouteType::Unicast
+    {
+        return Ok(None);
+    }
+    let (mut priority, mut link) = (0, None);
+    for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
+        let (kind, value) = attribute?;
+        match kind {
+            libc::RTA_OIF => link = Some(parse_u32(value)?),
+            libc::RTA_PRIORITY => priority = parse_u32(value)?,
+            libc::RTA_MULTIPATH => link = value.get(4..8).map(parse_u32).transpose()?,
+            _ => {}
+        }
+    }
+    Ok(link.map(|link| (priority, link)))
+}
+
 /// Whether packets to this address are for the host itself.
 pub fn is_local(rtnl: &mut Rtnl, address: IpAddr) -> Result<bool, Error> {
     Ok(look_up(rtnl, address)?.is_some_and(|(kind, _)| kind == RouteType::Local))
@@ -79,8 +118,7 @@ pub fn is_local(rtnl: &mut Rtnl, address: IpAddr) -> Result<bool, Error> {
 /// What becomes of packets to this address, and through which link they leave.
 fn look_up(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<(RouteType, Option<u32>)>, Error> {
     let mut message = RouteMessage::default();
-    message.header.address_family =
-        if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.address_family = family(address);
     message.header.destination_prefix_length = Prefix::host(address).length();
     message.attributes.push(RouteAttribute::Destination(RouteAddress::from(address)));
     let what = format!("look up the route to {address}");
@@ -107,6 +145,10 @@ fn look_up(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<(RouteType, Option
         }
         other => other,
     }
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
 fn text(route: &Route) -> String {

@@ -1,5 +1,8 @@
 //! What can go wrong between a plan and the kernel.
-use crate::{check::Difference, free_port::TakenRange, host_port::HostPort, places::Place, step::Published};
+use crate::{
+    check::Difference, free_port::TakenRange, host_port::HostPort, parent::NoParent, places::Place,
+    step::Published,
+};
 use std::{io, path::PathBuf};
 use types::{IfName, Prefix};
 
@@ -50,6 +53,17 @@ pub enum Error {
         /// Where it was found.
         place: Place,
     },
+    /// The name that a link of this attachment is to have is in use already.
+    #[error("failed to create \"{name}\" {place}: file exists")]
+    LinkExists {
+        /// The interface's name.
+        name: IfName,
+        /// Where it was found.
+        place: Place,
+    },
+    /// There is no link for the attachment's to be on, or none that will do.
+    #[error(transparent)]
+    Parent(#[from] NoParent),
     /// An interface that a step works on is missing.
     #[error("no interface \"{name}\" {place}")]
     NoLink {
@@ -148,9 +162,10 @@ impl Error {
             Error::Kernel(cause) | Error::Step { cause, .. } => cause.hint(),
             Error::Rules { cause, .. } | Error::Iptables(cause) => cause.hint(),
             Error::Source { cause, .. } | Error::Firewalld(cause) => cause.hint(),
-            Error::NameTaken { name, place } => Some(format!(
+            Error::NameTaken { name, place } | Error::LinkExists { name, place } => Some(format!(
                 "`ip link` {place} shows {name}; DEL the attachment that has it, or ask for another name with CNI_IFNAME"
             )),
+            Error::Parent(cause) => Some(cause.hint()),
             Error::NoLink { name, .. } => {
                 Some(format!("something else removed {name}; DEL the attachment and ADD it again"))
             }

@@ -4,6 +4,7 @@ use crate::{
     error::Error,
     forward::Forward,
     free_port::{self, Wanted},
+    parent::{ParentLink, WantedParent},
     places::{Place, Places},
     step::Published,
 };
@@ -23,6 +24,8 @@ pub enum Query {
     Ipv6(IfName),
     /// Which interfaces has the host, and which addresses have they?
     Interfaces,
+    /// Which link is the attachment's to be on, and what is it like? It is an error if there is none such.
+    Parent(WantedParent),
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
@@ -64,6 +67,8 @@ pub struct Facts {
     pub ipv6: BTreeSet<IfName>,
     /// The host's interfaces in the kernel's order, if they were asked for; not those that are ports of a bridge.
     pub interfaces: Vec<Interface>,
+    /// The link to be on, if it was asked for.
+    pub parent: Option<ParentLink>,
     /// The interfaces that lead to the addresses that were asked for, but for those that none leads to.
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
@@ -95,6 +100,7 @@ impl Facts {
                         facts.bridges.insert(name.clone(), Bridge { mac: link.mac, default_vlan });
                     }
                 }
+                Query::Parent(wanted) => facts.parent = Some(wanted.find(places)?),
                 Query::Interfaces => facts.interfaces = interfaces(places)?,
                 Query::RouteTo(address) => {
                     let index = route::link_to(places.rtnl(Place::Host)?, *address)?;

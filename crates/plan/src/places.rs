@@ -1,7 +1,7 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
 use crate::{error::Error, filter::Filter, state::State};
 use firewalld::Firewalld;
-use kernel::{Link, Netns, Rtnl, link};
+use kernel::{Link, Netns, Rtnl, link, route};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 use std::{fmt, fs::File, os::fd::AsFd, rc::Rc};
@@ -188,6 +188,14 @@ impl Places {
         let link = self.link(place, name)?;
         self.seen.push((place, name.clone(), link.clone()));
         Ok(link)
+    }
+
+    /// The link of the default route, if there is one.
+    pub(crate) fn default_link(&mut self, place: Place) -> Result<Option<IfName>, Error> {
+        match route::default_link(self.rtnl(place)?)? {
+            Some(index) => Ok(self.within(place, || link::name_of(index))??),
+            None => Ok(None),
+        }
     }
 
     /// What the kernel says of a link now, if it is there.

@@ -10,7 +10,7 @@ use crate::{
 };
 use kernel::{Link, Message, addr, link, sysctl};
 use nix::errno::Errno;
-use types::IfName;
+use types::{Dad, IfName};
 
 /// How to reverse one change of something shared; used only by the run that made the change, when it fails.
 pub(crate) enum Reversal {
@@ -208,10 +208,10 @@ impl Shared for BridgeAddress {
                 });
             }
             send(places, self, addr::delete(index, other))?;
-            done.push(Reversal::Request(addr::add(index, other, true)));
+            done.push(Reversal::Request(addr::add(index, other, Dad::Off)));
         }
         // No address detection: nobody else can be on a subnet that is ours, and until it ends the gateway is mute.
-        match send(places, self, addr::add(index, self.prefix, true)) {
+        match send(places, self, addr::add(index, self.prefix, Dad::Off)) {
             // Another network's ADD has made it at this moment.
             Err(Error::Step { cause, .. }) if cause.errno() == Some(Errno::EEXIST) => return Ok(()),
             other => other?,

@@ -9,6 +9,7 @@ pub use xtables::{
 };
 
 pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
+pub use crate::link::{Announce, Link, Parent};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
@@ -20,7 +21,7 @@ pub use crate::{
 use crate::places::Place;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
-use types::{IfName, Mac, Prefix};
+use types::{Dad, IfName, Mac, Prefix};
 
 /// One step of a [`crate::Plan`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ use types::{IfName, Mac, Prefix};
 #[expect(missing_docs, reason = "each variant is the type of its name, documented there")]
 pub enum Step {
     Bridge(Bridge),
+    Link(Link),
+    Announce(Announce),
     BridgeAddress(BridgeAddress),
     Forwarding(Forwarding),
     Veth(Veth),
@@ -87,6 +90,8 @@ macro_rules! step_from {
 }
 step_from!(
     Bridge,
+    Link,
+    Announce,
     BridgeAddress,
     Forwarding,
     Veth,
@@ -245,10 +250,9 @@ pub struct Address {
     pub link: IfName,
     /// The address with the length of its subnet.
     pub prefix: Prefix,
-    /// Whether the kernel is to ask the others on the link first, if it is an IPv6 one (RFC 4862, section 5.4). Until it knows,
-    /// nothing can be sent from it.
-    #[serde(default)] // what earlier versions wrote down has no word of it, and undoing needs none
-    pub detect_duplicates: bool,
+    /// Whether the others on the link are asked first, if it is an IPv6 one.
+    #[serde(default)] // what earlier versions wrote down has no such word of it, and undoing needs none
+    pub dad: Dad,
 }
 
 /// A route through an interface. The CNI spec's 1.1 route, section "Success".
@@ -353,7 +357,11 @@ impl fmt::Display for Alone {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detect = if self.detect_duplicates { ", once nobody else has it" } else { "" };
+        let detect = match self.dad {
+            Dad::Off => "",
+            Dad::Optimistic => ", until somebody else has it",
+            Dad::On => ", once nobody else has it",
+        };
         write!(f, "address {} on {} {}{detect}", self.prefix, self.link, self.place)
     }
 }

@@ -77,8 +77,7 @@ impl Act for Address {
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         // Told so by a parameter of the link alone (`accept_dad`), the kernel has it tentative until a worker of its own has run.
-        let nodad = !self.prefix.is_ipv4() && !self.detect_duplicates;
-        Ok(Work::Netlink(addr::add(places.index(self.place, &self.link)?, self.prefix, nodad)))
+        Ok(Work::Netlink(addr::add(places.index(self.place, &self.link)?, self.prefix, self.dad)))
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {

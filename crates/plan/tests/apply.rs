@@ -61,7 +61,7 @@ fn doomed() -> Plan {
         place: Place::Container,
         link: link(),
         prefix: "10.0.0.2/24".parse().unwrap(),
-        detect_duplicates: false,
+        dad: types::Dad::Off,
     });
     plan.own(step::Route {
         place: Place::Container,

@@ -9,9 +9,12 @@
 use kernel::Netns;
 use netlab::{Container, Host, ip};
 use plan::{Departure, Error, Key, Place, Places, Plan, State, Step, apply, check, step, undo};
+use serde_json::json;
+use types::{Dad, LinkKind, MacvlanMode};
 
 netlab::tests! {
     a_bridge_is_made_once_and_stays,
+    a_link_on_another_is_born_in_the_container_and_is_its_own,
     a_bridge_that_is_down_or_listens_is_put_right,
     a_link_that_is_no_bridge_is_refused_by_name,
     a_gateway_address_is_made_once_and_stays,
@@ -324,7 +327,7 @@ fn an_address_comes_and_goes() {
             place: Place::Container,
             link: "eth0".parse().unwrap(),
             prefix: prefix.parse().unwrap(),
-            detect_duplicates: false,
+            dad: Dad::Off,
         };
         let plan = lab.make(address).unwrap();
         assert_eq!(addresses(&lab.container.ip("addr show eth0").unwrap()), [prefix]);
@@ -337,20 +340,68 @@ fn an_address_comes_and_goes() {
     }
 }
 
+fn a_link_on_another_is_born_in_the_container_and_is_its_own() {
+    let mut lab = Lab::new();
+    for parent in ["up0", "up1"] {
+        ip(&format!("link add {parent} type veth peer name {parent}p")).unwrap();
+    }
+    let macvlan = step::Link {
+        place: Place::Container,
+        name: "eth0".parse().unwrap(),
+        kind: LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None },
+        parent: Some(step::Parent { place: Place::Host, name: "up0".parse().unwrap() }),
+        mac: Some("02:00:00:00:00:02".parse().unwrap()),
+        mtu: Some(1400),
+    };
+    let plan = lab.make(macvlan.clone()).unwrap();
+    let made = lab.container.ip("-d link show eth0").unwrap()[0].clone();
+    assert_eq!((&made["address"], &made["mtu"]), (&json!("02:00:00:00:00:02"), &json!(1400)));
+    assert_eq!(made["linkinfo"]["info_data"]["mode"], "bridge");
+    let taken = lab.make(macvlan.clone()).unwrap_err();
+    assert!(matches!(&taken, Error::LinkExists { name, .. } if name.as_str() == "eth0"), "{taken}");
+
+    lab.drift(&plan, true, "link set eth0 address 02:00:00:00:00:03", "eth0 has mac 02:00:00:00:00:03");
+    lab.container.ip("link set eth0 address 02:00:00:00:00:02").unwrap();
+    lab.drift(&plan, true, "link set eth0 type macvlan mode vepa", "eth0 is a macvlan in mode vepa");
+    lab.container.ip("link set eth0 type macvlan mode bridge").unwrap();
+    lab.drift(&plan, true, "link del eth0", "there is no macvlan eth0 in the container");
+    lab.make(step::Link {
+        parent: macvlan.parent.map(|on| step::Parent { name: "up1".parse().unwrap(), ..on }),
+        ..macvlan
+    })
+    .unwrap();
+    let elsewhere = check(&plan, &mut lab.places).unwrap_err().to_string();
+    assert!(elsewhere.contains("eth0 is not on up0"), "{elsewhere}");
+
+    lab.undo_twice(&plan);
+    assert_eq!(lab.container.ip("link show eth0").map_err(|_| ()), Err(()));
+    lab.container.ip("link add eth0 type bridge").unwrap();
+    lab.undo_twice(&plan);
+    assert!(lab.container.ip("link show eth0").is_ok(), "somebody else's");
+}
+
 /// The parameter alone (`accept_dad`) leaves that to a worker of the kernel's, which may not have run by then.
 fn an_ipv6_address_is_tested_only_if_asked_to() {
-    for detect_duplicates in [false, true] {
+    for dad in [Dad::Off, Dad::On, Dad::Optimistic] {
         let mut lab = Lab::with_eth0();
+        lab.container
+            .exec(|| std::fs::write("/proc/sys/net/ipv6/conf/eth0/optimistic_dad", "1"))
+            .unwrap()
+            .unwrap();
         let address = step::Address {
             place: Place::Container,
             link: "eth0".parse().unwrap(),
             prefix: "fd00::2/64".parse().unwrap(),
-            detect_duplicates,
+            dad,
         };
         lab.make(address).unwrap();
         let shown = lab.container.ip("-6 addr show dev eth0 scope global").unwrap();
         let has = |flag: &str| shown[0]["addr_info"][0][flag] == true;
-        assert_eq!((has("nodad"), has("tentative")), (!detect_duplicates, detect_duplicates), "{shown}");
+        assert_eq!(
+            (has("nodad"), has("optimistic"), has("tentative")),
+            (dad == Dad::Off, dad == Dad::Optimistic, dad != Dad::Off),
+            "{shown}"
+        );
     }
 }
 

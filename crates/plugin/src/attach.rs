@@ -35,9 +35,15 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     }
     let ipam = ipam::<R>(call).map(str::to_owned);
     let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam };
-    let begun = record.begin(intent).map_err(|cause| Error::Plan(cause).into());
-    match begun.and_then(|()| before.map_or_else(|| run.lease::<R>(), Ok)) {
-        Ok(lease) => run.attach::<R>(&config, &endpoint, &lease, record, &mut places),
+    // What can't be is refused before an address is taken.
+    let known = Facts::answer(&R::asks(&config), &mut places);
+    let begun = known.and_then(|known| record.begin(intent).map(|()| known));
+    let leased = begun.map_err(|cause| Error::Plan(cause).into()).and_then(|known| {
+        let lease = before.map_or_else(|| run.lease::<R>(), Ok)?;
+        Ok((known, lease))
+    });
+    match leased {
+        Ok((known, lease)) => run.attach::<R>(&config, &endpoint, &lease, (record, known), &mut places),
         Err(fail) => {
             record.remove().map_err(Error::Plan)?;
             Err(fail)
@@ -111,10 +117,10 @@ impl Run<'_> {
         config: &R::Config,
         endpoint: &Endpoint,
         lease: &Lease,
-        mut record: Record,
+        (mut record, known): (Record, Facts),
         places: &mut Places,
     ) -> Result<AddResult, Fail> {
-        match self.apply::<R>(config, endpoint, lease, &mut record, places) {
+        match self.apply::<R>(config, endpoint, lease, (&mut record, known), places) {
             Ok(result) => Ok(result),
             Err(Undone { fail, clean }) => {
                 let released = release(self.delegates, self.call, self.at, ipam::<R>(self.call));
@@ -136,14 +142,16 @@ impl Run<'_> {
         config: &R::Config,
         endpoint: &Endpoint,
         lease: &Lease,
-        record: &mut Record,
+        (record, known): (&mut Record, Facts),
         places: &mut Places,
     ) -> Result<AddResult, Undone> {
         R::accept(self.call, config, lease)?;
         let queries = R::asks_about(config, lease);
         let mut tries = 1..TRIES + queries.iter().map(Query::choices).sum::<usize>();
+        let mut known = Some(known).filter(|_| queries == R::asks(config));
         let (facts, plan) = loop {
-            let facts = Facts::answer(&queries, places).map_err(Error::Plan)?;
+            let facts =
+                known.take().map_or_else(|| Facts::answer(&queries, places), Ok).map_err(Error::Plan)?;
             let plan = R::plan(config, endpoint, lease, &facts);
             record.announce(&plan).map_err(Error::Plan)?;
             match plan::apply(&plan, places, &self.state, &self.key) {

@@ -112,9 +112,11 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Step { .. }
         | plan::Error::NoLink { .. }
         | plan::Error::NoVlans { .. } => Code::Kernel,
-        plan::Error::NameTaken { .. } | plan::Error::NotABridge { .. } | plan::Error::OtherAddress { .. } => {
-            Code::Taken
-        }
+        plan::Error::Parent(_) => Code::InvalidConfig,
+        plan::Error::NameTaken { .. }
+        | plan::Error::LinkExists { .. }
+        | plan::Error::NotABridge { .. }
+        | plan::Error::OtherAddress { .. } => Code::Taken,
         plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
         plan::Error::Differs(_) => Code::Check,
         plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,

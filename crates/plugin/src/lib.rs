@@ -17,6 +17,8 @@ mod endpoint;
 mod error;
 mod explain;
 mod inspect;
+pub mod interface;
+pub mod keys;
 mod port_mapping;
 
 pub use endpoint::{Endpoint, shared_mac};

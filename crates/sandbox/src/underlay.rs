@@ -10,7 +10,7 @@ use kernel::{
     sysctl,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use types::{IfName, Mac, Prefix};
+use types::{Dad, IfName, Mac, Prefix};
 
 const SWITCH: &str = "lan0";
 const UPLINK: &str = "eth0";
@@ -72,8 +72,9 @@ fn switch(workers: &[&(Machine, Netns)]) -> Result<Vec<u32>, Error> {
     let (name, uplink) = (ifname(SWITCH)?, ifname(UPLINK)?);
     let bridge = index(&mut rtnl, link::bridge(&name, mac(ROUTER, 0), None))?;
     let mut requests = vec![link::set_up(bridge)];
-    requests.extend(addresses(Machine::Outside).into_iter().map(|prefix| addr::add(bridge, prefix, true)));
-    requests.extend(server().into_iter().map(|prefix| addr::add(LOOPBACK, prefix, true)));
+    requests
+        .extend(addresses(Machine::Outside).into_iter().map(|prefix| addr::add(bridge, prefix, Dad::Off)));
+    requests.extend(server().into_iter().map(|prefix| addr::add(LOOPBACK, prefix, Dad::Off)));
     transact(&mut rtnl, &requests)?;
     sysctl::set(&["ipv4", "ip_forward"], "1")?;
     sysctl::set(&["ipv6", "conf", "all", "forwarding"], "1")?;
@@ -107,7 +108,7 @@ fn plug_in(
 /// Gives a worker its addresses and routes.
 fn configure(machine: Machine, uplink: u32) -> Result<(), Error> {
     let mut requests = vec![link::set_up(uplink)];
-    requests.extend(addresses(machine).into_iter().map(|prefix| addr::add(uplink, prefix, true)));
+    requests.extend(addresses(machine).into_iter().map(|prefix| addr::add(uplink, prefix, Dad::Off)));
     let gateways = addresses(Machine::Outside).into_iter().map(Prefix::address);
     requests.extend(gateways.filter_map(|gateway| Some(route::add(&default_route(gateway, uplink)?))));
     transact(&mut Rtnl::open()?, &requests)

@@ -1,8 +1,9 @@
 //! The keys of `bridge`, in two stages: what the user typed, and what it means.
 use crate::vlan::{Gateway, RawTrunk, Vlans};
 use cni::{Call, Code, Fail, Failure};
+use plugin::keys::{self, InvalidKey};
 use serde::Deserialize;
-use types::{IfName, InvalidName, Mac, VlanId};
+use types::{Dad, IfName, InvalidName, Mac, VlanId};
 
 /// What the user typed: the keys of the reference's `bridge` 1.9, and `txQueues`, `rxQueues`.
 #[derive(Debug, Default, Deserialize)]
@@ -22,6 +23,7 @@ struct RawConfig {
     preserve_default_vlan: Option<bool>,
     macspoofchk: Option<bool>,
     enabledad: Option<bool>,
+    dad: Option<String>,
     disable_container_interface: Option<bool>,
     port_isolation: Option<bool>,
     tx_queues: Option<u32>,
@@ -43,8 +45,8 @@ pub struct Config {
     /// Whether frames from the container pass only under its own MAC address.
     pub(crate) check_mac: bool,
     pub(crate) mac: Option<Mac>,
-    /// Whether the container's IPv6 addresses are probed for duplicates (RFC 4862, section 5.4) before they are used.
-    pub(crate) detect_duplicates: bool,
+    /// Whether the container's IPv6 addresses are tested before they are used.
+    pub(crate) dad: Dad,
     pub(crate) tx_queues: u32,
     pub(crate) rx_queues: u32,
 }
@@ -85,29 +87,6 @@ pub(crate) enum Port {
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A name no interface can have.
-    #[error("invalid value of \"{key}\"")]
-    Name {
-        /// The key.
-        key: &'static str,
-        /// What is wrong with it.
-        #[source]
-        cause: InvalidName,
-    },
-    /// Not a MAC address.
-    #[error("invalid MAC address {value:?} from {from}")]
-    Mac {
-        /// Where it was given.
-        from: &'static str,
-        /// The value at fault.
-        value: String,
-    },
-    /// Not an MTU.
-    #[error("invalid MTU {value}, must be 0 or between 68 and 65535")]
-    Mtu {
-        /// The value at fault.
-        value: i64,
-    },
     /// Not a VLAN.
     #[error("invalid VLAN ID {value} (must be between 0 and 4094)")]
     Vlan {
@@ -181,10 +160,7 @@ pub enum Error {
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
-            Error::Name { .. }
-            | Error::Mac { .. }
-            | Error::Mtu { .. }
-            | Error::Vlan { .. }
+            Error::Vlan { .. }
             | Error::Trunk { .. }
             | Error::HalfTrunk { .. }
             | Error::TrunkBackwards { .. }
@@ -199,11 +175,6 @@ impl Failure for Error {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Error::Name { key, .. } => format!("set \"{key}\" to a name such as cni0"),
-            Error::Mac { from, .. } => {
-                format!("give {from} an address such as 02:42:ac:11:00:02, or leave it out")
-            }
-            Error::Mtu { .. } => "leave \"mtu\" out for the kernel's default, 1500".into(),
             Error::Vlan { .. } => "leave \"vlan\" out, or set it to 0, for no VLAN".into(),
             Error::Trunk { .. } | Error::HalfTrunk { .. } | Error::TrunkBackwards { .. } => {
                 "\"vlanTrunk\" is a list such as [{\"id\": 7}, {\"minID\": 100, \"maxID\": 199}], of VLANs 1 to 4094".into()
@@ -243,12 +214,15 @@ impl Config {
             bridge,
             mode,
             vlans,
-            mtu: raw.mtu()?,
+            mtu: keys::mtu(raw.mtu)?,
             port: raw.port()?,
             masquerade: raw.masquerade(mode)?,
             check_mac: raw.macspoofchk.unwrap_or(false),
-            mac: mac(call)?,
-            detect_duplicates: raw.enabledad.unwrap_or(false),
+            mac: keys::mac(call, None)?,
+            dad: keys::dad(
+                raw.dad.as_deref(),
+                if raw.enabledad.unwrap_or(false) { Dad::On } else { Dad::Off },
+            )?,
             tx_queues: queues("txQueues", raw.tx_queues)?,
             rx_queues: queues("rxQueues", raw.rx_queues)?,
         })
@@ -256,9 +230,9 @@ impl Config {
 }
 
 impl RawConfig {
-    fn bridge(&self) -> Result<IfName, Error> {
+    fn bridge(&self) -> Result<IfName, InvalidKey> {
         let name = self.bridge.as_deref().filter(|name| !name.is_empty()).unwrap_or("cni0");
-        name.parse().map_err(|cause| Error::Name { key: "bridge", cause })
+        keys::name("bridge", name)
     }
 
     fn mode(&self, ipam: Option<&str>) -> Result<Mode, Error> {
@@ -285,14 +259,6 @@ impl RawConfig {
                 Some("iptables") => Ok(Some(Backend::Iptables)),
                 Some(value) => Err(Error::Backend { value: value.to_owned() }),
             },
-        }
-    }
-
-    fn mtu(&self) -> Result<Option<u32>, Error> {
-        match self.mtu.unwrap_or(0) {
-            0 => Ok(None),
-            value @ 68..=65_535 => Ok(u32::try_from(value).ok()),
-            value => Err(Error::Mtu { value }),
         }
     }
 
@@ -323,19 +289,6 @@ impl Port {
             }
         }
     }
-}
-
-/// The container's MAC address: the runtime's word counts most, then the configuration's `args`, then `CNI_ARGS`.
-fn mac(call: &Call) -> Result<Option<Mac>, Fail> {
-    let ways = [
-        ("runtimeConfig.mac", call.runtime_config::<String>("mac")?),
-        ("args.cni.mac", call.cni_arg::<String>("mac")?),
-        ("CNI_ARGS MAC", call.args.get("MAC").map(str::to_owned)),
-    ];
-    let first =
-        ways.into_iter().find_map(|(from, value)| Some((from, value.filter(|text| !text.is_empty())?)));
-    let Some((from, value)) = first else { return Ok(None) };
-    Ok(Some(value.parse().map_err(|_| Error::Mac { from, value })?))
 }
 
 fn queues(key: &'static str, value: Option<u32>) -> Result<u32, Error> {

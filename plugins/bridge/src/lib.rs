@@ -7,7 +7,7 @@ pub use config::{Config, Error};
 
 use cni::{AddResult, Call, Fail, Interface, Ip, Route};
 use plan::{Facts, Place, Plan, Query, step};
-use plugin::{Endpoint, Lease, Plugin, Recipe};
+use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -68,7 +68,11 @@ impl Recipe for Bridge {
         match config.mode {
             config::Mode::Layer2 { up: false } => {}
             config::Mode::Layer2 { up: true } => {
-                plan.own(up(endpoint, false));
+                plan.own(step::Up {
+                    place: Place::Container,
+                    link: endpoint.ifname.clone(),
+                    announce: false,
+                });
                 plan.once(step::Carrier { link: endpoint.host.clone() });
             }
             config::Mode::Addressed | config::Mode::Gateway { .. } => {
@@ -79,24 +83,20 @@ impl Recipe for Bridge {
     }
 
     fn result(call: &Call, config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> AddResult {
-        let interface = |name: &str, mac: Mac| Interface {
+        let link = |name: &str, mac: Mac| Interface {
             name: name.to_owned(),
             mac: mac.to_string(),
             ..Interface::default()
         };
         let sandbox = endpoint.netns.to_string_lossy().into_owned();
-        let shared = |name: &IfName| interface(name.as_str(), shared_mac(name, endpoint, facts));
+        let shared = |name: &IfName| link(name.as_str(), shared_mac(name, endpoint, facts));
         let mut interfaces = vec![
             shared(&config.bridge),
-            interface(endpoint.host.as_str(), endpoint.host_mac),
-            Interface { sandbox: Some(sandbox), ..interface(endpoint.ifname.as_str(), endpoint.mac) },
+            link(endpoint.host.as_str(), endpoint.host_mac),
+            Interface { sandbox: Some(sandbox), ..link(endpoint.ifname.as_str(), endpoint.mac) },
         ];
         interfaces.extend(config.gateway.iter().map(|gateway| shared(&gateway.name)));
-        let ips = lease
-            .ips
-            .iter()
-            .map(|ip| Ip { interface: Some(2), gateway: next_hop(config, ip), ..ip.clone() })
-            .collect();
+        let ips = ips(config, lease).into_iter().map(|ip| Ip { interface: Some(2), ..ip }).collect();
         let dns = if call.dns.is_empty() { lease.dns.clone() } else { call.dns.clone() };
         AddResult { interfaces, ips, routes: routes(config, lease), dns }
     }
@@ -214,54 +214,17 @@ fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint) {
     }
 }
 
-/// What the container has on its end. The parameters come before the addresses that they are about; those of IPv6 matter
-/// only to a container that has such an address.
+/// What the container has on its end, and that the bridge hears it, at once and of its addresses.
 fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Lease) {
-    let link = || endpoint.ifname.clone();
-    if lease.ips.iter().any(|ip| !ip.address.is_ipv4()) {
-        let detect = if config.detect_duplicates { "1" } else { "0" };
-        let parameters = [("disable_ipv6", "0"), ("accept_dad", detect), ("keep_addr_on_down", "1")];
-        let enhanced = config.detect_duplicates.then_some(("enhanced_dad", "1"));
-        for (name, value) in parameters.into_iter().chain(enhanced) {
-            plan.once(ipv6_parameter(endpoint, name, value));
-        }
-    }
-    plan.own(up(endpoint, true));
-    for ip in &lease.ips {
-        plan.own(step::Address {
-            place: Place::Container,
-            link: link(),
-            prefix: ip.address,
-            detect_duplicates: config.detect_duplicates && !ip.address.is_ipv4(),
-        });
-    }
-    for route in routes(config, lease) {
-        plan.own(step::Route {
-            place: Place::Container,
-            link: link(),
-            dst: route.dst,
-            gateway: route.gw.or_else(|| family_gateway(config, lease, route.dst.is_ipv4())),
-            mtu: route.mtu,
-            advmss: route.advmss,
-            priority: route.priority,
-            table: route.table,
-            scope: route.scope,
-        });
-    }
+    let lease = Lease { ips: ips(config, lease), routes: routes(config, lease), ..Lease::default() };
+    interface::address(plan, endpoint, &lease, config.dad);
     plan.once(step::Carrier { link: endpoint.host.clone() });
+    plan.once(step::Announce { link: endpoint.ifname.clone(), mac: endpoint.mac });
 }
 
-fn ipv6_parameter(endpoint: &Endpoint, name: &str, value: &str) -> step::Sysctl {
-    step::Sysctl {
-        place: Place::Container,
-        path: vec!["ipv6".into(), "conf".into(), endpoint.ifname.to_string(), name.into()],
-        value: value.into(),
-        optional: true,
-    }
-}
-
-fn up(endpoint: &Endpoint, announce: bool) -> step::Up {
-    step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce }
+/// IPAM's addresses, with the gateway that each has here.
+fn ips(config: &Config, lease: &Lease) -> Vec<Ip> {
+    lease.ips.iter().map(|ip| Ip { gateway: next_hop(config, ip), ..ip.clone() }).collect()
 }
 
 /// IPAM's routes, and a default route of each family that has none if the bridge is to be the default gateway.
@@ -276,17 +239,12 @@ fn routes(config: &Config, lease: &Lease) -> Vec<Route> {
     ];
     for (is_ipv4, dst) in defaults {
         let Ok(dst) = dst else { continue };
-        let gateway = family_gateway(config, lease, is_ipv4);
+        let gateway = interface::gateway(&ips(config, lease), is_ipv4);
         if gateway.is_some() && !routes.iter().any(|route| route.dst == dst) {
             routes.push(Route { gw: gateway, ..Route::to(dst) });
         }
     }
     routes
-}
-
-/// The next hop of a family's routes that name none: the first address's gateway.
-fn family_gateway(config: &Config, lease: &Lease, is_ipv4: bool) -> Option<IpAddr> {
-    lease.ips.iter().filter(|ip| ip.address.is_ipv4() == is_ipv4).find_map(|ip| next_hop(config, ip))
 }
 
 /// An address's gateway: IPAM's, else, if the bridge is the gateway, the first address of the subnet.

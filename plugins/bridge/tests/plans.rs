@@ -96,6 +96,7 @@ own    port HOST: hairpin on, isolated on
 once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/accept_dad = 0 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/keep_addr_on_down = 1 in the container, if the kernel has it
+once   sysctl net/ipv6/conf/eth0/ndisc_notify = 1 in the container, if the kernel has it
 own    eth0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on eth0 in the container
 own    address fd01::2/64 on eth0 in the container
@@ -103,6 +104,7 @@ own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
 own    route to 0.0.0.0/0 via 10.1.0.1 dev eth0 in the container
 own    route to ::/0 via fd01::1 dev eth0 in the container
 once   HOST hears its other end
+once   eth0 announced at MAC
 ";
     assert_eq!(without_hashes(&plan(&keys, &both_families())), expected);
 }
@@ -153,12 +155,14 @@ once   HOST without an IPv6 address of its own
 once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/accept_dad = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/keep_addr_on_down = 1 in the container, if the kernel has it
+once   sysctl net/ipv6/conf/eth0/ndisc_notify = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/eth0/enhanced_dad = 1 in the container, if the kernel has it
 own    eth0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on eth0 in the container
 own    address fd01::2/64 on eth0 in the container, once nobody else has it
 own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
 once   HOST hears its other end
+once   eth0 announced at MAC
 ";
     assert_eq!(without_hashes(&plan(&keys, &both_families())), expected);
 }
@@ -178,6 +182,7 @@ own    port HOST in VLAN 7 untagged
 own    eth0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on eth0 in the container
 once   HOST hears its other end
+once   eth0 announced at MAC
 ";
     let lease = lease(&[("10.1.0.2/24", Some("10.1.0.1"))], &[]);
     let (plan, result) = add(&keys, &lease, &Facts::default());

@@ -1,4 +1,5 @@
 //! Links as they are: looked up, listed, watched.
+use super::driver;
 use crate::{Error, Message, Rtnl, reply::attributes};
 use netlink_packet_core::{DecodeError, Emitable, parse_mac, parse_string, parse_u8, parse_u16, parse_u32};
 use netlink_packet_route::{
@@ -12,7 +13,7 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, setsockopt, socket, sockopt::BindToDevice},
 };
 use std::{ffi::OsString, os::fd::BorrowedFd};
-use types::{IfName, Mac, VlanId};
+use types::{IfName, LinkKind, Mac, VlanId};
 
 /// A link as it was when the kernel was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Link {
     pub loopback: bool,
     /// The driver: `bridge`, `veth`, ...; none for `lo` and most hardware.
     pub kind: Option<String>,
+    /// The driver with its settings, if it is one of these.
+    pub driver: Option<LinkKind>,
     /// The index of what it is a port of.
     pub master: Option<u32>,
     /// The index of a veth's other end, or of a VLAN's or macvlan's lower link, in the namespace that one is in.
@@ -178,6 +181,7 @@ impl Link {
             up: header.flags.contains(LinkFlags::Up),
             promisc: header.flags.contains(LinkFlags::Promisc),
             loopback: header.flags.contains(LinkFlags::Loopback),
+            driver: info.kind.as_deref().and_then(|kind| driver::read(kind, info.data)),
             kind: info.kind,
             master,
             peer,
@@ -190,20 +194,21 @@ impl Link {
 
 /// The driver's part of a link (`IFLA_LINKINFO`).
 #[derive(Default)]
-struct Info {
+struct Info<'a> {
     kind: Option<String>,
+    data: &'a [u8],
     port: Option<BridgePort>,
     vlan_filter: Option<VlanFilter>,
 }
 
-impl Info {
-    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (mut info, mut master, mut port, mut data) = (Self::default(), String::new(), &[][..], &[][..]);
+impl<'a> Info<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let (mut info, mut master, mut port) = (Self::default(), String::new(), &[][..]);
         for attribute in attributes(bytes) {
             let (kind, value) = attribute?;
             match kind {
                 libc::IFLA_INFO_KIND => info.kind = Some(parse_string(value)?),
-                libc::IFLA_INFO_DATA => data = value,
+                libc::IFLA_INFO_DATA => info.data = value,
                 libc::IFLA_INFO_SLAVE_KIND => master = parse_string(value)?,
                 libc::IFLA_INFO_SLAVE_DATA => port = value,
                 _ => {}
@@ -213,7 +218,7 @@ impl Info {
             info.port = Some(BridgePort::read(port)?);
         }
         if info.kind.as_deref() == Some("bridge") {
-            info.vlan_filter = VlanFilter::read(data)?;
+            info.vlan_filter = VlanFilter::read(info.data)?;
         }
         Ok(info)
     }

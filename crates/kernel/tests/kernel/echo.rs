@@ -26,8 +26,8 @@ fn addressed() -> (Host, Container, Rtnl) {
     let v0 = netlab::ip("link show v0").unwrap()[0]["ifindex"].as_u64().unwrap();
     send(&mut outside, kernel::link::set_up(u32::try_from(v0).unwrap())).unwrap();
     for (rtnl, link, last) in [(&mut outside, u32::try_from(v0).unwrap(), 1), (&mut inside, eth0, 2)] {
-        send(rtnl, addr::add(link, prefix(&format!("10.9.0.{last}/24")), true)).unwrap();
-        send(rtnl, addr::add(link, prefix(&format!("fd09::{last}/64")), true)).unwrap();
+        send(rtnl, addr::add(link, prefix(&format!("10.9.0.{last}/24")), types::Dad::Off)).unwrap();
+        send(rtnl, addr::add(link, prefix(&format!("fd09::{last}/64")), types::Dad::Off)).unwrap();
     }
     // Until the kernel has looked at a link that comes up, what is sent through it goes nowhere.
     let ready = |shown: serde_json::Value| shown[0]["operstate"] == "UP";

@@ -4,6 +4,7 @@ use kernel::{BridgePort, Errno, Netns, Rtnl, link};
 use libtest_mimic::Trial;
 use netlab::{Host, ip};
 use serde_json::json;
+use types::{IpvlanFlag, IpvlanMode, LinkKind, MacvlanMode, VlanId};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![link:
@@ -20,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         all_links_are_listed,
         the_ports_of_a_bridge_are_listed_alone,
         a_name_is_seen_in_its_own_namespace_alone,
+        a_link_of_each_driver_is_read_as_it_was_made,
     ]
 }
 
@@ -261,4 +263,52 @@ fn a_name_is_seen_in_its_own_namespace_alone() {
     assert!(exists("other"));
     send(&mut rtnl, link::delete(&name("v0"))).unwrap();
     assert!(!exists("v0") && !exists("other"));
+}
+
+fn a_link_of_each_driver_is_read_as_it_was_made() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let netns = Netns::open(container.netns()).unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    veth(&mut rtnl, &container, None);
+    let parent = link::lookup(&mut rtnl, &name("v0")).unwrap().unwrap();
+    let kinds = [
+        LinkKind::Macvlan { mode: MacvlanMode::Vepa, broadcast_queue: Some(7) },
+        LinkKind::Ipvlan { mode: IpvlanMode::L3s, flag: IpvlanFlag::Private },
+        LinkKind::Vlan(VlanId::try_from(7_i64).unwrap()),
+        LinkKind::Vrf { table: 1000 },
+        LinkKind::Dummy,
+        LinkKind::Ifb,
+    ];
+    for kind in kinds {
+        let on = matches!(kind, LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } | LinkKind::Vlan(_));
+        let ends = name("made");
+        let mut spec = link::NewLink {
+            name: &ends,
+            kind,
+            parent: on.then_some(parent.index),
+            mac: (!matches!(kind, LinkKind::Ipvlan { .. })).then_some(mac(9)),
+            mtu: Some(1400),
+            netns: None,
+        };
+        match send(&mut rtnl, link::make(&spec)) {
+            Err(error) if error.errno() == Some(Errno::EOPNOTSUPP) => {
+                eprintln!("skipped: kernel lacks {}", kind.driver());
+                continue;
+            }
+            made => assert_eq!(made.unwrap().link.unwrap().driver, Some(kind)),
+        }
+        let found = link::lookup(&mut rtnl, &ends).unwrap().unwrap();
+        assert_eq!((found.driver, found.mtu, found.up), (Some(kind), 1400, false));
+        assert_eq!((found.mac, found.peer), (spec.mac.or(parent.mac), spec.parent));
+        assert_eq!(shown("made")["linkinfo"]["info_kind"], kind.driver());
+        send(&mut rtnl, link::delete(&ends)).unwrap();
+
+        spec.netns = Some(&netns);
+        assert_eq!(send(&mut rtnl, link::make(&spec)).unwrap().link, None, "it is told of where it is");
+        let mut inside = netns.run(Rtnl::open).unwrap().unwrap();
+        let found = link::lookup(&mut inside, &ends).unwrap().unwrap();
+        assert_eq!(found.driver, Some(kind));
+        send(&mut inside, link::delete(&ends)).unwrap();
+    }
 }

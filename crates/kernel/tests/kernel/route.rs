@@ -33,7 +33,7 @@ fn to(dst: &str, gateway: Option<&str>, link: u32) -> Route {
 fn addressed() -> (Host, Container, Rtnl, u32) {
     let (host, container, mut inside, eth0) = up();
     for own in ["10.9.0.2/24", "fd09::2/64"] {
-        send(&mut inside, addr::add(eth0, prefix(own), true)).unwrap();
+        send(&mut inside, addr::add(eth0, prefix(own), types::Dad::Off)).unwrap();
     }
     (host, container, inside, eth0)
 }

@@ -1,0 +1,181 @@
+//! Links of the kernel's own drivers as a step, and what makes them known to their neighbours.
+use crate::{
+    act::{Act, Work},
+    error::Error,
+    places::{Place, Places},
+    within::index_if_there,
+};
+use kernel::{Answer, Errno, link};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use types::{IfName, LinkKind, Mac};
+
+/// A link of its own, down, born where it is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Where it is.
+    pub place: Place,
+    /// Its name.
+    pub name: IfName,
+    /// What makes it.
+    pub kind: LinkKind,
+    /// The link that it is on.
+    pub parent: Option<Parent>,
+    /// Its address; `None` leaves it to the driver.
+    pub mac: Option<Mac>,
+    /// Its MTU in bytes; `None` leaves it to the driver, which takes the parent's if there is one.
+    pub mtu: Option<u32>,
+}
+
+/// A link that others are on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Where it is.
+    pub place: Place,
+    /// Its name.
+    pub name: IfName,
+}
+
+/// The interface's neighbours hear of its addresses: by ARP (RFC 5944, section 4.6), and by neighbour advertisements if that is switched on
+/// (`ip-sysctl`: `ndisc_notify`). It comes after the addresses, and is told by being given the address that it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announce {
+    /// The interface, in the container; one that was brought up with announcements.
+    pub link: IfName,
+    /// The address that it has.
+    pub mac: Mac,
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)?;
+        self.mac.map_or(Ok(()), |mac| write!(f, " (mac {mac})"))?;
+        match &self.parent {
+            Some(parent) if parent.place != self.place => write!(f, " on {} {}", parent.name, parent.place)?,
+            Some(parent) => write!(f, " on {}", parent.name)?,
+            None => {}
+        }
+        self.mtu.map_or(Ok(()), |mtu| write!(f, ", mtu {mtu}"))?;
+        write!(f, ", {}", self.place)
+    }
+}
+
+impl fmt::Display for Announce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} announced at {}", self.link, self.mac)
+    }
+}
+
+impl Link {
+    /// The link; none if it has gone, or something else has its name.
+    fn found(&self, places: &mut Places) -> Result<Option<kernel::Link>, Error> {
+        let found = if self.place == Place::Container && !places.has_container() {
+            None
+        } else {
+            places.link(self.place, &self.name)?
+        };
+        Ok(found.filter(|link| link.kind.as_deref() == Some(self.kind.driver())))
+    }
+
+    fn wrong(&self, found: &kernel::Link, parent: Option<u32>) -> Option<String> {
+        if found.driver.is_some_and(|driver| !self.is_as(driver)) {
+            let driver = found.driver.map_or(String::new(), |driver| driver.to_string());
+            return Some(format!("{} is a {driver}", self.name));
+        }
+        if self.mac.is_some() && found.mac != self.mac {
+            let mac = found.mac.map_or("none".into(), |mac| mac.to_string());
+            return Some(format!("{} has mac {mac}", self.name));
+        }
+        let astray = self.parent.as_ref().filter(|_| found.peer != parent);
+        astray.map(|parent| format!("{} is not on {}", self.name, parent.name))
+    }
+
+    /// What was left to the driver may be anything.
+    fn is_as(&self, found: LinkKind) -> bool {
+        match (self.kind, found) {
+            (LinkKind::Macvlan { mode, broadcast_queue: None }, LinkKind::Macvlan { mode: other, .. }) => {
+                mode == other
+            }
+            (kind, other) => kind == other,
+        }
+    }
+}
+
+impl Act for Link {
+    /// The request goes to where the parent is, which is named by its number there.
+    fn place(&self) -> Place {
+        self.parent.as_ref().map_or(self.place, |parent| parent.place)
+    }
+
+    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
+        let parent = self.parent.as_ref();
+        let parent = parent.map(|parent| places.index(parent.place, &parent.name)).transpose()?;
+        let elsewhere = self.place == Place::Container && self.place() == Place::Host;
+        Ok(Work::Netlink(link::make(&link::NewLink {
+            name: &self.name,
+            kind: self.kind,
+            parent,
+            mac: self.mac,
+            mtu: self.mtu,
+            netns: if elsewhere { Some(places.container()?) } else { None },
+        })))
+    }
+
+    /// A link that is born elsewhere is asked for when its index is needed.
+    fn learn(&self, answer: &Answer, places: &mut Places) {
+        places.forget(self.place, &self.name);
+        if let Some(link) = &answer.link {
+            places.met(self.place, &self.name, link.index);
+        }
+    }
+
+    fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
+        let taken = cause.errno() == Some(Errno::EEXIST)
+            && matches!(places.link(self.place, &self.name), Ok(Some(_)));
+        if taken {
+            Error::LinkExists { name: self.name.clone(), place: self.place }
+        } else {
+            Error::Step { step: self.to_string(), cause }
+        }
+    }
+
+    /// Only a link of its own kind: another one that bears its name is somebody else's.
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        if self.found(places)?.is_some() {
+            places.unlink(self.place, &self.name)?;
+        }
+        Ok(())
+    }
+
+    fn takes_along(&self) -> Vec<(Place, &IfName)> {
+        vec![(self.place, &self.name)]
+    }
+
+    /// Its MTU is not looked at: a chained plugin such as `tuning` may have set it since.
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let Some(found) = self.found(places)? else {
+            let driver = self.kind.driver();
+            return Ok(Some(format!("there is no {driver} {} {}", self.name, self.place)));
+        };
+        let parent = match &self.parent {
+            Some(parent) => index_if_there(places, parent.place, &parent.name)?,
+            None => None,
+        };
+        Ok(self.wrong(&found, parent))
+    }
+}
+
+impl Act for Announce {
+    fn place(&self) -> Place {
+        Place::Container
+    }
+
+    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Netlink(link::set_mac(places.index(Place::Container, &self.link)?, self.mac)))
+    }
+
+    /// Whether it was heard nobody knows afterwards.
+    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+}

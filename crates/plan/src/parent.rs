@@ -1,0 +1,104 @@
+//! The link that a container's link is on: found by its name, or by the default route, before anything is made.
+use crate::{
+    error::Error,
+    places::{Place, Places},
+};
+use kernel::link;
+use types::{IfName, Mac};
+
+/// The link that another is to be on, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedParent {
+    /// Where it is.
+    pub place: Place,
+    /// Its name; `None` for that of the default route.
+    pub name: Option<IfName>,
+    /// How large packets it must carry, in bytes.
+    pub mtu: Option<u32>,
+}
+
+/// The link that another is to be on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentLink {
+    /// Its name.
+    pub name: IfName,
+    /// Its address; `None` for a link without one.
+    pub mac: Option<Mac>,
+    /// Its largest packet in bytes.
+    pub mtu: u32,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum NoParent {
+    /// There is no such link.
+    #[error("failed to lookup master \"{name}\" {place}: link not found")]
+    Unknown {
+        /// The name that was given.
+        name: IfName,
+        /// Where it was looked for.
+        place: Place,
+        /// What is there.
+        others: Vec<IfName>,
+    },
+    /// None was named, and there is no default route whose link it could be.
+    #[error("unable to determine default route interface name: no default route {place}")]
+    NoDefaultRoute {
+        /// Where it was looked for.
+        place: Place,
+    },
+    /// It can't carry packets of such a size.
+    #[error("invalid MTU {wanted}, must be [0, {parent}'s MTU ({carries})]")]
+    MtuTooLarge {
+        /// What was asked for, in bytes.
+        wanted: u32,
+        /// The link.
+        parent: IfName,
+        /// What it can carry, in bytes.
+        carries: u32,
+    },
+}
+
+impl NoParent {
+    /// What the person does next.
+    pub fn hint(&self) -> String {
+        match self {
+            NoParent::Unknown { others, place, .. } if others.is_empty() => {
+                format!("there is no interface {place} but loopback")
+            }
+            NoParent::Unknown { others, place, .. } => {
+                let others: Vec<&str> = others.iter().map(IfName::as_str).collect();
+                format!("set \"master\" to one of those {place}: {}", others.join(", "))
+            }
+            NoParent::NoDefaultRoute { .. } => "set \"master\" to the name of an interface".into(),
+            NoParent::MtuTooLarge { parent, carries, .. } => {
+                format!("leave \"mtu\" out for {carries}, or give {parent} a larger one first")
+            }
+        }
+    }
+}
+
+impl WantedParent {
+    pub(crate) fn find(&self, places: &mut Places) -> Result<ParentLink, Error> {
+        let place = self.place;
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => places.default_link(place)?.ok_or(NoParent::NoDefaultRoute { place })?,
+        };
+        let Some(link) = places.seen(place, &name)? else {
+            let others = candidates(places, place)?;
+            return Err(NoParent::Unknown { name, place, others }.into());
+        };
+        places.met(place, &name, link.index);
+        match self.mtu.filter(|wanted| *wanted > link.mtu) {
+            Some(wanted) => Err(NoParent::MtuTooLarge { wanted, parent: name, carries: link.mtu }.into()),
+            None => Ok(ParentLink { name, mac: link.mac, mtu: link.mtu }),
+        }
+    }
+}
+
+/// What others can be on; not the ports of a bridge, of which there is one for each container.
+fn candidates(places: &mut Places, place: Place) -> Result<Vec<IfName>, Error> {
+    let links = link::links(places.rtnl(place)?)?.into_iter();
+    Ok(links.filter(|link| !link.loopback && link.master.is_none()).map(|link| link.name).collect())
+}

@@ -1,0 +1,71 @@
+//! What an interface in the container has above layer 2: the same for every plugin that gives one addresses.
+use crate::{Endpoint, Lease};
+use cni::{Ip, Route};
+use plan::{Place, Plan, step};
+use std::net::IpAddr;
+use types::Dad;
+
+/// Brings the container's interface up with these addresses and routes. The parameters come before the addresses that they are about; those of
+/// IPv6 matter only to a container that has such an address. A route that names no gateway has the first one of its family.
+pub fn address(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
+    if lease.ips.iter().any(|ip| !ip.address.is_ipv4()) {
+        for (name, value) in parameters(dad) {
+            plan.once(parameter(endpoint, name, value));
+        }
+    }
+    plan.own(step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce: true });
+    for ip in &lease.ips {
+        plan.own(step::Address {
+            place: Place::Container,
+            link: endpoint.ifname.clone(),
+            prefix: ip.address,
+            dad: if ip.address.is_ipv4() { Dad::Off } else { dad },
+        });
+    }
+    for route in &lease.routes {
+        plan.own(through(endpoint, route, gateway(&lease.ips, route.dst.is_ipv4())));
+    }
+}
+
+/// A route through the container's interface.
+fn through(endpoint: &Endpoint, route: &Route, gateway: Option<IpAddr>) -> step::Route {
+    step::Route {
+        place: Place::Container,
+        link: endpoint.ifname.clone(),
+        dst: route.dst,
+        gateway: route.gw.or(gateway),
+        mtu: route.mtu,
+        advmss: route.advmss,
+        priority: route.priority,
+        table: route.table,
+        scope: route.scope,
+    }
+}
+
+/// The next hop of a family's routes that name none: the first address's gateway.
+pub fn gateway(ips: &[Ip], is_ipv4: bool) -> Option<IpAddr> {
+    ips.iter().filter(|ip| ip.address.is_ipv4() == is_ipv4).find_map(|ip| ip.gateway)
+}
+
+/// `ip-sysctl`, of the interface. An address that stays when the interface goes down is the reference's; that advertisements are sent unasked is
+/// what `arp_notify` is for IPv4.
+fn parameters(dad: Dad) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let (accept, optimistic) = match dad {
+        Dad::Off => ("0", None),
+        Dad::Optimistic => ("1", Some(("optimistic_dad", "1"))),
+        Dad::On => ("1", None),
+    };
+    let always =
+        [("disable_ipv6", "0"), ("accept_dad", accept), ("keep_addr_on_down", "1"), ("ndisc_notify", "1")];
+    let enhanced = (dad != Dad::Off).then_some(("enhanced_dad", "1"));
+    always.into_iter().chain(enhanced).chain(optimistic)
+}
+
+fn parameter(endpoint: &Endpoint, name: &str, value: &str) -> step::Sysctl {
+    step::Sysctl {
+        place: Place::Container,
+        path: vec!["ipv6".into(), "conf".into(), endpoint.ifname.to_string(), name.into()],
+        value: value.into(),
+        optional: true,
+    }
+}

@@ -1,0 +1,95 @@
+//! Keys that more than one plugin has, and what they mean.
+use cni::{Call, Code, Fail, Failure};
+use types::{Dad, IfName, InvalidName, Mac, UnknownWord};
+
+/// Why the value of such a key was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidKey {
+    /// A name no interface can have.
+    #[error("invalid value of \"{key}\"")]
+    Name {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        #[source]
+        cause: InvalidName,
+    },
+    /// Not a MAC address.
+    #[error("invalid MAC address {value:?} from {from}")]
+    Mac {
+        /// Where it was given.
+        from: &'static str,
+        /// The value at fault.
+        value: String,
+    },
+    /// Not an MTU.
+    #[error("invalid MTU {value}, must be 0 or between 68 and 65535")]
+    Mtu {
+        /// The value at fault.
+        value: i64,
+    },
+    /// Not a way to look for duplicates.
+    #[error("invalid \"dad\"")]
+    Dad(#[source] UnknownWord),
+}
+
+impl Failure for InvalidKey {
+    fn code(&self) -> Code {
+        match self {
+            InvalidKey::Name { .. }
+            | InvalidKey::Mac { .. }
+            | InvalidKey::Mtu { .. }
+            | InvalidKey::Dad(_) => Code::InvalidConfig,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            InvalidKey::Name { key, .. } => {
+                format!("set \"{key}\" to the name of an interface, such as eth0")
+            }
+            InvalidKey::Mac { from, .. } => {
+                format!("give {from} an address such as 02:42:ac:11:00:02, or leave it out")
+            }
+            InvalidKey::Mtu { .. } => "leave \"mtu\" out for what fits, or give a number of bytes".into(),
+            InvalidKey::Dad(_) => {
+                "\"dad\" says whether IPv6 addresses are looked for among the neighbours before they are used"
+                    .into()
+            }
+        })
+    }
+}
+
+/// The container's MAC address: the runtime's word counts most, then the configuration's `args`, then `CNI_ARGS`, then the
+/// configuration's `mac` where the plugin has such a key.
+pub fn mac(call: &Call, own: Option<String>) -> Result<Option<Mac>, Fail> {
+    let ways = [
+        ("runtimeConfig.mac", call.runtime_config::<String>("mac")?),
+        ("args.cni.mac", call.cni_arg::<String>("mac")?),
+        ("CNI_ARGS MAC", call.args.get("MAC").map(str::to_owned)),
+        ("\"mac\"", own),
+    ];
+    let first =
+        ways.into_iter().find_map(|(from, value)| Some((from, value.filter(|text| !text.is_empty())?)));
+    let Some((from, value)) = first else { return Ok(None) };
+    Ok(Some(value.parse().map_err(|_| InvalidKey::Mac { from, value })?))
+}
+
+/// An MTU in bytes; 0 is none.
+pub fn mtu(value: Option<i64>) -> Result<Option<u32>, InvalidKey> {
+    match value.unwrap_or(0) {
+        0 => Ok(None),
+        value @ 68..=65_535 => Ok(u32::try_from(value).ok()),
+        value => Err(InvalidKey::Mtu { value }),
+    }
+}
+
+/// Whether IPv6 addresses are tested: the key `dad`, `off`, `optimistic` or `on`; else as the plugin has it.
+pub fn dad(value: Option<&str>, otherwise: Dad) -> Result<Dad, InvalidKey> {
+    value.filter(|word| !word.is_empty()).map_or(Ok(otherwise), |word| word.parse().map_err(InvalidKey::Dad))
+}
+
+/// The name of an interface.
+pub fn name(key: &'static str, value: &str) -> Result<IfName, InvalidKey> {
+    value.parse().map_err(|cause| InvalidKey::Name { key, cause })
+}
