@@ -97,7 +97,7 @@ pub(crate) trait Claims {
     fn take(&self, places: &mut Places) -> Result<(), Error>;
 }
 
-/// A step of one attachment that is done by itself.
+/// A step that is done by itself: of one attachment, or one that each of its users makes, which is as good again.
 pub(crate) trait Own {
     /// Does it, whole or not at all. No lock is held.
     fn make(&self, places: &mut Places) -> Result<(), Error>;

@@ -127,17 +127,20 @@ impl<'a> Run<'a> {
             self.done.push(step);
         }
         self.lock = None;
-        Ok(())
+        self.join(step)
     }
 
-    /// The lock is held from the first of several shared neighbours that are missing to the last. Users are counted before
-    /// the look: what is found then, nobody takes away.
+    /// Users are counted before they look, or make it: what is there then, nobody takes away.
+    fn join(&mut self, step: &'a Step) -> Result<(), Error> {
+        let Some(thing) = step.act().counted() else { return Ok(()) };
+        self.lock = None;
+        self.changed.push(Change::Joined(step, thing.clone()));
+        self.state.join(&thing, self.key)
+    }
+
+    /// The lock is held from the first of several shared neighbours that are missing to the last.
     fn ensure(&mut self, step: &'a Step, shared: &dyn Shared) -> Result<(), Error> {
-        if let Some(thing) = step.act().counted() {
-            self.lock = None;
-            self.changed.push(Change::Joined(step, thing.clone()));
-            self.state.join(&thing, self.key)?;
-        }
+        self.join(step)?;
         if shared.stands(self.places)? {
             return Ok(());
         }

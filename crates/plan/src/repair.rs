@@ -80,6 +80,9 @@ impl Run<'_> {
     /// What was different, if anything was.
     fn repair(&mut self) -> Result<Option<String>, Left> {
         let Some(found) = self.look()? else { return Ok(None) };
+        if let Some(thing) = self.step.counted() {
+            self.state.join(&thing, self.key)?;
+        }
         let work = self.step.work(self.places)?;
         self.redo(work)?;
         self.step.differs(self.places)?.map_or(Ok(Some(found)), |still| Err(Left::Still(still)))
@@ -98,9 +101,6 @@ impl Run<'_> {
         match work {
             Work::Nothing => Ok(()),
             Work::Shared(shared) => {
-                if let Some(thing) = self.step.counted() {
-                    self.state.join(&thing, self.key)?;
-                }
                 let _lock = self.state.lock(self.key, shared.scope())?;
                 shared.ensure(self.places, &mut Vec::new())
             }

@@ -11,8 +11,13 @@ use crate::{
 /// error. All own steps are tried, the first error is returned.
 pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
     undo_steps(&plan.own_steps(), places)?;
-    for (step, thing) in plan.counted().rev() {
-        places.state()?.leave(&thing, key, |lock| places.under(lock, |places| step.act().undo(places)))?;
+    for (hold, step, thing) in plan.counted().rev() {
+        let state = places.state()?;
+        if hold == Hold::Own {
+            // Another suite's, or of a record from before its users were counted: who is not counted finds nothing to leave.
+            state.join(&thing, key)?;
+        }
+        state.leave(&thing, key, |lock| places.under(lock, |places| step.act().undo(places)))?;
     }
     Ok(())
 }
@@ -66,13 +71,14 @@ fn holds_its_ports(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
 
 impl Plan {
     fn own_steps(&self) -> Vec<&Step> {
-        self.steps().filter(|(hold, _)| *hold == Hold::Own).map(|(_, step)| step).collect()
+        let is_own = |hold, step: &Step| hold == Hold::Own && step.act().counted().is_none();
+        self.steps().filter(|(hold, step)| is_own(*hold, step)).map(|(_, step)| step).collect()
     }
 
-    /// The shared steps that go with their last user, and what their users are counted under.
-    fn counted(&self) -> impl DoubleEndedIterator<Item = (&Step, String)> {
-        let shared = self.steps().filter(|(hold, _)| *hold == Hold::Ensure);
-        shared.filter_map(|(_, step)| Some((step, step.act().counted()?)))
+    /// The steps that go with their last user, and what their users are counted under.
+    fn counted(&self) -> impl DoubleEndedIterator<Item = (Hold, &Step, String)> {
+        let lasting = self.steps().filter(|(hold, _)| *hold != Hold::Once);
+        lasting.filter_map(|(hold, step)| Some((hold, step, step.act().counted()?)))
     }
 
     /// What the record holds: all that lasts. DEL undoes its own part, and what it may be the last user of; a repair needs the

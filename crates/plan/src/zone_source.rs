@@ -1,6 +1,11 @@
 //! Sources of firewalld's zones: an address that belongs to a zone is treated as the zone says, whichever interface it is behind.
 //!
 //! firewalld has them at run time only, so they go when it is reloaded, restarted or stopped.
+//!
+//! # Theory of operation
+//! A source bears no name: of two that have an address, one after the other, nothing tells whose it is. A container that has died and is
+//! swept late must not cut off who has its address by then, so they are counted as users of the source (`users.rs`), and it goes with the
+//! last of them. It has no mark: each user adds it, for firewalld may have forgotten it, and says itself that it has it already.
 use crate::{
     act::{Act, Own, Work},
     error::Error,
@@ -34,7 +39,8 @@ pub struct InvalidZone {
 
 impl fmt::Display for ZoneSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "source {} of firewalld's zone {}", Prefix::host(self.address), self.zone)
+        let source = Prefix::host(self.address);
+        write!(f, "source {source} of firewalld's zone {}, until its last user goes", self.zone)
     }
 }
 
@@ -45,6 +51,10 @@ impl Act for ZoneSource {
 
     fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
         Ok(Work::Own(self))
+    }
+
+    fn counted(&self) -> Option<String> {
+        Some(self.thing())
     }
 
     /// A firewalld that is not there has forgotten it.
@@ -71,6 +81,11 @@ impl Own for ZoneSource {
 }
 
 impl ZoneSource {
+    /// A file's name: a zone's may have slashes, and has no dots.
+    fn thing(&self) -> String {
+        format!("firewalld:{}:{}", self.zone.0.replace('/', "."), self.address)
+    }
+
     /// As firewalld takes it, and the reference gives it: with the length of its prefix.
     fn source(&self) -> String {
         Prefix::host(self.address).to_string()
@@ -90,7 +105,7 @@ impl TryFrom<String> for ZoneName {
 
     fn try_from(value: String) -> Result<Self, InvalidZone> {
         let is_good = |c: char| c.is_alphanumeric() || "_-/".contains(c);
-        if value.is_empty() || !value.chars().all(is_good) {
+        if value.is_empty() || value.len() > LONGEST || !value.chars().all(is_good) {
             Err(InvalidZone { value })
         } else {
             Ok(Self(value))
@@ -110,6 +125,9 @@ impl fmt::Display for ZoneName {
     }
 }
 
+/// In bytes. firewalld takes 17 before a slash; and a file is called after it.
+const LONGEST: usize = 128;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +137,7 @@ mod tests {
         for good in ["trusted", "my-zone_2", "docker/one", "zône"] {
             assert!(good.parse::<ZoneName>().is_ok(), "{good}");
         }
-        for bad in ["", "a b", "a\n", "a.b", "\"x\""] {
+        for bad in ["", "a b", "a\n", "a.b", "\"x\"", &"a".repeat(129)] {
             assert!(bad.parse::<ZoneName>().is_err(), "{bad}");
         }
     }
@@ -131,5 +149,16 @@ mod tests {
         assert_eq!(text, r#"{"zone":"trusted","address":"10.1.0.2"}"#);
         assert_eq!(serde_json::from_str(&text).ok(), Some(step));
         assert!(serde_json::from_str::<ZoneSource>(&text.replace("trusted", "a b")).is_err());
+    }
+
+    #[test]
+    fn users_are_counted_by_zone_and_address_in_a_name_that_a_file_can_have() {
+        let counted = |zone: &str, address: &str| {
+            let step = ZoneSource { zone: zone.parse().unwrap(), address: address.parse().unwrap() };
+            step.counted().unwrap()
+        };
+        assert_eq!(counted("trusted", "10.1.0.2"), "firewalld:trusted:10.1.0.2");
+        assert_eq!(counted("docker/one", "fd01::2"), "firewalld:docker.one:fd01::2");
+        assert_ne!(counted("docker_one", "fd01::2"), counted("docker/one", "fd01::2"));
     }
 }

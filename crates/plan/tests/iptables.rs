@@ -532,7 +532,6 @@ fn what_the_reference_left_is_taken_away_and_nothing_else() {
         remains.own(step::LeftPublish { network: "net".parse().unwrap(), container: id(), addresses: None });
         remains.own(step::LeftForward {
             addresses: vec!["10.1.0.3".parse().unwrap(), "fd01::3".parse().unwrap()],
-            zone: None,
         });
         let key = Key { container: id(), ..key(9, "eth0") };
         for _ in 0..2 {

@@ -55,7 +55,7 @@ impl Recipe for Firewall {
             return plan;
         }
         match &config.backend {
-            Backend::Firewalld(zone) => bind(&mut plan, zone, lease),
+            Backend::Firewalld(zone) => sources(zone, lease).for_each(|source| plan.ensure(source)),
             Backend::Nftables => {}
             Backend::Auto if !facts.forward.is_some_and(Forward::is_for_iptables) => {}
             Backend::Auto | Backend::Iptables => let_through(&mut plan, config, lease),
@@ -81,9 +81,11 @@ impl Recipe for Firewall {
     /// Another suite keeps no record.
     fn remains_of(call: &Call, _endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();
-        if let Some(reported) = reported {
-            plan.own(step::LeftForward { addresses: addresses(reported), zone: Config::zone(call) });
+        let Some(reported) = reported else { return plan };
+        if let Some(zone) = Config::zone(call) {
+            sources(&zone, reported).for_each(|source| plan.own(source));
         }
+        plan.own(step::LeftForward { addresses: addresses(reported) });
         plan
     }
 }
@@ -121,10 +123,8 @@ fn let_through(plan: &mut Plan, config: &Config, lease: &Lease) {
 }
 
 /// All addresses become sources of the zone, as the reference has it.
-fn bind(plan: &mut Plan, zone: &ZoneName, lease: &Lease) {
-    for address in addresses(lease) {
-        plan.own(step::ZoneSource { zone: zone.clone(), address });
-    }
+fn sources(zone: &ZoneName, lease: &Lease) -> impl Iterator<Item = step::ZoneSource> {
+    addresses(lease).into_iter().map(|address| step::ZoneSource { zone: zone.clone(), address })
 }
 
 fn addresses(result: &AddResult) -> Vec<IpAddr> {

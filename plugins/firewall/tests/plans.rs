@@ -200,8 +200,8 @@ fn in_firewalld_each_address_is_a_source_of_the_zone() {
     let keys = json!({"backend": "firewalld", "ingressPolicy": "same-bridge"});
     let sources = |zone| {
         format!(
-            "{SAME_BRIDGE}own    source 10.1.0.2/32 of firewalld's zone {zone}\n\
-             own    source fd01::2/128 of firewalld's zone {zone}\n"
+            "{SAME_BRIDGE}ensure source 10.1.0.2/32 of firewalld's zone {zone}, until its last user goes\n\
+             ensure source fd01::2/128 of firewalld's zone {zone}, until its last user goes\n"
         )
     };
     assert_eq!(plan(&keys), sources("trusted"));

@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         policies_isolate_what_a_zone_trusts,
         del_and_gc_go_by_the_record_whatever_the_configuration_says,
         a_del_that_comes_late_takes_nobodys_source_who_has_the_address_by_now,
+        a_dead_container_that_is_swept_takes_no_source_of_who_has_its_address_by_now,
+        what_was_recorded_before_users_were_counted_goes_as_well,
         repair_puts_back_what_a_reload_has_forgotten,
         what_firewalld_refuses_leaves_nothing,
         without_firewalld_nothing_is_changed_and_del_succeeds,
@@ -202,8 +204,16 @@ impl Site {
 
     /// What is written down of attachments.
     fn records(&self) -> String {
-        let found =
-            Command::new("find").arg(self.host.state_dir()).args(["-path", "*/attachments/*"]).output();
+        self.state("*/attachments/*")
+    }
+
+    /// Who is counted, and for what.
+    fn users(&self) -> String {
+        self.state("*/shared/*")
+    }
+
+    fn state(&self, pattern: &str) -> String {
+        let found = Command::new("find").arg(self.host.state_dir()).args(["-path", pattern]).output();
         String::from_utf8(found.unwrap().stdout).unwrap()
     }
 }
@@ -317,6 +327,41 @@ fn a_del_that_comes_late_takes_nobodys_source_who_has_the_address_by_now() {
     assert_eq!(site.sources("trusted"), "");
 }
 
+fn a_dead_container_that_is_swept_takes_no_source_of_who_has_its_address_by_now() {
+    let site = Site::new();
+    let (dead, heir) = (site.host.container().unwrap(), site.host.container().unwrap());
+    for container in [&dead, &heir] {
+        site.alone("ADD", &firewalld(), container).result().unwrap();
+    }
+    let valid = json!([{"containerID": heir.id(), "ifname": "eth0"}]);
+    site.call("GC", &json!({"cni.dev/valid-attachments": valid}), &heir).result().unwrap();
+    assert!(!site.records().contains(dead.id()), "{}", site.records());
+    assert_eq!(site.sources("trusted"), "10.1.0.2/32 fd01::2/128");
+    site.alone("CHECK", &firewalld(), &heir).result().unwrap();
+    site.alone("DEL", &firewalld(), &heir).result().unwrap();
+    assert_eq!((site.sources("trusted"), site.users()), (String::new(), String::new()));
+}
+
+fn what_was_recorded_before_users_were_counted_goes_as_well() {
+    let site = Site::new();
+    let (old, heir) = (site.host.container().unwrap(), site.host.container().unwrap());
+    for sources in ["", "10.1.0.2/32 fd01::2/128"] {
+        site.alone("ADD", &firewalld(), &old).result().unwrap();
+        let path = site.records().lines().find(|path| path.ends_with("firewall.0")).unwrap().to_owned();
+        let counted = fs::read_to_string(&path).unwrap();
+        fs::write(path, counted.replace(r#"["ensure",{"zone-source""#, r#"["own",{"zone-source""#)).unwrap();
+        fs::remove_dir_all(site.host.state_dir().join("shared")).unwrap();
+        if !sources.is_empty() {
+            site.alone("ADD", &firewalld(), &heir).result().unwrap();
+        }
+        site.call("DEL", &json!({}), &old).result().unwrap();
+        assert_eq!(site.sources("trusted"), sources);
+    }
+    assert!(!site.records().contains(old.id()), "{}", site.records());
+    site.alone("DEL", &firewalld(), &heir).result().unwrap();
+    assert_eq!((site.sources("trusted"), site.users()), (String::new(), String::new()));
+}
+
 fn repair_puts_back_what_a_reload_has_forgotten() {
     let site = Site::new();
     let container = site.host.container().unwrap();
@@ -324,6 +369,7 @@ fn repair_puts_back_what_a_reload_has_forgotten() {
     site.alone("CHECK", &firewalld(), &container).result().unwrap();
     site.firewall_cmd("--reload").unwrap();
     assert_eq!(site.sources("trusted"), "");
+    fs::remove_dir_all(site.host.state_dir().join("shared")).unwrap();
     let reply = site.alone("CHECK", &firewalld(), &container);
     assert_eq!(reply.code(), Some(102), "{reply:?}");
     for address in ["10.1.0.2/32", "fd01::2/128"] {
@@ -332,6 +378,7 @@ fn repair_puts_back_what_a_reload_has_forgotten() {
     let said = site.repair();
     assert!(said.contains("put back source 10.1.0.2/32 of firewalld's zone trusted"), "{said}");
     assert_eq!(site.sources("trusted"), "10.1.0.2/32 fd01::2/128");
+    assert!(site.users().contains("firewalld:trusted:10.1.0.2"), "who has it is counted again");
     site.alone("CHECK", &firewalld(), &container).result().unwrap();
     assert_eq!(site.repair(), "");
 }
@@ -339,9 +386,9 @@ fn repair_puts_back_what_a_reload_has_forgotten() {
 fn what_firewalld_refuses_leaves_nothing() {
     let site = Site::new();
     let container = site.host.container().unwrap();
-    let nowhere = with(&firewalld(), "firewalldZone", &json!("nowhere"));
+    let nowhere = with(&firewalld(), "firewalldZone", &json!("no/where"));
     let reply = site.alone("ADD", &nowhere, &container);
-    assert_eq!((reply.code(), reply.msg().contains("INVALID_ZONE: nowhere")), (Some(7), true), "{reply:?}");
+    assert_eq!((reply.code(), reply.msg().contains("INVALID_ZONE: no/where")), (Some(7), true), "{reply:?}");
     assert!(reply.hint().contains("firewall-cmd --get-zones"), "{reply:?}");
 
     // The second of its addresses is somebody else's: the first is taken back.
@@ -349,7 +396,7 @@ fn what_firewalld_refuses_leaves_nothing() {
     let reply = site.alone("ADD", &firewalld(), &container);
     assert_eq!((reply.code(), reply.msg().contains("ZONE_CONFLICT")), (Some(101), true), "{reply:?}");
     assert_eq!((site.sources("trusted"), site.sources("home")), (String::new(), "fd01::2/128".into()));
-    assert_eq!(site.records(), "");
+    assert_eq!((site.records(), site.users()), (String::new(), String::new()));
     for keys in [firewalld(), nowhere] {
         site.alone("DEL", &keys, &container).result().unwrap();
         assert_eq!(site.sources("home"), "fd01::2/128", "not ours to take away");

@@ -1,6 +1,6 @@
 //! The kinds of step that go by iptables: rules in chains of the reference plugins' names, because other programs look for
 //! those. The ones that begin with `Left` only take away what another suite has left.
-use super::{Published, ZoneName};
+use super::Published;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 use types::{ContainerId, IfName, NetworkName, Prefix};
@@ -129,8 +129,6 @@ pub struct LeftPublish {
 pub struct LeftForward {
     /// The container's addresses.
     pub addresses: Vec<IpAddr>,
-    /// The zone of firewalld that they are sources of, if that was the backend.
-    pub zone: Option<ZoneName>,
 }
 
 /// What another suite's `macspoofchk` has left of an attachment.

@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     places::{Place, Places},
     state::State,
-    step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Step, ZoneName, ZoneSource},
+    step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Step},
 };
 use kernel::nft::{self, FoundRule};
 use std::{borrow::Cow, net::IpAddr};
@@ -73,9 +73,6 @@ impl LeftPublish {
 impl LeftForward {
     /// An address is all that tells whose they are, and it may be another container's by now.
     fn clear(&self, places: &mut Places) -> Result<(), Error> {
-        if let Some(zone) = &self.zone {
-            self.clear_sources(zone, places)?;
-        }
         for family in [Family::Ipv4, Family::Ipv6] {
             let ours = self.addresses.iter().filter(|address| address.is_ipv4() == (family == Family::Ipv4));
             let ours: Vec<IpAddr> = ours.copied().collect();
@@ -88,19 +85,6 @@ impl LeftForward {
             }
             if is_legacy(family, Table::Filter) {
                 clear_forward(Interface::Legacy, family, &ours, &places.state()?)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn clear_sources(&self, zone: &ZoneName, places: &mut Places) -> Result<(), Error> {
-        for address in &self.addresses {
-            let source = ZoneSource { zone: zone.clone(), address: *address };
-            // What firewalld refuses to say, it says again when it is told to remove it.
-            let is_gone = matches!(source.differs(places), Ok(Some(_)));
-            let is_it = |step: &Step| matches!(step, Step::ZoneSource(it) if it.address == *address);
-            if !is_gone && !places.state()?.announces(is_it)? {
-                source.undo(places)?;
             }
         }
         Ok(())
