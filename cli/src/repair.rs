@@ -5,11 +5,13 @@ use cni::{
     runtime::{Network, Runtime, RuntimeAttachment},
 };
 use kernel::Netns;
-use plan::{Departure, Extent, Key, Places, State};
+use plan::{Departure, Extent, Facts, Key, Places, Plan, Query, Record, State, Step, step::IsolatedFrom};
 use std::{path::Path, time::Duration};
 
 /// How long an ADD or DEL of an attachment is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The plugin that lets packets through.
+const FIREWALL: &str = "firewall";
 
 /// Of all attachments, on the host; a line for each step that is put back, on standard output.
 pub(crate) fn all() -> Result<u8, Fail> {
@@ -27,20 +29,72 @@ pub(crate) fn all() -> Result<u8, Fail> {
             }
         }
     }
-    let runtime = plugins::runtime();
+    left |= renew_all(&state, &mut places)?;
+    Ok(u8::from(left))
+}
+
+/// Of what the runtime's cache knows; names what it does not know and may be cut off. Whether anything is left.
+fn renew_all(state: &State, places: &mut Places) -> Result<bool, Fail> {
+    let (runtime, mut known, mut left) = (plugins::runtime(), Vec::new(), false);
     for cached in runtime.cache().attachments()? {
         let Ok(network) = Network::parse(&cached.config) else { continue };
-        if is_alive(&state, &network, &cached.attachment) {
-            match renew(&runtime, &network, &cached.attachment) {
-                Ok(text) => say::text(&text),
-                Err(fail) => {
-                    say::note(&fail.to_string());
-                    left = true;
-                }
+        let Some(key) = alive(state, &network, &cached.attachment) else { continue };
+        match renew(&runtime, &network, &cached.attachment) {
+            Ok(text) => say::text(&text),
+            Err(fail) => {
+                say::note(&fail.to_string());
+                left = true;
             }
         }
+        known.push(key);
     }
-    Ok(u8::from(left))
+    let results = runtime.cache_dir.join("results");
+    for key in cut_off(state, places, &known).map_err(plugin::Error::Plan)? {
+        say::note(&format!(
+            "{key}: where iptables decides what is forwarded, nothing lets its packets through, and no result in {} says \
+             whether `firewall` is to; if so, DEL and ADD it again",
+            results.display()
+        ));
+        left = true;
+    }
+    Ok(left)
+}
+
+/// Those but the known ones for which the host forwards, where iptables drops that or may, and no record has to do with it.
+fn cut_off(state: &State, places: &mut Places, known: &[Key]) -> Result<Vec<Key>, plan::Error> {
+    let keys = state.records(&registry::names().collect::<Vec<_>>())?;
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let forward = Facts::answer(&[Query::Forward], places)?.forward.unwrap_or_default();
+    if !forward.drops && !forward.legacy {
+        return Ok(Vec::new());
+    }
+    let mut all = Vec::new();
+    for key in keys {
+        let firewall = Key { plugin: FIREWALL, ..key.clone() };
+        if known.contains(&firewall) || state.recorded(&firewall)?.is_some_and(|plan| has(&plan, decides)) {
+            continue;
+        }
+        let Some(record) = state.find(&key, PATIENCE)? else { continue };
+        if whole(&record).is_some_and(|(plan, _)| has(plan, |step| matches!(step, Step::Forwarding(_)))) {
+            all.push(key);
+        }
+    }
+    Ok(all)
+}
+
+fn has(plan: &Plan, is_it: impl Fn(&Step) -> bool) -> bool {
+    plan.steps().any(|(_, step)| is_it(step))
+}
+
+/// Whether a step lets packets through, or is there so that none get through.
+fn decides(step: &Step) -> bool {
+    match step {
+        Step::IptForward(_) | Step::ZoneSource(_) => true,
+        Step::Isolation(it) => it.from == IsolatedFrom::Everything,
+        _ => false,
+    }
 }
 
 /// Of one attachment, in its container as well: the lines.
@@ -62,7 +116,7 @@ pub(crate) fn attachment(network: &Network, at: &RuntimeAttachment) -> Result<St
 /// The firewall's plan follows who decides on the host what is forwarded, and that may be another one since ADD: Docker and ufw have iptables
 /// drop. Of what it needs now no record speaks, so its ADD is done again, with the result that the runtime keeps.
 fn renew(runtime: &Runtime, network: &Network, at: &RuntimeAttachment) -> Result<String, Fail> {
-    let missed = runtime.renew(network, at, "firewall")?;
+    let missed = runtime.renew(network, at, FIREWALL)?;
     let line = |missed: String| {
         let RuntimeAttachment { container, ifname, .. } = at;
         format!("{ifname} of container {container} on network {}: made again ({missed})\n", network.name)
@@ -70,11 +124,11 @@ fn renew(runtime: &Runtime, network: &Network, at: &RuntimeAttachment) -> Result
     Ok(missed.into_iter().map(line).collect())
 }
 
-/// Whether it is an attachment of ours, whose namespace is there.
-fn is_alive(state: &State, network: &Network, at: &RuntimeAttachment) -> bool {
-    let (Ok(container), Ok(ifname)) = (at.container.parse(), at.ifname.parse()) else { return false };
-    let key = Key { network: network.name.clone(), container, ifname, plugin: "firewall" };
-    state.knows(&key) && Netns::open(Path::new(&at.netns)).is_ok()
+/// An attachment of ours, if its namespace is there.
+fn alive(state: &State, network: &Network, at: &RuntimeAttachment) -> Option<Key> {
+    let (container, ifname) = (at.container.parse().ok()?, at.ifname.parse().ok()?);
+    let key = Key { network: network.name.clone(), container, ifname, plugin: FIREWALL };
+    (state.knows(&key) && Netns::open(Path::new(&at.netns)).is_ok()).then_some(key)
 }
 
 fn state() -> Result<State, Fail> {
@@ -108,14 +162,8 @@ impl Done {
 /// Whoever is at the record is waited for. What an ADD has left half done, or has lost its namespace, is for DEL.
 fn one(state: &State, places: &mut Places, key: &Key, extent: Extent) -> Result<Done, plan::Error> {
     let Some(record) = state.find(key, PATIENCE)? else { return Ok(Done::default()) };
-    let (Some(intent), Some(plan), true) = (record.intent(), record.plan(), record.is_attached()) else {
-        return Ok(Done::default());
-    };
-    let netns = Netns::open(&intent.netns).ok().filter(|netns| netns.id() == intent.netns_id);
-    if netns.is_none() {
-        return Ok(Done::default());
-    }
-    places.turn_to(netns);
+    let Some((plan, netns)) = whole(&record) else { return Ok(Done::default()) };
+    places.turn_to(Some(netns));
     let repair = plan::repair(plan, places, state, key, extent);
     let put_back = |it: &plan::Difference| format!("{key}: put back {} ({})\n", it.step, it.found);
     let left = |it: &plan::Difference| format!("{key}: could not put back {}: {}", it.step, it.found);
@@ -123,4 +171,11 @@ fn one(state: &State, places: &mut Places, key: &Key, extent: Extent) -> Result<
         put_back: repair.put_back.iter().map(put_back).collect(),
         left: repair.left.iter().map(left).collect(),
     })
+}
+
+/// What is recorded of an attachment that is whole, and its namespace.
+fn whole(record: &Record) -> Option<(&Plan, Netns)> {
+    let (intent, plan) = (record.intent()?, record.plan()?);
+    let netns = Netns::open(&intent.netns).ok().filter(|netns| netns.id() == intent.netns_id)?;
+    record.is_attached().then_some((plan, netns))
 }

@@ -83,8 +83,8 @@ What is put back:
   and their addresses, forwarding, ports of bridges. A line each.
 
   Where iptables came to drop what is forwarded only after ADD (Docker, ufw), what `firewall` now needs
-  is in no record: its ADD is done again for attachments that the runtime's cache knows. Others need
-  DEL and ADD.
+  is in no record: its ADD is done again for attachments that the runtime's cache knows. Others are
+  named, and need DEL and ADD.
 
   Links are not made again, and an attachment whose namespace is gone is left to `sealane gc`.
 

@@ -12,6 +12,7 @@ netlab::tests! {
     a_port_that_a_container_has_on_two_networks_is_put_back_from_either,
     what_goes_by_iptables_is_put_back_too,
     where_forward_has_come_to_drop_packets_are_let_through_again,
+    who_may_be_cut_off_and_is_in_no_cache_is_named,
     a_rule_that_was_changed_under_its_own_name_is_right_again,
     what_the_host_has_lost_of_its_bridge_is_put_back,
     what_a_container_has_lost_is_put_back_by_its_check_alone,
@@ -203,7 +204,6 @@ fn what_goes_by_iptables_is_put_back_too() {
     assert_eq!(repair(&host), [""; 0]);
 }
 
-/// A comparison goes by the rules' comments; a repair does not trust it.
 /// As when Docker is started after the containers.
 fn where_forward_has_come_to_drop_packets_are_let_through_again() {
     let host = Host::new().unwrap();
@@ -235,6 +235,34 @@ fn where_forward_has_come_to_drop_packets_are_let_through_again() {
     }
 }
 
+/// As where a runtime keeps no results.
+fn who_may_be_cut_off_and_is_in_no_cache_is_named() {
+    let host = Host::new().unwrap();
+    let routed = attach(&host, &network(&host, 1, &json!({})));
+    let bridged = json!({"name": "net2", "type": "bridge", "bridge": "b2"});
+    attach(&host, &host.config(&bridged));
+    let (list, without) = (host.dir().join("net3.conflist"), host.container().unwrap());
+    let plugins = [network(&host, 3, &json!({}))];
+    fs::write(&list, json!({"cniVersion": "1.1.0", "name": "net3", "plugins": plugins}).to_string()).unwrap();
+    let netns = without.netns().to_string_lossy();
+    assert_eq!(sealane(&host, &["add", &list.to_string_lossy(), without.id(), &netns]).code, Some(0));
+    assert_eq!(repair(&host), [""; 0]);
+    assert!(Command::new("iptables").args(["-P", "FORWARD", "DROP"]).status().unwrap().success());
+    let said = sealane(&host, &["repair"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{}", said.stderr);
+    assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
+    let named = format!("eth0 of container {} on network net1", routed.id());
+    let results = host.results_dir().join("results");
+    for part in [&named, "DEL and ADD it again", &results.to_string_lossy()] {
+        assert!(said.stderr.contains(part), "{}", said.stderr);
+    }
+    let firewall = json!({"name": "net1", "type": "firewall", "backend": "iptables", "prevResult": {
+        "cniVersion": "1.1.0", "interfaces": [{"name": "b1"}], "ips": [{"address": "10.1.0.2/24"}]}});
+    host.add(&host.config(&firewall), &routed, "eth0").unwrap().result().unwrap();
+    assert_eq!(repair(&host), [""; 0], "its record says that it is let through");
+}
+
+/// A comparison goes by the rules' comments; a repair does not trust it.
 fn a_rule_that_was_changed_under_its_own_name_is_right_again() {
     let host = Host::new().unwrap();
     attach(&host, &network(&host, 1, &json!({})));
