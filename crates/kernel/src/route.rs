@@ -79,7 +79,11 @@ pub fn default_link(rtnl: &mut Rtnl) -> Result<Option<u32>, Error> {
         message.header.address_family = family(any);
         message.header.table = libc::RT_TABLE_MAIN;
         let request = Message::new("list routes".into(), RouteNetlinkMessage::GetRoute(message), 0);
-        let defaults = rtnl.list(&request, read_default)?;
+        let defaults = match rtnl.list(&request, read_default) {
+            // A namespace in which nothing has an address yet has no main table.
+            Err(cause) if cause.errno() == Some(Errno::ENOENT) => continue,
+            other => other?,
+        };
         let best = defaults.into_iter().min_by_key(|(priority, _)| *priority);
         if let Some((_, link)) = best {
             return Ok(Some(link));

@@ -170,6 +170,10 @@ impl Act for Announce {
         Place::Container
     }
 
+    fn by_number(&self) -> Option<(Place, &IfName)> {
+        Some((Place::Container, &self.link))
+    }
+
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         Ok(Work::Netlink(link::set_mac(places.index(Place::Container, &self.link)?, self.mac)))
     }

@@ -14,6 +14,10 @@ impl Act for Up {
         self.place
     }
 
+    fn by_number(&self) -> Option<(Place, &IfName)> {
+        Some((self.place, &self.link))
+    }
+
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         let index = places.index(self.place, &self.link)?;
         Ok(Work::Netlink(if self.announce { link::set_announcing(index, true) } else { link::set_up(index) }))
@@ -75,6 +79,10 @@ impl Act for Address {
         self.place
     }
 
+    fn by_number(&self) -> Option<(Place, &IfName)> {
+        Some((self.place, &self.link))
+    }
+
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         // Told so by a parameter of the link alone (`accept_dad`), the kernel has it tentative until a worker of its own has run.
         Ok(Work::Netlink(addr::add(places.index(self.place, &self.link)?, self.prefix, self.dad)))
@@ -128,6 +136,10 @@ impl Route {
 impl Act for Route {
     fn place(&self) -> Place {
         self.place
+    }
+
+    fn by_number(&self) -> Option<(Place, &IfName)> {
+        Some((self.place, &self.link))
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {

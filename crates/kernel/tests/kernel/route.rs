@@ -13,6 +13,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_gateway_out_of_reach_is_refused,
         a_route_of_the_kernels_own_is_not_deleted,
         a_link_that_is_gone_has_no_routes,
+        the_default_routes_link_is_that_of_ipv4_with_the_lowest_metric,
     ]
 }
 
@@ -131,4 +132,25 @@ fn a_route_of_the_kernels_own_is_not_deleted() {
 fn a_link_that_is_gone_has_no_routes() {
     let _host = Host::new().unwrap();
     assert_eq!(route::of(&mut Rtnl::open().unwrap(), 99).unwrap(), []);
+}
+
+fn the_default_routes_link_is_that_of_ipv4_with_the_lowest_metric() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let found = || container.exec(|| route::default_link(&mut Rtnl::open().unwrap()).unwrap()).unwrap();
+    assert_eq!(found(), None, "nothing in it has ever had an address");
+    for name in ["six", "far", "near"] {
+        container.ip(&format!("link add {name} up type bridge")).unwrap();
+    }
+    let index = |name: &str| container.ip(&format!("link show dev {name}")).unwrap()[0]["ifindex"].as_u64();
+    for (route, expected) in [
+        ("route add 0.0.0.0/1 dev far", None),
+        ("-6 route add default dev six", Some("six")),
+        ("route add default dev far metric 5", Some("far")),
+        ("route add default dev near metric 4", Some("near")),
+        ("route add default dev far metric 3 table 7", Some("near")),
+    ] {
+        container.ip(route).unwrap();
+        assert_eq!(found().map(u64::from), expected.and_then(index), "{route}");
+    }
 }
