@@ -9,6 +9,7 @@ static PLUGINS: &[BuiltIn] = &[
     ("host", &host::PLUGIN),
     ("host-local", &ipam::HOST_LOCAL),
     ("loopback", &loopback::PLUGIN),
+    ("macvlan", &macvlan::PLUGIN),
     ("null", &null::PLUGIN),
     ("portmap", &portmap::PLUGIN),
     ("static", &ipam::STATIC),
@@ -20,6 +21,7 @@ static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
     ("firewall", &firewall::PLUGIN),
     ("host", &host::PLUGIN),
     ("loopback", &loopback::PLUGIN),
+    ("macvlan", &macvlan::PLUGIN),
     ("null", &null::PLUGIN),
     ("portmap", &portmap::PLUGIN),
 ];

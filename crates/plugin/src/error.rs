@@ -49,6 +49,12 @@ pub enum Error {
     /// CHECK without the result of ADD.
     #[error("required prevResult missing")]
     NoPrevResult,
+    /// IPAM answered without an address.
+    #[error("IPAM plugin returned missing IP config")]
+    NoAddress {
+        /// The IPAM plugin.
+        ipam: String,
+    },
     /// A name that was to be derived can't be one. It would be a defect of ours.
     #[error(transparent)]
     Name(InvalidName),
@@ -68,6 +74,7 @@ impl Failure for Error {
             Error::Netns { .. } | Error::NotTheHosts { .. } => Code::InvalidNetns,
             Error::Attached { .. } => Code::Taken,
             Error::NoPrevResult => Code::InvalidConfig,
+            Error::NoAddress { .. } => Code::Delegate,
             // The reference's.
             Error::NotChained | Error::NotChainedToCheck | Error::Name(_) => Code::Internal,
             Error::Ipam(cause) => cause.code(),
@@ -94,6 +101,9 @@ impl Failure for Error {
             ),
             Error::NoPrevResult | Error::NotChainedToCheck => {
                 Some("CHECK compares with what ADD answered: give it as \"prevResult\"".into())
+            }
+            Error::NoAddress { ipam } => {
+                Some(format!("look at the \"ipam\" section: {ipam} was asked and gave no address"))
             }
             Error::Name(_) => None,
             Error::Ipam(cause) => cause.hint(),

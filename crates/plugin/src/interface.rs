@@ -1,9 +1,31 @@
 //! What an interface in the container has above layer 2: the same for every plugin that gives one addresses.
-use crate::{Endpoint, Lease};
-use cni::{Ip, Route};
+use crate::{Endpoint, Lease, error::Error};
+use cni::{AddResult, Call, Fail, Interface, Ip, Route};
 use plan::{Place, Plan, step};
 use std::net::IpAddr;
-use types::Dad;
+use types::{Dad, Mac};
+
+/// Refuses an IPAM plugin's answer that has no address in it.
+pub fn accept(call: &Call, lease: &Lease) -> Result<(), Fail> {
+    match &call.ipam_type {
+        Some(ipam) if lease.ips.is_empty() => Err(Error::NoAddress { ipam: ipam.clone() }.into()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What ADD answers where the container's interface is all that there is: it, with the lease's addresses. The configuration's name servers count
+/// more than IPAM's.
+pub fn result(call: &Call, endpoint: &Endpoint, mac: Mac, lease: &Lease) -> AddResult {
+    let interface = Interface {
+        name: endpoint.ifname.to_string(),
+        mac: mac.to_string(),
+        sandbox: Some(endpoint.netns.to_string_lossy().into_owned()),
+        ..Interface::default()
+    };
+    let ips = lease.ips.iter().map(|ip| Ip { interface: Some(0), ..ip.clone() }).collect();
+    let dns = if call.dns.is_empty() { lease.dns.clone() } else { call.dns.clone() };
+    AddResult { interfaces: vec![interface], ips, routes: lease.routes.clone(), dns }
+}
 
 /// Brings the container's interface up with these addresses and routes. The parameters come before the addresses that they are about; those of
 /// IPv6 matter only to a container that has such an address. A route that names no gateway has the first one of its family.

@@ -72,7 +72,10 @@ pub fn mac(call: &Call, own: Option<String>) -> Result<Option<Mac>, Fail> {
     let first =
         ways.into_iter().find_map(|(from, value)| Some((from, value.filter(|text| !text.is_empty())?)));
     let Some((from, value)) = first else { return Ok(None) };
-    Ok(Some(value.parse().map_err(|_| InvalidKey::Mac { from, value })?))
+    match value.parse::<Mac>() {
+        Ok(mac) if mac.is_unicast() => Ok(Some(mac)),
+        Ok(_) | Err(_) => Err(InvalidKey::Mac { from, value }.into()),
+    }
 }
 
 /// An MTU in bytes; 0 is none.

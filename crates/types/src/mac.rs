@@ -26,6 +26,12 @@ impl Mac {
         Self(octets)
     }
 
+    /// Whether one interface can have it: it is no group's (I/G bit clear), and not all zeros.
+    pub fn is_unicast(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 == 0 && self.0 != [0; 6]
+    }
+
     /// The six octets, in transmission order.
     pub const fn octets(self) -> [u8; 6] {
         self.0
@@ -72,6 +78,15 @@ impl fmt::Display for Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_interface_can_have_is_no_unicast_address() {
+        for (text, is_unicast) in
+            [("02:42:ac:11:00:02", true), ("01:00:5e:00:00:01", false), ("00:00:00:00:00:00", false)]
+        {
+            assert_eq!(text.parse::<Mac>().unwrap().is_unicast(), is_unicast, "{text}");
+        }
+    }
 
     #[test]
     fn a_mac_survives_its_text() {

@@ -149,12 +149,6 @@ pub enum Error {
         /// The value at fault.
         value: String,
     },
-    /// IPAM answered without an address.
-    #[error("IPAM plugin returned missing IP config")]
-    NoAddress {
-        /// The IPAM plugin.
-        ipam: String,
-    },
 }
 
 impl Failure for Error {
@@ -169,7 +163,6 @@ impl Failure for Error {
             | Error::HairpinAndPromiscuous
             | Error::Backend { .. }
             | Error::AddressesWhileDown { .. } => Code::InvalidConfig,
-            Error::NoAddress { .. } => Code::Delegate,
         }
     }
 
@@ -191,9 +184,6 @@ impl Failure for Error {
             }
             Error::Backend { .. } => {
                 "set \"ipMasqBackend\" to \"nftables\", which it is without the key, or to \"iptables\"".into()
-            }
-            Error::NoAddress { ipam } => {
-                format!("look at the \"ipam\" section: {ipam} was asked and gave no address")
             }
         })
     }

@@ -39,10 +39,7 @@ impl Recipe for Bridge {
     }
 
     fn accept(call: &Call, _config: &Config, lease: &Lease) -> Result<(), Fail> {
-        match &call.ipam_type {
-            Some(ipam) if lease.ips.is_empty() => Err(Error::NoAddress { ipam: ipam.clone() }.into()),
-            Some(_) | None => Ok(()),
-        }
+        interface::accept(call, lease)
     }
 
     fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {

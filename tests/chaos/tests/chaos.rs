@@ -3,14 +3,14 @@
 //! that comes instead makes the attachment after all, and so does one of another container.
 //!
 //! The same with a VLAN, whose gateway goes with its last user, and with masquerade, which does so too: alone, and beside a container
-//! that still needs it.
+//! that still needs it. And with `macvlan`.
 //!
 //! Some sixty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use chaos::{Run, host, points, run};
 use libtest_mimic::Trial;
-use netlab::{Binaries, Container, Host, Snapshot, with};
+use netlab::{Binaries, Container, Host, Snapshot, ip, with};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::ExitCode};
 
@@ -51,6 +51,7 @@ fn trials() -> Vec<Trial> {
             (name.clone(), Beside::Nobody(network), true),
             (format!("in_a_vlan_alone_{name}"), Beside::Nobody(vlan), able),
             (format!("in_a_vlan_beside_another_{name}"), Beside::Another(vlan), able),
+            (format!("on_a_lan_{name}"), Beside::Nobody(macvlan), true),
             (format!("masqueraded_alone_{name}"), Beside::Nobody(masqueraded), true),
             (format!("masqueraded_beside_another_{name}"), Beside::Another(masqueraded), true),
         ];
@@ -277,6 +278,18 @@ fn vlan(host: &Host) -> Value {
 /// The same with all that `bridge` puts into the packet filter.
 fn masqueraded(host: &Host) -> Value {
     with(&with(&network(host), "ipMasq", &json!(true)), "macspoofchk", &json!(true))
+}
+
+/// A `macvlan` on the cable `p0`.
+fn macvlan(host: &Host) -> Value {
+    if ip("link show dev p0").is_err() {
+        for command in ["add p0 type veth peer name q0", "set p0 up", "set q0 up"] {
+            ip(&format!("link {command}")).unwrap();
+        }
+    }
+    let routes = json!([{"dst": "10.9.0.0/16"}, {"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
+    let ipam = with(&network(host)["ipam"], "routes", &routes);
+    host.config(&json!({"type": "macvlan", "master": "p0", "ipam": ipam}))
 }
 
 /// One ADD and one DEL, so that what is shared exists; gives the number of stops of what is to be killed.

@@ -25,6 +25,10 @@ fn main() -> std::process::ExitCode {
         a_bridge_with_a_gateway,
         a_bridge_of_two_families,
         a_bridge_without_addresses,
+        a_macvlan_of_two_families,
+        a_macvlan_with_every_key,
+        a_macvlan_that_is_its_parent,
+        a_macvlan_in_the_container,
         a_loopback,
     ];
     netlab::main(netlab::beside_the_reference(trials).collect())
@@ -65,6 +69,34 @@ fn a_bridge_without_addresses() {
         .compare();
 }
 
+/// A cable of the host's, `p0`, to nowhere.
+const CABLE: &[&str] = &["link add p0 type veth peer name q0", "link set p0 up", "link set q0 up"];
+
+fn a_macvlan_of_two_families() {
+    Row::new(json!([{"type": "macvlan", "master": "p0", "ipam": both()}]))
+        .on_host(CABLE)
+        .but(&[("sysctl ipv6/conf/eth0/optimistic_dad ", "ADD never waits")])
+        .compare();
+}
+
+fn a_macvlan_with_every_key() {
+    let keys = json!({"type": "macvlan", "master": "p0", "mode": "private", "mtu": 1400, "bcqueuelen": 7,
+        "mac": "02:00:00:00:00:07", "dns": {"nameservers": ["10.1.0.53"]}});
+    Row::new(json!([keys])).on_host(CABLE).compare();
+}
+
+fn a_macvlan_that_is_its_parent() {
+    Row::new(json!([{"type": "macvlan", "master": "p0", "mode": "passthru", "ipam": v4()}]))
+        .on_host(CABLE)
+        .compare();
+}
+
+fn a_macvlan_in_the_container() {
+    Row::new(json!([{"type": "macvlan", "master": "p0", "linkInContainer": true, "ipam": v4()}]))
+        .inside(CABLE)
+        .compare();
+}
+
 fn a_loopback() {
     Row::new(json!([{"type": "loopback"}])).compare();
 }
@@ -95,13 +127,11 @@ impl Row {
     }
 
     /// What `ip` is told on the host beforehand.
-    #[expect(dead_code, reason = "rows of plugins that sit on other links")]
     fn on_host(self, commands: &'static [&'static str]) -> Self {
         Self { on_host: commands, ..self }
     }
 
     /// What `ip` is told in the container beforehand.
-    #[expect(dead_code, reason = "rows of plugins that find an interface")]
     fn inside(self, commands: &'static [&'static str]) -> Self {
         Self { inside: commands, ..self }
     }

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("firewall", PLUGIN),
     ("host", PLUGIN),
     ("loopback", PLUGIN),
+    ("macvlan", PLUGIN),
     ("null", PLUGIN),
     ("portmap", PLUGIN),
     ("host-local", &["cni", "ipam"]),
@@ -26,8 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "bridge", "cni", "firewall", "host", "ipam", "kernel", "loopback", "networks", "null", "plan",
-            "plugin", "portmap", "sandbox", "types",
+            "bridge", "cni", "firewall", "host", "ipam", "kernel", "loopback", "macvlan", "networks", "null",
+            "plan", "plugin", "portmap", "sandbox", "types",
         ],
     ),
     ("netlab", &["cni"]),

@@ -1,0 +1,90 @@
+//! The keys of `macvlan`, in two stages: what the user typed, and what it means.
+use cni::{Call, Code, Fail, Failure};
+use plan::Place;
+use plugin::keys;
+use serde::Deserialize;
+use types::{Dad, IfName, Mac, MacvlanMode};
+
+/// What the user typed: the keys of the reference's `macvlan` 1.9, and `dad`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawConfig {
+    master: Option<String>,
+    mode: Option<String>,
+    mtu: Option<i64>,
+    mac: Option<String>,
+    #[serde(rename = "linkInContainer")]
+    link_in_container: Option<bool>,
+    bcqueuelen: Option<u32>,
+    dad: Option<String>,
+}
+
+/// What it means: nothing is left to refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The link to be on; none for that of the default route.
+    pub(crate) master: Option<IfName>,
+    /// Where that is.
+    pub(crate) place: Place,
+    pub(crate) mode: MacvlanMode,
+    pub(crate) broadcast_queue: Option<u32>,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) mac: Option<Mac>,
+    /// Whether the container's IPv6 addresses are tested before they are used.
+    pub(crate) dad: Dad,
+    /// Whether there are addresses at all.
+    pub(crate) addressed: bool,
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not one of the modes.
+    #[error("unknown macvlan mode: {value:?}")]
+    Mode {
+        /// The value at fault.
+        value: String,
+    },
+}
+
+impl Failure for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Mode { .. } => Code::InvalidConfig,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Mode { .. } => {
+                format!(
+                    "set \"mode\" to one of {}, or leave it out for bridge",
+                    MacvlanMode::WORDS.join(", ")
+                )
+            }
+        })
+    }
+}
+
+impl Config {
+    /// Reads the configuration of a call and refuses what can't be.
+    pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
+        let raw: RawConfig = call.decode()?;
+        let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Ok(Self {
+            master: named(&raw.master).map(|name| keys::name("master", &name)).transpose()?,
+            place: if raw.link_in_container.unwrap_or(false) { Place::Container } else { Place::Host },
+            mode: mode(named(&raw.mode))?,
+            broadcast_queue: raw.bcqueuelen.filter(|length| *length != 0),
+            mtu: keys::mtu(raw.mtu)?,
+            mac: keys::mac(call, raw.mac)?,
+            // Others on the link have addresses that nobody here has given them.
+            dad: keys::dad(raw.dad.as_deref(), Dad::Optimistic)?,
+            addressed: call.ipam_type.is_some(),
+        })
+    }
+}
+
+fn mode(value: Option<String>) -> Result<MacvlanMode, Error> {
+    value.map_or(Ok(MacvlanMode::Bridge), |value| value.parse().map_err(|_| Error::Mode { value }))
+}

@@ -1,0 +1,89 @@
+//! `macvlan`: each container with a MAC address of its own on a network that a link of the host leads to.
+//! Keys, defaults and result are those of the reference's `macvlan` 1.9.
+mod config;
+
+pub use config::{Config, Error};
+
+use cni::{AddResult, Call, Fail};
+use plan::{Facts, Place, Plan, Query, WantedParent, step};
+use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
+use types::{LinkKind, Mac, MacvlanMode};
+
+/// The plugin.
+pub static PLUGIN: Plugin<Macvlan> = Plugin::new();
+
+/// The recipe.
+#[derive(Debug)]
+pub struct Macvlan;
+
+impl Recipe for Macvlan {
+    const NAME: &'static str = "macvlan";
+    type Config = Config;
+
+    fn configure(call: &Call) -> Result<Config, Fail> {
+        Config::read(call)
+    }
+
+    fn asks(config: &Config) -> Vec<Query> {
+        let (place, name) = (config.place, config.master.clone());
+        vec![Query::Parent(WantedParent { place, name, mtu: config.mtu })]
+    }
+
+    fn mac(config: &Config) -> Option<Mac> {
+        config.mac
+    }
+
+    fn accept(call: &Call, _config: &Config, lease: &Lease) -> Result<(), Fail> {
+        interface::accept(call, lease)
+    }
+
+    fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
+        let mut plan = Plan::default();
+        let Some(parent) = &facts.parent else { return plan };
+        plan.own(step::Link {
+            place: Place::Container,
+            name: endpoint.ifname.clone(),
+            kind: LinkKind::Macvlan { mode: config.mode, broadcast_queue: config.broadcast_queue },
+            parent: Some(step::Parent { place: config.place, name: parent.name.clone() }),
+            mac: (!is_its_parent(config)).then_some(endpoint.mac),
+            mtu: config.mtu,
+        });
+        if config.addressed {
+            interface::address(&mut plan, endpoint, lease, config.dad);
+            let link = endpoint.ifname.clone();
+            plan.once(step::Announce { link, mac: mac(config, endpoint, facts) });
+        } else {
+            let link = endpoint.ifname.clone();
+            plan.own(step::Up { place: Place::Container, link, announce: false });
+        }
+        plan
+    }
+
+    fn result(call: &Call, config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> AddResult {
+        interface::result(call, endpoint, mac(config, endpoint, facts), lease)
+    }
+
+    fn remains(endpoint: &Endpoint) -> Plan {
+        let mut plan = Plan::default();
+        plan.own(step::Link {
+            place: Place::Container,
+            name: endpoint.ifname.clone(),
+            kind: LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None },
+            parent: None,
+            mac: None,
+            mtu: None,
+        });
+        plan
+    }
+}
+
+/// Whether, to the network, it is the link that it is on: the kernel then gives it that link's MAC address, and no other.
+fn is_its_parent(config: &Config) -> bool {
+    config.mode == MacvlanMode::Passthru
+}
+
+/// The MAC address that the container's interface has.
+fn mac(config: &Config, endpoint: &Endpoint, facts: &Facts) -> Mac {
+    let parents = facts.parent.as_ref().and_then(|parent| parent.mac).filter(|_| is_its_parent(config));
+    parents.unwrap_or(endpoint.mac)
+}

@@ -1,0 +1,441 @@
+//! `macvlan` on a network that an outside machine is on too, with real traffic. Some tests are named for what people see of the
+//! reference plugin (`SEALANE_CNI_BIN`): there they fail.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use netlab::{Container, Lan, Protocol, Reply, ip, is_cut_off, reaches, serve, shape, soon, with};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+netlab::tests! {
+    two_containers_and_the_outside_talk_under_their_own_addresses,
+    in_the_mode_private_containers_hear_the_outside_alone,
+    in_the_mode_vepa_containers_hear_each_other_by_way_of_the_switch,
+    in_the_mode_passthru_the_container_is_the_parent_to_the_network,
+    the_outside_learns_at_once_where_addresses_are,
+    an_address_of_a_machine_outside_is_given_up,
+    every_key_is_heeded,
+    without_a_master_it_is_the_default_routes,
+    a_master_in_the_container_is_found_there,
+    without_ipam_there_are_frames_only,
+    a_mac_is_taken_from_where_it_counts_most,
+    a_failed_add_leaves_no_interface_in_the_container,
+    what_cannot_be_is_refused_before_an_address_is_taken,
+    a_second_add_is_refused_and_leaves_the_first,
+    an_interface_of_the_name_is_left_alone,
+    del_leaves_nothing_however_often_and_whatever_is_gone,
+    del_of_one_container_leaves_the_other,
+    gc_takes_what_is_not_valid,
+    check_names_whatever_has_drifted,
+    status_is_that_of_the_ipam_plugin,
+}
+
+/// `macvlan` on `eth0` with these keys, and addresses that nobody outside has.
+fn network(lan: &Lan, keys: &Value) -> Value {
+    let ranges = json!([
+        [{"subnet": "10.7.0.0/24", "rangeStart": "10.7.0.2", "rangeEnd": "10.7.0.99", "gateway": "10.7.0.254"}],
+        [{"subnet": "fd07::/64", "rangeStart": "fd07::2", "rangeEnd": "fd07::99", "gateway": "fd07::fe"}],
+    ]);
+    let ipam =
+        json!({"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]});
+    lan.host.config(&all(&json!({"type": "macvlan", "master": "eth0", "ipam": ipam}), keys))
+}
+
+/// The same without addresses.
+fn layer2(lan: &Lan, keys: &Value) -> Value {
+    lan.host.config(&all(&json!({"type": "macvlan", "master": "eth0"}), keys))
+}
+
+fn all(config: &Value, keys: &Value) -> Value {
+    keys.as_object().unwrap().iter().fold(config.clone(), |config, (key, value)| with(&config, key, value))
+}
+
+fn add(lan: &Lan, config: &Value) -> (Container, Value) {
+    let container = lan.host.container().unwrap();
+    let result = lan.host.add(config, &container, "eth0").unwrap().result().unwrap();
+    (container, result)
+}
+
+/// A CNI error that a person can act on; gives its message.
+fn refused(reply: &Reply, code: u64) -> String {
+    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
+    reply.msg()
+}
+
+/// The addresses of a result, IPv4 first.
+fn addresses(result: &Value) -> Vec<IpAddr> {
+    let ips = result["ips"].as_array().unwrap().iter();
+    ips.map(|ip| ip["address"].as_str().unwrap().split('/').next().unwrap().parse().unwrap()).collect()
+}
+
+const OUTSIDE: [&str; 2] = ["10.7.0.254", "fd07::fe"];
+
+/// One reaches the other on its addresses, and is known to it by its own.
+fn talks(from: &Container, own: &[IpAddr], to: &Container, at: &[IpAddr], port: u16) {
+    for (own, at) in own.iter().zip(at) {
+        to.exec(|| serve(Protocol::Tcp, *at, port)).unwrap().unwrap();
+        let from = from.exec(|| reaches(Protocol::Tcp, *at, port)).unwrap().unwrap();
+        assert_eq!(from, *own, "to {at}");
+    }
+}
+
+fn is_mute(from: &Container, to: &Container, at: &[IpAddr], port: u16) -> bool {
+    at.iter().all(|at| {
+        to.exec(|| serve(Protocol::Udp, *at, port)).unwrap().unwrap();
+        from.exec(|| is_cut_off(Protocol::Udp, *at, port)).unwrap()
+    })
+}
+
+fn outside() -> Vec<IpAddr> {
+    OUTSIDE.iter().map(|address| address.parse().unwrap()).collect()
+}
+
+fn two_containers_and_the_outside_talk_under_their_own_addresses() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({}));
+    let ((c1, first), (c2, second)) = (add(&lan, &config), add(&lan, &config));
+    let (first, second) = (addresses(&first), addresses(&second));
+    assert_eq!(first, ["10.7.0.2".parse::<IpAddr>().unwrap(), "fd07::2".parse().unwrap()]);
+    talks(&c1, &first, &c2, &second, 1);
+    talks(&c2, &second, &lan.outside, &outside(), 2);
+    talks(&lan.outside, &outside(), &c1, &first, 3);
+    // What the kernel has of it: macvlan and its parent do not hear each other.
+    c1.exec(|| serve(Protocol::Udp, first[0], 4)).unwrap().unwrap();
+    assert!(is_cut_off(Protocol::Udp, first[0], 4), "the host");
+}
+
+fn in_the_mode_private_containers_hear_the_outside_alone() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({"mode": "private"}));
+    let ((c1, first), (c2, second)) = (add(&lan, &config), add(&lan, &config));
+    let (first, second) = (addresses(&first), addresses(&second));
+    talks(&c1, &first, &lan.outside, &outside(), 1);
+    talks(&lan.outside, &outside(), &c2, &second, 2);
+    assert!(is_mute(&c1, &c2, &second, 3));
+    lan.reflect(true).unwrap();
+    assert!(is_mute(&c1, &c2, &second, 4), "by way of the switch");
+}
+
+fn in_the_mode_vepa_containers_hear_each_other_by_way_of_the_switch() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({"mode": "vepa"}));
+    let ((c1, first), (c2, second)) = (add(&lan, &config), add(&lan, &config));
+    let (first, second) = (addresses(&first), addresses(&second));
+    talks(&c1, &first, &lan.outside, &outside(), 1);
+    assert!(is_mute(&c1, &c2, &second, 2));
+    lan.reflect(true).unwrap();
+    talks(&c1, &first, &c2, &second, 3);
+}
+
+fn in_the_mode_passthru_the_container_is_the_parent_to_the_network() {
+    let lan = Lan::new().unwrap();
+    let (c1, result) = add(&lan, &network(&lan, &json!({"mode": "passthru"})));
+    let parents = ip("link show dev eth0").unwrap()[0]["address"].clone();
+    assert_eq!(result["interfaces"][0]["mac"], parents);
+    assert_eq!(c1.ip("link show dev eth0").unwrap()[0]["address"], parents);
+    let own = addresses(&result);
+    talks(&c1, &own, &lan.outside, &outside(), 1);
+    talks(&lan.outside, &outside(), &c1, &own, 2);
+}
+
+fn the_outside_learns_at_once_where_addresses_are() {
+    let lan = Lan::new().unwrap();
+    // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
+    for (path, value) in [
+        ("ipv4/conf/lan/arp_accept", "1"),
+        ("ipv6/conf/lan/forwarding", "1"),
+        ("ipv6/conf/lan/accept_untracked_na", "1"),
+    ] {
+        lan.outside.exec(|| std::fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
+    }
+    for (mode, dad) in [("bridge", "off"), ("private", "optimistic"), ("passthru", "off")] {
+        let config = network(&lan, &json!({"mode": mode, "dad": dad}));
+        let (container, result) = add(&lan, &config);
+        let mac = &result["interfaces"][0]["mac"];
+        for address in addresses(&result) {
+            let known = || lan.outside.ip(&format!("neigh show {address}")).unwrap()[0]["lladdr"].clone();
+            assert!(soon(|| known() == *mac), "{mode}: {address} is at {}, not {mac}", known());
+        }
+        lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+}
+
+/// The container may speak from it meanwhile, but never takes the other's place.
+fn an_address_of_a_machine_outside_is_given_up() {
+    let lan = Lan::new().unwrap();
+    lan.outside.ip("addr add fd07::2/64 dev lan nodad").unwrap();
+    let (container, result) = add(&lan, &network(&lan, &json!({})));
+    assert_eq!(addresses(&result)[1], "fd07::2".parse::<IpAddr>().unwrap());
+    let failed = || {
+        container.ip("addr show dev eth0 to fd07::2").unwrap()[0]["addr_info"][0]["dadfailed"] == json!(true)
+    };
+    assert!(soon(failed), "{}", container.ip("addr show dev eth0").unwrap());
+    talks(&container, &addresses(&result)[..1], &lan.outside, &outside()[..1], 1);
+}
+
+fn every_key_is_heeded() {
+    let lan = Lan::new().unwrap();
+    let mac = "02:00:00:00:00:07";
+    let keys = json!({"mode": "private", "mtu": 1400, "mac": mac, "bcqueuelen": 77, "dns": {"nameservers": ["10.7.0.53"]}});
+    let (container, result) = add(&lan, &network(&lan, &keys));
+    let link = &container.ip("link show dev eth0").unwrap()[0];
+    let of = |key: &str| link["linkinfo"]["info_data"][key].clone();
+    assert_eq!((&link["mtu"], &link["address"]), (&json!(1400), &json!(mac)));
+    assert_eq!((of("mode"), of("bcqueuelen")), (json!("private"), json!(77)));
+    let expected = json!({
+        "cniVersion": "1.1.0",
+        "interfaces": [{"name": "eth0", "mac": mac, "sandbox": container.netns()}],
+        "ips": [
+            {"interface": 0, "address": "10.7.0.2/24", "gateway": "10.7.0.254"},
+            {"interface": 0, "address": "fd07::2/64", "gateway": "fd07::fe"},
+        ],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+        "dns": {"nameservers": ["10.7.0.53"]},
+    });
+    assert_eq!(result, expected);
+    assert_eq!(container.ip("route show default").unwrap()[0]["gateway"], "10.7.0.254");
+    assert_eq!(container.ip("-6 route show default").unwrap()[0]["gateway"], "fd07::fe");
+    for (path, value) in [("ipv4/conf/eth0/arp_notify", "1"), ("ipv6/conf/eth0/ndisc_notify", "1")] {
+        assert_eq!(container.sysctl(path).unwrap(), value, "{path}");
+    }
+}
+
+fn without_a_master_it_is_the_default_routes() {
+    let lan = Lan::new().unwrap();
+    let config = with(&network(&lan, &json!({})), "master", &json!(""));
+    let (container, result) = add(&lan, &config);
+    talks(&container, &addresses(&result), &lan.outside, &outside(), 1);
+    lan.host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    // DEL needs none.
+    ip("route del default").unwrap();
+    ip("route del default via fd07::fe").unwrap();
+    lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    let before = lan.host.snapshot().unwrap();
+    let reply = lan.host.add(&config, &container, "eth0").unwrap();
+    assert!(refused(&reply, 7).contains("no default route on the host"), "{reply:?}");
+    assert_eq!(lan.host.changes_since(&before).unwrap(), "");
+}
+
+fn a_master_in_the_container_is_found_there() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({"linkInContainer": true}));
+    let ipam = json!({"type": "host-local", "subnet": "10.8.0.0/24"});
+    let inner = network(&lan, &json!({"linkInContainer": true, "name": "inner", "master": "", "ipam": ipam}));
+    let (container, other) = (lan.host.container().unwrap(), lan.host.container().unwrap());
+    // The container's own eth0 is a cable to the switch, as the host's is.
+    let outside = lan.outside.netns().display().to_string();
+    for (inside, cable) in [(&container, "cable2"), (&other, "cable3")] {
+        inside.ip(&format!("link add eth0 type veth peer name {cable} netns {outside}")).unwrap();
+        inside.ip("link set eth0 up").unwrap();
+        lan.outside.ip(&format!("link set {cable} master lan up")).unwrap();
+    }
+    let result = lan.host.add(&config, &container, "mac0").unwrap().result().unwrap();
+    assert_eq!(container.ip("link show dev mac0").unwrap()[0]["link"], "eth0");
+    talks(&container, &addresses(&result), &lan.outside, &self::outside(), 1);
+    lan.host.check(&config, &container, "mac0", &result).unwrap().result().unwrap();
+    lan.host.del(&config, &container, "mac0").unwrap().result().unwrap();
+    assert!(container.ip("link show dev mac0").is_err());
+    // Without a name it is the container's own way out that counts, not the host's.
+    let reply = lan.host.add(&inner, &other, "mac0").unwrap();
+    assert!(refused(&reply, 7).contains("in the container"), "{reply:?}");
+    other.ip("route add default dev eth0").unwrap();
+    lan.host.add(&inner, &other, "mac0").unwrap().result().unwrap();
+    assert_eq!(other.ip("link show dev mac0").unwrap()[0]["link"], "eth0");
+}
+
+fn without_ipam_there_are_frames_only() {
+    let lan = Lan::new().unwrap();
+    let (container, result) = add(&lan, &layer2(&lan, &json!({"cniVersion": "1.0.0"})));
+    let mac = container.ip("link show dev eth0").unwrap()[0]["address"].clone();
+    let interface = json!({"name": "eth0", "mac": mac, "sandbox": container.netns()});
+    assert_eq!(result, json!({"cniVersion": "1.0.0", "interfaces": [interface]}));
+    // Frames pass: addresses that come from elsewhere are reached.
+    container.ip("addr add 10.7.0.9/24 dev eth0").unwrap();
+    let own = ["10.7.0.9".parse().unwrap()];
+    talks(&container, &own, &lan.outside, &outside()[..1], 1);
+}
+
+fn a_mac_is_taken_from_where_it_counts_most() {
+    let lan = Lan::new().unwrap();
+    let ways = [
+        ("02:00:00:00:00:04", json!({"runtimeConfig": {"mac": "02:00:00:00:00:04"}})),
+        ("02:00:00:00:00:03", json!({"args": {"cni": {"mac": "02:00:00:00:00:03"}}})),
+        ("02:00:00:00:00:02", json!({})),
+        ("02:00:00:00:00:01", json!({"mac": "02:00:00:00:00:01"})),
+    ];
+    let mut keys = json!({});
+    for (expected, way) in ways.iter().rev() {
+        keys = all(&keys, way);
+        let container = lan.host.container().unwrap();
+        let mut call = lan.host.attach("ADD", &layer2(&lan, &keys), &container, "eth0").unwrap();
+        if *expected != "02:00:00:00:00:01" {
+            call = call.env("CNI_ARGS", "IgnoreUnknown=1;MAC=02:00:00:00:00:02");
+        }
+        let result = call.run().unwrap().result().unwrap();
+        assert_eq!(result["interfaces"][0]["mac"], *expected);
+        assert_eq!(container.ip("link show dev eth0").unwrap()[0]["address"], *expected);
+    }
+    // Without one it is the same each time.
+    let container = lan.host.container().unwrap();
+    let mac = || {
+        let result = lan.host.add(&layer2(&lan, &json!({})), &container, "eth0").unwrap().result().unwrap();
+        lan.host.del(&layer2(&lan, &json!({})), &container, "eth0").unwrap().result().unwrap();
+        result["interfaces"][0]["mac"].clone()
+    };
+    assert_eq!(mac(), mac());
+}
+
+/// The reference leaves the link when an address, a route or a lease can't be had.
+fn a_failed_add_leaves_no_interface_in_the_container() {
+    let lan = Lan::new().unwrap();
+    let ipam = |keys: Value| all(&json!({"type": "host-local", "subnet": "10.7.0.0/24"}), &keys);
+    let full = ipam(json!({"rangeStart": "10.7.0.8", "rangeEnd": "10.7.0.8"}));
+    add(&lan, &network(&lan, &json!({"name": "small", "ipam": full})));
+    let unreachable = ipam(json!({"routes": [{"dst": "10.99.0.0/16", "gw": "10.250.0.1"}]}));
+    for (name, ipam) in [("small", full), ("other", unreachable), ("none", json!({"type": "static"}))] {
+        let (container, before) = (lan.host.container().unwrap(), lan.host.snapshot().unwrap());
+        let inside = container.snapshot().unwrap();
+        let config = network(&lan, &json!({"name": name, "ipam": ipam}));
+        let reply = lan.host.add(&config, &container, "eth0").unwrap();
+        assert!(!reply.success(), "{name}: {reply:?}");
+        assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "{name}");
+        assert_eq!(lan.host.changes_since(&before).unwrap(), "", "{name}");
+    }
+}
+
+fn what_cannot_be_is_refused_before_an_address_is_taken() {
+    let lan = Lan::new().unwrap();
+    let (container, before) = (lan.host.container().unwrap(), lan.host.snapshot().unwrap());
+    for (keys, expected) in [
+        (json!({"master": "eth7"}), "failed to lookup master \"eth7\" on the host: link not found"),
+        (
+            json!({"master": "eth7", "linkInContainer": true}),
+            "failed to lookup master \"eth7\" in the container",
+        ),
+        (json!({"mtu": 1501}), "invalid MTU 1501, must be [0, eth0's MTU (1500)]"),
+        (json!({"mode": "source"}), "unknown macvlan mode: \"source\""),
+        (json!({"mac": "01:00:5e:00:00:01"}), "invalid MAC address \"01:00:5e:00:00:01\" from \"mac\""),
+    ] {
+        let reply = lan.host.add(&network(&lan, &keys), &container, "eth0").unwrap();
+        assert!(refused(&reply, 7).contains(expected), "{reply:?}");
+        assert!(!reply.hint().is_empty(), "{reply:?}");
+        assert_eq!(lan.host.changes_since(&before).unwrap(), "", "{keys}");
+    }
+    // Nor was one taken and given back: that would have moved the next on.
+    assert_eq!(addresses(&add(&lan, &network(&lan, &json!({}))).1)[0].to_string(), "10.7.0.2");
+}
+
+fn a_second_add_is_refused_and_leaves_the_first() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({}));
+    let (container, result) = add(&lan, &config);
+    let (before, inside) = (lan.host.snapshot().unwrap(), container.snapshot().unwrap());
+    let reply = lan.host.add(&config, &container, "eth0").unwrap();
+    assert!(refused(&reply, 101).contains("eth0"), "{reply:?}");
+    assert_eq!(lan.host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+    talks(&container, &addresses(&result), &lan.outside, &outside(), 1);
+}
+
+fn an_interface_of_the_name_is_left_alone() {
+    let lan = Lan::new().unwrap();
+    let (container, config) = (lan.host.container().unwrap(), network(&lan, &json!({})));
+    container.ip("link add eth0 type bridge").unwrap();
+    let (before, inside) = (lan.host.snapshot().unwrap(), container.snapshot().unwrap());
+    let reply = lan.host.add(&config, &container, "eth0").unwrap();
+    assert!(refused(&reply, 101).contains("\"eth0\""), "{reply:?}");
+    lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(lan.host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+}
+
+fn del_leaves_nothing_however_often_and_whatever_is_gone() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({}));
+    let before = lan.host.snapshot().unwrap();
+    let changed = all(&config, &json!({"master": "gone", "mode": "nonsense", "mtu": -1}));
+    for (what, config) in [("as it was", &config), ("changed", &changed)] {
+        let (container, _) = add(&lan, &network(&lan, &json!({})));
+        for _ in 0..2 {
+            lan.host.del(config, &container, "eth0").unwrap().result().unwrap();
+            assert!(container.ip("link show dev eth0").is_err(), "{what}");
+            assert_eq!(lan.host.changes_since(&before).unwrap(), "", "{what}");
+        }
+    }
+    let (container, _) = add(&lan, &config);
+    lan.host.del_without_netns(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(lan.host.changes_since(&before).unwrap(), "", "no netns");
+    let (container, _) = add(&lan, &config);
+    container.kill().unwrap();
+    lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(lan.host.changes_left_since(&before).unwrap(), "", "a dead netns");
+    let (container, _) = add(&lan, &config);
+    ip("link del eth0").unwrap();
+    let gone = lan.host.snapshot().unwrap();
+    lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert!(
+        !gone.lines_with("10.7.0.").is_empty()
+            && lan.host.snapshot().unwrap().lines_with("10.7.0.").is_empty()
+    );
+}
+
+fn del_of_one_container_leaves_the_other() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({}));
+    let ((c1, first), (c2, _)) = (add(&lan, &config), add(&lan, &config));
+    let inside = c1.snapshot().unwrap();
+    lan.host.del(&config, &c2, "eth0").unwrap().result().unwrap();
+    assert_eq!(inside.difference(&c1.snapshot().unwrap()), "");
+    talks(&c1, &addresses(&first), &lan.outside, &outside(), 1);
+}
+
+fn gc_takes_what_is_not_valid() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({}));
+    let (c1, _) = add(&lan, &config);
+    let before = lan.host.snapshot().unwrap();
+    let (c2, _) = add(&lan, &config);
+    lan.host.gc(&config, &[(c1.id(), "eth0")]).unwrap().result().unwrap();
+    assert!(c2.ip("link show dev eth0").is_err());
+    assert!(c1.ip("link show dev eth0").is_ok());
+    assert_eq!(lan.host.changes_since(&before).unwrap(), "");
+}
+
+fn check_names_whatever_has_drifted() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({}));
+    let mut unseen = Vec::new();
+    for (change, expected) in [
+        ("link set eth0 down", "eth0 is down"),
+        ("link set eth0 address 02:00:00:00:00:66", "eth0 has mac 02:00:00:00:00:66"),
+        ("link set eth0 type macvlan mode private", "eth0 is a macvlan in mode private"),
+        ("addr del 10.7.0.2/24 dev eth0", "address 10.7.0.2/24 on eth0"),
+        ("addr del fd07::2/64 dev eth0", "address fd07::2/64 on eth0"),
+        ("route del default", "route to 0.0.0.0/0 via 10.7.0.254"),
+        ("-6 route del default", "route to ::/0 via fd07::fe"),
+        ("link del eth0", "there is no macvlan eth0"),
+    ] {
+        let container = lan.host.container().unwrap();
+        let config = with(&config, "name", &json!(format!("net-{}", container.id())));
+        let result = lan.host.add(&config, &container, "eth0").unwrap().result().unwrap();
+        lan.host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+        container.ip(change).unwrap();
+        let reply = lan.host.check(&config, &container, "eth0", &result).unwrap();
+        if reply.code() != Some(102) || !reply.msg().contains(expected) {
+            unseen.push(format!("{change}: {reply:?}"));
+        }
+        lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+    assert_eq!(unseen, [""; 0]);
+    let (container, result) = add(&lan, &config);
+    let other = with(&config, "mode", &json!("vepa"));
+    let reply = lan.host.check(&other, &container, "eth0", &result).unwrap();
+    assert!(refused(&reply, 102).contains("mode bridge"), "{reply:?}");
+    assert_eq!(shape(&result)["interfaces"][0]["name"], "eth0");
+}
+
+fn status_is_that_of_the_ipam_plugin() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({"master": "gone"}));
+    lan.host.status(&config).unwrap().result().unwrap();
+    let reply = lan.host.status(&with(&config, "ipam", &json!({"type": "nobody"}))).unwrap();
+    assert!(!reply.success() && reply.msg().contains("nobody"), "{reply:?}");
+}
