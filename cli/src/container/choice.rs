@@ -12,7 +12,11 @@ use super::{
 use crate::network::View;
 use cni::{Fail, runtime::Network};
 use networks::{DEFAULT_NETWORK, Definition, Folder};
-use std::{collections::HashSet, net::IpAddr};
+use std::{
+    collections::HashSet,
+    io::ErrorKind,
+    net::{IpAddr, UdpSocket},
+};
 use types::{IfName, NetworkName};
 
 /// The network without a namespace of its own.
@@ -40,6 +44,7 @@ pub(crate) fn places(attacher: &Attacher, order: &Order) -> Result<Vec<Place>, F
     };
     together(&found).map_err(Error::from)?;
     let ports = ports(&found, &order.ports).map_err(Error::from)?;
+    order.ports.iter().try_for_each(|port| is_at_home(&found, port)).map_err(Error::from)?;
     let mut places = Vec::new();
     for (index, (network, ports)) in found.iter().zip(ports).enumerate() {
         let aliases = order.wanted.aliases.clone();
@@ -172,6 +177,22 @@ fn has_family(networks: &[&Definition], port: &Port) -> Result<(), Refusal> {
         network.subnets.is_empty() || subnets.any(|subnet| subnet.subnet.is_ipv4() == address.is_ipv4())
     };
     if networks.iter().any(gives) { Ok(()) } else { Err(Refusal::NoFamily { port: port.key(), address }) }
+}
+
+/// Whether the address that a port is to be published on is one of the host's: a socket can be bound to it, as docker would (`ip(7)`,
+/// `ip_nonlocal_bind` as well). That of a bridge is there only with the bridge's first container.
+fn is_at_home(networks: &[Definition], port: &Port) -> Result<(), Refusal> {
+    let Some(address) = port.address else { return Ok(()) };
+    let mut subnets = networks.iter().flat_map(|network| &network.subnets);
+    if subnets.any(|subnet| subnet.subnet.contains(address)) {
+        return Ok(());
+    }
+    match UdpSocket::bind((address, 0)) {
+        Err(cause) if cause.kind() == ErrorKind::AddrNotAvailable => {
+            Err(Refusal::NotHere { port: port.key(), address, cause })
+        }
+        Err(_) | Ok(_) => Ok(()),
+    }
 }
 
 /// Whether one of its plugins takes this argument.

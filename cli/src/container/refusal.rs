@@ -21,6 +21,14 @@ pub(crate) enum Refusal {
     /// A port on an address of the host's, and no network has an address of that family for the container.
     #[error("cannot publish port {port} at {address}: no network of the container has {} addresses", if address.is_ipv4() { "IPv4" } else { "IPv6" })]
     NoFamily { port: String, address: std::net::IpAddr },
+    /// A port on an address that no interface of the host has.
+    #[error("cannot publish port {port} at {address}")]
+    NotHere {
+        port: String,
+        address: std::net::IpAddr,
+        #[source]
+        cause: std::io::Error,
+    },
     /// What follows the container in `sealane port` is no port.
     #[error("invalid port {value:?}: {why}")]
     PrivatePort { value: String, why: InvalidPort },
@@ -93,6 +101,7 @@ impl Failure for Refusal {
             | Self::Port { .. }
             | Self::PublishedTwice { .. }
             | Self::NoFamily { .. }
+            | Self::NotHere { .. }
             | Self::PrivatePort { .. }
             | Self::Label(_)
             | Self::Variable(_)
@@ -122,6 +131,13 @@ impl Failure for Refusal {
             Self::PublishedTwice { .. } => "give each its own port of the host, or leave that out for any".into(),
             Self::NoFamily { address, .. } if address.is_ipv4() => "add a --network that has some".into(),
             Self::NoFamily { .. } => "add a --network that was made with --ipv6, or publish at an IPv4 address".into(),
+            Self::NotHere { address, .. } => {
+                let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+                format!(
+                    "`ip -brief address` shows the host's; leave it out for all of them; for one that comes later, \
+                     `sysctl net.{family}.ip_nonlocal_bind=1` first"
+                )
+            }
             Self::PrivatePort { .. } => "the port in the container, for example 80 or 53/udp".into(),
             Self::Label(_) => "for example -l colour=red".into(),
             Self::Variable(_) => "for example -e KEY=VALUE; -e KEY takes the value it has here".into(),

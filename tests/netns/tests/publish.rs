@@ -18,6 +18,7 @@ fn main() -> std::process::ExitCode {
         a_port_that_a_container_has_is_refused_and_its_holder_named,
         a_port_that_somebody_listens_on_is_refused,
         the_loopback_address_of_ipv6_is_refused_with_the_reason,
+        an_address_that_the_host_does_not_have_is_refused,
         a_container_reaches_itself_and_its_neighbours_by_their_ports,
         a_published_port_is_for_other_networks_too,
         of_two_networks_the_first_publishes_and_then_the_second,
@@ -263,6 +264,25 @@ fn the_loopback_address_of_ipv6_is_refused_with_the_reason() {
     lab.ok("sealane network create --ipv6 test");
     refused(&lab.run("sealane run -d --network test -p [::1]:8080:80"), &["::1"]);
     assert_eq!(lab.ok("sealane ps -aq"), "");
+}
+
+fn an_address_that_the_host_does_not_have_is_refused() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --subnet 10.1.0.0/24 --subnet fd01::/64");
+    for (address, family) in [("192.0.2.77", "ipv4"), ("[2001:db8::77]", "ipv6")] {
+        let run = format!("sealane run -d --network test -p {address}:8080:80 -- sealane serve 80 here");
+        let address = address.trim_matches(['[', ']']);
+        refused(&lab.run(&run), &[address, "80/tcp", "assign requested address", family]);
+        assert_eq!(lab.ok("sealane ps -aq"), "");
+        lab.ok(&format!("echo 1 > /proc/sys/net/{family}/ip_nonlocal_bind"));
+        lab.ok(&run);
+        lab.ok("sealane rm -f $(sealane ps -q)");
+        lab.ok(&format!("echo 0 > /proc/sys/net/{family}/ip_nonlocal_bind"));
+    }
+    // The bridge goes with its last container, and comes with its first.
+    lab.ok("ip link delete $(ip -brief address | sed -n '/10.1.0.1/s/ .*//p')");
+    serve(&lab, "web", "--network test -p 10.1.0.1:8080:80", "80");
+    assert_eq!(fetch(&lab, HERE, "10.1.0.1:8080"), "i-am-web");
 }
 
 fn a_container_reaches_itself_and_its_neighbours_by_their_ports() {
