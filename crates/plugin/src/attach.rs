@@ -36,7 +36,7 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let ipam = ipam::<R>(call).map(str::to_owned);
     let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam };
     // What can't be is refused before an address is taken.
-    let known = Facts::answer(&R::asks(&config), &mut places);
+    let known = Facts::answer(&R::asks(&config, &endpoint), &mut places);
     let begun = known.and_then(|known| record.begin(intent).map(|()| known));
     let leased = begun.map_err(|cause| Error::Plan(cause).into()).and_then(|known| {
         let lease = before.map_or_else(|| run.lease::<R>(), Ok)?;
@@ -81,7 +81,7 @@ impl Run<'_> {
         if !is_idle(&facts) {
             return None;
         }
-        let queries = R::asks_about(config, lease);
+        let queries = R::asks_about(config, endpoint, lease);
         if !queries.is_empty() {
             let mut places = Places::new(None, departure()).keeping(&self.state);
             facts = Facts::answer(&queries, &mut places).ok()?;
@@ -146,9 +146,9 @@ impl Run<'_> {
         places: &mut Places,
     ) -> Result<AddResult, Undone> {
         R::accept(self.call, config, lease)?;
-        let queries = R::asks_about(config, lease);
+        let queries = R::asks_about(config, endpoint, lease);
         let mut tries = 1..TRIES + queries.iter().map(Query::choices).sum::<usize>();
-        let mut known = Some(known).filter(|_| queries == R::asks(config));
+        let mut known = Some(known).filter(|_| queries == R::asks(config, endpoint));
         let (facts, plan) = loop {
             let facts =
                 known.take().map_or_else(|| Facts::answer(&queries, places), Ok).map_err(Error::Plan)?;

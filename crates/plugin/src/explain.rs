@@ -19,7 +19,8 @@ impl<R: Recipe> Explain for Plugin<R> {
         let netns = there::<R>(&endpoint)?;
         let mut places = Places::new(netns, departure());
         let (note, lease) = preview::<R>(call, at)?;
-        let facts = Facts::answer(&R::asks_about(&config, &lease), &mut places).map_err(Error::Plan)?;
+        let facts =
+            Facts::answer(&R::asks_about(&config, &endpoint, &lease), &mut places).map_err(Error::Plan)?;
         if note.is_empty() {
             R::accept(call, &config, &lease)?;
         }

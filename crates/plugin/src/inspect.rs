@@ -21,7 +21,7 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
     let mut places = Places::new(Some(netns), departure());
     let lease = if R::CHAINED { reported.clone() } else { leased(reported, &endpoint) };
     let (state, key) = (State::from_env().map_err(Error::Plan)?, key(call, at, R::NAME));
-    let asked = R::asks_about(&config, &lease);
+    let asked = R::asks_about(&config, &endpoint, &lease);
     let facts = Facts::recall(&asked, &mut places, || state.recorded(&key)).map_err(Error::Plan)?;
     let plan = R::plan(&config, &endpoint, &lease, &facts);
     let check = if state.knows(&key) { plan::check } else { plan::check_the_references };

@@ -52,13 +52,13 @@ pub trait Recipe: Sync {
     fn configure(call: &Call) -> Result<Self::Config, Fail>;
 
     /// What the plan must know of the host.
-    fn asks(_config: &Self::Config) -> Vec<Query> {
+    fn asks(_config: &Self::Config, _endpoint: &Endpoint) -> Vec<Query> {
         Vec::new()
     }
 
     /// The same, now that the addresses are known.
-    fn asks_about(config: &Self::Config, _lease: &Lease) -> Vec<Query> {
-        Self::asks(config)
+    fn asks_about(config: &Self::Config, endpoint: &Endpoint, _lease: &Lease) -> Vec<Query> {
+        Self::asks(config, endpoint)
     }
 
     /// The address that the container's interface was asked to have.

@@ -29,7 +29,7 @@ impl Recipe for Bridge {
         Config::read(call)
     }
 
-    fn asks(config: &Config) -> Vec<Query> {
+    fn asks(config: &Config, _endpoint: &Endpoint) -> Vec<Query> {
         let gateway = config.gateway.iter().map(|gateway| &gateway.name);
         [&config.bridge].into_iter().chain(gateway).cloned().map(Query::Bridge).collect()
     }

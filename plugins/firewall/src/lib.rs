@@ -34,15 +34,15 @@ impl Recipe for Firewall {
         Config::read(call)
     }
 
-    fn asks(config: &Config) -> Vec<Query> {
+    fn asks(config: &Config, _endpoint: &Endpoint) -> Vec<Query> {
         if config.backend == Backend::Auto && config.forwards() { vec![Query::Forward] } else { Vec::new() }
     }
 
     /// Whether firewalld is there matters only to who has an address.
-    fn asks_about(config: &Config, lease: &Lease) -> Vec<Query> {
+    fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
         match config.backend {
             Backend::Firewalld(_) if config.forwards() && !lease.ips.is_empty() => vec![Query::Firewalld],
-            _ => Self::asks(config),
+            _ => Self::asks(config, endpoint),
         }
     }
 

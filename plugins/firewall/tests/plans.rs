@@ -25,18 +25,22 @@ fn bridged() -> Value {
 fn plan_behind(before: &Value, keys: &Value, forward: Forward) -> String {
     let call = call(keys, before);
     let config = Firewall::configure(&call).unwrap();
-    let at = Attachment {
-        container: "c".parse().unwrap(),
-        ifname: "eth0".parse().unwrap(),
-        netns: Some("/run/netns/c".into()),
-    };
-    let endpoint = Endpoint::new(&call, &at, String::new(), None).unwrap();
-    let asked = Firewall::asks(&config).contains(&Query::Forward);
+    let endpoint = endpoint(&call);
+    let asked = Firewall::asks(&config, &endpoint).contains(&Query::Forward);
     let facts = Facts { forward: asked.then_some(forward), ..Facts::default() };
     let lease = call.prev_result.clone().unwrap();
     let result = Firewall::result(&call, &config, &endpoint, &lease, &facts);
     assert_eq!(result, lease, "it answers what it was told");
     Firewall::plan(&config, &endpoint, &lease, &facts).to_string()
+}
+
+fn endpoint(call: &Call) -> Endpoint {
+    let at = Attachment {
+        container: "c".parse().unwrap(),
+        ifname: "eth0".parse().unwrap(),
+        netns: Some("/run/netns/c".into()),
+    };
+    Endpoint::new(call, &at, String::new(), None).unwrap()
 }
 
 fn plan(keys: &Value) -> String {
@@ -218,7 +222,7 @@ fn whether_firewalld_is_there_is_asked_for_who_has_an_address() {
     let asked = |before: &Value, keys: &Value| {
         let call = call(keys, before);
         let (config, lease) = (Firewall::configure(&call).unwrap(), call.prev_result.clone().unwrap());
-        Firewall::asks_about(&config, &lease)
+        Firewall::asks_about(&config, &endpoint(&call), &lease)
     };
     let keys = json!({"backend": "firewalld"});
     assert_eq!(asked(&bridged(), &keys), [Query::Firewalld]);

@@ -25,7 +25,7 @@ impl Recipe for Host {
         Config::read(call)
     }
 
-    fn asks(_config: &Config) -> Vec<Query> {
+    fn asks(_config: &Config, _endpoint: &Endpoint) -> Vec<Query> {
         vec![Query::Interfaces]
     }
 

@@ -31,7 +31,7 @@ fn plan(mappings: &Value, args: &str) -> String {
 fn result(keys: &Value, interfaces: Vec<Interface>) -> AddResult {
     let call = call(keys, "");
     let config = Host::configure(&call).unwrap();
-    assert_eq!(Host::asks(&config), [Query::Interfaces]);
+    assert_eq!(Host::asks(&config, &endpoint(&call)), [Query::Interfaces]);
     let facts = Facts { interfaces, ..Facts::default() };
     Host::result(&call, &config, &endpoint(&call), &Lease::default(), &facts)
 }

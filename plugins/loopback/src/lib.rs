@@ -20,7 +20,7 @@ impl Recipe for Loopback {
         Ok(())
     }
 
-    fn asks((): &()) -> Vec<Query> {
+    fn asks((): &(), _endpoint: &Endpoint) -> Vec<Query> {
         vec![Query::Ipv6(IfName::loopback())]
     }
 

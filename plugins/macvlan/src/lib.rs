@@ -24,7 +24,7 @@ impl Recipe for Macvlan {
         Config::read(call)
     }
 
-    fn asks(config: &Config) -> Vec<Query> {
+    fn asks(config: &Config, _endpoint: &Endpoint) -> Vec<Query> {
         let (place, name) = (config.place, config.master.clone());
         vec![Query::Parent(WantedParent { place, name, mtu: config.mtu })]
     }

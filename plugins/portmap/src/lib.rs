@@ -34,7 +34,7 @@ impl Recipe for Portmap {
         Config::read(call)
     }
 
-    fn asks_about(config: &Config, lease: &Lease) -> Vec<Query> {
+    fn asks_about(config: &Config, _endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
         if config.mappings.is_empty() {
             return Vec::new();
         }

@@ -28,15 +28,24 @@ fn planned(call: &Call, free_ports: &[u16]) -> String {
     let config = Portmap::configure(call).unwrap();
     let lease = call.prev_result.clone().unwrap();
     let mut facts = Facts { free_ports: free_ports.to_vec(), ..Facts::default() };
-    for query in Portmap::asks_about(&config, &lease) {
+    for query in asked(call) {
         if let Query::RouteTo(address) = query {
             facts.routes.insert(address, "b0".parse().unwrap());
         }
     }
-    let at = Attachment { container: "c1".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns: None };
-    let endpoint = Endpoint::new(call, &at, String::new(), None).unwrap();
+    let endpoint = endpoint(call);
     assert_eq!(Portmap::result(call, &config, &endpoint, &lease, &facts), lease, "answered as it came");
     Portmap::plan(&config, &endpoint, &lease, &facts).to_string()
+}
+
+fn endpoint(call: &Call) -> Endpoint {
+    let at = Attachment { container: "c1".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns: None };
+    Endpoint::new(call, &at, String::new(), None).unwrap()
+}
+
+fn asked(call: &Call) -> Vec<Query> {
+    let config = Portmap::configure(call).unwrap();
+    Portmap::asks_about(&config, &endpoint(call), call.prev_result.as_ref().unwrap())
 }
 
 fn plan(keys: &Value, mappings: &Value) -> String {
@@ -58,8 +67,7 @@ fn without_ports_there_is_nothing_to_do_and_nothing_to_ask() {
     for mappings in [json!([]), Value::Null] {
         let call = call(&json!({}), &mappings, "");
         assert_eq!(planned(&call, &[]), "");
-        let config = Portmap::configure(&call).unwrap();
-        assert_eq!(Portmap::asks_about(&config, &call.prev_result.unwrap()), []);
+        assert_eq!(asked(&call), []);
     }
 }
 
@@ -117,7 +125,7 @@ fn a_free_port_is_the_same_for_all_protocols_of_a_port() {
         {"hostPort": 0, "containerPort": 53, "protocol": "tcp", "hostIP": "127.0.0.1"},
     ]);
     let call = call(&json!({}), &mappings, "");
-    let asked = Portmap::asks_about(&Portmap::configure(&call).unwrap(), call.prev_result.as_ref().unwrap());
+    let asked = asked(&call);
     let wanted = |protocols: &[Protocol], address: Option<&str>| {
         let address = address.map(|address| address.parse().unwrap());
         let besides = vec![Published { protocol: Protocol::Tcp, number: 40_000, address: None }];
@@ -148,7 +156,7 @@ fn of_a_range_each_mapping_gets_a_port_of_its_own() {
         {"hostPort": 9000, "hostPortEnd": 9000, "containerPort": 83},
     ]);
     let call = call(&json!({}), &mappings, "");
-    let asked = Portmap::asks_about(&Portmap::configure(&call).unwrap(), call.prev_result.as_ref().unwrap());
+    let asked = asked(&call);
     let besides = [8001, 9000].map(|number| Published { protocol: Protocol::Tcp, number, address: None });
     let wanted = |protocol, address: Option<&str>, range| Wanted {
         protocols: vec![protocol],
