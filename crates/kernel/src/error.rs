@@ -74,7 +74,7 @@ pub enum Error {
         "{elements} elements of the packet filter are {size} bytes, and the kernel takes {limit} at once from this user"
     )]
     TooMany {
-        /// How many elements were to be changed; a port has one for each family.
+        /// How many elements were to be changed.
         elements: usize,
         /// The datagram's length in bytes.
         size: usize,
@@ -182,12 +182,7 @@ impl Error {
             Self::NoPacketFilter => {
                 "`modprobe nf_tables` where it is a module; it is CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET of the kernel"
             }
-            Self::TooMany { elements, size, limit } => {
-                let fit = elements.saturating_mul(*limit) / size.max(&1);
-                return Some(format!(
-                    "publish fewer ports at once (some {fit} elements fit, one for each port and family), or raise `sysctl net.core.wmem_max`; root of the host has no limit"
-                ));
-            }
+            Self::TooMany { .. } => "raise `sysctl net.core.wmem_max`; root of the host has no limit",
             Self::Unanswered { .. } | Self::Unsteady { .. } => {
                 "try again; the host's network is being changed fast"
             }

@@ -3,7 +3,7 @@ use crate::{
     check::Difference, free_port::TakenRange, host_port::HostPort, parent::NoParent, places::Place,
     step::Published,
 };
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 use types::{IfName, Prefix};
 
 /// Why a plan could not be applied, undone or compared, or a record not be kept.
@@ -118,6 +118,17 @@ pub enum Error {
         /// The last of it.
         last: u16,
     },
+    /// More ports than the kernel takes in one transaction.
+    #[error("could not publish {asked} ports at once, of which some {fit} fit")]
+    TooManyPorts {
+        /// How many were asked for.
+        asked: usize,
+        /// How many could be, about: elements are not all as long.
+        fit: usize,
+        /// What the kernel takes.
+        #[source]
+        cause: kernel::Error,
+    },
     /// Any port of a range would have done, and there is none.
     #[error("Address already in use: all ports of {0}")]
     RangeTaken(Box<TakenRange>),
@@ -156,6 +167,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Of a step that publishes so many ports. Which they are is not said where they are too many: it would fill pages.
+    pub(crate) fn of_ports(step: &impl fmt::Display, asked: usize, cause: kernel::Error) -> Self {
+        match cause {
+            kernel::Error::TooMany { size, limit, .. } => {
+                Error::TooManyPorts { asked, fit: asked.saturating_mul(limit) / size.max(1), cause }
+            }
+            _ => Error::Step { step: step.to_string(), cause },
+        }
+    }
+
     /// What the person does next, if anything general can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -189,6 +210,9 @@ impl Error {
                 "sysctl net.ipv4.ip_local_port_range is where it is looked for, but for net.ipv4.ip_local_reserved_ports"
                     .into(),
             ),
+            Error::TooManyPorts { fit, .. } => Some(format!(
+                "publish {fit} or fewer for each container, or raise `sysctl net.core.wmem_max`; root of the host has no limit"
+            )),
             Error::RangeTaken(_) => Some(
                 "`sealane ps` shows containers and their ports, `ss -lnp` processes: stop one, or publish a wider range"
                     .into(),
@@ -208,4 +232,21 @@ impl Error {
 /// Where the port is published, unless that is where it was wanted.
 fn on(published: Published, wanted: Published) -> String {
     if published == wanted { String::new() } else { format!(", as {published}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_that_are_too_many_are_counted_as_they_were_asked_for() {
+        // Three elements a port, in both families.
+        let cause = kernel::Error::TooMany { elements: 180_000, size: 18_000_000, limit: 6_000_000 };
+        let error = Error::of_ports(&"published ports, page after page", 60_000, cause);
+        assert_eq!(error.to_string(), "could not publish 60000 ports at once, of which some 20000 fit");
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with("publish 20000 or fewer") && hint.contains("net.core.wmem_max"), "{hint}");
+        let error = Error::of_ports(&"a published port", 1, kernel::Error::NoPacketFilter);
+        assert_eq!(error.to_string(), "could not make a published port");
+    }
 }

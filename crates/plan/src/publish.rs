@@ -137,7 +137,7 @@ impl Publish {
     }
 
     fn refused(&self, cause: kernel::Error) -> Error {
-        Error::Step { step: self.to_string(), cause }
+        Error::of_ports(self, self.mappings.len(), cause)
     }
 }
 

@@ -120,6 +120,7 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Iptables(_)
         | plan::Error::Kernel(_)
         | plan::Error::Step { .. }
+        | plan::Error::TooManyPorts { .. }
         | plan::Error::NoLink { .. }
         | plan::Error::NoVlans { .. } => Code::Kernel,
         plan::Error::Parent(_) => Code::InvalidConfig,
