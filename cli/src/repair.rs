@@ -124,11 +124,12 @@ fn renew(runtime: &Runtime, network: &Network, at: &RuntimeAttachment) -> Result
     Ok(missed.into_iter().map(line).collect())
 }
 
-/// An attachment of ours, if its namespace is there.
+/// An attachment of ours, if its namespace is there, and not another one in its place.
 fn alive(state: &State, network: &Network, at: &RuntimeAttachment) -> Option<Key> {
     let (container, ifname) = (at.container.parse().ok()?, at.ifname.parse().ok()?);
     let key = Key { network: network.name.clone(), container, ifname, plugin: FIREWALL };
-    (state.knows(&key) && Netns::open(Path::new(&at.netns)).is_ok()).then_some(key)
+    let netns = Netns::open(Path::new(&at.netns)).ok()?;
+    state.knows_in(&key, &netns).is_ok_and(|known| known).then_some(key)
 }
 
 fn state() -> Result<State, Fail> {
@@ -175,7 +176,6 @@ fn one(state: &State, places: &mut Places, key: &Key, extent: Extent) -> Result<
 
 /// What is recorded of an attachment that is whole, and its namespace.
 fn whole(record: &Record) -> Option<(&Plan, Netns)> {
-    let (intent, plan) = (record.intent()?, record.plan()?);
-    let netns = Netns::open(&intent.netns).ok().filter(|netns| netns.id() == intent.netns_id)?;
+    let (plan, netns) = (record.plan()?, record.netns()?);
     record.is_attached().then_some((plan, netns))
 }

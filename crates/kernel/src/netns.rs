@@ -12,7 +12,10 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::net::UnixDatagram,
+    },
     path::Path,
     sync::Arc,
 };
@@ -24,14 +27,28 @@ pub struct Netns {
     id: NetnsId,
 }
 
-/// What tells one network namespace from another: its file's place on nsfs. A number is used again once its
-/// namespace is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What tells one network namespace from another: its file's place on nsfs, and its cookie. The kernel gives the inode of a
+/// namespace that is gone to the next one, often at once; a cookie never.
+///
+/// It can't be compared by `==`: who does not know the cookie of one of two must say what that means. See [`NetnsId::may_be`]
+/// and [`Netns::is`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct NetnsId {
     /// The device number of nsfs.
     pub dev: u64,
     /// The inode, as in `net:[4026531840]` of /proc/PID/ns/net.
     pub ino: u64,
+    /// What [`netns_cookie`] says, where that is known. Records of before there was this field have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<u64>,
+}
+
+impl NetnsId {
+    /// Whether both can be the same namespace, by what is known of them: if one's cookie is not, the inode alone decides.
+    pub fn may_be(&self, other: &Self) -> bool {
+        let told_apart = self.cookie.zip(other.cookie).is_some_and(|(one, other)| one != other);
+        (self.dev, self.ino) == (other.dev, other.ino) && !told_apart
+    }
 }
 
 // Thread's, not process's: setns moves one thread, and /proc/self speaks of the first.
@@ -51,7 +68,8 @@ impl Netns {
             return Err(Error::NotNetns { path: path.to_owned() });
         }
         let stat = fstat(&file).map_err(failed)?;
-        Ok(Self { file: Arc::new(file), id: NetnsId { dev: stat.st_dev, ino: stat.st_ino } })
+        let id = NetnsId { dev: stat.st_dev, ino: stat.st_ino, cookie: None };
+        Ok(Self { file: Arc::new(file), id })
     }
 
     /// The namespace of the calling thread.
@@ -59,9 +77,24 @@ impl Netns {
         Self::open(Path::new(CURRENT))
     }
 
-    /// What tells this namespace from others.
+    /// What can be told of it from outside: before Linux 6.18 the cookie is not.
     pub fn id(&self) -> NetnsId {
-        self.id
+        NetnsId { cookie: number(self.file.as_fd()).ok(), ..self.id }
+    }
+
+    /// Whether it is the namespace of this ID. It is entered only if nothing else can tell, because it has the inode, and the ID
+    /// has a cookie; where it can't be entered, the inode decides.
+    pub fn is(&self, id: &NetnsId) -> bool {
+        let outside = self.id();
+        if outside.cookie.is_some() || id.cookie.is_none() || !outside.may_be(id) {
+            return outside.may_be(id);
+        }
+        NetnsId { cookie: self.cookie_inside(), ..outside }.may_be(id)
+    }
+
+    fn cookie_inside(&self) -> Option<u64> {
+        let socket = self.run(UnixDatagram::unbound).ok()?.ok()?;
+        netns_cookie(socket).ok()?
     }
 
     /// Runs `f` with the calling thread in this namespace, then returns to the one it was in, whatever `f` did.
@@ -80,11 +113,11 @@ impl Netns {
 }
 
 /// The number of the network namespace that a socket is in, which no other has had since the machine was started
-/// (`SO_NETNS_COOKIE`). Before Linux 5.14 it is the inode of the thread's namespace, as in [`NetnsId`].
-pub fn netns_cookie(socket: impl AsFd) -> Result<u64, Error> {
+/// (`SO_NETNS_COOKIE`). Before Linux 5.14 there is none.
+pub fn netns_cookie(socket: impl AsFd) -> Result<Option<u64>, Error> {
     match crate::socket::option(socket.as_fd(), libc::SO_NETNS_COOKIE) {
-        Ok(cookie) => Ok(u64::from_ne_bytes(cookie)),
-        Err(Errno::ENOPROTOOPT) => Ok(Netns::current()?.id().ino),
+        Ok(cookie) => Ok(Some(u64::from_ne_bytes(cookie))),
+        Err(Errno::ENOPROTOOPT) => Ok(None),
         Err(errno) => Err(Error::system("tell which network namespace a socket is in", errno)),
     }
 }
@@ -106,6 +139,16 @@ impl Drop for Return {
             std::process::abort();
         }
     }
+}
+
+/// The number that a namespace has for itself (`NS_GET_ID` of `linux/nsfs.h`, Linux 6.18): of a network namespace its cookie.
+#[allow(unsafe_code, reason = "nix has no call for the ioctls of nsfs")]
+fn number(file: BorrowedFd<'_>) -> Result<u64, Errno> {
+    const NS_GET_ID: libc::Ioctl = libc::_IOR::<u64>(0xb7, 13);
+    let mut number = 0;
+    // SAFETY: the request writes eight bytes, the size of what it writes to, and both live longer than the call.
+    Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_ID, &raw mut number) })?;
+    Ok(number)
 }
 
 /// The `CLONE_NEW*` value of a namespace's kind (`NS_GET_NSTYPE`, `ioctl_nsfs(2)`).

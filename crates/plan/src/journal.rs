@@ -1,19 +1,39 @@
 //! What a record says: three lines of JSON, each written before what it announces is done. A line that is torn or
 //! missing was not reached.
 use crate::Plan;
-use kernel::NetnsId;
+use kernel::{Netns, NetnsId};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// What ADD knows before it asks for addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Intent {
     /// The container's namespace, as the runtime named it.
     pub netns: PathBuf,
-    /// The namespace behind that name.
+    /// The namespace behind that name. A release that knows no cookies reads this as well.
     pub netns_id: NetnsId,
     /// The IPAM plugin that is asked for addresses, if any.
     pub ipam: Option<String>,
+}
+
+impl Intent {
+    /// Whether the record at this path, which begins so, was written for this namespace.
+    pub(crate) fn is_of(&self, netns: &Netns, record: &Path) -> bool {
+        let id = self.netns_id;
+        netns.is(&NetnsId { cookie: id.cookie.or_else(|| cookie_beside(record, id)), ..id })
+    }
+}
+
+/// The cookie of a namespace by the records beside this one. A chained plugin has no business in the container, where alone kernels
+/// before 6.18 tell the cookie; the plugin that makes the interface has.
+fn cookie_beside(record: &Path, id: NetnsId) -> Option<u64> {
+    let entries = fs::read_dir(record.parent()?).ok()?;
+    let texts = entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    let ids = texts.filter_map(|text| Some(Journal::read(&text).intent?.netns_id));
+    ids.filter(|beside| beside.may_be(&id)).find_map(|beside| beside.cookie)
 }
 
 /// One line of a record.

@@ -1,7 +1,7 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
-use crate::{error::Error, filter::Filter, state::State};
+use crate::{error::Error, filter::Filter, journal::Intent, state::State};
 use firewalld::Firewalld;
-use kernel::{Link, Netns, Rtnl, link, route};
+use kernel::{Link, Netns, NetnsId, Rtnl, link, netns_cookie, route};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 use std::{fmt, fs::File, os::fd::AsFd, rc::Rc};
@@ -38,6 +38,8 @@ pub enum Departure {
 /// A netlink socket in each namespace, opened when it is first needed, and the indices of the links met so far.
 pub struct Places {
     netns: Option<Netns>,
+    /// Which namespace that has to be, until somebody has been there.
+    expected: Option<NetnsId>,
     sockets: [Option<Rtnl>; 2],
     indices: Vec<(Place, IfName, u32)>,
     /// What the facts said of links, for a second look at the same.
@@ -58,6 +60,7 @@ impl Places {
     pub fn new(netns: Option<Netns>, departure: Departure) -> Self {
         Self {
             netns,
+            expected: None,
             sockets: [None, None],
             indices: Vec::new(),
             seen: Vec::new(),
@@ -68,6 +71,13 @@ impl Places {
             lock: None,
             departure,
         }
+    }
+
+    /// The host's namespace, and the container's of a record, if that is there. Whether it is another one with the same inode
+    /// is found out when somebody has to go in: most that undo a record do not.
+    pub fn recorded(intent: &Intent, departure: Departure) -> Self {
+        let netns = Netns::open(&intent.netns).ok().filter(|netns| netns.id().may_be(&intent.netns_id));
+        Self { expected: Some(intent.netns_id), ..Self::new(netns, departure) }
     }
 
     /// The same, with this state directory instead of the environment's.
@@ -84,6 +94,7 @@ impl Places {
     /// Goes on with another container, or without one.
     pub fn turn_to(&mut self, netns: Option<Netns>) {
         self.netns = netns;
+        self.expected = None;
         *self.slot(Place::Container) = None;
         self.indices.clear();
         self.seen.clear();
@@ -148,8 +159,23 @@ impl Places {
     }
 
     /// Whether there is a container namespace to work in.
-    pub(crate) fn has_container(&self) -> bool {
+    pub(crate) fn has_container(&mut self) -> bool {
+        if let Some(expected) = self.expected.take()
+            && self.netns_id().is_ok_and(|here| !here.may_be(&expected))
+        {
+            self.turn_to(None);
+        }
         self.netns.is_some()
+    }
+
+    /// What tells the container's namespace from others, its cookie too. Where that is known inside only, the socket which that
+    /// takes is kept for the plan.
+    pub fn netns_id(&mut self) -> Result<NetnsId, Error> {
+        let outside = self.container()?.id();
+        if outside.cookie.is_some() {
+            return Ok(outside);
+        }
+        Ok(NetnsId { cookie: netns_cookie(self.rtnl(Place::Container)?)?, ..outside })
     }
 
     /// Remembers the index of a link, so that it need not be asked for.

@@ -9,6 +9,7 @@ use crate::{
     journal::{Intent, Journal, Line},
     state::State,
 };
+use kernel::Netns;
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
@@ -115,6 +116,12 @@ impl Record {
     /// What ADD intended; `None` for a record that is new or was never begun.
     pub fn intent(&self) -> Option<&Intent> {
         self.journal.intent.as_ref()
+    }
+
+    /// The container's namespace, if the one that the record was written for is still there.
+    pub fn netns(&self) -> Option<Netns> {
+        let intent = self.intent()?;
+        Netns::open(&intent.netns).ok().filter(|netns| intent.is_of(netns, &self.path))
     }
 
     /// The steps that are the attachment's own; `None` if ADD did not come so far.

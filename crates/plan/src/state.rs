@@ -5,11 +5,12 @@
 use crate::{
     Plan,
     error::Error,
-    journal::Journal,
+    journal::{Intent, Journal},
     lock::{Lock, Scope},
     record::Key,
     step::Step,
 };
+use kernel::Netns;
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
@@ -89,6 +90,13 @@ impl State {
         self.network(&key.network).join(key.directory()).exists()
     }
 
+    /// Whether an attachment has a record, of whichever plugin, that was written for this namespace.
+    pub fn knows_in(&self, key: &Key, netns: &Netns) -> Result<bool, Error> {
+        let journals = journals_in(&self.network(&key.network).join(key.directory()))?;
+        let is_of = |path: &Path, intent: &Intent| intent.is_of(netns, path);
+        Ok(journals.iter().any(|(path, it)| it.intent.as_ref().is_some_and(|intent| is_of(path, intent))))
+    }
+
     /// What records there are of these plugins, in order.
     pub fn records(&self, plugins: &[&'static str]) -> Result<Vec<Key>, Error> {
         let mut keys = Vec::new();
@@ -146,16 +154,21 @@ impl State {
 
 /// What the records of one attachment announce.
 fn plans_in(directory: &Path) -> Result<Vec<Plan>, Error> {
-    let mut plans = Vec::new();
+    Ok(journals_in(directory)?.into_iter().filter_map(|(_, journal)| journal.plan).collect())
+}
+
+/// What the records of one attachment say, each with its path.
+fn journals_in(directory: &Path) -> Result<Vec<(PathBuf, Journal)>, Error> {
+    let mut journals = Vec::new();
     for file in entries(directory)? {
         let path = directory.join(file);
         match fs::read_to_string(&path) {
-            Ok(text) => plans.extend(Journal::read(&text).plan),
+            Ok(text) => journals.push((path, Journal::read(&text))),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(cause) => return Err(Error::State { doing: "read", path, cause }),
         }
     }
-    Ok(plans)
+    Ok(journals)
 }
 
 /// The names in a directory; none if it does not exist.

@@ -23,6 +23,7 @@ use crate::{
     state::{State, entries},
     step::Step,
 };
+use kernel::{Netns, netns_cookie};
 use nix::fcntl::{Flock, FlockArg};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -160,7 +161,10 @@ impl Places {
     }
 
     fn host_number(&mut self) -> Result<u64, Error> {
-        Ok(kernel::netns_cookie(self.rtnl(Place::Host)?)?)
+        match netns_cookie(self.rtnl(Place::Host)?)? {
+            Some(cookie) => Ok(cookie),
+            None => Ok(Netns::current()?.id().ino),
+        }
     }
 }
 

@@ -242,7 +242,7 @@ fn whose_namespace_is_gone_has_no_port() {
     fs::remove_file(container.netns()).unwrap();
     let _keeps_the_number_taken = lab.host.container().unwrap();
     container.restart().unwrap();
-    assert_ne!(Netns::open(container.netns()).unwrap().id(), id);
+    assert!(!Netns::open(container.netns()).unwrap().is(&id));
     lab.take(port(80, "", "c2")).unwrap();
 }
 

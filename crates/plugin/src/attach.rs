@@ -7,7 +7,6 @@ use crate::{
     ipam,
 };
 use cni::{AddResult, Attachment, Call, Delegates, Fail};
-use kernel::Netns;
 use plan::{Facts, Failed, Intent, Key, Places, Query, Record, State};
 
 pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
@@ -25,8 +24,10 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
         return Ok(result.clone());
     }
     let netns = endpoint.netns::<R>()?;
-    let netns_id = netns.id();
-    let mut places = Places::new(Some(netns), departure());
+    let mut places = Places::new(Some(netns.clone()), departure());
+    // Who does not work inside does not go in for this either.
+    let inside = !R::CHAINED && !R::SHARES_NETNS;
+    let netns_id = if inside { places.netns_id().map_err(Error::Plan)? } else { netns.id() };
     let mut record = run.state.claim(&run.key).map_err(Error::Plan)?;
     run.settle::<R>(&record, &mut places, netns_id)?;
     if let Some(result) = idle {
@@ -99,14 +100,13 @@ impl Run<'_> {
         netns_id: kernel::NetnsId,
     ) -> Result<(), Fail> {
         let Some(intent) = record.intent() else { return Ok(()) };
-        let same = intent.netns_id == netns_id
-            || Netns::open(&intent.netns).is_ok_and(|it| it.id() == intent.netns_id);
+        let same = || intent.netns_id.may_be(&netns_id) || record.netns().is_some();
         let plan = record.plan().cloned().unwrap_or_default();
         // A chained one may have been asked for something else then.
         if record.is_attached() && !plan.is_exclusive() && !R::CHAINED {
             return Ok(());
         }
-        if record.is_attached() && same && plan::stands(&plan, places).map_err(Error::Plan)? {
+        if record.is_attached() && same() && plan::stands(&plan, places).map_err(Error::Plan)? {
             return Err(Error::Attached { attachment: self.key.to_string() }.into());
         }
         take_down::<R>(self.delegates, self.call, self.at, record, places)

@@ -60,9 +60,10 @@ fn detach<R: Recipe>(
     at: &Attachment,
     record: Record,
 ) -> Result<(), Fail> {
-    let recorded = record.intent().map(|intent| (intent.netns.as_path(), intent.netns_id));
-    let still = recorded.and_then(|(path, id)| Netns::open(path).ok().filter(|netns| netns.id() == id));
-    let mut places = Places::new(still, departure());
+    let mut places = match record.intent() {
+        Some(intent) => Places::recorded(intent, departure()),
+        None => Places::new(None, departure()),
+    };
     take_down::<R>(delegates, call, at, &record, &mut places)?;
     Ok(record.remove().map_err(Error::Plan)?)
 }

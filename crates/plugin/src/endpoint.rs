@@ -74,7 +74,7 @@ impl Endpoint {
     pub(crate) fn netns<R: Recipe>(&self) -> Result<Netns, Error> {
         let path = || self.netns.clone();
         let netns = Netns::open(&self.netns).map_err(|cause| Error::Netns { path: path(), cause })?;
-        if R::SHARES_NETNS && netns.id() != Netns::current()?.id() {
+        if R::SHARES_NETNS && !netns.is(&Netns::current()?.id()) {
             return Err(Error::NotTheHosts { path: path() });
         }
         Ok(netns)

@@ -1,5 +1,5 @@
 //! A container, as far as networks go: a network namespace bound to a file.
-use crate::{Error, Snapshot, host};
+use crate::{Error, Host, Snapshot, host};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, setns, unshare},
@@ -7,8 +7,10 @@ use nix::{
 use serde_json::Value;
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
+    time::Duration,
 };
 
 /// A network namespace with an ID; its loopback is down, as a runtime leaves it. It lives until [`Container::kill`], or
@@ -50,6 +52,24 @@ impl Container {
             .map_err(Error::kernel(format!("bind a network namespace to {}", self.netns.display())))
     }
 
+    /// Kills it, and restarts it until its namespace's file has the inode that it had before: whether it came to that. The kernel gives
+    /// the lowest number that is free, and to other things than namespaces too.
+    fn restart_with_its_inode(&self) -> Result<bool, Error> {
+        let inode =
+            || fs::metadata(&self.netns).map(|file| file.ino()).map_err(Error::io("look at a namespace"));
+        let before = inode()?;
+        for _ in 0..RESTARTS {
+            self.kill()?;
+            self.restart()?;
+            if inode()? == before {
+                return Ok(true);
+            }
+            // The kernel takes down a namespace a little later than it ends.
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(false)
+    }
+
     /// Ends the namespace: its file is unmounted and removed, and the kernel takes down what was in it a little later.
     pub fn kill(&self) -> Result<(), Error> {
         let path = self.netns.display();
@@ -80,6 +100,30 @@ impl Container {
         self.exec(|| Snapshot::take(&[]))?
     }
 }
+
+impl Host {
+    /// A container of which something was made in a former life, such as an attachment. It has a fresh namespace since, with the inode of
+    /// the one that is gone. Of those that did not get theirs again something else is made.
+    pub fn reborn<T>(
+        &self,
+        mut made: impl FnMut(&Container) -> T,
+        mut unmade: impl FnMut(&Container, T),
+    ) -> Result<(Container, T), Error> {
+        for _ in 0..LIVES {
+            let container = self.container()?;
+            let of_it = made(&container);
+            if container.restart_with_its_inode()? {
+                return Ok((container, of_it));
+            }
+            unmade(&container, of_it);
+        }
+        Err(Error::NeverReborn { containers: LIVES, restarts: RESTARTS })
+    }
+}
+
+/// How many containers are tried, and how often each. Of ten, six or more get their number back.
+const LIVES: usize = 20;
+const RESTARTS: usize = 500;
 
 pub(crate) fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -30,6 +30,16 @@ pub enum Error {
         /// Its standard error.
         said: String,
     },
+    /// The kernel gave no new namespace the inode of the one before, so what was to be tested could not be.
+    #[error(
+        "of {containers} containers, each restarted {restarts} times, none got the inode of its network namespace again"
+    )]
+    NeverReborn {
+        /// How many were tried.
+        containers: usize,
+        /// How often each.
+        restarts: usize,
+    },
     /// The plugin to be tested is not there.
     #[error("no plugin at {path}; build it with `{build}`")]
     NoBinary {

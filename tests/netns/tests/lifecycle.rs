@@ -12,6 +12,7 @@ netlab::tests! {
     del_leaves_the_host_as_it_was,
     del_without_netns_leaves_the_host_as_it_was,
     del_after_the_netns_died_leaves_the_host_as_it_was,
+    del_of_a_dead_container_spares_who_has_its_namespaces_path_and_number,
     del_takes_no_notice_of_what_the_configuration_says_now,
     del_needs_no_ipam_plugin,
     del_of_one_attachment_leaves_the_other,
@@ -167,6 +168,24 @@ fn del_after_the_netns_died_leaves_the_host_as_it_was() {
         host.del(&config, &container, "eth0").unwrap().result().unwrap();
         assert_eq!(host.changes_left_since(&before).unwrap(), "");
     }
+}
+
+fn del_of_a_dead_container_spares_who_has_its_namespaces_path_and_number() {
+    let (host, config) = warm();
+    let before = host.snapshot().unwrap();
+    let attach = |container: &Container| drop(add(&host, &config, container));
+    let detach =
+        |container: &Container| drop(host.del(&config, container, "eth0").unwrap().result().unwrap());
+    let (dead, ()) = host.reborn(attach, |container, ()| detach(container)).unwrap();
+    let of_next =
+        |verb: &str| host.attach(verb, &config, &dead, "eth0").unwrap().env("CNI_CONTAINERID", "next");
+    let added = of_next("ADD").run().unwrap().result().unwrap();
+    detach(&dead);
+    let mut check = of_next("CHECK");
+    check = check.stdin(with(&config, "prevResult", &added).to_string());
+    check.run().unwrap().result().unwrap();
+    of_next("DEL").run().unwrap().result().unwrap();
+    assert_eq!(host.changes_left_since(&before).unwrap(), "");
 }
 
 fn del_takes_no_notice_of_what_the_configuration_says_now() {

@@ -18,6 +18,7 @@ netlab::tests! {
     what_a_container_has_lost_is_put_back_by_its_check_alone,
     what_cannot_be_put_back_is_named_and_does_not_keep_the_rest,
     an_attachment_whose_namespace_is_gone_is_left_alone,
+    an_attachment_whose_namespaces_number_another_one_has_is_left_alone,
     with_nothing_attached_there_is_nothing_to_do,
 }
 
@@ -369,6 +370,32 @@ fn an_attachment_whose_namespace_is_gone_is_left_alone() {
     assert_eq!(repair(&host), [""; 0]);
     assert_eq!(nft(&["list", "ruleset"]), "");
     host.del(&with(&config, "ipMasq", &json!(false)), &dead, "eth0").unwrap().result().unwrap();
+}
+
+/// Neither what its records say is put back, nor what its firewall would need by now.
+fn an_attachment_whose_namespaces_number_another_one_has_is_left_alone() {
+    let host = Host::new().unwrap();
+    let list = host.dir().join("net1.conflist");
+    let plugins = [network(&host, 1, &json!({})), json!({"type": "firewall", "ingressPolicy": "isolated"})];
+    fs::write(&list, json!({"cniVersion": "1.1.0", "name": "net1", "plugins": plugins}).to_string()).unwrap();
+    let run = |verb: &str, of: &Container| {
+        let netns = of.netns().to_string_lossy().into_owned();
+        let said = sealane(&host, &[verb, &list.to_string_lossy(), of.id(), &netns]);
+        assert_eq!(said.code, Some(0), "{}{}", said.stdout, said.stderr);
+    };
+    let flushed = || {
+        nft(&["flush", "ruleset"]);
+        let put_back = repair(&host);
+        assert!(put_back.is_empty() == nft(&["list", "ruleset"]).is_empty(), "{put_back:?}");
+        put_back.len()
+    };
+    let added = |container: &Container| {
+        run("add", container);
+        assert_ne!(flushed(), 0, "while it lives");
+    };
+    let (dead, ()) = host.reborn(added, |container, ()| run("del", container)).unwrap();
+    assert_eq!(flushed(), 0);
+    run("del", &dead);
 }
 
 fn with_nothing_attached_there_is_nothing_to_do() {
