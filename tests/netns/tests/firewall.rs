@@ -248,6 +248,11 @@ fn an_isolated_container_finds_no_detour_by_the_host() {
     Site::each_way(|site| {
         let (first, second) = (site.inside(1, &isolated()), site.inside(1, &isolated()));
         for (one, another) in [(&first, &second), (&second, &first)] {
+            // The host tells who comes that way of the shorter one, which is shut.
+            for parameter in ["ipv4/conf/all", "ipv4/conf/eth0", "ipv6/conf/eth0"] {
+                let file = format!("/proc/sys/net/{parameter}/accept_redirects");
+                one.container.exec(|| fs::write(file, "0")).unwrap().unwrap();
+            }
             for at in another.addresses() {
                 let (gateway, bits) = if at.is_ipv4() { ("10.1.0.1", 32) } else { ("fd01::1", 128) };
                 one.container.ip(&format!("route add {at}/{bits} via {gateway}")).unwrap();
