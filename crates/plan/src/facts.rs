@@ -2,11 +2,11 @@
 use crate::{
     Plan,
     error::Error,
-    forward::Forward,
+    forward::{self, Forward},
     free_port::{self, Wanted},
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
-    step::Published,
+    step::{Family, Interface as IptInterface, Published},
 };
 use kernel::{addr, link, route, sysctl};
 use std::{
@@ -30,8 +30,10 @@ pub enum Query {
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
     FreePort(Wanted),
-    /// Who decides, on the host, what is forwarded?
+    /// Who decides, on the host, what is forwarded? If that is iptables, also what [`Query::Iptables`] asks.
     Forward,
+    /// In whose tables does iptables have to let packets through?
+    Iptables,
     /// Is firewalld there? It is an error if not.
     Firewalld,
 }
@@ -75,6 +77,9 @@ pub struct Facts {
     pub free_ports: Vec<u16>,
     /// Who decides what is forwarded, if it was asked for.
     pub forward: Option<Forward>,
+    /// Whose tables packets of a family have to be let through in by iptables, if that was asked for; no word of a family where there is nothing
+    /// to choose.
+    pub iptables: Vec<(Family, IptInterface)>,
 }
 
 impl Query {
@@ -112,7 +117,14 @@ impl Facts {
                     facts.free_ports.push(number);
                     given.extend(wanted.as_ports(number));
                 }
-                Query::Forward => facts.forward = Some(Forward::look(places)?),
+                Query::Forward => {
+                    let forward = Forward::look(places)?;
+                    if forward.is_for_iptables() {
+                        facts.iptables = by_iptables(places)?;
+                    }
+                    facts.forward = Some(forward);
+                }
+                Query::Iptables => facts.iptables = by_iptables(places)?,
                 Query::Firewalld => drop(places.firewalld()?),
                 Query::Ipv6(_) if !places.has_container() => {}
                 Query::Ipv6(name) => {
@@ -165,6 +177,14 @@ fn take(wanted: &Wanted, chosen: &mut Vec<Published>) -> Option<u16> {
         chosen.remove(at);
     }
     Some(number)
+}
+
+fn by_iptables(places: &mut Places) -> Result<Vec<(Family, IptInterface)>, Error> {
+    let mut all = Vec::new();
+    for family in [Family::Ipv4, Family::Ipv6] {
+        all.extend(forward::interfaces(family, places)?.into_iter().map(|interface| (family, interface)));
+    }
+    Ok(all)
 }
 
 /// A port of a bridge is left out: what comes in there is the bridge's, and there is one for each container.

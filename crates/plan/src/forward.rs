@@ -1,9 +1,14 @@
 //! Who decides, on a host, what is forwarded.
-use crate::{filter::INET, places::Places};
+use crate::{
+    filter::INET,
+    places::Places,
+    xtables::{CNI_FORWARD, legacy_family, nft_family},
+};
 use kernel::{
-    has_legacy_table,
+    legacy,
     nft::{Family, Nft, Table},
 };
+use xtables::Interface;
 
 /// What of the host's own filters matters to who wants to let packets through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -12,7 +17,7 @@ pub struct Forward {
     pub drops: bool,
     /// There is the chain `CNI-FORWARD`: another suite lets packets through, or we have before.
     pub cni: bool,
-    /// There is a table `filter` of the iptables before nftables, which can't be looked into.
+    /// There is a table `filter` of the iptables before nftables, in either family.
     pub legacy: bool,
 }
 
@@ -27,10 +32,36 @@ impl Forward {
         let nft = places.filter.nft()?;
         let has_ours = nft.has_table(&INET)?;
         let drops = drops(nft, Family::Ip)? || drops(nft, Family::Ip6)?;
-        let cni = nft.chain(&filter(Family::Ip), "CNI-FORWARD")?.is_some();
+        let cni = nft.chain(&filter(Family::Ip), CNI_FORWARD)?.is_some();
         places.filter.was_empty |= !has_ours;
-        Ok(Self { drops, cni, legacy: has_legacy_table("filter")? })
+        let is_loaded = |family| legacy::is_loaded(family, FILTER);
+        let legacy = is_loaded(legacy::Family::Ipv4)? || is_loaded(legacy::Family::Ipv6)?;
+        Ok(Self { drops, cni, legacy })
     }
+}
+
+/// Whose tables packets of a family have to be let through in, where there are those of both interfaces; else nothing: there is nothing to choose.
+/// What one drops the other does not bring back. Where neither drops, it is the one that the host's programs go by, as for the reference.
+pub(crate) fn interfaces(
+    family: xtables::Family,
+    places: &mut Places,
+) -> Result<Vec<Interface>, kernel::Error> {
+    let Some(older) = legacy::Table::read(legacy_family(family), FILTER)? else { return Ok(Vec::new()) };
+    // Who has rules there needs a program for them; who has none does not.
+    let has_rules = || older.has_chain(CNI_FORWARD) && xtables::is_installed(Interface::Legacy, family);
+    let mut found = Vec::new();
+    if older.drops_what_is_forwarded() || has_rules() {
+        found.push(Interface::Legacy);
+    }
+    // A kernel without nftables drops nothing there.
+    let newer_drops = places.filter.nft().and_then(|nft| drops(nft, nft_family(family))).unwrap_or(false);
+    if newer_drops && xtables::is_installed(Interface::Nft, family) {
+        found.push(Interface::Nft);
+    }
+    if found.is_empty() {
+        found.extend(xtables::of_the_host(family));
+    }
+    Ok(found)
 }
 
 fn drops(nft: &mut Nft, family: Family) -> Result<bool, kernel::Error> {
@@ -40,5 +71,7 @@ fn drops(nft: &mut Nft, family: Family) -> Result<bool, kernel::Error> {
 
 /// The table that iptables has its rules in.
 fn filter(family: Family) -> Table {
-    Table { family, name: "filter".into() }
+    Table { family, name: FILTER.into() }
 }
+
+const FILTER: &str = "filter";

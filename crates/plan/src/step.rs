@@ -4,8 +4,8 @@ mod xtables;
 
 pub use vlan::{LeaveVlan, PortVlans, VlanGateway};
 pub use xtables::{
-    ChainName, Family, InvalidWord, IptForward, IptIsolation, IptMark, IptMasquerade, IptPolicy, IptPort,
-    IptPublish, IptSnat, LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Word,
+    ChainName, Family, Interface, InvalidWord, IptForward, IptIsolation, IptMark, IptMasquerade, IptPolicy,
+    IptPort, IptPublish, IptSnat, LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Word,
 };
 
 pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};

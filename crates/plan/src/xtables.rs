@@ -15,19 +15,62 @@ mod masquerade;
 mod publish;
 
 pub(crate) use evict::evict;
+pub(crate) use forward::FORWARD as CNI_FORWARD;
 
 use crate::{error::Error, places::Places};
-use kernel::nft;
+use kernel::{legacy, nft};
 use std::{borrow::Cow, fmt::Display};
-use xtables::{Change, Family, Interface, Rule, Ruleset, Table, Why, is_legacy, read};
+use xtables::{Change, Family, Interface, Rule, Ruleset, Table, Why, is_installed, read, shown_by};
 
 /// How often a table is read again that others have changed since.
 const TRIES: u32 = 3;
 
+/// The one of iptables' tables that a step works in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct At {
+    interface: Interface,
+    family: Family,
+    table: Table,
+}
+
+impl At {
+    /// That of the host's own programs.
+    fn any(family: Family, table: Table) -> Self {
+        Self { interface: Interface::Any, family, table }
+    }
+
+    fn read(self) -> Result<Ruleset, xtables::Error> {
+        read(self.interface, self.family, self.table)
+    }
+
+    fn commit(self, change: &Change) -> Result<(), xtables::Error> {
+        change.commit_by(self.interface, self.family)
+    }
+
+    /// Whether there is a program to change what is there: whoever has none cannot have made it. Where there is none of either interface, trying
+    /// says so.
+    fn is_within_reach(self) -> bool {
+        let has = |interface| is_installed(interface, self.family);
+        has(self.interface) || !has(Interface::Any)
+    }
+
+    /// Whether the kernel has a chain of this name there, in the tables of either interface if it may be any. No program is asked.
+    fn has_chain(self, chain: &str, places: &mut Places) -> Result<bool, Error> {
+        let Self { interface, family, table } = self;
+        if interface != Interface::Nft {
+            let older = legacy::Table::read(legacy_family(family), table.as_str())?;
+            if older.is_some_and(|older| older.has_chain(chain)) {
+                return Ok(true);
+            }
+        }
+        let in_nft = nft::Table { family: nft_family(family), name: Cow::Borrowed(table.as_str()) };
+        Ok(interface != Interface::Legacy && places.filter.nft()?.chain(&in_nft, chain)?.is_some())
+    }
+}
+
 /// The chains and rules that all share. They are made when they are missing, and stay.
 struct Base {
-    table: Table,
-    family: Family,
+    at: At,
     chains: Vec<String>,
     /// In the order in which they are made, and where; what is in one list stands in its order.
     rules: Vec<(End, Vec<Rule>)>,
@@ -43,7 +86,7 @@ enum End {
 impl Base {
     /// A change that takes it for granted.
     fn granted(&self) -> Change {
-        let mut change = Change::of(self.table);
+        let mut change = Change::of(self.at.table);
         change.require(self.all_rules());
         change
     }
@@ -54,14 +97,14 @@ impl Base {
 
     /// A change that makes what is missing of it. Whether a rule is there is iptables' to say: it prints no rule as it was written.
     fn completion(&self, found: &Ruleset) -> Result<Change, Error> {
-        let mut change = Change::of(self.table);
+        let mut change = Change::of(self.at.table);
         let is_missing = |chain: &str| self.chains.iter().any(|it| it == chain) && !found.has(chain);
         self.chains.iter().filter(|chain| !found.has(chain)).for_each(|chain| change.create(chain));
         for (end, rules) in &self.rules {
             let mut found = Vec::new();
             for rule in rules {
                 let fresh = is_missing(&rule.chain) || rule.target().is_some_and(is_missing);
-                if !fresh && is_there(self.table, self.family, rule)? {
+                if !fresh && is_there(self.at, rule)? {
                     found.push(rule);
                 }
             }
@@ -80,25 +123,25 @@ impl Base {
 /// Carries out a change that goes through where nothing is missing or in the way; else what a look makes of it.
 fn make(
     step: &dyn Display,
-    (family, table): (Family, Table),
+    at: At,
     quick: &Change,
     places: &Places,
     mut closer: impl FnMut(&Ruleset) -> Result<Change, Error>,
 ) -> Result<(), Error> {
     let failed = |cause| Error::Rules { step: step.to_string(), cause };
     // What is made anew may be there in part.
-    if !places.anew && went_through(quick.commit(family)).map_err(failed)? {
+    if !places.anew && went_through(at.commit(quick)).map_err(failed)? {
         return Ok(());
     }
     let _host = places.state()?.lock_host()?;
     for _ in 1..TRIES {
-        let change = closer(&read(Interface::Any, family, table).map_err(failed)?)?;
-        if went_through(change.commit(family)).map_err(failed)? {
+        let change = closer(&at.read().map_err(failed)?)?;
+        if went_through(at.commit(&change)).map_err(failed)? {
             return Ok(());
         }
     }
-    let change = closer(&read(Interface::Any, family, table).map_err(failed)?)?;
-    change.commit(family).map_err(failed)
+    let change = closer(&at.read().map_err(failed)?)?;
+    at.commit(&change).map_err(failed)
 }
 
 /// False if it was refused for what is or is not there.
@@ -111,10 +154,10 @@ fn went_through(outcome: Result<(), xtables::Error>) -> Result<bool, xtables::Er
 }
 
 /// Whether a chain has this rule.
-fn is_there(table: Table, family: Family, rule: &Rule) -> Result<bool, Error> {
-    let mut change = Change::of(table);
+fn is_there(at: At, rule: &Rule) -> Result<bool, Error> {
+    let mut change = Change::of(at.table);
     change.require([rule]);
-    found_all(change.commit(family))
+    found_all(at.commit(&change))
 }
 
 /// Whether all rules of a change were there. What was refused for anything else is an error: they may well be.
@@ -127,15 +170,15 @@ fn found_all(outcome: Result<(), xtables::Error>) -> Result<bool, Error> {
 }
 
 /// The first of these rules that is missing, in words.
-fn missing(table: Table, family: Family, rules: &[Rule]) -> Result<Option<String>, Error> {
-    let mut all = Change::of(table);
+fn missing(at: At, rules: &[Rule]) -> Result<Option<String>, Error> {
+    let mut all = Change::of(at.table);
     all.require(rules);
-    if went_through(all.commit(family))? {
+    if went_through(at.commit(&all))? {
         return Ok(None);
     }
     for rule in rules {
-        if !is_there(table, family, rule)? {
-            let program = family.program();
+        if !is_there(at, rule)? {
+            let (program, table) = (shown_by(at.interface, at.family), at.table);
             return Ok(Some(format!("`{program} -t {table} -S {}` has no `-A {rule}`", rule.chain)));
         }
     }
@@ -143,11 +186,11 @@ fn missing(table: Table, family: Family, rules: &[Rule]) -> Result<Option<String
 }
 
 /// Deletes these rules, or those of them that are there.
-fn delete(interface: Interface, table: Table, family: Family, rules: &[Rule]) -> Result<(), Error> {
+fn delete(at: At, rules: &[Rule]) -> Result<(), Error> {
     let deletion = |rules: &[Rule]| {
-        let mut change = Change::of(table);
+        let mut change = Change::of(at.table);
         change.delete(rules);
-        change.commit_by(interface, family)
+        at.commit(&change)
     };
     if !found_all(deletion(rules))? {
         for rule in rules {
@@ -157,18 +200,11 @@ fn delete(interface: Interface, table: Table, family: Family, rules: &[Rule]) ->
     Ok(())
 }
 
-/// What came of taking something away. Where the program is missing or refuses, as without the table, it is no error if no packet meets
-/// the chain that it is in: then nothing is left.
-fn undone(
-    outcome: Result<(), Error>,
-    places: &mut Places,
-    (family, table): (Family, Table),
-    chain: &str,
-) -> Result<(), Error> {
+/// What came of taking something away. Where the program is missing or refuses, as without the table, it is no error if there is no
+/// chain that it would be in: then nothing is left.
+fn undone(outcome: Result<(), Error>, places: &mut Places, at: At, chain: &str) -> Result<(), Error> {
     let Err(Error::Iptables(_)) = &outcome else { return outcome };
-    let in_nft = nft::Table { family: nft_family(family), name: Cow::Borrowed(table.as_str()) };
-    let is_there = is_legacy(family, table) || places.filter.nft()?.chain(&in_nft, chain)?.is_some();
-    if is_there { outcome } else { Ok(()) }
+    if at.has_chain(chain, places)? { outcome } else { Ok(()) }
 }
 
 /// The family of an address.
@@ -177,9 +213,17 @@ fn family_of(is_ipv4: bool) -> Family {
 }
 
 /// The same family, as nftables knows it.
-fn nft_family(family: Family) -> nft::Family {
+pub(crate) fn nft_family(family: Family) -> nft::Family {
     match family {
         Family::Ipv4 => nft::Family::Ip,
         Family::Ipv6 => nft::Family::Ip6,
+    }
+}
+
+/// The same family, as the tables of the older iptables know it.
+pub(crate) fn legacy_family(family: Family) -> legacy::Family {
+    match family {
+        Family::Ipv4 => legacy::Family::Ipv4,
+        Family::Ipv6 => legacy::Family::Ipv6,
     }
 }

@@ -50,6 +50,7 @@ fn main() -> std::process::ExitCode {
         two_interfaces_of_a_container_share_its_chains,
         a_repair_leaves_two_interfaces_their_chains_in_order,
         isolation_goes_with_its_last_user,
+        isolation_goes_from_all_tables_whoever_comes_last,
         isolation_stays_while_a_container_of_the_reference_is_on_the_bridge,
         many_at_once_lose_no_rule_and_double_none,
         a_refusal_is_told_in_the_words_of_iptables,
@@ -392,6 +393,7 @@ fn isolation_goes_with_its_last_user() {
             policy,
             family: step::Family::Ipv4,
             port: None,
+            interface: step::Interface::Any,
         });
         plan
     };
@@ -411,6 +413,49 @@ fn isolation_goes_with_its_last_user() {
     assert!(!save_all().contains("b0"), "{}", save_all());
 }
 
+/// As where the older iptables has come to drop between two containers, or the host's own has become another one.
+fn isolation_goes_from_all_tables_whoever_comes_last() {
+    use step::Interface::{Any, Legacy, Nft};
+    let plan = |interfaces: &[step::Interface]| {
+        let mut plan = Plan::default();
+        for interface in interfaces {
+            plan.ensure(step::IptIsolation {
+                bridge: "b0".parse().unwrap(),
+                policy: step::IptPolicy::SameBridge,
+                family: step::Family::Ipv4,
+                port: None,
+                interface: *interface,
+            });
+        }
+        plan
+    };
+    let rules = || {
+        ["iptables-nft", "iptables-legacy"].map(|program| {
+            let output = Command::new(program).arg("-S").output().unwrap();
+            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        })
+    };
+    for (first, second) in [
+        (&[Nft][..], &[Legacy][..]),
+        (&[Legacy], &[Nft]),
+        (&[Any], &[Legacy, Nft]),
+        (&[Legacy, Nft], &[Any]),
+        (&[Nft, Legacy], &[Legacy]),
+    ] {
+        let lab = Lab::new();
+        lab.attach(1, &plan(first));
+        lab.attach(2, &plan(second));
+        let both = rules();
+        assert!(both.iter().all(|rules| rules.contains("b0")), "{first:?} and {second:?}: {both:?}");
+        lab.detach(1, &plan(first));
+        assert_eq!(rules(), both);
+        lab.detach(2, &plan(second));
+        let left = rules();
+        assert!(!left.iter().any(|rules| rules.contains("b0")), "{first:?} and {second:?}: {left:?}");
+    }
+}
+
 fn isolation_stays_while_a_container_of_the_reference_is_on_the_bridge() {
     let lab = Lab::new();
     let plan = |port: &str| {
@@ -420,6 +465,7 @@ fn isolation_stays_while_a_container_of_the_reference_is_on_the_bridge() {
             policy: step::IptPolicy::SameBridge,
             family: step::Family::Ipv4,
             port: Some(port.parse().unwrap()),
+            interface: step::Interface::Any,
         });
         plan
     };
@@ -659,9 +705,15 @@ impl Case {
             };
             for family in [step::Family::Ipv4, step::Family::Ipv6].into_iter().filter(|_| policy.is_some()) {
                 let (bridge, policy) = ("b0".parse().unwrap(), policy.unwrap());
-                plan.ensure(step::IptIsolation { bridge, policy, family, port: None });
+                plan.ensure(step::IptIsolation {
+                    bridge,
+                    policy,
+                    family,
+                    port: None,
+                    interface: step::Interface::Any,
+                });
             }
-            step::IptForward::each(&hosts, &admin).for_each(|step| plan.own(step));
+            step::IptForward::each(&hosts, &admin, &[]).for_each(|step| plan.own(step));
         }
     }
 

@@ -49,6 +49,9 @@ impl Error {
     /// What the person does next, if anything general can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Error::NoProgram { program } if program.contains("-legacy") => Some(format!(
+                "the older iptables drops what is forwarded here, and only its own program lets anything through there: install {program} (package iptables, or iptables-legacy)"
+            )),
             Error::NoProgram { .. } => Some(
                 "install the package iptables, or choose the backend nftables, which needs no program".into(),
             ),

@@ -18,5 +18,6 @@ mod rule;
 pub use change::Change;
 pub use error::{Error, Why, Words};
 pub use name::{ChainName, Family, Interface, InvalidWord, Table, Word, chain_of, hash};
-pub use read::{Ruleset, is_legacy, read};
+pub use program::{is_installed, of_the_host};
+pub use read::{Ruleset, read, shown_by};
 pub use rule::Rule;

@@ -32,9 +32,11 @@ impl fmt::Display for Family {
 }
 
 /// Which of the kernel's two interfaces iptables goes by. Each has tables of its own, all of which packets meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Interface {
     /// The one that the host's `iptables` goes by.
+    #[default]
     Any,
     /// nftables: `iptables-nft`.
     Nft,
@@ -43,16 +45,35 @@ pub enum Interface {
 }
 
 impl Interface {
-    /// The programs of this family, the best first; each has others beside it, such as `-restore`.
+    /// The programs of this family, the best first; each has others beside it, such as `-restore`. One that has the other interface's name
+    /// or goes by the other one stands in for none.
     pub(crate) fn programs(self, family: Family) -> &'static [&'static str] {
         match (self, family) {
             (Interface::Any, Family::Ipv4) => &["iptables", "iptables-nft", "iptables-legacy"],
             (Interface::Any, Family::Ipv6) => &["ip6tables", "ip6tables-nft", "ip6tables-legacy"],
-            (Interface::Nft, Family::Ipv4) => &["iptables-nft", "iptables"],
-            (Interface::Nft, Family::Ipv6) => &["ip6tables-nft", "ip6tables"],
-            (Interface::Legacy, Family::Ipv4) => &["iptables-legacy", "iptables"],
-            (Interface::Legacy, Family::Ipv6) => &["ip6tables-legacy", "ip6tables"],
+            (Interface::Nft, Family::Ipv4) => &["iptables", "iptables-nft"],
+            (Interface::Nft, Family::Ipv6) => &["ip6tables", "ip6tables-nft"],
+            (Interface::Legacy, Family::Ipv4) => &["iptables", "iptables-legacy"],
+            (Interface::Legacy, Family::Ipv6) => &["ip6tables", "ip6tables-legacy"],
         }
+    }
+
+    /// What is to be installed where there is none of them.
+    pub(crate) fn wanted(self, family: Family) -> &'static str {
+        let programs = self.programs(family);
+        let wanted = if self == Interface::Any { programs.first() } else { programs.last() };
+        wanted.copied().unwrap_or_default()
+    }
+}
+
+/// As people call its programs.
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Interface::Any => "iptables",
+            Interface::Nft => "iptables of nftables",
+            Interface::Legacy => "the older iptables",
+        })
     }
 }
 

@@ -39,21 +39,55 @@ fn name(program: &Path) -> String {
 fn find(interface: Interface, family: Family) -> Result<PathBuf, Error> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories: Vec<PathBuf> = env::split_paths(&path).filter(|it| it.is_absolute()).collect();
-    let programs = interface.programs(family);
-    for program in programs {
+    for program in interface.programs(family) {
         let beside = directories.iter().find(|it| is_program(&it.join(program)));
         let restore = beside.into_iter().chain(&directories).map(|it| it.join(format!("{program}-restore")));
-        if let Some(found) = restore.into_iter().find(|it| is_program(it)) {
+        if let Some(found) = restore.into_iter().find(|it| is_program(it) && interface.is_of(it)) {
             return Ok(found);
         }
     }
-    Err(Error::NoProgram { program: format!("{}-restore", programs.first().copied().unwrap_or_default()) })
+    Err(Error::NoProgram { program: format!("{}-restore", interface.wanted(family)) })
 }
 
-/// Whether there is such a program in PATH.
-pub(crate) fn in_path(program: &str) -> bool {
+/// Whether there is a program of this interface and family.
+pub fn is_installed(interface: Interface, family: Family) -> bool {
+    find(interface, family).is_ok()
+}
+
+/// Which interface the host's own program of this family goes by; `None` without one.
+pub fn of_the_host(family: Family) -> Option<Interface> {
+    gone_by(&find(Interface::Any, family).ok()?)
+}
+
+/// Whether the first program of this name in PATH is there, and goes by this interface.
+pub(crate) fn in_path(interface: Interface, program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|directory| is_program(&directory.join(program)))
+    let found = env::split_paths(&path).map(|directory| directory.join(program)).find(|it| is_program(it));
+    found.is_some_and(|it| interface.is_of(&it))
+}
+
+impl Interface {
+    fn is_of(self, program: &Path) -> bool {
+        self == Interface::Any || gone_by(program) == Some(self)
+    }
+}
+
+/// Which interface a program goes by. The file says it by its name, `xtables-nft-multi` or `xtables-legacy-multi`; only what is called
+/// otherwise, such as a script in its place, is asked.
+fn gone_by(program: &Path) -> Option<Interface> {
+    let file = name(&fs::canonicalize(program).ok()?);
+    if file.contains("nft") {
+        return Some(Interface::Nft);
+    } else if file.contains("legacy") {
+        return Some(Interface::Legacy);
+    }
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null());
+    kernel::end_with_starter(&mut command);
+    let said = command.output().ok().filter(|output| output.status.success())?.stdout;
+    // Before there were two (1.8) it said nothing of either.
+    let is_nft = String::from_utf8_lossy(&said).contains("nf_tables");
+    Some(if is_nft { Interface::Nft } else { Interface::Legacy })
 }
 
 fn is_program(path: &Path) -> bool {
@@ -156,6 +190,39 @@ mod tests {
         }
         let held = "Another app is currently holding the xtables lock. Stopped waiting after 1s.\n";
         assert_eq!(why(4, held), Why::Busy);
+    }
+
+    #[test]
+    fn a_program_is_told_by_its_files_name_and_else_by_its_version() {
+        let directory = env::temp_dir().join(format!("xtables-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let program = |name: &str, says: &str| {
+            let path = directory.join(name);
+            fs::write(&path, format!("#!/bin/sh\n{says}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let fails = "exit 1";
+        for (name, says, expected) in [
+            ("xtables-nft-multi", fails, Some(Interface::Nft)),
+            ("xtables-legacy-multi", fails, Some(Interface::Legacy)),
+            ("a", "echo 'iptables-restore v1.8.9 (nf_tables)'", Some(Interface::Nft)),
+            ("b", "echo 'iptables-restore v1.8.9 (legacy)'", Some(Interface::Legacy)),
+            ("c", "echo 'iptables-restore v1.4.21'", Some(Interface::Legacy)),
+            ("d", fails, None),
+        ] {
+            let path = program(name, says);
+            assert_eq!(gone_by(&path), expected, "{name}: {says}");
+            let link = directory.join(format!("iptables-{name}"));
+            std::os::unix::fs::symlink(&path, &link).unwrap();
+            assert_eq!(gone_by(&link), expected, "a link to {name}");
+            for interface in [Interface::Nft, Interface::Legacy] {
+                assert_eq!(interface.is_of(&path), Some(interface) == expected, "{name}");
+            }
+            assert!(Interface::Any.is_of(&path));
+        }
+        assert_eq!(gone_by(&directory.join("none")), None);
+        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     program::{PATIENCE, in_path, why},
 };
 use iptables::IPTables;
-use std::{fs, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 /// The chains and rules of one table, in the order in which they stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,12 +37,15 @@ pub fn read(interface: Interface, family: Family, table: Table) -> Result<Rulese
     Err(Error::Refused { program: cmd.to_owned(), line: None, why, words })
 }
 
-/// By name, as the crate finds it in PATH.
+/// The program that rules of this interface and family are read with, by name, as the crate finds it in PATH.
 fn program(interface: Interface, family: Family) -> Result<&'static str, Error> {
-    let programs = interface.programs(family);
-    let found = programs.iter().find(|program| in_path(program)).copied();
-    found
-        .ok_or_else(|| Error::NoProgram { program: programs.first().copied().unwrap_or_default().to_owned() })
+    let found = interface.programs(family).iter().find(|program| in_path(interface, program)).copied();
+    found.ok_or_else(|| Error::NoProgram { program: interface.wanted(family).to_owned() })
+}
+
+/// What people call the program that shows rules of this interface and family.
+pub fn shown_by(interface: Interface, family: Family) -> &'static str {
+    program(interface, family).unwrap_or_else(|_| interface.wanted(family))
 }
 
 impl Ruleset {
@@ -65,15 +68,6 @@ impl Ruleset {
     pub fn to<'a>(&'a self, chain: &'a str) -> impl Iterator<Item = &'a Rule> {
         self.rules.iter().filter(move |rule| rule.target() == Some(chain))
     }
-}
-
-/// Whether the kernel's older interface has this table in this network namespace: reading one with its own program makes it.
-pub fn is_legacy(family: Family, table: Table) -> bool {
-    let list = match family {
-        Family::Ipv4 => "/proc/thread-self/net/ip_tables_names",
-        Family::Ipv6 => "/proc/thread-self/net/ip6_tables_names",
-    };
-    fs::read_to_string(list).is_ok_and(|names| names.lines().any(|name| name == table.as_str()))
 }
 
 #[cfg(test)]

@@ -35,7 +35,11 @@ impl Recipe for Firewall {
     }
 
     fn asks(config: &Config, _endpoint: &Endpoint) -> Vec<Query> {
-        if config.backend == Backend::Auto && config.forwards() { vec![Query::Forward] } else { Vec::new() }
+        match config.backend {
+            Backend::Auto if config.forwards() => vec![Query::Forward],
+            Backend::Iptables if config.forwards() => vec![Query::Iptables],
+            Backend::Auto | Backend::Iptables | Backend::Nftables | Backend::Firewalld(_) => Vec::new(),
+        }
     }
 
     /// Whether firewalld is there matters only to who has an address.
@@ -58,7 +62,7 @@ impl Recipe for Firewall {
             Backend::Firewalld(zone) => sources(zone, lease).for_each(|source| plan.ensure(source)),
             Backend::Nftables => {}
             Backend::Auto if !facts.forward.is_some_and(Forward::is_for_iptables) => {}
-            Backend::Auto | Backend::Iptables => let_through(&mut plan, config, lease),
+            Backend::Auto | Backend::Iptables => let_through(&mut plan, config, lease, facts),
         }
         plan
     }
@@ -107,17 +111,21 @@ fn isolate(plan: &mut Plan, guarded: &Guarded) {
 }
 
 /// The reference's rules. All addresses get theirs, whatever interface they are on.
-fn let_through(plan: &mut Plan, config: &Config, lease: &Lease) {
+fn let_through(plan: &mut Plan, config: &Config, lease: &Lease, facts: &Facts) {
     let addresses = addresses(lease);
-    for forward in step::IptForward::each(&addresses, &config.admin) {
+    for forward in step::IptForward::each(&addresses, &config.admin, &facts.iptables) {
         plan.own(forward);
     }
     let Some(guarded) = &config.guarded else { return };
     let policy = if guarded.apart { step::IptPolicy::Isolated } else { step::IptPolicy::SameBridge };
     for (family, is_ipv4) in [(step::Family::Ipv4, true), (step::Family::Ipv6, false)] {
         if addresses.iter().any(|address| address.is_ipv4() == is_ipv4) {
-            let port = guarded.ports.first().cloned();
-            plan.ensure(step::IptIsolation { bridge: guarded.bridge.clone(), policy, family, port });
+            let (bridge, port) = (guarded.bridge.clone(), guarded.ports.first().cloned());
+            let isolation =
+                step::IptIsolation { bridge, policy, family, port, interface: step::Interface::Any };
+            for isolation in isolation.each(&facts.iptables) {
+                plan.ensure(isolation);
+            }
         }
     }
 }

@@ -22,6 +22,10 @@ fn main() -> ExitCode {
         published_ports_are_reachable_across_and_within_isolated_networks,
         an_internal_network_reaches_nothing_and_nothing_reaches_it,
         where_forward_drops_packets_are_let_through_by_iptables,
+        where_the_older_iptables_drops_packets_are_let_through_there,
+        what_the_older_iptables_has_of_a_container_goes_whatever_is_asked_for_by_then,
+        who_drops_by_the_older_iptables_has_to_have_its_program,
+        a_record_that_does_not_say_by_which_iptables_is_of_the_hosts_own,
         a_del_that_comes_late_cuts_off_nobody_who_has_the_address_by_now,
         the_last_container_takes_the_policy_with_it_whatever_the_configuration_says,
         del_needs_neither_netns_nor_result_and_may_come_twice,
@@ -330,6 +334,155 @@ fn where_forward_drops_packets_are_let_through_by_iptables() {
     inside.leave();
     let left = run("iptables-save -t filter; ip6tables-save -t filter");
     assert!(left.contains("CNI-FORWARD") && !left.contains("10.1.0.") && !left.contains("fd01::"), "{left}");
+}
+
+const OLDER: [&str; 2] = ["iptables-legacy", "ip6tables-legacy"];
+const OWN: [&str; 2] = ["iptables", "ip6tables"];
+
+/// What both say to these arguments.
+fn each(programs: [&str; 2], arguments: &str) -> String {
+    programs.map(|program| run(&format!("{program} {arguments}"))).concat()
+}
+
+/// The rules of the table `filter`.
+fn rules_by(programs: [&str; 2]) -> String {
+    each(programs, "-S")
+}
+
+fn drop_by(programs: [&str; 2]) {
+    each(programs, "-P FORWARD DROP");
+}
+
+/// In and out, in both families.
+fn is_connected(inside: &Inside, outside: &Container) {
+    for (out, back) in [("192.0.2.9", "192.0.2.1"), ("2001:db8::9", "2001:db8::1")] {
+        get_through(&inside.container, address(out), PORT);
+        get_through(outside, address(back), 8080);
+    }
+}
+
+fn names_the_container(rules: &str) -> bool {
+    ["10.1.0.", "fd01::", "b1"].iter().any(|word| rules.contains(word))
+}
+
+/// The host's own `iptables` is the one of nftables. What drops is the older one, or both.
+fn where_the_older_iptables_drops_packets_are_let_through_there() {
+    for (dropping, backend) in
+        [(&[OLDER][..], "auto"), (&[OLDER, OWN], "auto"), (&[OLDER], "iptables"), (&[OLDER, OWN], "iptables")]
+    {
+        let site = Site::new();
+        for programs in dropping {
+            drop_by(*programs);
+        }
+        let outside = outside(&site);
+        let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
+        let none = site.publishing(1, &json!({"backend": "nftables"}), &port);
+        do_not_get_through(&none.container, address("192.0.2.9"), PORT);
+        none.leave();
+        let keys = with(&same_bridge(), "backend", &json!(backend));
+        let first = site.publishing(1, &keys, &port);
+        is_connected(&first, &outside);
+        is_kept_from(&outside, &first);
+        first.chain.check(&first.container, &port, &first.result).unwrap();
+        assert!(names_the_container(&rules_by(OLDER)));
+        assert_eq!(names_the_container(&rules_by(OWN)), dropping.contains(&OWN), "{}", rules_by(OWN));
+        first.leave();
+        // Chains stay, as those of the reference do.
+        let before = [OLDER, OWN].map(rules_by);
+        assert!(!before.iter().any(|rules| names_the_container(rules)), "{before:?}");
+        let second = site.publishing(1, &keys, &port);
+        assert_ne!([OLDER, OWN].map(rules_by), before);
+        is_connected(&second, &outside);
+        for programs in dropping {
+            let check = || second.chain.check(&second.container, &port, &second.result);
+            for program in programs {
+                run(&format!("{program} -F CNI-FORWARD"));
+                let said = check().unwrap_err().to_string();
+                assert!(said.contains(&format!("`{program} -t filter -S CNI-FORWARD` has no")), "{said}");
+            }
+        }
+        second.leave();
+        assert!(![OLDER, OWN].map(rules_by).iter().any(|rules| names_the_container(rules)));
+    }
+}
+
+/// DEL and GC go by the record.
+fn what_the_older_iptables_has_of_a_container_goes_whatever_is_asked_for_by_then() {
+    let site = Site::new();
+    drop_by(OLDER);
+    site.inside(1, &same_bridge()).leave();
+    let before = rules_by(OLDER);
+    for by_gc in [false, true] {
+        let inside = site.inside(1, &same_bridge());
+        assert!(names_the_container(&rules_by(OLDER)));
+        each(OLDER, "-P FORWARD ACCEPT");
+        if by_gc {
+            let keys = json!({"type": "firewall", "name": "net1"});
+            site.0.gc(&site.0.config(&keys), &[]).unwrap().result().unwrap();
+        } else {
+            let bare = site.config(1, &json!({"backend": "nftables"}), &Value::Null);
+            inside.container.kill().unwrap();
+            site.0.del_without_netns(&bare, &inside.container, "eth0").unwrap().result().unwrap();
+        }
+        drop_by(OLDER);
+        assert_eq!(rules_by(OLDER), before);
+    }
+}
+
+/// On a host that has only the programs of nftables' iptables.
+fn who_drops_by_the_older_iptables_has_to_have_its_program() {
+    let site = Site::new();
+    let programs = site.0.dir().join("programs");
+    fs::create_dir(&programs).unwrap();
+    for name in OWN.iter().flat_map(|own| [(*own).to_owned(), format!("{own}-restore")]) {
+        std::os::unix::fs::symlink("/usr/sbin/xtables-nft-multi", programs.join(name)).unwrap();
+    }
+    let chain = || site.chain(1, &json!({})).map(|call| call.env("PATH", programs.to_string_lossy()));
+    drop_by(OLDER);
+    let container = site.0.container().unwrap();
+    let before = site.inside(1, &json!({"backend": "nftables"}));
+    let snapshot = site.0.snapshot().unwrap();
+    for keys in [json!({}), json!({"backend": "iptables"})] {
+        let config = site.config(1, &keys, &before.result);
+        let add = site.0.attach("ADD", &config, &before.container, "eth0").unwrap();
+        let reply = add.env("PATH", programs.to_string_lossy()).run().unwrap();
+        assert_eq!(reply.code(), Some(100), "{reply:?}");
+        assert!(reply.msg().contains("there is no iptables-legacy-restore in PATH"), "{reply:?}");
+        assert!(reply.hint().contains("install iptables-legacy-restore"), "{reply:?}");
+        let left = site.0.changes_left_since(&snapshot).unwrap();
+        assert!(
+            !names_the_container(&rules_by(OWN)) && left.lines().all(|line| line.starts_with("+ nft")),
+            "{left}"
+        );
+    }
+    each(OLDER, "-P FORWARD ACCEPT");
+    each(OLDER, "-N CNI-FORWARD");
+    let result = chain().add(&container, &Value::Null).unwrap();
+    assert!(names_the_container(&rules_by(OWN)) && !names_the_container(&rules_by(OLDER)));
+    chain().check(&container, &Value::Null, &result).unwrap();
+    chain().del(&container, &Value::Null, &result).unwrap();
+    assert!(!names_the_container(&rules_by(OWN)), "{}", rules_by(OWN));
+    // Nor does it take a program to find that nothing is left of a container without a record.
+    chain().del(&container, &Value::Null, &result).unwrap();
+}
+
+/// As it was written before it said so.
+fn a_record_that_does_not_say_by_which_iptables_is_of_the_hosts_own() {
+    let site = Site::new();
+    drop_by(OWN);
+    rules_by(OLDER); // makes the tables
+    let inside = site.inside(1, &same_bridge());
+    assert!(names_the_container(&rules_by(OWN)) && !names_the_container(&rules_by(OLDER)));
+    let record =
+        site.0.state_dir().join(format!("attachments/net1/{}:eth0/firewall.0", inside.container.id()));
+    let written = fs::read_to_string(&record).unwrap();
+    let older = written.replace(r#","interface":"nft""#, "");
+    assert_ne!(older, written);
+    fs::write(&record, older).unwrap();
+    inside.chain.check(&inside.container, &Value::Null, &inside.result).unwrap();
+    inside.leave();
+    assert!(!names_the_container(&rules_by(OWN)), "{}", rules_by(OWN));
+    assert_eq!(fs::read_dir(site.0.state_dir().join("shared")).map_or(0, Iterator::count), 0);
 }
 
 /// As of a node that was started again: the runtime still has the old container's result.

@@ -10,6 +10,7 @@ mod batch;
 mod conntrack;
 mod echo;
 mod isolation;
+mod legacy;
 mod link;
 mod netns;
 mod nft;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         conntrack::trials(),
         echo::trials(),
         isolation::trials(),
+        legacy::trials(),
         link::trials(),
         netns::trials(),
         nft::trials(),

@@ -4,7 +4,7 @@ use super::Published;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 use types::{ContainerId, IfName, NetworkName, Prefix};
-pub use xtables::{ChainName, Family, InvalidWord, Word};
+pub use xtables::{ChainName, Family, Interface, InvalidWord, Word};
 
 /// A container's addresses of one family, masqueraded: `bridge`'s `ipMasq` by iptables. A chain of its own, `CNI-` and 24
 /// hexadecimal digits, in the table nat.
@@ -75,6 +75,9 @@ pub struct IptForward {
     pub addresses: Vec<IpAddr>,
     /// The chain where the administrator's rules are, `CNI-ADMIN` or `iptablesAdminChainName`.
     pub admin: ChainName,
+    /// Whose tables they are in. Records that do not say it are of those of the host's own programs.
+    #[serde(default)]
+    pub interface: Interface,
 }
 
 /// A bridge that others of one family do not reach: `firewall`'s `ingressPolicy` by iptables. Rules in the chains
@@ -90,6 +93,9 @@ pub struct IptIsolation {
     /// This attachment's own port of the bridge, if it is known: another one that is left may be of a container of the reference's, which is
     /// counted nowhere.
     pub port: Option<IfName>,
+    /// Whose tables they are in. Records that do not say it are of those of the host's own programs.
+    #[serde(default)]
+    pub interface: Interface,
 }
 
 /// Who does not reach a bridge's containers.
@@ -156,10 +162,34 @@ impl IptMasquerade {
 }
 
 impl IptForward {
-    /// The steps of these addresses, one for each family that is among them.
-    pub fn each<'a>(addresses: &'a [IpAddr], admin: &'a ChainName) -> impl Iterator<Item = Self> + 'a {
-        by_family(addresses, IpAddr::is_ipv4).map(|addresses| Self { addresses, admin: admin.clone() })
+    /// The steps of these addresses: for each family that is among them, one for each interface that it is to be by.
+    pub fn each<'a>(
+        addresses: &'a [IpAddr],
+        admin: &'a ChainName,
+        chosen: &'a [(Family, Interface)],
+    ) -> impl Iterator<Item = Self> + 'a {
+        by_family(addresses, IpAddr::is_ipv4).flat_map(move |addresses| {
+            let is_ipv4 = addresses.first().is_none_or(IpAddr::is_ipv4);
+            let family = if is_ipv4 { Family::Ipv4 } else { Family::Ipv6 };
+            let step =
+                move |interface| Self { addresses: addresses.clone(), admin: admin.clone(), interface };
+            interfaces(family, chosen).into_iter().map(step)
+        })
     }
+}
+
+impl IptIsolation {
+    /// The same by each interface that it is to be by.
+    pub fn each(self, chosen: &[(Family, Interface)]) -> impl Iterator<Item = Self> {
+        interfaces(self.family, chosen).into_iter().map(move |interface| Self { interface, ..self.clone() })
+    }
+}
+
+/// Those that were chosen for this family, or, where there is no choice, that of the host's programs.
+fn interfaces(family: Family, chosen: &[(Family, Interface)]) -> Vec<Interface> {
+    let of_family = chosen.iter().filter(|(it, _)| *it == family);
+    let all: Vec<Interface> = of_family.map(|(_, interface)| *interface).collect();
+    if all.is_empty() { vec![Interface::Any] } else { all }
 }
 
 fn by_family<T: Copy>(all: &[T], is_ipv4: impl Fn(&T) -> bool) -> impl Iterator<Item = Vec<T>> {
@@ -212,13 +242,15 @@ impl fmt::Display for IptMark {
 
 impl fmt::Display for IptForward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "forwarding for {} by iptables, after chain {}", list(&self.addresses), self.admin)
+        let Self { addresses, admin, interface } = self;
+        write!(f, "forwarding for {} by {}, after chain {admin}", list(addresses), interface)
     }
 }
 
 impl fmt::Display for IptIsolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of bridge {} by iptables, {}", self.policy, self.bridge, self.family)
+        let Self { bridge, policy, family, interface, .. } = self;
+        write!(f, "{policy} of bridge {bridge} by {interface}, {family}")
     }
 }
 

@@ -1,8 +1,8 @@
 //! Rules for ports whose holder is no more. They stand before all that come later, so they go before another one gets the ports.
-use super::{TRIES, family_of, publish, undone, went_through};
+use super::{At, TRIES, family_of, publish, undone, went_through};
 use crate::{claims::Claim, error::Error, places::Places};
 use std::net::{IpAddr, SocketAddr};
-use xtables::{Change, Family, Interface, Rule, Table, read};
+use xtables::{Change, Rule, Table};
 
 /// Takes away what leads to where these claims say. Under the lock of the host.
 pub(crate) fn evict<'a>(
@@ -20,18 +20,17 @@ pub(crate) fn evict<'a>(
         }
     }
     for (chain, address) in gone {
-        let family = family_of(address.is_ipv4());
-        let outcome = clear(family, &chain, address);
-        undone(outcome, places, (family, Table::Nat), &chain)?;
+        let at = At::any(family_of(address.is_ipv4()), Table::Nat);
+        undone(clear(at, &chain, address), places, at, &chain)?;
     }
     Ok(())
 }
 
 /// The chain itself stays while another interface of the same container has it as well.
-fn clear(family: Family, chain: &str, address: IpAddr) -> Result<(), Error> {
+fn clear(at: At, chain: &str, address: IpAddr) -> Result<(), Error> {
     let mut tries = 1..TRIES;
     loop {
-        let found = read(Interface::Any, family, Table::Nat)?;
+        let found = at.read()?;
         if !found.has(chain) {
             return Ok(());
         }
@@ -44,7 +43,7 @@ fn clear(family: Family, chain: &str, address: IpAddr) -> Result<(), Error> {
         } else {
             change.delete(theirs);
         }
-        let outcome = change.commit(family);
+        let outcome = at.commit(&change);
         // A DEL may be at the same.
         if tries.next().is_none() {
             return Ok(outcome?);

@@ -1,5 +1,5 @@
 //! Forwarding by iptables: rules for each address, behind the administrator's.
-use super::{Base, End, delete, family_of, is_there, isolation::STAGE_1, make, missing, undone};
+use super::{At, Base, End, delete, family_of, is_there, isolation::STAGE_1, make, missing, undone};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
@@ -8,10 +8,10 @@ use crate::{
 };
 use std::net::IpAddr;
 use types::Prefix;
-use xtables::{Change, Family, Interface, Rule, Ruleset, Table};
+use xtables::{Change, Interface, Rule, Ruleset, Table};
 
 /// The chain of such rules.
-pub(super) const FORWARD: &str = "CNI-FORWARD";
+pub(crate) const FORWARD: &str = "CNI-FORWARD";
 /// What marks rules that the reference has not.
 pub(super) const OURS: &str = "sealane: published ports";
 
@@ -19,6 +19,16 @@ pub(super) const OURS: &str = "sealane: published ports";
 pub(super) fn of_the_reference(mut rules: Vec<Rule>) -> Vec<Rule> {
     rules.retain(|rule| rule.value("--comment") != Some(OURS));
     rules
+}
+
+/// The first of the reference's among these rules that is missing, in words. Whatever else there is, it goes by the host's own program, or went
+/// by what was that then.
+pub(super) fn missing_of_the_references(at: At, rules: Vec<Rule>) -> Result<Option<String>, Error> {
+    let rules = of_the_reference(rules);
+    match missing(At::any(at.family, at.table), &rules)? {
+        Some(_) if at.interface != Interface::Any => missing(at, &rules),
+        found => Ok(found),
+    }
 }
 
 /// The rules of an address. New connections come in by published ports alone; the reference lets none in.
@@ -42,16 +52,15 @@ impl Act for IptForward {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let outcome = self.take_away();
-        undone(outcome, places, (self.family(), Table::Filter), FORWARD)
+        undone(delete(self.at(), &self.rules()), places, self.at(), FORWARD)
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        missing(Table::Filter, self.family(), &self.all_rules())
+        missing(self.at(), &self.all_rules())
     }
 
     fn differs_from_the_references(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        missing(Table::Filter, self.family(), &of_the_reference(self.all_rules()))
+        missing_of_the_references(self.at(), self.all_rules())
     }
 }
 
@@ -61,17 +70,14 @@ impl Own for IptForward {
         let mut quick = Change::of(Table::Filter);
         quick.require([&jump, &admin]);
         quick.append(&self.rules());
-        make(self, (self.family(), Table::Filter), &quick, places, |found| self.over(found))
+        make(self, self.at(), &quick, places, |found| self.over(found))
     }
 }
 
 impl IptForward {
-    fn take_away(&self) -> Result<(), Error> {
-        delete(Interface::Any, Table::Filter, self.family(), &self.rules())
-    }
-
-    fn family(&self) -> Family {
-        family_of(self.addresses.first().is_none_or(IpAddr::is_ipv4))
+    fn at(&self) -> At {
+        let family = family_of(self.addresses.first().is_none_or(IpAddr::is_ipv4));
+        At { interface: self.interface, family, table: Table::Filter }
     }
 
     fn rules(&self) -> Vec<Rule> {
@@ -91,13 +97,12 @@ impl IptForward {
 
     /// What is missing of it, the jump behind the one that keeps bridges apart: what is accepted here is not looked at there.
     fn over(&self, found: &Ruleset) -> Result<Change, Error> {
-        let (table, family, [jump, admin]) = (Table::Filter, self.family(), self.base_rules());
+        let (at, [jump, admin]) = (self.at(), self.base_rules());
         let isolation = found.of("FORWARD").position(|rule| rule.target() == Some(STAGE_1));
         let chains = vec![FORWARD.to_owned(), self.admin.to_string()];
-        let base =
-            Base { table, family, chains, rules: vec![(End::Head, vec![admin]), (End::Tail, self.rules())] };
+        let base = Base { at, chains, rules: vec![(End::Head, vec![admin]), (End::Tail, self.rules())] };
         let mut change = base.completion(found)?;
-        if !found.has(FORWARD) || !is_there(table, family, &jump)? {
+        if !found.has(FORWARD) || !is_there(at, &jump)? {
             change.insert(isolation.map_or(1, |at| at + 2), &jump);
         }
         Ok(change)

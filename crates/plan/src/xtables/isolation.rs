@@ -1,5 +1,5 @@
 //! Isolation by iptables: rules for each bridge, shared by all who are on it.
-use super::{Base, End, delete, is_there, missing, undone};
+use super::{At, Base, End, delete, is_there, missing, undone};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -10,9 +10,9 @@ use crate::{
 };
 use kernel::link;
 use types::IfName;
-use xtables::{Interface, Rule, Table, read};
+use xtables::{Interface, Rule, Table};
 
-use super::forward::{OURS, of_the_reference};
+use super::forward::{OURS, missing_of_the_references};
 
 /// Who is on a bridge that is kept apart.
 pub(super) const STAGE_1: &str = "CNI-ISOLATION-STAGE-1";
@@ -29,6 +29,7 @@ impl Act for IptIsolation {
         Ok(Work::Shared(self))
     }
 
+    /// Whose tables it is in does not matter: who is on the bridge need not all have come by the same.
     fn counted(&self) -> Option<String> {
         let policy = match self.policy {
             IptPolicy::SameBridge => "same-bridge",
@@ -38,16 +39,22 @@ impl Act for IptIsolation {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let outcome = self.take_away(places);
-        undone(outcome, places, (self.family, Table::Filter), STAGE_1)
+        if self.has_strangers(places)? {
+            return Ok(());
+        }
+        for at in self.everywhere(places)? {
+            let outcome = self.take_away(at, places);
+            undone(outcome, places, at, STAGE_1)?;
+        }
+        Ok(())
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        missing(Table::Filter, self.family, &self.rules())
+        missing(self.at(), &self.rules())
     }
 
     fn differs_from_the_references(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        missing(Table::Filter, self.family, &of_the_reference(self.rules()))
+        missing_of_the_references(self.at(), self.rules())
     }
 }
 
@@ -59,14 +66,14 @@ impl Shared for IptIsolation {
     /// What keeps containers apart is looked at each time: others flush tables.
     fn stands(&self, _places: &mut Places) -> Result<bool, Error> {
         let base = self.base();
-        Ok(super::went_through(base.granted().commit(self.family))?)
+        Ok(super::went_through(self.at().commit(&base.granted()))?)
     }
 
     /// It goes with its last user, so nothing of it is reversed by itself.
     fn ensure(&self, _places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
         let failed = |cause| Error::Rules { step: self.to_string(), cause };
-        let found = read(Interface::Any, self.family, Table::Filter).map_err(failed)?;
-        self.base().completion(&found)?.commit(self.family).map_err(failed)
+        let found = self.at().read().map_err(failed)?;
+        self.at().commit(&self.base().completion(&found)?).map_err(failed)
     }
 }
 
@@ -80,18 +87,35 @@ impl IptPolicy {
 }
 
 impl IptIsolation {
-    /// Not while a container of the reference's is on the bridge, which is counted nowhere; what the other policy needs stays as well.
-    fn take_away(&self, places: &mut Places) -> Result<(), Error> {
-        if self.has_strangers(places)? {
-            return Ok(());
+    fn at(&self) -> At {
+        At { interface: self.interface, family: self.family, table: Table::Filter }
+    }
+
+    /// Its own table, and the other interface's if somebody's rules of the bridge may be there: the last user takes them all.
+    fn everywhere(&self, places: &mut Places) -> Result<Vec<At>, Error> {
+        let mut all = vec![self.at()];
+        let own = match self.interface {
+            Interface::Any => xtables::of_the_host(self.family),
+            known => Some(known),
+        };
+        for interface in [Interface::Legacy, Interface::Nft].into_iter().filter(|it| Some(*it) != own) {
+            let at = At { interface, ..self.at() };
+            if at.has_chain(STAGE_1, places)? && at.is_within_reach() {
+                all.push(at);
+            }
         }
+        Ok(all)
+    }
+
+    /// Not while a container of the reference's is on the bridge, which is counted nowhere; what the other policy needs stays as well.
+    fn take_away(&self, at: At, places: &mut Places) -> Result<(), Error> {
         let _host = places.state()?.lock_host()?;
         let other = Self { policy: self.policy.other(), ..self.clone() };
         let mut rules = self.sources();
-        if !is_there(Table::Filter, self.family, &other.crossing())? {
+        if !is_there(at, &other.crossing())? {
             rules.extend(self.destinations());
         }
-        delete(Interface::Any, Table::Filter, self.family, &rules)
+        delete(at, &rules)
     }
 
     fn base(&self) -> Base {
@@ -105,7 +129,7 @@ impl IptIsolation {
             (End::Head, self.sources()),
         ];
         let chains = vec![STAGE_1.to_owned(), STAGE_2.to_owned()];
-        Base { table: Table::Filter, family: self.family, chains, rules }
+        Base { at: self.at(), chains, rules }
     }
 
     fn rules(&self) -> Vec<Rule> {

@@ -3,7 +3,7 @@
 //!
 //! Tables and chains are looked up by name, so where there are none it costs next to nothing. Rules that iptables has made through nftables are
 //! deleted as what they are; only for those of the kernel's older interface a program runs.
-use super::{delete, forward, found_all, masquerade, nft_family, publish};
+use super::{At, delete, forward, is_there, masquerade, nft_family, publish};
 use crate::{
     act::{Act, Work},
     error::Error,
@@ -14,7 +14,7 @@ use crate::{
 use kernel::nft::{self, FoundRule};
 use std::{borrow::Cow, net::IpAddr};
 use types::{ContainerId, NetworkName};
-use xtables::{Change, Family, Interface, Rule, Table, hash, is_legacy, read};
+use xtables::{Change, Family, Interface, Rule, Table, hash};
 
 macro_rules! left {
     ($($name:ident),*) => {
@@ -79,12 +79,11 @@ impl LeftForward {
             if ours.is_empty() {
                 continue;
             }
-            let filter = table(nft_family(family), Table::Filter.as_str());
-            if places.filter.nft()?.chain(&filter, forward::FORWARD)?.is_some() {
-                clear_forward(Interface::Nft, family, &ours, &places.state()?)?;
-            }
-            if is_legacy(family, Table::Filter) {
-                clear_forward(Interface::Legacy, family, &ours, &places.state()?)?;
+            for interface in [Interface::Nft, Interface::Legacy] {
+                let at = At { interface, family, table: Table::Filter };
+                if at.has_chain(forward::FORWARD, places)? && at.is_within_reach() {
+                    clear_forward(at, &ours, &places.state()?)?;
+                }
             }
         }
         Ok(())
@@ -92,30 +91,23 @@ impl LeftForward {
 }
 
 /// Deletes the rules of these addresses but of those that a record of ours has. The records are looked at only where there are rules.
-fn clear_forward(
-    interface: Interface,
-    family: Family,
-    addresses: &[IpAddr],
-    state: &State,
-) -> Result<(), Error> {
+fn clear_forward(at: At, addresses: &[IpAddr], state: &State) -> Result<(), Error> {
     for address in addresses {
         let rules = forward::of_the_reference(forward::rules(*address).into());
-        if !any_is_there(interface, Table::Filter, family, &rules)? {
+        if !any_is_there(at, &rules)? {
             continue;
         }
         let is_it = |step: &Step| matches!(step, Step::IptForward(it) if it.addresses.contains(address));
         if !state.announces(is_it)? {
-            delete(interface, Table::Filter, family, &rules)?;
+            delete(at, &rules)?;
         }
     }
     Ok(())
 }
 
-fn any_is_there(interface: Interface, table: Table, family: Family, rules: &[Rule]) -> Result<bool, Error> {
+fn any_is_there(at: At, rules: &[Rule]) -> Result<bool, Error> {
     for rule in rules {
-        let mut change = Change::of(table);
-        change.require([rule]);
-        if found_all(change.commit_by(interface, family))? {
+        if is_there(at, rule)? {
             return Ok(true);
         }
     }
@@ -191,8 +183,9 @@ fn clear_chain(
             change.delete_chain(&nat, chain);
             places.filter.clear(&change)?;
         }
-        if is_legacy(family, Table::Nat) {
-            clear_legacy_chain(places, owner, family, chain)?;
+        let older = At { interface: Interface::Legacy, family, table: Table::Nat };
+        if older.has_chain(chain, places)? && older.is_within_reach() {
+            clear_legacy_chain(places, owner, older, chain)?;
         }
     }
     Ok(())
@@ -216,10 +209,10 @@ fn is_recorded(
 fn clear_legacy_chain(
     places: &Places,
     owner: (&NetworkName, &ContainerId),
-    family: Family,
+    at: At,
     chain: &str,
 ) -> Result<(), Error> {
-    let found = read(Interface::Legacy, family, Table::Nat)?;
+    let found = at.read()?;
     if !found.has(chain) || is_recorded(places, owner, chain)? {
         return Ok(());
     }
@@ -227,5 +220,5 @@ fn clear_legacy_chain(
     change.delete(found.to(chain));
     change.flush(chain);
     change.remove(chain);
-    Ok(change.commit_by(Interface::Legacy, family)?)
+    Ok(at.commit(&change)?)
 }

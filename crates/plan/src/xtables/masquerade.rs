@@ -1,5 +1,5 @@
 //! Masquerade by iptables: a chain for each container, as the reference has it.
-use super::{family_of, make, missing, undone, went_through};
+use super::{At, family_of, make, missing, undone, went_through};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
@@ -7,7 +7,7 @@ use crate::{
     step::IptMasquerade,
 };
 use types::Prefix;
-use xtables::{Change, Family, Interface, Rule, Ruleset, Table, chain_of, read};
+use xtables::{Change, Family, Rule, Ruleset, Table, chain_of};
 
 /// Where the jumps to such chains are.
 pub(super) const FROM: &str = "POSTROUTING";
@@ -28,29 +28,29 @@ impl Act for IptMasquerade {
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let outcome = self.take_away(places);
-        undone(outcome, places, (self.family(), Table::Nat), &self.chain())
+        undone(outcome, places, self.at(), &self.chain())
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        missing(Table::Nat, self.family(), &[self.rules(), self.jumps()].concat())
+        missing(self.at(), &[self.rules(), self.jumps()].concat())
     }
 }
 
 impl Own for IptMasquerade {
     fn make(&self, places: &mut Places) -> Result<(), Error> {
         let quick = self.addition();
-        make(self, (self.family(), Table::Nat), &quick, places, |found| Ok(self.over(found)))
+        make(self, self.at(), &quick, places, |found| Ok(self.over(found)))
     }
 }
 
 impl IptMasquerade {
     fn take_away(&self, places: &Places) -> Result<(), Error> {
-        let (family, chain) = (self.family(), self.chain());
-        if went_through(self.removal(&self.jumps()).commit(family))? {
+        let (at, chain) = (self.at(), self.chain());
+        if went_through(at.commit(&self.removal(&self.jumps())))? {
             return Ok(());
         }
         let _host = places.state()?.lock_host()?;
-        let found = read(Interface::Any, family, Table::Nat)?;
+        let found = at.read()?;
         let (ours, others): (Vec<&Rule>, Vec<&Rule>) = found.to(&chain).partition(|rule| self.is_ours(rule));
         let ours: Vec<Rule> = ours.into_iter().cloned().collect();
         let mut change = self.removal(&ours);
@@ -59,11 +59,15 @@ impl IptMasquerade {
             change = Change::of(Table::Nat);
             change.delete(&ours);
         }
-        Ok(change.commit(family)?)
+        Ok(at.commit(&change)?)
     }
 
     fn family(&self) -> Family {
         family_of(self.addresses.first().is_none_or(|address| address.is_ipv4()))
+    }
+
+    fn at(&self) -> At {
+        At::any(self.family(), Table::Nat)
     }
 
     /// The container's chain.

@@ -1,6 +1,6 @@
 //! Published ports by iptables: a chain for each container, as the reference has it.
 use super::{
-    Base, End,
+    At, Base, End,
     evict::{leads_to, targets},
     family_of, is_there, make, missing, undone, went_through,
 };
@@ -11,7 +11,7 @@ use crate::{
     step::{IptMark, IptPort, IptPublish, IptSnat, Protocol},
 };
 use std::net::SocketAddr;
-use xtables::{Change, Family, Interface, Rule, Ruleset, Table, Word, chain_of, read};
+use xtables::{Change, Family, Rule, Ruleset, Table, Word, chain_of};
 
 /// Where the jumps to such chains are.
 pub(super) const DNAT: &str = "CNI-HOSTPORT-DNAT";
@@ -36,12 +36,12 @@ impl Act for IptPublish {
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let outcome = self.take_away(places);
-        undone(outcome, places, (self.family(), Table::Nat), &self.chain())
+        undone(outcome, places, self.at(), &self.chain())
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
         let base = self.base().all_rules().cloned().collect();
-        missing(Table::Nat, self.family(), &[base, self.rules(), self.jumps()].concat())
+        missing(self.at(), &[base, self.rules(), self.jumps()].concat())
     }
 }
 
@@ -52,7 +52,7 @@ impl Own for IptPublish {
         quick.create(&chain);
         self.fill(&mut quick);
         let places = &*places;
-        make(self, (self.family(), Table::Nat), &quick, places, |found| {
+        make(self, self.at(), &quick, places, |found| {
             let mut change = base.completion(found)?;
             if !found.has(&chain) {
                 change.create(&chain);
@@ -75,16 +75,20 @@ pub(super) fn remove(change: &mut Change, chain: &str) {
 
 impl IptPublish {
     fn take_away(&self, places: &Places) -> Result<(), Error> {
-        let (family, chain) = (self.family(), self.chain());
+        let (at, chain) = (self.at(), self.chain());
         let mut quick = Change::of(Table::Nat);
         quick.delete(&self.jumps());
         remove(&mut quick, &chain);
-        if went_through(quick.commit(family))? {
+        if went_through(at.commit(&quick))? {
             return Ok(());
         }
         let _host = places.state()?.lock_host()?;
-        let found = read(Interface::Any, family, Table::Nat)?;
-        Ok(self.removal(&found).commit(family)?)
+        let found = at.read()?;
+        Ok(at.commit(&self.removal(&found))?)
+    }
+
+    fn at(&self) -> At {
+        At::any(self.family(), Table::Nat)
     }
 
     fn family(&self) -> Family {
@@ -111,7 +115,7 @@ impl IptPublish {
             let jump = Rule::new("POSTROUTING", "").comment("CNI portfwd requiring masquerade");
             rules.push((End::Head, vec![jump.and(["-j", MASQ])]));
         }
-        Base { table: Table::Nat, family: self.family(), chains, rules }
+        Base { at: self.at(), chains, rules }
     }
 
     /// The rules of the chain, each once.
@@ -216,7 +220,7 @@ impl IptPublish {
     fn withdraw(&self, found: &Ruleset, change: &mut Change) -> Result<(), Error> {
         change.delete(found.of(&self.chain()).filter(|rule| self.is_to_us(rule)));
         for jump in self.jumps() {
-            if is_there(Table::Nat, self.family(), &jump)? {
+            if is_there(self.at(), &jump)? {
                 change.delete([&jump]);
             }
         }
