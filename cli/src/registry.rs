@@ -12,6 +12,7 @@ static PLUGINS: &[BuiltIn] = &[
     ("macvlan", &macvlan::PLUGIN),
     ("null", &null::PLUGIN),
     ("portmap", &portmap::PLUGIN),
+    ("ptp", &ptp::PLUGIN),
     ("static", &ipam::STATIC),
 ];
 
@@ -24,6 +25,7 @@ static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
     ("macvlan", &macvlan::PLUGIN),
     ("null", &null::PLUGIN),
     ("portmap", &portmap::PLUGIN),
+    ("ptp", &ptp::PLUGIN),
 ];
 
 /// The name of the command line.

@@ -25,17 +25,18 @@ pub struct Address {
 /// Gives a link an address. An IPv4 one brings the subnet's broadcast address with it unless the subnet is a /31 or
 /// /32 (RFC 3021). An optimistic one needs a link that is told so (`ip-sysctl`: `optimistic_dad`), else it is as with [`Dad::On`].
 pub fn add(index: u32, prefix: Prefix, dad: Dad) -> Message {
-    let mut message = address(index, prefix);
-    if let (IpAddr::V4(last), ..31) = (prefix.last(), prefix.length()) {
-        message.attributes.push(AddressAttribute::Broadcast(last));
-    }
-    message.header.flags = match dad {
-        _ if prefix.is_ipv4() => AddressHeaderFlags::empty(),
-        Dad::Off => AddressHeaderFlags::Nodad,
-        Dad::Optimistic => AddressHeaderFlags::Optimistic,
-        Dad::On => AddressHeaderFlags::empty(),
-    };
     let what = format!("add address {prefix} to link {index}");
+    let body = RouteNetlinkMessage::NewAddress(body(prefix, index, dad));
+    Message::new(what, body, NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// The same without a route to the subnet (`IFA_F_NOPREFIXROUTE`): nobody of it is on the link itself.
+pub fn add_alone(index: u32, prefix: Prefix, dad: Dad) -> Message {
+    let mut message = body(prefix, index, dad);
+    let flags = u32::from(message.header.flags.bits());
+    let flags = AddressFlags::from_bits_retain(flags) | AddressFlags::Noprefixroute;
+    message.attributes.push(AddressAttribute::Flags(flags));
+    let what = format!("add address {prefix} alone to link {index}");
     Message::new(what, RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
@@ -69,6 +70,20 @@ pub fn all(rtnl: &mut Rtnl) -> Result<BTreeMap<u32, Vec<Prefix>>, Error> {
         all.entry(index).or_default().push(prefix);
     }
     Ok(all)
+}
+
+fn body(prefix: Prefix, index: u32, dad: Dad) -> AddressMessage {
+    let mut message = address(index, prefix);
+    if let (IpAddr::V4(last), ..31) = (prefix.last(), prefix.length()) {
+        message.attributes.push(AddressAttribute::Broadcast(last));
+    }
+    message.header.flags = match dad {
+        _ if prefix.is_ipv4() => AddressHeaderFlags::empty(),
+        Dad::Off => AddressHeaderFlags::Nodad,
+        Dad::Optimistic => AddressHeaderFlags::Optimistic,
+        Dad::On => AddressHeaderFlags::empty(),
+    };
+    message
 }
 
 fn address(index: u32, prefix: Prefix) -> AddressMessage {

@@ -21,6 +21,8 @@ pub struct Route {
     pub gateway: Option<IpAddr>,
     /// The index of the link.
     pub link: u32,
+    /// The address that the host's own packets on this way are from, if they have none yet (`RTA_PREFSRC`); none leaves it to the kernel.
+    pub source: Option<IpAddr>,
     /// The largest packet on this way in bytes.
     pub mtu: Option<u32>,
     /// The largest TCP segment to announce in bytes.
@@ -174,6 +176,7 @@ fn body(route: &Route) -> RouteMessage {
     }
     attributes.extend(route.gateway.map(|gateway| RouteAttribute::Gateway(RouteAddress::from(gateway))));
     attributes.push(RouteAttribute::Oif(route.link));
+    attributes.extend(route.source.map(|source| RouteAttribute::PrefSource(RouteAddress::from(source))));
     attributes.extend(route.priority.map(RouteAttribute::Priority));
     let metrics: Vec<_> =
         route.mtu.map(RouteMetric::Mtu).into_iter().chain(route.advmss.map(RouteMetric::Advmss)).collect();
@@ -206,6 +209,7 @@ fn read(bytes: &[u8], index: u32) -> Result<Option<Vec<Route>>, DecodeError> {
         dst: Prefix::host(any),
         gateway: None,
         link: 0,
+        source: None,
         mtu: None,
         advmss: None,
         priority: None,
@@ -218,6 +222,7 @@ fn read(bytes: &[u8], index: u32) -> Result<Option<Vec<Route>>, DecodeError> {
             libc::RTA_DST => dst = parse_ip(value)?,
             libc::RTA_OIF => route.link = parse_u32(value)?,
             libc::RTA_GATEWAY | libc::RTA_VIA => route.gateway = Some(gateway(kind, value)?),
+            libc::RTA_PREFSRC => route.source = Some(parse_ip(value)?),
             libc::RTA_PRIORITY => route.priority = Some(parse_u32(value)?),
             libc::RTA_TABLE => table = parse_u32(value)?,
             libc::RTA_METRICS => (route.mtu, route.advmss) = metrics(value)?,

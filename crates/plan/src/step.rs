@@ -1,7 +1,9 @@
 //! The kinds of step. A step is one kernel transaction and one line of text.
+mod address;
 mod vlan;
 mod xtables;
 
+pub use address::{Address, Route};
 pub use vlan::{LeaveVlan, PortVlans, VlanGateway};
 pub use xtables::{
     ChainName, Family, Interface, InvalidWord, IptForward, IptIsolation, IptMark, IptMasquerade, IptPolicy,
@@ -20,8 +22,8 @@ pub use crate::{
 
 use crate::places::Place;
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr};
-use types::{Dad, IfName, Mac, Prefix};
+use std::fmt;
+use types::{IfName, Mac, Prefix};
 
 /// One step of a [`crate::Plan`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,43 +243,6 @@ pub struct Alone {
     pub link: IfName,
 }
 
-/// An address on an interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    /// Where the interface is.
-    pub place: Place,
-    /// The interface.
-    pub link: IfName,
-    /// The address with the length of its subnet.
-    pub prefix: Prefix,
-    /// Whether the others on the link are asked first, if it is an IPv6 one.
-    #[serde(default)] // what earlier versions wrote down has no such word of it, and undoing needs none
-    pub dad: Dad,
-}
-
-/// A route through an interface. The CNI spec's 1.1 route, section "Success".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
-    /// Where the interface is.
-    pub place: Place,
-    /// The interface.
-    pub link: IfName,
-    /// The destination.
-    pub dst: Prefix,
-    /// The next hop; without one the destination is on the link.
-    pub gateway: Option<IpAddr>,
-    /// The path's MTU in bytes (`RTAX_MTU`).
-    pub mtu: Option<u32>,
-    /// The maximum segment size to advertise in bytes (`RTAX_ADVMSS`).
-    pub advmss: Option<u32>,
-    /// The metric; the lower wins (`RTA_PRIORITY`).
-    pub priority: Option<u32>,
-    /// The routing table; `None` is the main table, 254.
-    pub table: Option<u32>,
-    /// The scope, 0 (universe) to 255 (nowhere), `rtnetlink(7)`.
-    pub scope: Option<u8>,
-}
-
 impl fmt::Display for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "bridge {} up, mac {} if new", self.name, self.mac)?;
@@ -352,39 +317,5 @@ impl fmt::Display for Carrier {
 impl fmt::Display for Alone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "nothing but {} {}", self.link, Place::Container)
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detect = match self.dad {
-            Dad::Off => "",
-            Dad::Optimistic => ", until somebody else has it",
-            Dad::On => ", once nobody else has it",
-        };
-        write!(f, "address {} on {} {}{detect}", self.prefix, self.link, self.place)
-    }
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "route to {}", self.dst)?;
-        if let Some(gateway) = self.gateway {
-            write!(f, " via {gateway}")?;
-        }
-        write!(f, " dev {}", self.link)?;
-        let numbers = [
-            ("mtu", self.mtu),
-            ("advmss", self.advmss),
-            ("metric", self.priority),
-            ("table", self.table),
-            ("scope", self.scope.map(u32::from)),
-        ];
-        for (word, number) in numbers {
-            if let Some(number) = number {
-                write!(f, " {word} {number}")?;
-            }
-        }
-        write!(f, " {}", self.place)
     }
 }

@@ -85,7 +85,9 @@ impl Act for Address {
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         // Told so by a parameter of the link alone (`accept_dad`), the kernel has it tentative until a worker of its own has run.
-        Ok(Work::Netlink(addr::add(places.index(self.place, &self.link)?, self.prefix, self.dad)))
+        let index = places.index(self.place, &self.link)?;
+        let add = if self.alone { addr::add_alone } else { addr::add };
+        Ok(Work::Netlink(add(index, self.prefix, self.dad)))
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
@@ -113,6 +115,7 @@ impl Route {
             dst: self.dst,
             gateway: self.gateway,
             link,
+            source: self.source,
             mtu: self.mtu,
             advmss: self.advmss,
             priority: self.priority,
@@ -127,6 +130,7 @@ impl Route {
         found.dst == self.dst
             && found.gateway == self.gateway
             && found.table.unwrap_or(main) == self.table.unwrap_or(main)
+            && (self.source.is_none() || found.source == self.source)
             && (self.priority.is_none() || found.priority == self.priority)
             && (self.mtu.is_none() || found.mtu == self.mtu)
             && (self.advmss.is_none() || found.advmss == self.advmss)

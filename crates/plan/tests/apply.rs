@@ -62,12 +62,14 @@ fn doomed() -> Plan {
         link: link(),
         prefix: "10.0.0.2/24".parse().unwrap(),
         dad: types::Dad::Off,
+        alone: false,
     });
     plan.own(step::Route {
         place: Place::Container,
         link: link(),
         dst: "10.9.0.0/16".parse().unwrap(),
         gateway: Some("192.0.2.1".parse().unwrap()),
+        source: None,
         mtu: None,
         advmss: None,
         priority: None,

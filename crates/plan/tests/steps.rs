@@ -28,6 +28,7 @@ netlab::tests! {
     an_interface_announces_its_addresses_until_undone,
     an_interface_goes_up_and_down,
     an_address_comes_and_goes,
+    an_address_alone_brings_no_route_to_its_subnet,
     an_ipv6_address_is_tested_only_if_asked_to,
     a_route_comes_and_goes_with_all_it_says,
     an_interface_that_is_to_be_alone_is_compared,
@@ -328,6 +329,7 @@ fn an_address_comes_and_goes() {
             link: "eth0".parse().unwrap(),
             prefix: prefix.parse().unwrap(),
             dad: Dad::Off,
+            alone: false,
         };
         let plan = lab.make(address).unwrap();
         assert_eq!(addresses(&lab.container.ip("addr show eth0").unwrap()), [prefix]);
@@ -337,6 +339,30 @@ fn an_address_comes_and_goes() {
         assert!(addresses(&lab.container.ip("addr show eth0").unwrap()).is_empty());
         ip("link del v0").unwrap();
         undo(&plan, &mut lab.places, &Lab::key()).unwrap();
+    }
+}
+
+fn an_address_alone_brings_no_route_to_its_subnet() {
+    for (prefix, alone) in [("10.0.0.2/24", true), ("fd00::2/64", true), ("10.0.0.2/24", false)] {
+        let mut lab = Lab::with_eth0();
+        lab.container.ip("link set eth0 up").unwrap();
+        let address = step::Address {
+            place: Place::Container,
+            link: "eth0".parse().unwrap(),
+            prefix: prefix.parse().unwrap(),
+            dad: Dad::Off,
+            alone,
+        };
+        let plan = lab.make(address).unwrap();
+        let shown = lab.container.ip("addr show dev eth0 scope global").unwrap();
+        assert!(addresses(&shown).iter().any(|one| one == prefix), "{shown}");
+        let subnet = prefix.replace('2', "0").replace("/04", "/24").replace("::0", "::");
+        let family = if prefix.contains(':') { "-6" } else { "-4" };
+        let routes = lab.container.ip(&format!("{family} route show {subnet}")).unwrap();
+        assert_eq!(routes.as_array().map_or(0, Vec::len), usize::from(!alone), "{subnet}: {routes}");
+        lab.drift(&plan, true, &format!("addr del {prefix} dev eth0"), "eth0 does not have it");
+        lab.container.ip(&format!("addr add {prefix} dev eth0")).unwrap();
+        lab.undo_twice(&plan);
     }
 }
 
@@ -393,6 +419,7 @@ fn an_ipv6_address_is_tested_only_if_asked_to() {
             link: "eth0".parse().unwrap(),
             prefix: "fd00::2/64".parse().unwrap(),
             dad,
+            alone: false,
         };
         lab.make(address).unwrap();
         let shown = lab.container.ip("-6 addr show dev eth0 scope global").unwrap();
@@ -415,6 +442,7 @@ fn a_route_comes_and_goes_with_all_it_says() {
         link: "eth0".parse().unwrap(),
         dst: "10.9.0.0/16".parse().unwrap(),
         gateway: Some("10.0.0.1".parse().unwrap()),
+        source: Some("10.0.0.2".parse().unwrap()),
         mtu: Some(1300),
         advmss: Some(1200),
         priority: Some(77),
@@ -428,6 +456,7 @@ fn a_route_comes_and_goes_with_all_it_says() {
         (Some("10.9.0.0/16"), Some("10.0.0.1"), Some(77))
     );
     assert_eq!(shown[0]["metrics"][0], serde_json::json!({"mtu": 1300, "advmss": 1200}));
+    assert_eq!(shown[0]["prefsrc"], "10.0.0.2");
     lab.drift(&plan, true, "route del 10.9.0.0/16 table 100", "there is no such route");
     lab.make(plan.steps().next().unwrap().1.clone()).unwrap();
     lab.undo_twice(&plan);

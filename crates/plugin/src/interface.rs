@@ -2,8 +2,8 @@
 use crate::{Endpoint, Lease, error::Error};
 use cni::{AddResult, Call, Fail, Interface, Ip, Route};
 use plan::{Place, Plan, step};
-use std::net::IpAddr;
-use types::{Dad, Mac};
+use std::{collections::BTreeSet, net::IpAddr};
+use types::{Dad, Mac, Prefix};
 
 /// Refuses an IPAM plugin's answer that has no address in it.
 pub fn accept(call: &Call, lease: &Lease) -> Result<(), Fail> {
@@ -30,20 +30,58 @@ pub fn result(call: &Call, endpoint: &Endpoint, mac: Mac, lease: &Lease) -> AddR
 /// Brings the container's interface up with these addresses and routes. The parameters come before the addresses that they are about; those of
 /// IPv6 matter only to a container that has such an address. A route that names no gateway has the first one of its family.
 pub fn address(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
+    up(plan, endpoint, lease, dad, true);
+    addresses(plan, endpoint, lease, dad, false);
+    routes(plan, endpoint, lease);
+}
+
+/// The same where nobody is on the link but the gateways: whoever else is in an address's subnet is behind its gateway. There is nobody to
+/// announce anything to. An address that is tested first can't be what routes say that packets are from.
+pub fn address_behind_gateways(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
+    up(plan, endpoint, lease, dad, false);
+    addresses(plan, endpoint, lease, dad, true);
+    let mut there = BTreeSet::new();
+    for (ip, gateway) in lease.ips.iter().filter_map(|ip| Some((ip, ip.gateway?))) {
+        let is_ipv4 = ip.address.is_ipv4();
+        let source = Some(ip.address.address()).filter(|_| is_ipv4 || dad != Dad::On);
+        let scope = is_ipv4.then_some(LINK);
+        let (to_gateway, subnet) = (Route::to(Prefix::host(gateway)), ip.address.network());
+        if there.insert(to_gateway.dst) {
+            let route = Route { scope, ..to_gateway };
+            plan.own(step::Route { source, ..through(endpoint, &route, None) });
+        }
+        if subnet.length() < subnet.bits() && there.insert(subnet) {
+            plan.own(step::Route { source, ..through(endpoint, &Route::to(subnet), Some(gateway)) });
+        }
+    }
+    routes(plan, endpoint, lease);
+}
+
+/// `RT_SCOPE_LINK`, which the kernel asks of a route to a gateway of IPv4.
+const LINK: u8 = 253;
+
+fn up(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad, announce: bool) {
     if lease.ips.iter().any(|ip| !ip.address.is_ipv4()) {
-        for (name, value) in parameters(dad) {
+        for (name, value) in parameters(dad).filter(|(name, _)| announce || *name != NOTIFY) {
             plan.once(parameter(endpoint, name, value));
         }
     }
-    plan.own(step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce: true });
+    plan.own(step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce });
+}
+
+fn addresses(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad, alone: bool) {
     for ip in &lease.ips {
         plan.own(step::Address {
             place: Place::Container,
             link: endpoint.ifname.clone(),
             prefix: ip.address,
             dad: if ip.address.is_ipv4() { Dad::Off } else { dad },
+            alone,
         });
     }
+}
+
+fn routes(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease) {
     for route in &lease.routes {
         plan.own(through(endpoint, route, gateway(&lease.ips, route.dst.is_ipv4())));
     }
@@ -56,6 +94,7 @@ fn through(endpoint: &Endpoint, route: &Route, gateway: Option<IpAddr>) -> step:
         link: endpoint.ifname.clone(),
         dst: route.dst,
         gateway: route.gw.or(gateway),
+        source: None,
         mtu: route.mtu,
         advmss: route.advmss,
         priority: route.priority,
@@ -69,6 +108,8 @@ pub fn gateway(ips: &[Ip], is_ipv4: bool) -> Option<IpAddr> {
     ips.iter().filter(|ip| ip.address.is_ipv4() == is_ipv4).find_map(|ip| ip.gateway)
 }
 
+const NOTIFY: &str = "ndisc_notify";
+
 /// `ip-sysctl`, of the interface. An address that stays when the interface goes down is the reference's; that advertisements are sent unasked is
 /// what `arp_notify` is for IPv4.
 fn parameters(dad: Dad) -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -77,8 +118,7 @@ fn parameters(dad: Dad) -> impl Iterator<Item = (&'static str, &'static str)> {
         Dad::Optimistic => ("1", Some(("optimistic_dad", "1"))),
         Dad::On => ("1", None),
     };
-    let always =
-        [("disable_ipv6", "0"), ("accept_dad", accept), ("keep_addr_on_down", "1"), ("ndisc_notify", "1")];
+    let always = [("disable_ipv6", "0"), ("accept_dad", accept), ("keep_addr_on_down", "1"), (NOTIFY, "1")];
     let enhanced = (dad != Dad::Off).then_some(("enhanced_dad", "1"));
     always.into_iter().chain(enhanced).chain(optimistic)
 }

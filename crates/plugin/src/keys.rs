@@ -31,6 +31,12 @@ pub enum InvalidKey {
     /// Not a way to look for duplicates.
     #[error("invalid \"dad\"")]
     Dad(#[source] UnknownWord),
+    /// An interface that is nothing without an address, and nobody to give it one.
+    #[error("{plugin} interface requires an IPAM configuration")]
+    NoIpam {
+        /// The plugin.
+        plugin: &'static str,
+    },
 }
 
 impl Failure for InvalidKey {
@@ -39,7 +45,8 @@ impl Failure for InvalidKey {
             InvalidKey::Name { .. }
             | InvalidKey::Mac { .. }
             | InvalidKey::Mtu { .. }
-            | InvalidKey::Dad(_) => Code::InvalidConfig,
+            | InvalidKey::Dad(_)
+            | InvalidKey::NoIpam { .. } => Code::InvalidConfig,
         }
     }
 
@@ -55,6 +62,9 @@ impl Failure for InvalidKey {
             InvalidKey::Dad(_) => {
                 "\"dad\" says whether IPv6 addresses are looked for among the neighbours before they are used"
                     .into()
+            }
+            InvalidKey::NoIpam { .. } => {
+                "\"ipam\" says who gives it addresses, such as {\"type\": \"host-local\", \"subnet\": \"10.1.0.0/16\"}".into()
             }
         })
     }
@@ -90,6 +100,11 @@ pub fn mtu(value: Option<i64>) -> Result<Option<u32>, InvalidKey> {
 /// Whether IPv6 addresses are tested: the key `dad`, `off`, `optimistic` or `on`; else as the plugin has it.
 pub fn dad(value: Option<&str>, otherwise: Dad) -> Result<Dad, InvalidKey> {
     value.filter(|word| !word.is_empty()).map_or(Ok(otherwise), |word| word.parse().map_err(InvalidKey::Dad))
+}
+
+/// Refuses a configuration that names no IPAM plugin.
+pub fn ipam(call: &Call, plugin: &'static str) -> Result<(), InvalidKey> {
+    call.ipam_type.as_ref().map(drop).ok_or(InvalidKey::NoIpam { plugin })
 }
 
 /// The name of an interface.

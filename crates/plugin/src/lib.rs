@@ -19,11 +19,13 @@ mod explain;
 mod inspect;
 pub mod interface;
 pub mod keys;
+mod masquerade;
 mod port_mapping;
 
 pub use endpoint::{Endpoint, shared_mac};
 pub use error::Error;
 pub use explain::Explain;
+pub use masquerade::{Masquerade, UnknownBackend};
 pub use port_mapping::{HostPort, InvalidMapping, PortMapping, RawPortMapping};
 
 use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail, Handler, Version};

@@ -121,6 +121,7 @@ fn default_route(gateway: IpAddr, link: u32) -> Option<Route> {
         dst: Prefix::new(any, 0).ok()?,
         gateway: Some(gateway),
         link,
+        source: None,
         mtu: None,
         advmss: None,
         priority: None,

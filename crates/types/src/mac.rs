@@ -1,6 +1,6 @@
 //! Ethernet addresses.
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 /// A 48-bit Ethernet address (EUI-48), printed as six lower-case hexadecimal octets with colons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +35,15 @@ impl Mac {
     /// The six octets, in transmission order.
     pub const fn octets(self) -> [u8; 6] {
         self.0
+    }
+
+    /// The IPv6 address that a link gives itself from this one (RFC 4291, section 2.5.6 and appendix A).
+    pub fn link_local(self) -> Ipv6Addr {
+        let mut octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+        octets[8..11].copy_from_slice(&self.0[..3]);
+        octets[13..].copy_from_slice(&self.0[3..]);
+        octets[8] ^= 2;
+        Ipv6Addr::from_octets(octets)
     }
 }
 
@@ -102,6 +111,12 @@ mod tests {
         ] {
             assert!(bad.parse::<Mac>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_links_own_ipv6_address_is_made_of_its_mac() {
+        let mac: Mac = "5e:aa:df:a5:7f:3c".parse().unwrap();
+        assert_eq!(mac.link_local().to_string(), "fe80::5caa:dfff:fea5:7f3c");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The keys of `bridge`, in two stages: what the user typed, and what it means.
 use crate::vlan::{Gateway, RawTrunk, Vlans};
 use cni::{Call, Code, Fail, Failure};
-use plugin::keys::{self, InvalidKey};
+use plugin::{
+    Masquerade, UnknownBackend,
+    keys::{self, InvalidKey},
+};
 use serde::Deserialize;
 use types::{Dad, IfName, InvalidName, Mac, VlanId};
 
@@ -41,7 +44,7 @@ pub struct Config {
     /// Where the gateway's addresses are, if not on the bridge itself.
     pub(crate) gateway: Option<Gateway>,
     /// What masquerades the container's addresses, if anything does.
-    pub(crate) masquerade: Option<Backend>,
+    pub(crate) masquerade: Option<Masquerade>,
     /// Whether frames from the container pass only under its own MAC address.
     pub(crate) check_mac: bool,
     pub(crate) mac: Option<Mac>,
@@ -65,15 +68,6 @@ pub(crate) enum Mode {
         /// Whether an address in its way is removed.
         force: bool,
     },
-}
-
-/// What masquerades.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Backend {
-    /// Elements in sets.
-    Nftables,
-    /// Rules in a chain of the container's, as the reference makes them.
-    Iptables,
 }
 
 /// How the bridge treats the container's frames. Hairpin on a promiscuous bridge has no spelling: each frame would arrive twice.
@@ -143,12 +137,6 @@ pub enum Error {
         /// The IPAM plugin that was asked for.
         ipam: String,
     },
-    /// Nothing that masquerades.
-    #[error("unknown ipmasq backend \"{value}\"")]
-    Backend {
-        /// The value at fault.
-        value: String,
-    },
 }
 
 impl Failure for Error {
@@ -161,7 +149,6 @@ impl Failure for Error {
             | Error::Gateway { .. }
             | Error::Queues { .. }
             | Error::HairpinAndPromiscuous
-            | Error::Backend { .. }
             | Error::AddressesWhileDown { .. } => Code::InvalidConfig,
         }
     }
@@ -181,9 +168,6 @@ impl Failure for Error {
             }
             Error::AddressesWhileDown { ipam } => {
                 format!("remove \"ipam\" ({ipam}), or \"disableContainerInterface\"")
-            }
-            Error::Backend { .. } => {
-                "set \"ipMasqBackend\" to \"nftables\", which it is without the key, or to \"iptables\"".into()
             }
         })
     }
@@ -240,15 +224,12 @@ impl RawConfig {
     }
 
     /// Without addresses there is nothing to masquerade, and nothing is refused.
-    fn masquerade(&self, mode: Mode) -> Result<Option<Backend>, Error> {
+    fn masquerade(&self, mode: Mode) -> Result<Option<Masquerade>, UnknownBackend> {
         match mode {
             Mode::Layer2 { .. } => Ok(None),
-            Mode::Addressed | Mode::Gateway { .. } if !self.ip_masq.unwrap_or(false) => Ok(None),
-            Mode::Addressed | Mode::Gateway { .. } => match self.ip_masq_backend.as_deref() {
-                None | Some("nftables") => Ok(Some(Backend::Nftables)),
-                Some("iptables") => Ok(Some(Backend::Iptables)),
-                Some(value) => Err(Error::Backend { value: value.to_owned() }),
-            },
+            Mode::Addressed | Mode::Gateway { .. } => {
+                Masquerade::read(self.ip_masq, self.ip_masq_backend.as_deref())
+            }
         }
     }
 

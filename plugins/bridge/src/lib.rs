@@ -8,10 +8,7 @@ pub use config::{Config, Error};
 use cni::{AddResult, Call, Fail, Interface, Ip, Route};
 use plan::{Facts, Place, Plan, Query, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::{IfName, Mac, Prefix, VlanId};
 
 /// The plugin.
@@ -55,7 +52,9 @@ impl Recipe for Bridge {
             vlan_gateway(&mut plan, config, endpoint, facts);
             gateway(&mut plan, config, lease, force);
         }
-        masquerade(&mut plan, config, endpoint, lease);
+        if let Some(masquerade) = config.masquerade {
+            masquerade.of(lease, endpoint, &mut plan);
+        }
         if config.check_mac {
             // Before there is a port, so that nothing passes unchecked; and so undone after the port is gone.
             plan.own(step::MacCheck { link: endpoint.host.clone(), mac: endpoint.mac });
@@ -170,25 +169,6 @@ fn gateway(plan: &mut Plan, config: &Config, lease: &Lease, force: bool) {
     }
     if gateways.iter().any(|prefix| !prefix.is_ipv4()) {
         plan.ensure(step::Forwarding::Ipv6);
-    }
-}
-
-/// By nftables of the subnet of each address, of several in one subnet once; by iptables of each address.
-fn masquerade(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Lease) {
-    let addresses: Vec<Prefix> = lease.ips.iter().map(|ip| ip.address).collect();
-    match config.masquerade {
-        None => {}
-        Some(config::Backend::Nftables) => {
-            let subnets: BTreeSet<Prefix> = addresses.iter().map(|address| address.network()).collect();
-            for subnet in subnets {
-                plan.ensure(step::Masquerade { subnet });
-            }
-        }
-        Some(config::Backend::Iptables) => {
-            for step in step::IptMasquerade::each(&endpoint.network, &endpoint.container, &addresses) {
-                plan.own(step);
-            }
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! that comes instead makes the attachment after all, and so does one of another container.
 //!
 //! The same with a VLAN, whose gateway goes with its last user, and with masquerade, which does so too: alone, and beside a container
-//! that still needs it. And with `macvlan`.
+//! that still needs it. And with `macvlan` and `ptp`.
 //!
 //! Some sixty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
@@ -54,6 +54,8 @@ fn trials() -> Vec<Trial> {
             (format!("on_a_lan_{name}"), Beside::Nobody(macvlan), true),
             (format!("masqueraded_alone_{name}"), Beside::Nobody(masqueraded), true),
             (format!("masqueraded_beside_another_{name}"), Beside::Another(masqueraded), true),
+            (format!("ptp_alone_{name}"), Beside::Nobody(ptp), true),
+            (format!("ptp_beside_another_{name}"), Beside::Another(ptp), true),
         ];
         for (name, beside, able) in kinds {
             let trial = Trial::test(name.clone(), move || {
@@ -290,6 +292,11 @@ fn macvlan(host: &Host) -> Value {
     let routes = json!([{"dst": "10.9.0.0/16"}, {"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
     let ipam = with(&network(host)["ipam"], "routes", &routes);
     host.config(&json!({"type": "macvlan", "master": "p0", "ipam": ipam}))
+}
+
+/// A cable of each container's own, masqueraded.
+fn ptp(host: &Host) -> Value {
+    with(&with(&network(host), "type", &json!("ptp")), "ipMasq", &json!(true))
 }
 
 /// One ADD and one DEL, so that what is shared exists; gives the number of stops of what is to be killed.

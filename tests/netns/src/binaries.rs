@@ -14,8 +14,8 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 9] =
-    ["bridge", "firewall", "host", "loopback", "macvlan", "null", "host-local", "static", "portmap"];
+pub const PLUGINS: [&str; 10] =
+    ["bridge", "firewall", "host", "loopback", "macvlan", "null", "host-local", "static", "portmap", "ptp"];
 const MULTICALL: &str = "sealane";
 
 /// A directory of plugins.

@@ -30,6 +30,8 @@ fn main() -> std::process::ExitCode {
         a_macvlan_that_is_its_parent,
         a_macvlan_in_the_container,
         a_loopback,
+        a_ptp_of_one_family,
+        a_ptp_of_two_families,
     ];
     netlab::main(netlab::beside_the_reference(trials).collect())
 }
@@ -42,6 +44,8 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("sysctl ipv6/conf/END0/accept_ra ", "the host's IPv6 gets slower with each"),
     ("link END0 txqlen ", "`txqlen`"),
 ];
+/// What else is different with `ptp`.
+const PTPS: &[(&str, &str)] = &[("address eth0 10.1.0.2/24 ", "`noprefixroute`")];
 /// What else is different with a bridge.
 const BRIDGES: &[(&str, &str)] = &[("sysctl ipv6/conf/b0/accept_dad ", "usable at once")];
 
@@ -99,6 +103,19 @@ fn a_macvlan_in_the_container() {
 
 fn a_loopback() {
     Row::new(json!([{"type": "loopback"}])).compare();
+}
+
+fn a_ptp_of_one_family() {
+    Row::new(json!([{"type": "ptp", "mtu": 1400, "ipam": v4()}])).but(PTPS).compare();
+}
+
+fn a_ptp_of_two_families() {
+    let addressed = [
+        ("address eth0 fd01::2/64 ", "`noprefixroute`"),
+        ("address END0 fd01::1/128 ", "usable at once (`nodad`)"),
+        ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`"),
+    ];
+    Row::new(json!([{"type": "ptp", "ipam": both()}])).but(PTPS).but(&addressed).compare();
 }
 
 fn v4() -> Value {

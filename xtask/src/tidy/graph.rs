@@ -22,13 +22,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("macvlan", PLUGIN),
     ("null", PLUGIN),
     ("portmap", PLUGIN),
+    ("ptp", PLUGIN),
     ("host-local", &["cni", "ipam"]),
     ("static", &["cni", "ipam"]),
     (
         "cli",
         &[
             "bridge", "cni", "firewall", "host", "ipam", "kernel", "loopback", "macvlan", "networks", "null",
-            "plan", "plugin", "portmap", "sandbox", "types",
+            "plan", "plugin", "portmap", "ptp", "sandbox", "types",
         ],
     ),
     ("netlab", &["cni"]),

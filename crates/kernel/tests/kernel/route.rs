@@ -22,6 +22,7 @@ fn to(dst: &str, gateway: Option<&str>, link: u32) -> Route {
         dst: prefix(dst),
         gateway: gateway.map(|text| text.parse().unwrap()),
         link,
+        source: None,
         mtu: None,
         advmss: None,
         priority: None,
@@ -74,20 +75,23 @@ fn a_default_route_is_added_read_back_and_deleted() {
 
 fn everything_that_a_route_may_say_is_said_and_read_back() {
     let (_host, container, mut inside, eth0) = addressed();
-    let full = |dst, gateway| Route {
+    let full = |dst, gateway, source: &str| Route {
+        source: Some(source.parse().unwrap()),
         mtu: Some(1400),
         advmss: Some(1360),
         priority: Some(7),
         table: Some(1000),
         ..to(dst, gateway, eth0)
     };
-    for (route, list) in
-        [(full("10.50.0.0/16", Some("10.9.0.1")), "route"), (full("fd50::/32", Some("fd09::1")), "-6 route")]
-    {
+    for (route, list) in [
+        (full("10.50.0.0/16", Some("10.9.0.1"), "10.9.0.2"), "route"),
+        (full("fd50::/32", Some("fd09::1"), "fd09::2"), "-6 route"),
+    ] {
         send(&mut inside, route::add(&route)).unwrap();
         let seen = shown(&container, &format!("{list} show table 1000"));
         assert_eq!((&seen["dst"], &seen["metric"]), (&json!(route.dst.to_string()), &json!(7)));
         assert_eq!((&seen["metrics"][0]["mtu"], &seen["metrics"][0]["advmss"]), (&json!(1400), &json!(1360)));
+        assert_eq!(seen["prefsrc"], json!(route.source.unwrap().to_string()));
         let listed = route::of(&mut inside, eth0).unwrap();
         assert!(listed.contains(&Route { scope: Some(0), ..route.clone() }), "{listed:?}");
         send(&mut inside, route::delete(&route)).unwrap();

@@ -1,0 +1,355 @@
+//! `ptp` with real traffic: a cable from each container to its host, who routes.
+//!
+//! Tests that are named for what the reference gets wrong can be pointed at it: `SEALANE_CNI_BIN`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use netlab::{
+    Binaries, Container, Host, Protocol, Reply, ip, is_cut_off, reaches, serve, soon, sysctl, with,
+};
+use serde_json::{Value, json};
+use std::{net::IpAddr, process::Command};
+
+fn main() -> std::process::ExitCode {
+    let mut trials = netlab::trials![
+        a_container_host_and_outside_reach_each_other_in_both_families,
+        containers_of_one_subnet_reach_each_other_through_their_host,
+        gateways_outside_of_the_subnet_are_reached,
+        only_a_masqueraded_container_is_answered_by_who_does_not_know_its_subnet,
+        a_container_whose_namespace_is_gone_leaves_no_masquerade,
+        a_container_whose_link_is_gone_leaves_no_masquerade,
+        a_del_with_nftables_succeeds_the_first_time,
+        the_host_takes_no_route_from_a_container,
+        the_mtu_is_that_of_both_ends,
+        a_failed_add_leaves_host_container_and_leases_as_they_were,
+        what_can_not_be_is_refused_before_anything_is_made,
+        a_second_add_is_refused_and_leaves_the_first,
+        check_names_whatever_is_different,
+        del_needs_neither_netns_nor_configuration_and_succeeds_twice,
+        gc_takes_whom_the_runtime_does_not_name,
+        status_is_that_of_ipam,
+    ];
+    let beside = netlab::trials![what_the_reference_has_attached_is_checked_and_taken_away];
+    trials.extend(netlab::beside_the_reference(beside));
+    netlab::main(trials)
+}
+
+const BOTH: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+const GATEWAYS: [&str; 2] = ["10.1.0.1", "fd01::1"];
+const OUTSIDE: [&str; 2] = ["192.0.2.9", "2001:db8::9"];
+
+fn network(host: &Host, keys: &Value) -> Value {
+    let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
+    let routes = json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
+    let config = json!({"type": "ptp", "ipam": {"type": "host-local", "ranges": ranges, "routes": routes}});
+    host.config(
+        &keys.as_object().unwrap().iter().fold(config, |config, (key, value)| with(&config, key, value)),
+    )
+}
+
+fn attach(host: &Host, config: &Value) -> (Container, Value) {
+    let container = host.container().unwrap();
+    let result = host.add(config, &container, "eth0").unwrap().result().unwrap();
+    (container, result)
+}
+
+fn addresses(result: &Value) -> Vec<IpAddr> {
+    let address = |ip: &Value| ip["address"].as_str().unwrap().split('/').next().unwrap().parse().unwrap();
+    result["ips"].as_array().unwrap().iter().map(address).collect()
+}
+
+/// The host's end of the pair, as ADD has answered.
+fn end(result: &Value) -> &str {
+    result["interfaces"][0]["name"].as_str().unwrap()
+}
+
+/// A machine behind the host's uplink, which knows the way back only if told.
+fn outside(host: &Host) -> Container {
+    let outside = host.container_called("outside").unwrap();
+    ip(&format!("link add up0 type veth peer name eth0 netns {}", outside.netns().display())).unwrap();
+    ip("address add 192.0.2.1/24 dev up0").unwrap();
+    ip("address add 2001:db8::1/64 dev up0 nodad").unwrap();
+    outside.ip("address add 192.0.2.9/24 dev eth0").unwrap();
+    outside.ip("address add 2001:db8::9/64 dev eth0 nodad").unwrap();
+    ip("link set up0 up").unwrap();
+    outside.ip("link set eth0 up").unwrap();
+    for address in OUTSIDE {
+        for protocol in BOTH {
+            outside.exec(|| serve(protocol, address.parse().unwrap(), 7)).unwrap().unwrap();
+        }
+    }
+    outside
+}
+
+fn refused(reply: &Reply, code: u64) -> String {
+    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
+    assert!(!reply.hint().is_empty(), "{reply:?}");
+    reply.msg()
+}
+
+/// Whatever masquerades, by either backend: elements, or rules of a container's.
+fn masquerades() -> bool {
+    let nft = Command::new("nft").args(["list", "ruleset"]).output().unwrap();
+    let ruleset = String::from_utf8_lossy(&nft.stdout).into_owned();
+    ruleset.contains("elements") || ruleset.contains("saddr 10.1.0.")
+}
+
+fn a_container_host_and_outside_reach_each_other_in_both_families() {
+    let host = Host::new().unwrap();
+    let outside = outside(&host);
+    outside.ip("route add 10.0.0.0/8 via 192.0.2.1").unwrap();
+    outside.ip("-6 route add fd00::/8 via 2001:db8::1").unwrap();
+    let (container, result) = attach(&host, &network(&host, &json!({})));
+    for (at, own) in addresses(&result).into_iter().enumerate() {
+        for protocol in BOTH {
+            let (gateway, outer) = (GATEWAYS[at].parse().unwrap(), OUTSIDE[at].parse().unwrap());
+            serve(protocol, gateway, 7).unwrap();
+            container.exec(|| serve(protocol, own, 7)).unwrap().unwrap();
+            for to in [gateway, outer] {
+                assert_eq!(container.exec(|| reaches(protocol, to, 7)).unwrap().unwrap(), own, "to {to}");
+            }
+            assert_eq!(reaches(protocol, own, 7).unwrap(), gateway);
+            assert_eq!(outside.exec(|| reaches(protocol, own, 7)).unwrap().unwrap(), outer);
+        }
+    }
+}
+
+fn containers_of_one_subnet_reach_each_other_through_their_host() {
+    let host = Host::new().unwrap();
+    let config = network(&host, &json!({}));
+    let [(first, own), (second, other)] = [(); 2].map(|()| attach(&host, &config));
+    for (from, to) in addresses(&own).into_iter().zip(addresses(&other)) {
+        second.exec(|| serve(Protocol::Tcp, to, 7)).unwrap().unwrap();
+        assert_eq!(first.exec(|| reaches(Protocol::Tcp, to, 7)).unwrap().unwrap(), from);
+    }
+    // Nobody is on the link but the gateway.
+    assert_eq!(first.ip("route show 10.1.0.0/24").unwrap()[0]["gateway"], "10.1.0.1");
+}
+
+/// The reference: "failed to add route ...: network is unreachable".
+fn gateways_outside_of_the_subnet_are_reached() {
+    let host = Host::new().unwrap();
+    let addresses = json!([{"address": "10.1.0.2/32", "gateway": "169.254.1.1"}, {"address": "fd01::2/128", "gateway": "fe80::1"}]);
+    let ipam =
+        json!({"type": "static", "addresses": addresses, "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]});
+    let outside = outside(&host);
+    outside.ip("route add 10.0.0.0/8 via 192.0.2.1").unwrap();
+    outside.ip("-6 route add fd00::/8 via 2001:db8::1").unwrap();
+    let (container, _) = attach(&host, &network(&host, &json!({"ipam": ipam})));
+    for to in OUTSIDE {
+        container.exec(|| reaches(Protocol::Udp, to.parse().unwrap(), 7)).unwrap().unwrap();
+    }
+}
+
+fn only_a_masqueraded_container_is_answered_by_who_does_not_know_its_subnet() {
+    for (backend, answered) in [("nftables", true), ("iptables", true), ("nftables", false)] {
+        let host = Host::new().unwrap();
+        let _outside = outside(&host);
+        let config = network(&host, &json!({"ipMasq": answered, "ipMasqBackend": backend}));
+        let (container, result) = attach(&host, &config);
+        host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+        for to in OUTSIDE.map(|address| address.parse().unwrap()) {
+            let cut_off = if answered {
+                container.exec(|| reaches(Protocol::Tcp, to, 7)).unwrap().is_err()
+            } else {
+                container.exec(|| is_cut_off(Protocol::Tcp, to, 7)).unwrap()
+            };
+            assert_eq!(cut_off, !answered, "{backend} to {to}");
+        }
+    }
+}
+
+fn a_container_whose_namespace_is_gone_leaves_no_masquerade() {
+    for backend in ["iptables", "nftables"] {
+        let host = Host::new().unwrap();
+        let config = network(&host, &json!({"ipMasq": true, "ipMasqBackend": backend}));
+        for empty in [true, false] {
+            let (container, _) = attach(&host, &config);
+            assert!(masquerades());
+            container.kill().unwrap();
+            let del = if empty { Host::del_without_netns } else { Host::del };
+            del(&host, &config, &container, "eth0").unwrap().result().unwrap();
+            assert!(!masquerades(), "{backend}, CNI_NETNS empty: {empty}");
+        }
+    }
+}
+
+fn a_container_whose_link_is_gone_leaves_no_masquerade() {
+    for backend in ["iptables", "nftables"] {
+        let host = Host::new().unwrap();
+        let config = network(&host, &json!({"ipMasq": true, "ipMasqBackend": backend}));
+        let (container, _) = attach(&host, &config);
+        container.ip("link del eth0").unwrap();
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+        assert!(!masquerades(), "{backend}");
+    }
+}
+
+/// The reference takes the rules away that the other backend would have made, and fails as there are none.
+fn a_del_with_nftables_succeeds_the_first_time() {
+    let host = Host::new().unwrap();
+    let config = network(&host, &json!({"ipMasq": true, "ipMasqBackend": "nftables"}));
+    let (container, _) = attach(&host, &config);
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert!(!masquerades());
+}
+
+/// CVE-2020-10749: router advertisements from a container.
+fn the_host_takes_no_route_from_a_container() {
+    let host = Host::new().unwrap();
+    let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24"});
+    for keys in [json!({}), json!({"name": "other", "ipam": ipam})] {
+        let (_container, result) = attach(&host, &network(&host, &keys));
+        assert_eq!(sysctl(&format!("ipv6/conf/{}/accept_ra", end(&result))).unwrap(), "0");
+    }
+}
+
+fn the_mtu_is_that_of_both_ends() {
+    let host = Host::new().unwrap();
+    let (container, result) = attach(&host, &network(&host, &json!({"mtu": 1400})));
+    assert_eq!(ip(&format!("link show {}", end(&result))).unwrap()[0]["mtu"], 1400);
+    assert_eq!(container.ip("link show eth0").unwrap()[0]["mtu"], 1400);
+}
+
+fn a_failed_add_leaves_host_container_and_leases_as_they_were() {
+    let host = Host::new().unwrap();
+    // What is shared with others stays, so it is there before.
+    for backend in ["nftables", "iptables"] {
+        let warm = network(&host, &json!({"ipMasq": true, "ipMasqBackend": backend}));
+        let (first, _) = attach(&host, &warm);
+        host.del(&warm, &first, "eth0").unwrap().result().unwrap();
+    }
+    let impossible = json!({"type": "host-local", "subnet": "10.1.0.0/24", "routes": [{"dst": "0.0.0.0/0", "gw": "192.0.2.99"}]});
+    for (keys, taken, code) in [
+        (json!({"ipMasq": true}), true, 101),
+        (json!({"ipMasq": true, "ipMasqBackend": "iptables"}), true, 101),
+        (json!({"ipMasq": true, "ipam": impossible}), false, 100),
+    ] {
+        let container = host.container().unwrap();
+        if taken {
+            container.ip("link add eth0 type bridge").unwrap();
+        }
+        let (outer, inner) = (host.snapshot().unwrap(), container.snapshot().unwrap());
+        let reply = host.add(&network(&host, &keys), &container, "eth0").unwrap();
+        refused(&reply, code);
+        assert_eq!(host.changes_left_since(&outer).unwrap(), "", "{keys}");
+        assert_eq!(inner.difference(&container.snapshot().unwrap()), "", "{keys}");
+    }
+}
+
+fn what_can_not_be_is_refused_before_anything_is_made() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let before = host.snapshot().unwrap();
+    let no_gateway = json!({"type": "static", "addresses": [{"address": "10.1.0.2/24"}]});
+    for (keys, code, words) in [
+        (json!({"ipam": {}}), 7, "requires an IPAM"),
+        (json!({"ipMasq": true, "ipMasqBackend": "bogus"}), 7, "unknown ipmasq backend \"bogus\""),
+        (json!({"mtu": 70_000}), 7, "70000"),
+        (json!({"dad": "maybe"}), 7, "dad"),
+        (json!({"ipam": no_gateway}), 104, "10.1.0.2/24 without a gateway"),
+        (json!({"ipam": {"type": "static"}}), 104, "missing IP config"),
+    ] {
+        let reply = host.add(&network(&host, &keys), &container, "eth0").unwrap();
+        let said = format!("{} {}", refused(&reply, code), reply.hint());
+        assert!(said.contains(words), "{keys}: {said}");
+        assert_eq!(host.changes_since(&before).unwrap(), "", "{keys}");
+    }
+}
+
+fn a_second_add_is_refused_and_leaves_the_first() {
+    let host = Host::new().unwrap();
+    let config = network(&host, &json!({"ipMasq": true}));
+    let (container, result) = attach(&host, &config);
+    let before = host.snapshot().unwrap();
+    refused(&host.add(&config, &container, "eth0").unwrap(), 101);
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+}
+
+fn check_names_whatever_is_different() {
+    type Drift = (fn(&Container, &str), &'static str);
+    let drifts: [Drift; 9] = [
+        (|it, _| drop(it.ip("route del 10.1.0.0/24").unwrap()), "route to 10.1.0.0/24 via 10.1.0.1"),
+        (|it, _| drop(it.ip("route del default").unwrap()), "route to 0.0.0.0/0"),
+        (|it, _| drop(it.ip("addr del 10.1.0.2/24 dev eth0").unwrap()), "address 10.1.0.2/24"),
+        (|it, _| drop(it.ip("link set eth0 down").unwrap()), "eth0 is down"),
+        (|_, end| drop(ip(&format!("route del 10.1.0.2 dev {end}")).unwrap()), "route to 10.1.0.2/32"),
+        (|_, end| drop(ip(&format!("addr del fd01::1/128 dev {end}")).unwrap()), "address fd01::1/128"),
+        (|_, end| drop(ip(&format!("link set {end} down")).unwrap()), "is down"),
+        (|_, _| std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap(), "forwarding of IPv4"),
+        (
+            |_, _| assert!(Command::new("nft").args(["flush", "ruleset"]).status().unwrap().success()),
+            "masquerade of what leaves 10.1.0.0/24",
+        ),
+    ];
+    for (drift, words) in drifts {
+        let host = Host::new().unwrap();
+        let config = network(&host, &json!({"ipMasq": true}));
+        let (container, result) = attach(&host, &config);
+        host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+        drift(&container, end(&result));
+        let reply = host.check(&config, &container, "eth0", &result).unwrap();
+        assert!(!reply.success() && reply.msg().contains(words), "{words}: {reply:?}");
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+        assert!(!masquerades(), "{words}");
+    }
+}
+
+fn del_needs_neither_netns_nor_configuration_and_succeeds_twice() {
+    let host = Host::new().unwrap();
+    let config = network(&host, &json!({"ipMasq": true}));
+    let (warm, _) = attach(&host, &config);
+    host.del(&config, &warm, "eth0").unwrap().result().unwrap();
+    let before = host.snapshot().unwrap();
+    let other = with(&with(&config, "ipMasq", &json!(false)), "mtu", &json!(9000));
+    let other = with(&other, "ipam", &json!({"type": "host-local", "subnet": "10.7.0.0/24"}));
+    for (killed, config) in [(false, &config), (true, &config), (false, &other), (true, &other)] {
+        let container = host.container().unwrap();
+        host.add(&network(&host, &json!({"ipMasq": true})), &container, "eth0").unwrap().result().unwrap();
+        if killed {
+            container.kill().unwrap();
+        }
+        for _ in 0..2 {
+            host.del(config, &container, "eth0").unwrap().result().unwrap();
+        }
+        let gone = || host.changes_since(&before).unwrap().is_empty();
+        assert!(soon(gone), "{}", host.changes_since(&before).unwrap());
+    }
+}
+
+fn gc_takes_whom_the_runtime_does_not_name() {
+    let host = Host::new().unwrap();
+    let config = network(&host, &json!({"ipMasq": true}));
+    let [(first, own), (second, other)] = [(); 2].map(|()| attach(&host, &config));
+    host.gc(&config, &[(first.id(), "eth0")]).unwrap().result().unwrap();
+    host.check(&config, &first, "eth0", &own).unwrap().result().unwrap();
+    assert!(!host.check(&config, &second, "eth0", &other).unwrap().success());
+    assert!(ip(&format!("link show {}", end(&other))).is_err());
+    host.gc(&config, &[]).unwrap().result().unwrap();
+    assert!(!masquerades());
+}
+
+fn status_is_that_of_ipam() {
+    let host = Host::new().unwrap();
+    host.status(&network(&host, &json!({}))).unwrap().result().unwrap();
+    let reply = host.status(&network(&host, &json!({"ipam": {"type": "nobody"}}))).unwrap();
+    assert!(!reply.success() && reply.msg().contains("nobody"), "{reply:?}");
+}
+
+fn what_the_reference_has_attached_is_checked_and_taken_away() {
+    let Some(reference) = Binaries::reference() else { return };
+    for backend in ["iptables", "nftables"] {
+        let mut host = Host::with(&reference).unwrap();
+        let config = network(&host, &json!({"ipMasq": true, "ipMasqBackend": backend}));
+        let [(first, result), (second, _)] = [(); 2].map(|()| attach(&host, &config));
+        host.use_binaries(&Binaries::under_test().unwrap());
+        host.check(&config, &first, "eth0", &result).unwrap().result().unwrap();
+        first.ip("route del 10.1.0.0/24").unwrap();
+        assert!(!host.check(&config, &first, "eth0", &result).unwrap().success());
+        let del = with(&config, "prevResult", &result);
+        host.del(&del, &first, "eth0").unwrap().result().unwrap();
+        assert!(ip(&format!("link show {}", end(&result))).is_err() && masquerades());
+        second.kill().unwrap();
+        host.del_without_netns(&config, &second, "eth0").unwrap().result().unwrap();
+        assert!(!masquerades(), "{backend}");
+    }
+}
