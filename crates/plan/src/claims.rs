@@ -218,7 +218,7 @@ impl Change<Claim> {
 
 impl<L: Line> Change<L> {
     /// No change yet.
-    fn of(path: PathBuf) -> Result<Self, Error> {
+    pub(crate) fn of(path: PathBuf) -> Result<Self, Error> {
         let found = lines(&path)?;
         let exists = found.is_some();
         let before: Vec<L> = found.unwrap_or_default();
@@ -267,9 +267,10 @@ impl<L: Line> Change<L> {
         directories.dedup();
         for directory in directories {
             if fs::remove_dir(directory).is_ok()
-                && let Some(ports) = directory.parent().filter(|parent| parent.ends_with("ports"))
+                && let Some(parent) = directory.parent()
+                && (parent.ends_with("ports") || parent.ends_with("macs"))
             {
-                let _not_empty = fs::remove_dir(ports);
+                let _not_empty = fs::remove_dir(parent);
             }
         }
     }

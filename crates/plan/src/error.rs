@@ -1,7 +1,7 @@
 //! What can go wrong between a plan and the kernel.
 use crate::{
-    check::Difference, free_port::TakenRange, host_port::HostPort, parent::NoParent, places::Place,
-    step::Published,
+    check::Difference, crowded::Crowded, free_port::TakenRange, host_port::HostPort, parent::NoParent,
+    places::Place, step::Published,
 };
 use std::{fmt, io, path::PathBuf};
 use types::{IfName, Prefix};
@@ -64,6 +64,9 @@ pub enum Error {
     /// There is no link for the attachment's to be on, or none that will do.
     #[error(transparent)]
     Parent(#[from] NoParent),
+    /// Others that are on the same link are in the way.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// An interface that a step works on is missing.
     #[error("no interface \"{name}\" {place}")]
     NoLink {
@@ -187,6 +190,7 @@ impl Error {
                 "`ip link` {place} shows {name}; DEL the attachment that has it, or ask for another name with CNI_IFNAME"
             )),
             Error::Parent(cause) => Some(cause.hint()),
+            Error::Crowded(cause) => Some(cause.hint()),
             Error::NoLink { name, .. } => {
                 Some(format!("something else removed {name}; DEL the attachment and ADD it again"))
             }

@@ -10,6 +10,7 @@ mod act;
 mod apply;
 mod check;
 mod claims;
+mod crowded;
 mod elements;
 mod error;
 mod facts;
@@ -23,6 +24,7 @@ mod link;
 mod lock;
 mod mac_check;
 mod masquerade;
+mod only_mac;
 mod parent;
 mod places;
 mod port;
@@ -43,6 +45,7 @@ mod zone_source;
 pub use apply::{Failed, apply};
 pub use check::{Difference, check, check_the_references};
 pub use claims::Claim;
+pub use crowded::Crowded;
 pub use error::Error;
 pub use facts::{Bridge as BridgeFact, Facts, Interface, Query};
 pub use firewalld::{Error as FirewalldError, Refusal};
@@ -92,6 +95,11 @@ impl Plan {
     /// Adds a step that matters only while ADD runs.
     pub fn once(&mut self, step: impl Into<Step>) {
         self.steps.push((Hold::Once, step.into()));
+    }
+
+    /// Adds another plan's steps.
+    pub fn append(&mut self, other: Plan) {
+        self.steps.extend(other.steps);
     }
 
     /// Whether there is nothing to do.

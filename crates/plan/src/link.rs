@@ -1,6 +1,7 @@
 //! Links of the kernel's own drivers as a step, and what makes them known to their neighbours.
 use crate::{
     act::{Act, Work},
+    crowded,
     error::Error,
     places::{Place, Places},
     within::index_if_there,
@@ -133,9 +134,11 @@ impl Act for Link {
         let taken = cause.errno() == Some(Errno::EEXIST)
             && matches!(places.link(self.place, &self.name), Ok(Some(_)));
         if taken {
-            Error::LinkExists { name: self.name.clone(), place: self.place }
-        } else {
-            Error::Step { step: self.to_string(), cause }
+            return Error::LinkExists { name: self.name.clone(), place: self.place };
+        }
+        match crowded::refusal(self, &cause, places) {
+            Some(crowded) => crowded.into(),
+            None => Error::Step { step: self.to_string(), cause },
         }
     }
 

@@ -47,6 +47,14 @@ pub enum NoParent {
         /// Where it was looked for.
         place: Place,
     },
+    /// It is a loopback, and has no network behind it.
+    #[error("master \"{name}\" {place} is a loopback, which nothing can be on")]
+    Loopback {
+        /// The name that was given.
+        name: IfName,
+        /// Where it is.
+        place: Place,
+    },
     /// It can't carry packets of such a size.
     #[error("invalid MTU {wanted}, must be [0, {parent}'s MTU ({carries})]")]
     MtuTooLarge {
@@ -70,7 +78,9 @@ impl NoParent {
                 let others: Vec<&str> = others.iter().map(IfName::as_str).collect();
                 format!("set \"master\" to one of those {place}: {}", others.join(", "))
             }
-            NoParent::NoDefaultRoute { .. } => "set \"master\" to the name of an interface".into(),
+            NoParent::NoDefaultRoute { .. } | NoParent::Loopback { .. } => {
+                "set \"master\" to the name of an interface".into()
+            }
             NoParent::MtuTooLarge { parent, carries, .. } => {
                 format!("leave \"mtu\" out for {carries}, or give {parent} a larger one first")
             }
@@ -89,6 +99,9 @@ impl WantedParent {
             let others = candidates(places, place)?;
             return Err(NoParent::Unknown { name, place, others }.into());
         };
+        if link.loopback {
+            return Err(NoParent::Loopback { name, place }.into());
+        }
         places.met(place, &name, link.index);
         match self.mtu.filter(|wanted| *wanted > link.mtu) {
             Some(wanted) => Err(NoParent::MtuTooLarge { wanted, parent: name, carries: link.mtu }.into()),

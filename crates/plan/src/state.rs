@@ -5,6 +5,7 @@
 use crate::{
     Plan,
     error::Error,
+    host_port::Holder,
     journal::{Intent, Journal},
     lock::{Lock, Scope},
     record::Key,
@@ -83,6 +84,37 @@ impl State {
             }
         }
         Ok(false)
+    }
+
+    /// The first attachment, among those that are complete and live, with a step of which this says something. All records are read: for
+    /// what is rare.
+    pub(crate) fn who<T>(&self, says: impl Fn(&Step) -> Option<T>) -> Result<Option<(Holder, T)>, Error> {
+        for (holder, path) in self.holders()? {
+            let journal = Journal::read(&fs::read_to_string(path).unwrap_or_default());
+            let mut steps = journal.plan.iter().filter(|_| journal.attached).flat_map(Plan::steps);
+            if let Some(said) = steps.find_map(|(_, step)| says(step))
+                && self.is_alive(&holder)?
+            {
+                return Ok(Some((holder, said)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Who has a record, and where it is.
+    fn holders(&self) -> Result<Vec<(Holder, PathBuf)>, Error> {
+        let mut holders = Vec::new();
+        for network in entries(&self.attachments)?.iter().filter_map(|name| name.parse().ok()) {
+            for (container, ifname) in self.attachments(&network)? {
+                let directory = self.network(&network).join(format!("{container}:{ifname}"));
+                holders.extend(entries(&directory)?.into_iter().map(|file| {
+                    let (path, plugin) = (directory.join(&file), file.trim_end_matches(".0").to_owned());
+                    let (network, container, ifname) = (network.clone(), container.clone(), ifname.clone());
+                    (Holder { network, container, ifname, plugin, name: None }, path)
+                }));
+            }
+        }
+        Ok(holders)
     }
 
     /// Whether an attachment has a record, of whichever plugin.

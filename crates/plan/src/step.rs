@@ -14,6 +14,7 @@ pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::link::{Announce, Link, Parent};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
+pub use crate::only_mac::OnlyMac;
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
@@ -48,6 +49,7 @@ pub enum Step {
     Route(Route),
     Alone(Alone),
     HostPort(HostPort),
+    OnlyMac(OnlyMac),
     Isolation(Isolation),
     PortIsolation(PortIsolation),
     Publish(Publish),
@@ -109,6 +111,7 @@ step_from!(
     Route,
     Alone,
     HostPort,
+    OnlyMac,
     Isolation,
     PortIsolation,
     Publish,

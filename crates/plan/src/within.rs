@@ -1,6 +1,7 @@
 //! Steps on an interface that is there already: its state, its addresses, its routes, its parameters. All die with it.
 use crate::{
     act::{Act, Work},
+    crowded,
     error::Error,
     places::{Place, Places},
     step::{Address, Alone, Carrier, Route, Sysctl, Unnumbered, Up},
@@ -21,6 +22,13 @@ impl Act for Up {
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         let index = places.index(self.place, &self.link)?;
         Ok(Work::Netlink(if self.announce { link::set_announcing(index, true) } else { link::set_up(index) }))
+    }
+
+    fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
+        match crowded::refusal_up((self.place, &self.link), &cause, places) {
+            Some(crowded) => crowded.into(),
+            None => Error::Step { step: self.to_string(), cause },
+        }
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {

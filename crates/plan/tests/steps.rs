@@ -15,6 +15,7 @@ use types::{Dad, LinkKind, MacvlanMode};
 netlab::tests! {
     a_bridge_is_made_once_and_stays,
     a_link_on_another_is_born_in_the_container_and_is_its_own,
+    a_mac_that_was_asked_for_is_its_holders_until_undone,
     a_bridge_that_is_down_or_listens_is_put_right,
     a_link_that_is_no_bridge_is_refused_by_name,
     a_gateway_address_is_made_once_and_stays,
@@ -404,6 +405,35 @@ fn a_link_on_another_is_born_in_the_container_and_is_its_own() {
     lab.container.ip("link add eth0 type bridge").unwrap();
     lab.undo_twice(&plan);
     assert!(lab.container.ip("link show eth0").is_ok(), "somebody else's");
+}
+
+fn a_mac_that_was_asked_for_is_its_holders_until_undone() {
+    let mut lab = Lab::new();
+    let state = State::at(&lab.host.state_dir());
+    lab.places = Places::new(None, Departure::Waiting).keeping(&state);
+    let of = |container: &str| {
+        let container = container.parse().unwrap();
+        let Key { network, ifname, .. } = Lab::key();
+        let holder = step::Holder { network, container, ifname, plugin: "test".into(), name: None };
+        step::OnlyMac { mac: "02:00:00:00:00:02".parse().unwrap(), holder }
+    };
+    let plan = lab.make(of("c")).unwrap();
+    check(&plan, &mut lab.places).unwrap();
+    // Its record is gone, so another has it now; whose DEL comes late takes nothing away.
+    let mut another = Plan::default();
+    another.own(of("another"));
+    let key = Key { container: "another".parse().unwrap(), ..Lab::key() };
+    let record = state.claim(&key).unwrap();
+    apply(&another, &mut lab.places, &state, &key).unwrap();
+    record.remove().unwrap();
+    check(&another, &mut lab.places).unwrap();
+    let found = check(&plan, &mut lab.places).unwrap_err().to_string();
+    assert!(found.contains("but container another on network n has it"), "{found}");
+    lab.undo_twice(&plan);
+    assert!(state.directory().join("macs/n/02:00:00:00:00:02").exists());
+    lab.undo_twice(&another);
+    assert!(!state.directory().join("macs").exists());
+    check(&plan, &mut lab.places).unwrap();
 }
 
 /// The parameter alone (`accept_dad`) leaves that to a worker of the kernel's, which may not have run by then.

@@ -2,6 +2,7 @@
 use crate::{
     Lease, Recipe,
     detach::{departure, release, take_down},
+    duplicates,
     endpoint::{Endpoint, key},
     error::Error,
     ipam,
@@ -38,8 +39,11 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam };
     // What can't be is refused before an address is taken.
     let known = Facts::answer(&R::asks(&config, &endpoint), &mut places);
-    let begun = known.and_then(|known| record.begin(intent).map(|()| known));
-    let leased = begun.map_err(|cause| Error::Plan(cause).into()).and_then(|known| {
+    let known = known.map_err(Error::Plan).and_then(|known| {
+        duplicates::refuse::<R>(&config, &endpoint, &run.state)?;
+        Ok(record.begin(intent).map(|()| known)?)
+    });
+    let leased = known.map_err(Fail::from).and_then(|known| {
         let lease = before.map_or_else(|| run.lease::<R>(), Ok)?;
         Ok((known, lease))
     });
@@ -152,7 +156,7 @@ impl Run<'_> {
         let (facts, plan) = loop {
             let facts =
                 known.take().map_or_else(|| Facts::answer(&queries, places), Ok).map_err(Error::Plan)?;
-            let plan = R::plan(config, endpoint, lease, &facts);
+            let plan = duplicates::plan::<R>(config, endpoint, lease, &facts);
             record.announce(&plan).map_err(Error::Plan)?;
             match plan::apply(&plan, places, &self.state, &self.key) {
                 Ok(()) => break (facts, plan),

@@ -35,8 +35,7 @@ impl Endpoint {
     pub fn new(call: &Call, at: &Attachment, machine: String, mac: Option<Mac>) -> Result<Self, Fail> {
         let parts = [call.network.as_str(), at.container.as_str(), at.ifname.as_str()];
         let host = format!("veth{}", base32(stable_hash(&parts), 11));
-        let [network, container, ifname] = parts;
-        let hashed = |end| Mac::local(stable_hash(&[end, &machine, network, container, ifname]));
+        let hashed = |end| hashed(end, &machine, parts);
         Ok(Self {
             network: call.network.clone(),
             container: at.container.clone(),
@@ -108,6 +107,11 @@ fn name(call: &Call) -> Option<String> {
 /// The MAC address of something of this name that a machine shares between attachments; who has it was made by our plugins.
 pub fn shared_mac(machine: &str, name: &IfName) -> Mac {
     Mac::local(stable_hash(&["shared", machine, name.as_str()]))
+}
+
+/// The MAC address of one end of the attachment of this network, container and interface, if nobody asks for another.
+pub(crate) fn hashed(end: &str, machine: &str, [network, container, ifname]: [&str; 3]) -> Mac {
+    Mac::local(stable_hash(&[end, machine, network, container, ifname]))
 }
 
 /// What the record of a plugin's attachment is filed under.

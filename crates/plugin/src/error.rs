@@ -125,6 +125,7 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::NoVlans { .. } => Code::Kernel,
         plan::Error::Parent(_) => Code::InvalidConfig,
         plan::Error::NameTaken { .. }
+        | plan::Error::Crowded(_)
         | plan::Error::LinkExists { .. }
         | plan::Error::NotABridge { .. }
         | plan::Error::OtherAddress { .. } => Code::Taken,

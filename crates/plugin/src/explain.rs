@@ -1,5 +1,5 @@
 //! `sealane explain`: the plan of an ADD, and nothing changed.
-use crate::{Lease, Plugin, Recipe, detach::departure, endpoint::Endpoint, error::Error, ipam};
+use crate::{Lease, Plugin, Recipe, detach::departure, duplicates, endpoint::Endpoint, error::Error, ipam};
 use cni::{AddResult, Attachment, Call, Fail, Handler};
 use kernel::Netns;
 use plan::{Facts, Places};
@@ -24,7 +24,7 @@ impl<R: Recipe> Explain for Plugin<R> {
         if note.is_empty() {
             R::accept(call, &config, &lease)?;
         }
-        let plan = R::plan(&config, &endpoint, &lease, &facts);
+        let plan = duplicates::plan::<R>(&config, &endpoint, &lease, &facts);
         Ok((format!("{note}{plan}"), R::result(call, &config, &endpoint, &lease, &facts)))
     }
 }

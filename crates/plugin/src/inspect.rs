@@ -2,6 +2,7 @@
 use crate::{
     Lease, Recipe,
     detach::departure,
+    duplicates,
     endpoint::{Endpoint, key},
     error::Error,
     ipam,
@@ -23,7 +24,7 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
     let (state, key) = (State::from_env().map_err(Error::Plan)?, key(call, at, R::NAME));
     let asked = R::asks_about(&config, &endpoint, &lease);
     let facts = Facts::recall(&asked, &mut places, || state.recorded(&key)).map_err(Error::Plan)?;
-    let plan = R::plan(&config, &endpoint, &lease, &facts);
+    let plan = duplicates::plan::<R>(&config, &endpoint, &lease, &facts);
     let check = if state.knows(&key) { plan::check } else { plan::check_the_references };
     Ok(check(&plan, &mut places).map_err(Error::Plan)?)
 }

@@ -13,6 +13,7 @@
 //! machine ID: most containers publish no port.
 mod attach;
 mod detach;
+mod duplicates;
 mod endpoint;
 mod error;
 mod explain;

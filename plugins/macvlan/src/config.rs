@@ -70,14 +70,17 @@ impl Config {
     /// Reads the configuration of a call and refuses what can't be.
     pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
         let raw: RawConfig = call.decode()?;
+        let mode = mode(raw.mode.as_deref().filter(|word| !word.is_empty()))?;
+        let mac = keys::mac(call, raw.mac)?;
         let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Ok(Self {
             master: named(&raw.master).map(|name| keys::name("master", &name)).transpose()?,
             place: if raw.link_in_container.unwrap_or(false) { Place::Container } else { Place::Host },
-            mode: mode(named(&raw.mode))?,
+            mode,
             broadcast_queue: raw.bcqueuelen.filter(|length| *length != 0),
             mtu: keys::mtu(raw.mtu)?,
-            mac: keys::mac(call, raw.mac)?,
+            // In this mode the kernel passes over it.
+            mac: mac.filter(|_| mode != MacvlanMode::Passthru),
             // Others on the link have addresses that nobody here has given them.
             dad: keys::dad(raw.dad.as_deref(), Dad::Optimistic)?,
             addressed: call.ipam_type.is_some(),
@@ -85,6 +88,7 @@ impl Config {
     }
 }
 
-fn mode(value: Option<String>) -> Result<MacvlanMode, Error> {
-    value.map_or(Ok(MacvlanMode::Bridge), |value| value.parse().map_err(|_| Error::Mode { value }))
+fn mode(word: Option<&str>) -> Result<MacvlanMode, Error> {
+    let unknown = |word: &str| Error::Mode { value: word.to_owned() };
+    word.map_or(Ok(MacvlanMode::Bridge), |word| word.parse().map_err(|_| unknown(word)))
 }

@@ -20,6 +20,10 @@ netlab::tests! {
     a_failed_add_leaves_no_interface_in_the_container,
     what_cannot_be_is_refused_before_an_address_is_taken,
     a_second_add_is_refused_and_leaves_the_first,
+    passthru_has_its_parent_alone_and_says_who_else_has_it,
+    a_parent_that_nothing_can_be_on_is_named,
+    a_mac_of_another_container_is_refused_by_name,
+    a_mac_that_a_dead_container_had_is_free,
     an_interface_of_the_name_is_left_alone,
     del_leaves_nothing_however_often_and_whatever_is_gone,
     del_of_one_container_leaves_the_other,
@@ -333,6 +337,119 @@ fn a_second_add_is_refused_and_leaves_the_first() {
     assert_eq!(lan.host.changes_since(&before).unwrap(), "");
     assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
     talks(&container, &addresses(&result), &lan.outside, &outside(), 1);
+}
+
+fn refused_and_nothing_left(lan: &Lan, config: &Value, container: &Container) -> Reply {
+    let (before, inside) = (lan.host.snapshot().unwrap(), container.snapshot().unwrap());
+    let reply = lan.host.add(config, container, "eth0").unwrap();
+    assert!(!reply.success() && !reply.hint().is_empty(), "{reply:?}");
+    assert_eq!(lan.host.changes_since(&before).unwrap(), "", "{reply:?}");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "{reply:?}");
+    reply
+}
+
+/// With the reference it is `failed to create macvlan: invalid argument`, whoever came first.
+fn passthru_has_its_parent_alone_and_says_who_else_has_it() {
+    let lan = Lan::new().unwrap();
+    let (shared, alone) =
+        (network(&lan, &json!({})), network(&lan, &json!({"mode": "passthru", "name": "alone"})));
+    let second = lan.host.container_called("second").unwrap();
+    for (first, then, mode, name) in
+        [(&shared, &alone, "bridge", "net"), (&alone, &shared, "passthru", "alone")]
+    {
+        let (container, _) = add(&lan, first);
+        let reply = refused_and_nothing_left(&lan, then, &second);
+        let expected = format!(
+            "\"eth0\" has a macvlan in mode {mode}, that of container {} on network {name}, and one in mode passthru has its parent alone",
+            container.id()
+        );
+        assert_eq!(refused(&reply, 101), expected);
+        lan.host.del(first, &container, "eth0").unwrap().result().unwrap();
+    }
+    let (container, _) = add(&lan, &alone);
+    let reply = refused_and_nothing_left(&lan, &alone, &second);
+    assert!(refused(&reply, 101).contains(container.id()), "{reply:?}");
+    lan.host.del(&alone, &container, "eth0").unwrap().result().unwrap();
+    // What somebody has made by hand has no name, but a mode.
+    ip("link add byhand link eth0 type macvlan mode vepa").unwrap();
+    let reply = refused_and_nothing_left(&lan, &alone, &second);
+    assert!(refused(&reply, 101).contains("\"eth0\" has a macvlan in mode vepa, and"), "{reply:?}");
+    ip("link del byhand").unwrap();
+    lan.host.add(&alone, &second, "eth0").unwrap().result().unwrap();
+}
+
+fn a_parent_that_nothing_can_be_on_is_named() {
+    let lan = Lan::new().unwrap();
+    let (container, config) = (lan.host.container().unwrap(), network(&lan, &json!({})));
+    let reply = refused_and_nothing_left(&lan, &with(&config, "master", &json!("lo")), &container);
+    assert!(refused(&reply, 7).contains("\"lo\" on the host is a loopback"), "{reply:?}");
+    ip("link add br0 type bridge").unwrap();
+    ip("link set eth0 master br0").unwrap();
+    let reply = refused_and_nothing_left(&lan, &config, &container);
+    assert!(refused(&reply, 101).contains("\"eth0\" is a port of \"br0\""), "{reply:?}");
+}
+
+/// With the reference it is `failed to set "eth0" UP: address already in use`, and on a bridge nothing is said.
+fn a_mac_of_another_container_is_refused_by_name() {
+    let lan = Lan::new().unwrap();
+    let bridge = lan.host.config(&json!({"type": "bridge", "bridge": "b0", "name": "wire"}));
+    let second = lan.host.container_called("second").unwrap();
+    lan.host.add(&bridge, &second, "eth0").unwrap().result().unwrap();
+    lan.host.del(&bridge, &second, "eth0").unwrap().result().unwrap();
+    for config in [layer2(&lan, &json!({})), bridge] {
+        // One that nobody asked for, and one that somebody did.
+        let asking = |mac: &Value| with(&config, "runtimeConfig", &json!({"mac": mac}));
+        let (derived, result) = add(&lan, &config);
+        let reply = refused_and_nothing_left(&lan, &asking(&of_container(&result)), &second);
+        let expected = |id: &str| {
+            format!("is in use: it is that of container {id} on network {}", config["name"].as_str().unwrap())
+        };
+        assert!(refused(&reply, 101).ends_with(&expected(derived.id())), "{reply:?}");
+        let asked = json!("02:00:00:00:00:07");
+        let (first, _) = add(&lan, &asking(&asked));
+        let reply = refused_and_nothing_left(&lan, &asking(&asked), &second);
+        assert!(refused(&reply, 101).ends_with(&expected(first.id())), "{reply:?}");
+        // On another network of the same link the kernel notices, on another bridge it is another's business.
+        lan.host.del(&config, &first, "eth0").unwrap().result().unwrap();
+        lan.host.add(&asking(&asked), &second, "eth0").unwrap().result().unwrap();
+        let other = with(&asking(&asked), "name", &json!("other"));
+        if config["type"] == "macvlan" {
+            let reply = refused_and_nothing_left(&lan, &other, &first);
+            assert!(
+                refused(&reply, 101).ends_with("on, that of container second on network net"),
+                "{reply:?}"
+            );
+            let hosts = ip("link show dev eth0").unwrap()[0]["address"].clone();
+            let reply = refused_and_nothing_left(&lan, &with(&other, "mac", &hosts), &first);
+            assert!(refused(&reply, 101).contains("is in use"), "{reply:?}");
+        }
+        lan.host.del(&config, &second, "eth0").unwrap().result().unwrap();
+    }
+}
+
+/// The MAC address of the container's interface in a result.
+fn of_container(result: &Value) -> Value {
+    let interfaces = result["interfaces"].as_array().unwrap();
+    interfaces.iter().find(|it| it["sandbox"].is_string()).unwrap()["mac"].clone()
+}
+
+fn a_mac_that_a_dead_container_had_is_free() {
+    let lan = Lan::new().unwrap();
+    let config = layer2(&lan, &json!({"mac": "02:00:00:00:00:07"}));
+    let before = lan.host.snapshot().unwrap();
+    let (first, _) = add(&lan, &config);
+    first.kill().unwrap();
+    let second = lan.host.container().unwrap();
+    // The kernel takes its time to let go of the dead one's link.
+    assert!(soon(|| lan.host.add(&config, &second, "eth0").unwrap().success()));
+    for _ in 0..2 {
+        lan.host.del(&config, &first, "eth0").unwrap().result().unwrap();
+    }
+    let third = lan.host.container().unwrap();
+    let reply = refused_and_nothing_left(&lan, &config, &third);
+    assert!(refused(&reply, 101).contains("container c2"), "{reply:?}");
+    lan.host.del(&config, &second, "eth0").unwrap().result().unwrap();
+    assert_eq!(lan.host.changes_since(&before).unwrap(), "");
 }
 
 fn an_interface_of_the_name_is_left_alone() {

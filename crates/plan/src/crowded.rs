@@ -1,0 +1,147 @@
+//! Why the kernel refuses a link because of others that are on the same parent: it has one word for much of that (`EINVAL`), and names
+//! nobody. The records know who it is, and the host's own links. And of a MAC address that two ask for the kernel may say nothing at all.
+use crate::{
+    Step,
+    error::Error,
+    host_port::Holder,
+    places::{Place, Places},
+    step::Link,
+};
+use kernel::{Errno, link};
+use types::{IfName, LinkKind, Mac, MacvlanMode};
+
+/// Whose way it is in.
+#[derive(Debug, thiserror::Error)]
+pub enum Crowded {
+    /// Of a parent's macvlan links one in the mode passthru is the only one.
+    #[error(
+        "\"{parent}\" has a macvlan in mode {found}{}, and one in mode passthru has its parent alone",
+        of(.by.as_deref())
+    )]
+    Passthru {
+        /// The parent.
+        parent: IfName,
+        /// The mode of the link that is there.
+        found: MacvlanMode,
+        /// Whose it is, if that is known.
+        by: Option<Box<Holder>>,
+    },
+    /// The parent's frames go to something else already.
+    #[error("\"{parent}\" is a port of \"{master}\", and nothing else can be on it")]
+    Port {
+        /// The parent.
+        parent: IfName,
+        /// What it is a port of.
+        master: IfName,
+    },
+    /// Another container of the network has the MAC address that was asked for.
+    #[error("MAC address {mac} is in use: it is that of {by}")]
+    MacOnNetwork {
+        /// The address.
+        mac: Mac,
+        /// Whose it is.
+        by: Box<Holder>,
+    },
+    /// Another link on the parent, or the parent itself, has the MAC address.
+    #[error("MAC address {mac} is in use on the link that \"{link}\" is on{}", of(.by.as_deref()))]
+    Mac {
+        /// The address.
+        mac: Mac,
+        /// The container's interface.
+        link: IfName,
+        /// Whose it is, if that is known.
+        by: Option<Box<Holder>>,
+    },
+}
+
+impl Crowded {
+    /// What the person does next.
+    pub fn hint(&self) -> String {
+        match self {
+            Crowded::Passthru { found: MacvlanMode::Passthru, by: Some(by), .. } => {
+                format!("stop {}, or set \"master\" to another link", by.brief())
+            }
+            Crowded::Passthru { .. } => {
+                "set \"master\" to another link, or \"mode\" to bridge for all that are on this one".into()
+            }
+            Crowded::Port { master, .. } => format!("set \"master\" to {master}, or to another link"),
+            Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
+                format!("stop {}, or ask for another MAC address, or for none", by.brief())
+            }
+            Crowded::Mac { by: None, .. } => {
+                "`ip link` shows whether it is the host's own; ask for another MAC address, or for none"
+                    .into()
+            }
+        }
+    }
+}
+
+fn of(by: Option<&Holder>) -> String {
+    by.map_or(String::new(), |by| format!(", that of {by}"))
+}
+
+/// What the refusal to make this link means, if it is because of others.
+pub(crate) fn refusal(made: &Link, cause: &kernel::Error, places: &mut Places) -> Option<Crowded> {
+    let parent = made.parent.as_ref()?;
+    match cause.errno()? {
+        Errno::EBUSY => {
+            let master = places.link(parent.place, &parent.name).ok()??.master?;
+            let master = places.within(parent.place, || link::name_of(master)).ok()?.ok()??;
+            Some(Crowded::Port { parent: parent.name.clone(), master })
+        }
+        Errno::EINVAL => {
+            let LinkKind::Macvlan { mode, .. } = made.kind else { return None };
+            let (found, by) = first_on_the_parent(made, mode, places).ok()??;
+            Some(Crowded::Passthru { parent: parent.name.clone(), found, by: by.map(Box::new) })
+        }
+        _ => None,
+    }
+}
+
+/// A macvlan that is in the way of one of this mode: of an attachment that lives, else one of the host's.
+fn first_on_the_parent(
+    made: &Link,
+    wanted: MacvlanMode,
+    places: &mut Places,
+) -> Result<Option<(MacvlanMode, Option<Holder>)>, Error> {
+    let is_in_the_way = |kind: LinkKind| match kind {
+        LinkKind::Macvlan { mode, .. }
+            if wanted == MacvlanMode::Passthru || mode == MacvlanMode::Passthru =>
+        {
+            Some(mode)
+        }
+        _ => None,
+    };
+    let Some(parent) = made.parent.as_ref().filter(|parent| parent.place == Place::Host) else {
+        return Ok(None);
+    };
+    let theirs = |step: &Step| match step {
+        Step::Link(link) if link.parent.as_ref() == Some(parent) => is_in_the_way(link.kind),
+        _ => None,
+    };
+    if let Some((holder, mode)) = places.state()?.who(theirs)? {
+        return Ok(Some((mode, Some(holder))));
+    }
+    let index = places.index(parent.place, &parent.name)?;
+    let links = link::links(places.rtnl(Place::Host)?)?;
+    let mut own = links.iter().filter(|link| link.peer == Some(index)).filter_map(|link| link.driver);
+    Ok(own.find_map(is_in_the_way).map(|mode| (mode, None)))
+}
+
+/// What the refusal to bring this interface up means, if it is because of what it is on.
+pub(crate) fn refusal_up(
+    (place, name): (Place, &IfName),
+    cause: &kernel::Error,
+    places: &mut Places,
+) -> Option<Crowded> {
+    if cause.errno()? != Errno::EADDRINUSE {
+        return None;
+    }
+    let mac = places.link(place, name).ok()??.mac?;
+    let theirs = |step: &Step| match step {
+        Step::Link(link) if link.mac == Some(mac) => Some(()),
+        _ => None,
+    };
+    let by = places.state().and_then(|state| state.who(theirs)).ok()?;
+    Some(Crowded::Mac { mac, link: name.clone(), by: by.map(|(holder, ())| Box::new(holder)) })
+}
