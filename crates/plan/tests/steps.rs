@@ -16,6 +16,7 @@ netlab::tests! {
     a_bridge_is_made_once_and_stays,
     a_link_on_another_is_born_in_the_container_and_is_its_own,
     a_mac_that_was_asked_for_is_its_holders_until_undone,
+    a_link_is_there_before_what_is_on_it,
     a_bridge_that_is_down_or_listens_is_put_right,
     a_link_that_is_no_bridge_is_refused_by_name,
     a_gateway_address_is_made_once_and_stays,
@@ -68,11 +69,15 @@ impl Lab {
     fn make(&mut self, step: impl Into<Step>) -> Result<Plan, Error> {
         let mut plan = Plan::default();
         plan.own(step);
+        self.apply(&plan).map(|()| plan)
+    }
+
+    fn apply(&mut self, plan: &Plan) -> Result<(), Error> {
         let state = State::at(&self.host.state_dir());
         let record = state.claim(&Self::key())?;
-        let made = apply(&plan, &mut self.places, &state, &Self::key());
+        let made = apply(plan, &mut self.places, &state, &Self::key());
         record.remove()?;
-        made.map(|()| plan).map_err(|failed| *failed.cause)
+        made.map_err(|failed| *failed.cause)
     }
 
     /// Drift: after this command CHECK must say that.
@@ -433,6 +438,30 @@ fn a_mac_that_was_asked_for_is_its_holders_until_undone() {
     assert!(state.directory().join("macs/n/02:00:00:00:00:02").exists());
     lab.undo_twice(&another);
     assert!(!state.directory().join("macs").exists());
+}
+
+/// Neighbours in one namespace travel together, but not with the request that makes what they name by number.
+fn a_link_is_there_before_what_is_on_it() {
+    let mut lab = Lab::new();
+    lab.container.ip("link add up0 type veth peer name up1").unwrap();
+    let (place, link) = (Place::Container, "eth0".parse().unwrap());
+    let mut plan = Plan::default();
+    plan.own(step::Link {
+        place,
+        name: "eth0".parse().unwrap(),
+        kind: LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None },
+        parent: Some(step::Parent { place, name: "up0".parse().unwrap() }),
+        mac: None,
+        mtu: None,
+    });
+    plan.own(step::Address {
+        place,
+        link,
+        prefix: "10.0.0.2/24".parse().unwrap(),
+        dad: Dad::Off,
+        alone: false,
+    });
+    lab.apply(&plan).unwrap();
     check(&plan, &mut lab.places).unwrap();
 }
 

@@ -14,8 +14,19 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 10] =
-    ["bridge", "firewall", "host", "loopback", "macvlan", "null", "host-local", "static", "portmap", "ptp"];
+pub const PLUGINS: [&str; 11] = [
+    "bridge",
+    "firewall",
+    "host",
+    "loopback",
+    "macvlan",
+    "null",
+    "host-local",
+    "static",
+    "portmap",
+    "ptp",
+    "dummy",
+];
 const MULTICALL: &str = "sealane";
 
 /// A directory of plugins.

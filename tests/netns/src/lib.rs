@@ -33,7 +33,7 @@ pub use host::{Host, ip, sysctl, with};
 pub use lab::{Lab, Said, sealane};
 pub use lan::Lan;
 pub use patience::{PATIENCE, soon, wait};
-pub use probe::{bridges_know_vlans, in_the_vm};
+pub use probe::{bridges_know_vlans, has_links_of, in_the_vm, with_links_of};
 pub use shape::shape;
 pub use snapshot::Snapshot;
 pub use terminal::Terminal;
@@ -78,7 +78,13 @@ macro_rules! trials {
 /// Tests that need the reference plugins: without them (`SEALANE_REFERENCE_BIN`) they are ignored, and counted so.
 pub fn beside_the_reference(trials: Vec<Trial>) -> impl Iterator<Item = Trial> {
     let alone = Binaries::reference().is_none();
-    trials.into_iter().map(move |trial| trial.with_ignored_flag(alone))
+    trials.into_iter().map(move |trial| ignored_if(trial, alone))
+}
+
+/// Nobody says that it is not to be ignored after all.
+pub(crate) fn ignored_if(trial: Trial, ignored: bool) -> Trial {
+    let ignored = ignored || trial.has_ignored_flag();
+    trial.with_ignored_flag(ignored)
 }
 
 /// One test under its name; the function panics when it fails.

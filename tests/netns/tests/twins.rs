@@ -33,6 +33,8 @@ fn main() -> std::process::ExitCode {
         a_ptp_of_one_family,
         a_ptp_of_two_families,
     ];
+    let dummies = netlab::with_links_of("dummy", netlab::trials![a_dummy]);
+    let trials = trials.into_iter().chain(dummies).collect();
     netlab::main(netlab::beside_the_reference(trials).collect())
 }
 
@@ -116,6 +118,16 @@ fn a_ptp_of_two_families() {
         ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`"),
     ];
     Row::new(json!([{"type": "ptp", "ipam": both()}])).but(PTPS).but(&addressed).compare();
+}
+
+fn a_dummy() {
+    Row::new(json!([{"type": "dummy", "ipam": both()}]))
+        .but(&[
+            ("sysctl ipv4/conf/eth0/arp_notify ", "with what brings the interface up"),
+            ("sysctl ipv6/conf/eth0/accept_dad ", "tests nothing on such a link"),
+            ("address eth0 fd01::2/64 ", "ADD never waits"),
+        ])
+        .compare();
 }
 
 fn v4() -> Value {

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bridge", PLUGIN),
     ("firewall", PLUGIN),
     ("host", PLUGIN),
+    ("dummy", PLUGIN),
     ("loopback", PLUGIN),
     ("macvlan", PLUGIN),
     ("null", PLUGIN),
@@ -28,8 +29,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "bridge", "cni", "firewall", "host", "ipam", "kernel", "loopback", "macvlan", "networks", "null",
-            "plan", "plugin", "portmap", "ptp", "sandbox", "types",
+            "bridge", "cni", "dummy", "firewall", "host", "ipam", "kernel", "loopback", "macvlan",
+            "networks", "null", "plan", "plugin", "portmap", "ptp", "sandbox", "types",
         ],
     ),
     ("netlab", &["cni"]),
