@@ -4,6 +4,7 @@ use std::{ffi::OsStr, path::Path};
 
 /// Every plugin, under its CNI name.
 static PLUGINS: &[BuiltIn] = &[
+    ("bandwidth", &bandwidth::PLUGIN),
     ("bridge", &bridge::PLUGIN),
     ("firewall", &firewall::PLUGIN),
     ("host", &host::PLUGIN),
@@ -19,6 +20,7 @@ static PLUGINS: &[BuiltIn] = &[
 
 /// The plugins that make plans. Those of IPAM do not: what they would give is part of the plan of who asks them.
 static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
+    ("bandwidth", &bandwidth::PLUGIN),
     ("bridge", &bridge::PLUGIN),
     ("firewall", &firewall::PLUGIN),
     ("host", &host::PLUGIN),

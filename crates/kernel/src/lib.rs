@@ -25,6 +25,7 @@ pub mod route;
 mod signals;
 mod socket;
 pub mod sysctl;
+pub mod tc;
 mod terminal;
 mod unlink;
 #[cfg(feature = "watch")]

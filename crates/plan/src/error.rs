@@ -1,7 +1,7 @@
 //! What can go wrong between a plan and the kernel.
 use crate::{
-    check::Difference, crowded::Crowded, free_port::TakenRange, host_port::HostPort, parent::NoParent,
-    places::Place, step::Published,
+    check::Difference, crowded::Crowded, free_port::TakenRange, host_end::NoHostEnd, host_port::HostPort,
+    parent::NoParent, places::Place, step::Published,
 };
 use std::{fmt, io, path::PathBuf};
 use types::{IfName, Prefix};
@@ -67,6 +67,17 @@ pub enum Error {
     /// Others that are on the same link are in the way.
     #[error(transparent)]
     Crowded(#[from] Crowded),
+    /// The container's interface has no end on the host that something could be done to.
+    #[error(transparent)]
+    HostEnd(#[from] NoHostEnd),
+    /// Somebody has put a queue before the link already.
+    #[error("\"{link}\" has a queue of kind {kind} already")]
+    Queued {
+        /// The link.
+        link: IfName,
+        /// The queue's kind, tc(8).
+        kind: String,
+    },
     /// An interface that a step works on is missing.
     #[error("no interface \"{name}\" {place}")]
     NoLink {
@@ -191,6 +202,8 @@ impl Error {
             )),
             Error::Parent(cause) => Some(cause.hint()),
             Error::Crowded(cause) => Some(cause.hint()),
+            Error::HostEnd(cause) => Some(cause.hint()),
+            Error::Queued { link, .. } => Some(format!("`tc qdisc show dev {link}` shows it: DEL what has put it there")),
             Error::NoLink { name, .. } => {
                 Some(format!("something else removed {name}; DEL the attachment and ADD it again"))
             }

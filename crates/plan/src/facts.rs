@@ -4,6 +4,7 @@ use crate::{
     error::Error,
     forward::{self, Forward},
     free_port::{self, Wanted},
+    host_end::{HostEnd, WantedEnd},
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     step::{Family, Interface as IptInterface, Published},
@@ -26,6 +27,8 @@ pub enum Query {
     Interfaces,
     /// Which link is the attachment's to be on, and what is it like? It is an error if there is none such.
     Parent(WantedParent),
+    /// Which link of the host is the other end of this interface of the container's? It is an error if there is none.
+    HostEnd(WantedEnd),
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
@@ -71,6 +74,8 @@ pub struct Facts {
     pub interfaces: Vec<Interface>,
     /// The link to be on, if it was asked for.
     pub parent: Option<ParentLink>,
+    /// The host's end of the container's interface, if it was asked for.
+    pub host_end: Option<HostEnd>,
     /// The interfaces that lead to the addresses that were asked for, but for those that none leads to.
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
@@ -126,7 +131,8 @@ impl Facts {
                 }
                 Query::Iptables => facts.iptables = by_iptables(places)?,
                 Query::Firewalld => drop(places.firewalld()?),
-                Query::Ipv6(_) if !places.has_container() => {}
+                Query::HostEnd(_) | Query::Ipv6(_) if !places.has_container() => {}
+                Query::HostEnd(wanted) => facts.host_end = Some(HostEnd::find(wanted, places)?),
                 Query::Ipv6(name) => {
                     let path = ["ipv6", "conf", name.as_str(), "disable_ipv6"];
                     let disabled = places.within(Place::Container, || sysctl::read(&path))?;

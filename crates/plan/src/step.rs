@@ -15,6 +15,7 @@ pub use crate::link::{Announce, Link, Parent};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
 pub use crate::only_mac::OnlyMac;
+pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
@@ -33,6 +34,9 @@ use types::{IfName, Mac, Prefix};
 pub enum Step {
     Bridge(Bridge),
     Link(Link),
+    TokenBucket(TokenBucket),
+    Ingress(Ingress),
+    Lead(Lead),
     Announce(Announce),
     BridgeAddress(BridgeAddress),
     Forwarding(Forwarding),
@@ -95,6 +99,9 @@ macro_rules! step_from {
 step_from!(
     Bridge,
     Link,
+    TokenBucket,
+    Ingress,
+    Lead,
     Announce,
     BridgeAddress,
     Forwarding,

@@ -123,10 +123,11 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::TooManyPorts { .. }
         | plan::Error::NoLink { .. }
         | plan::Error::NoVlans { .. } => Code::Kernel,
-        plan::Error::Parent(_) => Code::InvalidConfig,
+        plan::Error::Parent(_) | plan::Error::HostEnd(_) => Code::InvalidConfig,
         plan::Error::NameTaken { .. }
         | plan::Error::Crowded(_)
         | plan::Error::LinkExists { .. }
+        | plan::Error::Queued { .. }
         | plan::Error::NotABridge { .. }
         | plan::Error::OtherAddress { .. } => Code::Taken,
         plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,

@@ -14,7 +14,8 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 11] = [
+pub const PLUGINS: [&str; 12] = [
+    "bandwidth",
     "bridge",
     "firewall",
     "host",

@@ -17,6 +17,7 @@ mod nft;
 mod process;
 mod route;
 mod sysctl;
+mod tc;
 
 use kernel::{Answer, Error, Link, Message, Rtnl, link::Veth};
 use libtest_mimic::{Arguments, Trial};
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         process::trials(),
         route::trials(),
         sysctl::trials(),
+        tc::trials(),
     ]
     .into_iter()
     .flatten()

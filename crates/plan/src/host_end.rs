@@ -1,0 +1,104 @@
+//! The host's end of the pair that a container's interface is the other end of.
+use crate::{
+    error::Error,
+    places::{Place, Places},
+};
+use kernel::{Link, link};
+use types::IfName;
+
+/// The end that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedEnd {
+    /// The other end, in the container.
+    pub interface: IfName,
+    /// The least that is to leave at once, in bytes, if that matters: a packet must fit into it.
+    pub burst: Option<u32>,
+}
+
+/// The host's end of a pair, veth(4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEnd {
+    /// Its name.
+    pub name: IfName,
+    /// Its largest packet in bytes.
+    pub mtu: u32,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum NoHostEnd {
+    /// The container has no such interface.
+    #[error("container interface \"{interface}\" not found")]
+    NoInterface {
+        /// The interface in the container.
+        interface: IfName,
+    },
+    /// It is no end of a pair.
+    #[error("container interface \"{interface}\" is a {kind}, which has no end on the host")]
+    NoPair {
+        /// The interface in the container.
+        interface: IfName,
+        /// What it is: the kernel's link kind, or `device` for hardware.
+        kind: String,
+    },
+    /// The other end is in another namespace.
+    #[error("the other end of container interface \"{interface}\" is not on the host")]
+    Elsewhere {
+        /// The interface in the container.
+        interface: IfName,
+    },
+    /// No full packet could ever leave.
+    #[error("burst of {burst} bytes is less than the {packet} of a packet on \"{interface}\"")]
+    BurstTooSmall {
+        /// The interface in the container.
+        interface: IfName,
+        /// What was asked for, in bytes.
+        burst: u32,
+        /// Its MTU and an Ethernet header (IEEE 802.3), in bytes.
+        packet: u32,
+    },
+}
+
+impl NoHostEnd {
+    /// What the person does next.
+    pub fn hint(&self) -> String {
+        match self {
+            NoHostEnd::NoInterface { interface } => {
+                format!("put this plugin behind the one that makes {interface}")
+            }
+            NoHostEnd::BurstTooSmall { packet, .. } => {
+                format!("none of those would ever get through: bursts are in bits, give at least {}", packet * 8)
+            }
+            NoHostEnd::NoPair { .. } | NoHostEnd::Elsewhere { .. } => {
+                "it works behind plugins that make a pair, such as bridge and ptp: leave it out of this network".into()
+            }
+        }
+    }
+}
+
+impl HostEnd {
+    pub(crate) fn find(wanted: &WantedEnd, places: &mut Places) -> Result<Self, Error> {
+        let interface = wanted.interface.clone();
+        let Some(inside) = places.link(Place::Container, &interface)? else {
+            return Err(NoHostEnd::NoInterface { interface }.into());
+        };
+        if inside.kind.as_deref() != Some("veth") {
+            let kind = inside.kind.unwrap_or_else(|| "device".into());
+            return Err(NoHostEnd::NoPair { interface, kind }.into());
+        }
+        // Of another namespace's end the number may be that of anything here.
+        let name = inside.peer.map(link::name_of).transpose()?.flatten();
+        let here = name.map(|name| places.link(Place::Host, &name)).transpose()?.flatten();
+        let is_end = |here: &Link| here.kind.as_deref() == Some("veth") && here.peer == Some(inside.index);
+        let Some(here) = here.filter(is_end) else { return Err(NoHostEnd::Elsewhere { interface }.into()) };
+        places.met(Place::Host, &here.name, here.index);
+        let packet = here.mtu.saturating_add(ETHERNET_HEADER);
+        match wanted.burst.filter(|burst| *burst < packet) {
+            Some(burst) => Err(NoHostEnd::BurstTooSmall { interface, burst, packet }.into()),
+            None => Ok(Self { name: here.name, mtu: here.mtu }),
+        }
+    }
+}
+
+/// Two addresses and a type.
+const ETHERNET_HEADER: u32 = 14;

@@ -1,0 +1,6 @@
+//! The `bandwidth` plugin as an executable of its own.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    plugin::run::<bandwidth::Bandwidth>()
+}

@@ -1,0 +1,202 @@
+//! Every other plugin, killed at the entry and at the exit of system calls of ADD and of DEL: whatever was left half done, what comes next
+//! takes all of it away, on the host and in the container.
+//!
+//! A row is a chain of plugins, of which the last is killed. Each kill has a container of its own. Some twenty of the stops are taken each time,
+//! others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that many.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use chaos::{points, run, well};
+use libtest_mimic::Trial;
+use netlab::{Call, Container, Host, Snapshot, ip, soon, with};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chaos::main(trials)
+}
+
+/// A plugin, what comes before it in its chain, and what is there before that.
+#[derive(Clone)]
+struct Row {
+    before: Vec<Value>,
+    plugin: Value,
+    on_host: &'static [&'static str],
+    inside: &'static [&'static str],
+}
+
+fn rows() -> Vec<Row> {
+    let parent: &[_] = &["link add up0 type veth peer name up1", "link set up0 up", "link set up1 up"];
+    let rates = json!({"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000,
+        "egressRate": 8_000_000, "egressBurst": 800_000});
+    vec![
+        Row { on_host: parent, ..row(json!({"type": "macvlan", "master": "up0", "ipam": both()})) },
+        Row { before: vec![bridge()], ..row(rates) },
+    ]
+}
+
+fn row(plugin: Value) -> Row {
+    Row { before: Vec::new(), plugin, on_host: &[], inside: &[] }
+}
+
+fn bridge() -> Value {
+    json!({"type": "bridge", "bridge": "b0", "isGateway": true, "ipam": both()})
+}
+
+fn both() -> Value {
+    json!({"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]],
+        "routes": [{"dst": "10.9.0.0/16"}]})
+}
+
+/// What comes after the kill.
+#[derive(Clone, Copy)]
+enum Then {
+    Del,
+    DelWithoutNetns,
+    AddAndDel,
+    Gc,
+}
+
+fn trials() -> Vec<Trial> {
+    let then = [
+        ("del", Then::Del),
+        ("del_without_netns", Then::DelWithoutNetns),
+        ("add_again_and_del", Then::AddAndDel),
+        ("gc", Then::Gc),
+    ];
+    let mut trials = Vec::new();
+    for row in rows() {
+        for verb in ["ADD", "DEL"] {
+            for (at, (name, then)) in then.into_iter().enumerate() {
+                let plugin = row.plugin["type"].as_str().unwrap();
+                let name = format!("{plugin}_{}_killed_then_{name}", verb.to_lowercase());
+                let row = row.clone();
+                trials.push(Trial::test(name.clone(), move || {
+                    everywhere(&name, at, &row, (verb, then));
+                    Ok(())
+                }));
+            }
+        }
+    }
+    trials
+}
+
+fn everywhere(name: &str, at: usize, row: &Row, (verb, then): (&'static str, Then)) {
+    let lab = Lab::new(row);
+    let stops = lab.dry_run(verb);
+    let points = points(stops, at);
+    for point in &points {
+        lab.kill_at(*point, verb, then);
+    }
+    eprintln!("{name}: killed at {} of {stops} stops", points.len());
+}
+
+struct Lab<'a> {
+    row: &'a Row,
+    host: Host,
+}
+
+/// A container as the plugin finds it.
+struct Subject {
+    container: Container,
+    config: Value,
+    /// What the plugins before it have answered, and are called with.
+    before: Vec<Value>,
+}
+
+impl<'a> Lab<'a> {
+    fn new(row: &'a Row) -> Self {
+        let host = chaos::host().unwrap();
+        row.on_host.iter().for_each(|command| drop(ip(command).unwrap()));
+        let lab = Self { row, host };
+        // Sections, bridges and the like are there from the first container on.
+        let subject = lab.subject();
+        well_or_told(&lab.call("ADD", &subject), "a first time");
+        well(&lab.call("DEL", &subject), "a first time");
+        lab.done(&subject);
+        lab
+    }
+
+    fn subject(&self) -> Subject {
+        let container = self.host.container().unwrap();
+        self.row.inside.iter().for_each(|command| drop(container.ip(command).unwrap()));
+        let mut result = Value::Null;
+        let mut before = Vec::new();
+        for plugin in &self.row.before {
+            let config = self.host.config(plugin);
+            let config = if result.is_null() { config } else { with(&config, "prevResult", &result) };
+            result = self.host.add(&config, &container, "eth0").unwrap().result().unwrap();
+            before.push(config);
+        }
+        let config = self.host.config(&self.row.plugin);
+        let config = if result.is_null() { config } else { with(&config, "prevResult", &result) };
+        Subject { container, config, before }
+    }
+
+    fn call(&self, verb: &str, subject: &Subject) -> Call {
+        self.host.attach(verb, &subject.config, &subject.container, "eth0").unwrap()
+    }
+
+    /// Nothing is left of the container, nor of what the plugins before have made.
+    fn done(&self, subject: &Subject) {
+        for config in subject.before.iter().rev() {
+            self.host.del(config, &subject.container, "eth0").unwrap().result().unwrap();
+        }
+        // One that was killed already has no file.
+        let _gone = subject.container.kill();
+    }
+
+    fn dry_run(&self, verb: &str) -> usize {
+        let subject = self.subject();
+        let [add, del] = ["ADD", "DEL"].map(|verb| run(&self.call(verb, &subject), None).unwrap());
+        assert!(add.stdout.contains("cniVersion") && del.stdout.is_empty(), "{}", add.stdout + &del.stdout);
+        self.done(&subject);
+        if verb == "ADD" { add.stops } else { del.stops }
+    }
+
+    fn kill_at(&self, point: usize, verb: &str, then: Then) {
+        let subject = self.subject();
+        let before = (self.host.snapshot().unwrap(), subject.container.snapshot().unwrap());
+        if verb == "DEL" {
+            well_or_told(&self.call("ADD", &subject), "before a DEL");
+        }
+        let killed = run(&self.call(verb, &subject), Some(point)).unwrap();
+        let told = format!("{verb} killed at stop {point}, system call {:?}", killed.calls.last());
+        let alive = self.recover(then, &subject, &told);
+        let changes = || self.host.changes_since(&before.0).unwrap();
+        // What the plugins before it have made of a container goes with its namespace.
+        let left = |changes: &str| changes.lines().any(|line| alive || line.starts_with('+'));
+        assert!(soon(|| !left(&changes())), "{told}: {}", changes());
+        if alive {
+            let after: Snapshot = subject.container.snapshot().unwrap();
+            assert_eq!(before.1.difference(&after), "", "{told}, in the container");
+        }
+        self.done(&subject);
+    }
+
+    /// Whether the container is still there.
+    fn recover(&self, then: Then, subject: &Subject, told: &str) -> bool {
+        match then {
+            Then::Del => well(&self.call("DEL", subject), told),
+            Then::DelWithoutNetns => {
+                subject.container.kill().unwrap();
+                well(&self.call("DEL", subject).env("CNI_NETNS", ""), told);
+            }
+            Then::AddAndDel => {
+                let again = self.call("ADD", subject).run().unwrap();
+                // What the killed one had finished, or had not begun to take away, is there.
+                assert!(again.success() || again.code() == Some(101), "{told}: {again:?}");
+                well(&self.call("DEL", subject), told);
+            }
+            Then::Gc => {
+                let reply = self.host.gc(&subject.config, &[]).unwrap();
+                assert!(reply.success(), "{told}: {reply:?}");
+            }
+        }
+        !matches!(then, Then::DelWithoutNetns)
+    }
+}
+
+/// A call succeeds, and says something.
+fn well_or_told(call: &Call, told: &str) {
+    let reply = call.run().unwrap();
+    assert!(reply.success(), "{told}: {reply:?}");
+}
