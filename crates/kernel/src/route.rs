@@ -73,6 +73,40 @@ pub fn link_to(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<u32>, Error> {
     Ok(look_up(rtnl, address)?.and_then(|(_, link)| link))
 }
 
+/// A way that packets take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// The index of the link through which they leave; of several next hops that of the first.
+    pub link: u32,
+    /// What the route itself says of the largest packet, in bytes (`RTAX_MTU`).
+    pub mtu: Option<u32>,
+}
+
+/// The route, of whichever table, by which packets to this address leave now; none if they do not. It is the route as it was made, without
+/// what the kernel has learned of the address since (`RTM_F_FIB_MATCH`).
+pub fn way_to(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<Way>, Error> {
+    let mut message = towards(address);
+    message.header.flags = RouteFlags::FibMatch;
+    let what = format!("look up the route to {address}");
+    let request = Message::new(what, RouteNetlinkMessage::GetRoute(message), 0);
+    Ok(reached(rtnl.ask(&request, read_way))?.flatten())
+}
+
+fn read_way(bytes: &[u8]) -> Result<Option<Way>, DecodeError> {
+    let header = RouteHeader::parse(bytes)?;
+    let (mut link, mut mtu) = (None, None);
+    for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
+        let (kind, value) = attribute?;
+        match kind {
+            libc::RTA_OIF => link = Some(parse_u32(value)?),
+            libc::RTA_MULTIPATH => link = value.get(4..8).map(parse_u32).transpose()?,
+            libc::RTA_METRICS => (mtu, _) = metrics(value)?,
+            _ => {}
+        }
+    }
+    Ok(link.filter(|_| header.kind == RouteType::Unicast).map(|link| Way { link, mtu }))
+}
+
 /// The index of the link of the first default route, of IPv4 if there is one; none without any. What leads to half of the world
 /// (`0.0.0.0/1`, as tunnels make it) is none.
 pub fn default_link(rtnl: &mut Rtnl) -> Result<Option<u32>, Error> {
@@ -123,12 +157,8 @@ pub fn is_local(rtnl: &mut Rtnl, address: IpAddr) -> Result<bool, Error> {
 
 /// What becomes of packets to this address, and through which link they leave.
 fn look_up(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<(RouteType, Option<u32>)>, Error> {
-    let mut message = RouteMessage::default();
-    message.header.address_family = family(address);
-    message.header.destination_prefix_length = Prefix::host(address).length();
-    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(address)));
     let what = format!("look up the route to {address}");
-    let request = Message::new(what, RouteNetlinkMessage::GetRoute(message), 0);
+    let request = Message::new(what, RouteNetlinkMessage::GetRoute(towards(address)), 0);
     let found = rtnl.ask(&request, |bytes| {
         let header = RouteHeader::parse(bytes)?;
         let mut link = None;
@@ -139,6 +169,18 @@ fn look_up(rtnl: &mut Rtnl, address: IpAddr) -> Result<Option<(RouteType, Option
         }
         Ok((header.kind, link))
     });
+    reached(found)
+}
+
+fn towards(address: IpAddr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(address);
+    message.header.destination_prefix_length = Prefix::host(address).length();
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(address)));
+    message
+}
+
+fn reached<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
     match found {
         // No route, or one that says so: unreachable, prohibit, blackhole.
         Err(error)

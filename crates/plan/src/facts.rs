@@ -1,10 +1,11 @@
 //! What a plan must know of the host before it can be made: asked once, answered once, so that planning itself is pure.
 use crate::{
-    Plan,
+    Plan, Step,
     error::Error,
     forward::{self, Forward},
     free_port::{self, Wanted},
     host_end::{HostEnd, WantedEnd},
+    mtu::WantedMtu,
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     step::{Family, Interface as IptInterface, Published},
@@ -29,6 +30,8 @@ pub enum Query {
     Parent(WantedParent),
     /// Which link of the host is the other end of this interface of the container's? It is an error if there is none.
     HostEnd(WantedEnd),
+    /// How large packets may an interface send that nobody has given an MTU?
+    Mtu(WantedMtu),
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
@@ -76,6 +79,8 @@ pub struct Facts {
     pub parent: Option<ParentLink>,
     /// The host's end of the container's interface, if it was asked for.
     pub host_end: Option<HostEnd>,
+    /// The MTU that was asked for, in bytes; none if there is nothing to find it by.
+    pub mtu: Option<u32>,
     /// The interfaces that lead to the addresses that were asked for, but for those that none leads to.
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
@@ -111,6 +116,7 @@ impl Facts {
                     }
                 }
                 Query::Parent(wanted) => facts.parent = Some(wanted.find(places)?),
+                Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
                 Query::Interfaces => facts.interfaces = interfaces(places)?,
                 Query::RouteTo(address) => {
                     let index = route::link_to(places.rtnl(Place::Host)?, *address)?;
@@ -145,19 +151,24 @@ impl Facts {
         Ok(facts)
     }
 
-    /// What ADD was answered, as far as that is not for the kernel to say: which free ports it took.
+    /// What ADD was answered, as far as that is not for the kernel to say: which free ports it took, and how large packets could be then. Of a
+    /// container without a record the latter is not known.
     pub fn recall(
         queries: &[Query],
         places: &mut Places,
         recorded: impl FnOnce() -> Result<Option<Plan>, Error>,
     ) -> Result<Facts, Error> {
-        let (ports, others): (Vec<_>, Vec<_>) =
-            queries.iter().cloned().partition(|query| matches!(query, Query::FreePort(_)));
+        let (told, others): (Vec<_>, Vec<_>) =
+            queries.iter().cloned().partition(|query| matches!(query, Query::FreePort(_) | Query::Mtu(_)));
         let mut facts = Facts::answer(&others, places)?;
-        if !ports.is_empty() {
-            let mut chosen = recorded()?.map(|plan| plan.chosen_ports()).unwrap_or_default();
-            let wanted = ports.iter().filter_map(Query::port);
+        if !told.is_empty() {
+            let plan = recorded()?.unwrap_or_default();
+            let (mut chosen, wanted) = (plan.chosen_ports(), told.iter().filter_map(Query::port));
             facts.free_ports = wanted.map_while(|wanted| take(wanted, &mut chosen)).collect();
+            facts.mtu = plan.steps().find_map(|(_, step)| match step {
+                Step::Veth(veth) => veth.mtu,
+                _ => None,
+            });
         }
         Ok(facts)
     }

@@ -1,9 +1,9 @@
 //! What an interface in the container has above layer 2: the same for every plugin that gives one addresses.
 use crate::{Endpoint, Lease, error::Error};
 use cni::{AddResult, Call, Fail, Interface, Ip, Route};
-use plan::{Place, Plan, step};
+use plan::{Place, Plan, Query, WantedMtu, step};
 use std::{collections::BTreeSet, net::IpAddr};
-use types::{Dad, Mac, Prefix};
+use types::{Dad, IfName, Mac, Prefix};
 
 /// Refuses an IPAM plugin's answer that has no address in it.
 pub fn accept(call: &Call, lease: &Lease) -> Result<(), Fail> {
@@ -25,6 +25,13 @@ pub fn result(call: &Call, endpoint: &Endpoint, mac: Mac, lease: &Lease) -> AddR
     let ips = lease.ips.iter().map(|ip| Ip { interface: Some(0), ..ip.clone() }).collect();
     let dns = if call.dns.is_empty() { lease.dns.clone() } else { call.dns.clone() };
     AddResult { interfaces: vec![interface], ips, routes: lease.routes.clone(), dns }
+}
+
+/// Asks for an MTU if none is given. On a bridge it is that of those who are on it already, too.
+pub fn asks_for_mtu(given: Option<u32>, bridge: Option<&IfName>, lease: &Lease) -> Vec<Query> {
+    let speaks = |is_ipv4| lease.ips.iter().any(|ip| ip.address.is_ipv4() == is_ipv4);
+    let wanted = WantedMtu { ipv4: speaks(true), ipv6: speaks(false), bridge: bridge.cloned() };
+    if given.is_some() { Vec::new() } else { vec![Query::Mtu(wanted)] }
 }
 
 /// Brings the container's interface up with these addresses and routes. The parameters come before the addresses that they are about; those of

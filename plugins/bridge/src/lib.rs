@@ -31,6 +31,15 @@ impl Recipe for Bridge {
         [&config.bridge].into_iter().chain(gateway).cloned().map(Query::Bridge).collect()
     }
 
+    fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
+        let mtu = match config.mode {
+            config::Mode::Gateway { .. } => interface::asks_for_mtu(config.mtu, Some(&config.bridge), lease),
+            // Whoever leads out of such a bridge is not for us to say.
+            config::Mode::Layer2 { .. } | config::Mode::Addressed => Vec::new(),
+        };
+        [Self::asks(config, endpoint), mtu].concat()
+    }
+
     fn mac(config: &Config) -> Option<Mac> {
         config.mac
     }
@@ -44,7 +53,7 @@ impl Recipe for Bridge {
         plan.ensure(step::Bridge {
             name: config.bridge.clone(),
             mac: shared_mac(&config.bridge, endpoint, facts),
-            mtu: config.mtu,
+            mtu: mtu(config, facts),
             promisc: config.port.promiscuous(),
             vlan_filtering: config.vlans.is_some(),
         });
@@ -59,7 +68,7 @@ impl Recipe for Bridge {
             // Before there is a port, so that nothing passes unchecked; and so undone after the port is gone.
             plan.own(step::MacCheck { link: endpoint.host.clone(), mac: endpoint.mac });
         }
-        cable(&mut plan, config, endpoint);
+        cable(&mut plan, config, endpoint, facts);
         vlans(&mut plan, config, endpoint, facts);
         match config.mode {
             config::Mode::Layer2 { up: false } => {}
@@ -122,6 +131,11 @@ fn shared_mac(name: &IfName, endpoint: &Endpoint, facts: &Facts) -> Mac {
     there.unwrap_or_else(|| endpoint.shared_mac(name))
 }
 
+/// The configuration's, else what the way out carries.
+fn mtu(config: &Config, facts: &Facts) -> Option<u32> {
+    config.mtu.or(facts.mtu)
+}
+
 /// The VLAN that a port of the bridge is born into.
 fn default_vlan(config: &Config, facts: &Facts) -> Option<VlanId> {
     facts.bridges.get(&config.bridge).map_or(Some(VlanId::FIRST), |bridge| bridge.default_vlan)
@@ -137,7 +151,7 @@ fn vlan_gateway(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts: &F
         vlan: gateway.vlan,
         port: gateway.port.clone(),
         port_mac: endpoint.shared_mac(&gateway.port),
-        mtu: config.mtu,
+        mtu: mtu(config, facts),
         default: default_vlan(config, facts),
         keep_default: vlans.keep_default,
     });
@@ -173,14 +187,14 @@ fn gateway(plan: &mut Plan, config: &Config, lease: &Lease, force: bool) {
 }
 
 /// The pair of interfaces, and how the bridge treats its port.
-fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint) {
+fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts: &Facts) {
     plan.own(step::Veth {
         host: endpoint.host.clone(),
         host_mac: endpoint.host_mac,
         peer: endpoint.ifname.clone(),
         peer_mac: endpoint.mac,
         master: Some(config.bridge.clone()),
-        mtu: config.mtu,
+        mtu: mtu(config, facts),
         tx_queues: config.tx_queues,
         rx_queues: config.rx_queues,
     });

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use bridge::Bridge;
 use cni::{AddResult, Args, Attachment, Call, ErrorReply, Fail, Ip, Route, Verb, Version};
-use plan::{BridgeFact, Facts};
+use plan::{BridgeFact, Facts, Query, WantedMtu};
 use plugin::{Endpoint, Lease, Recipe};
 use serde_json::{Value, json};
 
@@ -222,6 +222,31 @@ own    eth0 up in the container
 once   HOST hears its other end
 ";
         assert_eq!(without_hashes(&plan(&json!({"vlanTrunk": trunk}), &Lease::default())), expected);
+    }
+}
+
+#[test]
+fn a_gateways_mtu_is_the_way_outs_unless_it_is_configured() {
+    let facts = Facts { mtu: Some(1450), ..Facts::default() };
+    let lines = |keys: &Value| {
+        let (plan, _) = add(keys, &both_families(), &facts);
+        let with = |mtu: &str| plan.lines().filter(|line| line.contains("mtu") && line.contains(mtu)).count();
+        [with("1450"), with("9000")]
+    };
+    let ipam = json!({"type": "host-local"});
+    assert_eq!(lines(&json!({"isGateway": true, "ipam": ipam})), [2, 0], "of the bridge and the pair");
+    assert_eq!(lines(&json!({"isGateway": true, "vlan": 7, "ipam": ipam})), [3, 0]);
+    assert_eq!(lines(&json!({"isGateway": true, "mtu": 9000, "ipam": ipam})), [0, 2]);
+    let asks = |keys: &Value| {
+        let call = call(keys, "");
+        let config = Bridge::configure(&call).unwrap();
+        let asked = Bridge::asks_about(&config, &endpoint(&call, &config), &both_families());
+        asked.into_iter().filter(|query| matches!(query, Query::Mtu(_))).collect::<Vec<_>>()
+    };
+    let wanted = WantedMtu { ipv4: true, ipv6: true, bridge: Some("b0".parse().unwrap()) };
+    assert_eq!(asks(&json!({"isGateway": true, "ipam": ipam})), [Query::Mtu(wanted)]);
+    for keys in [json!({}), json!({"ipam": ipam}), json!({"isGateway": true, "mtu": 9000, "ipam": ipam})] {
+        assert_eq!(asks(&keys), [], "{keys}");
     }
 }
 

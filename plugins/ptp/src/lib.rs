@@ -12,7 +12,7 @@ mod config;
 pub use config::{Config, Error};
 
 use cni::{AddResult, Call, Fail, Interface, Ip};
-use plan::{Facts, Place, Plan, step};
+use plan::{Facts, Place, Plan, Query, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
 use std::collections::BTreeSet;
 use types::{Dad, Mac, Prefix};
@@ -32,6 +32,10 @@ impl Recipe for Ptp {
         Config::read(call)
     }
 
+    fn asks_about(config: &Config, _endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
+        interface::asks_for_mtu(config.mtu, None, lease)
+    }
+
     fn accept(call: &Call, _config: &Config, lease: &Lease) -> Result<(), Fail> {
         interface::accept(call, lease)?;
         let ipam = || call.ipam_type.clone().unwrap_or_default();
@@ -41,7 +45,7 @@ impl Recipe for Ptp {
         }
     }
 
-    fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, _facts: &Facts) -> Plan {
+    fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
         let mut plan = Plan::default();
         let has = |is_ipv4| lease.ips.iter().any(|ip| ip.address.is_ipv4() == is_ipv4);
         if has(true) {
@@ -53,7 +57,7 @@ impl Recipe for Ptp {
         if let Some(masquerade) = config.masquerade {
             masquerade.of(lease, endpoint, &mut plan);
         }
-        plan.own(cable(endpoint, config.mtu));
+        plan.own(cable(endpoint, config.mtu.or(facts.mtu)));
         plan.once(step::Unnumbered { link: endpoint.host.clone() });
         plan.once(deaf(endpoint));
         interface::address_behind_gateways(&mut plan, endpoint, lease, config.dad);

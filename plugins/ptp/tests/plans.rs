@@ -1,7 +1,7 @@
 //! The plans of `ptp`, as text. Facts and leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use cni::{AddResult, Args, Attachment, Call, ErrorReply, Fail, Ip, Route, Verb, Version};
-use plan::Facts;
+use plan::{Facts, Query, WantedMtu};
 use plugin::{Endpoint, Lease, Recipe};
 use ptp::Ptp;
 use serde_json::{Value, json};
@@ -20,11 +20,15 @@ fn add(keys: &Value, lease: &Lease, facts: &Facts) -> (String, AddResult) {
     let call = call(keys);
     let config = Ptp::configure(&call).unwrap();
     Ptp::accept(&call, &config, lease).unwrap();
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
-    let endpoint = Endpoint::new(&call, &at, "machine".into(), Ptp::mac(&config)).unwrap();
+    let endpoint = endpoint(&call);
     let plan = Ptp::plan(&config, &endpoint, lease, facts).to_string();
     (without_hashes(&plan), Ptp::result(&call, &config, &endpoint, lease, facts))
+}
+
+fn endpoint(call: &Call) -> Endpoint {
+    let netns = Some("/run/netns/c".into());
+    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
+    Endpoint::new(call, &at, "machine".into(), None).unwrap()
 }
 
 fn lease(addresses: &[(&str, Option<&str>)], routes: &[&str]) -> Lease {
@@ -101,6 +105,28 @@ own    route to fd01::2/128 dev HOST on the host
     let lease = lease(&[("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", Some("fd01::1"))], &["::/0"]);
     let (plan, _) = add(&json!({"ipMasq": true, "mtu": 1400}), &lease, &Facts::default());
     assert_eq!(plan, expected);
+}
+
+#[test]
+fn the_mtu_is_the_way_outs_unless_it_is_configured() {
+    let lease = lease(&[("10.1.0.2/24", Some("10.1.0.1"))], &[]);
+    let facts = Facts { mtu: Some(1450), ..Facts::default() };
+    let mtu = |keys: &Value, facts: &Facts| {
+        let (plan, _) = add(keys, &lease, facts);
+        let words = plan.split_once(", mtu ").and_then(|(_, rest)| rest.split_once(','));
+        words.map(|(mtu, _)| mtu.to_owned())
+    };
+    assert_eq!(mtu(&json!({}), &facts).as_deref(), Some("1450"));
+    assert_eq!(mtu(&json!({"mtu": 9000}), &facts).as_deref(), Some("9000"));
+    assert_eq!(mtu(&json!({"mtu": 0}), &Facts::default()), None);
+    let asks = |keys: &Value, lease: &Lease| {
+        let call = call(keys);
+        let config = Ptp::configure(&call).unwrap();
+        Ptp::asks_about(&config, &endpoint(&call), lease)
+    };
+    let wanted = WantedMtu { ipv4: true, ipv6: false, bridge: None };
+    assert_eq!(asks(&json!({}), &lease), [Query::Mtu(wanted)]);
+    assert_eq!(asks(&json!({"mtu": 9000}), &lease), []);
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         a_trunk_may_be_of_every_vlan,
         the_gateway_of_a_vlan_answers_in_both_families,
         a_default_gateway_and_an_mtu_are_those_of_the_vlan,
+        the_mtu_of_a_gateway_is_the_way_outs,
         the_gateway_goes_with_its_last_user_whatever_its_network,
         gc_takes_the_gateway_of_the_last_container,
         a_gateway_that_somebody_else_made_is_used_and_stays,
@@ -70,6 +71,19 @@ fn add(host: &Host, config: &Value) -> (Container, Value) {
 
 fn del(host: &Host, config: &Value, container: &Container) {
     host.del(config, container, "eth0").unwrap().result().unwrap();
+}
+
+fn the_mtu_of_a_gateway_is_the_way_outs() {
+    let host = Host::new().unwrap();
+    for command in
+        ["link add up0 mtu 1450 type veth peer name up1", "link set up0 up", "route add default dev up0"]
+    {
+        ip(command).unwrap();
+    }
+    let (container, _) = add(&host, &network(&host, &json!({"vlan": 7, "isGateway": true})));
+    for shown in [container.ip("link show dev eth0"), ip("link show dev b0.7")] {
+        assert_eq!(shown.unwrap()[0]["mtu"], 1450);
+    }
 }
 
 fn there_is(link: &str) -> bool {

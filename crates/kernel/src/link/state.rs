@@ -16,7 +16,9 @@ use std::{ffi::OsString, os::fd::BorrowedFd};
 use types::{IfName, LinkKind, Mac, VlanId};
 
 /// A link as it was when the kernel was asked.
+/// A link as it was when the kernel was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of the kernel's")]
 pub struct Link {
     /// The number, unique in its namespace. 1 is `lo`.
     pub index: u32,
@@ -28,6 +30,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is administratively up (`IFF_UP`).
     pub up: bool,
+    /// Whether there is somebody at its other end (`IFF_LOWER_UP`): for a bridge, a port that is up.
+    pub carrier: bool,
     /// Whether it was told to take every frame (`IFF_PROMISC`); a bridge's ports do so without being told.
     pub promisc: bool,
     /// Whether it is a loopback (`IFF_LOOPBACK`).
@@ -179,6 +183,7 @@ impl Link {
             mac,
             mtu,
             up: header.flags.contains(LinkFlags::Up),
+            carrier: header.flags.contains(LinkFlags::LowerUp),
             promisc: header.flags.contains(LinkFlags::Promisc),
             loopback: header.flags.contains(LinkFlags::Loopback),
             driver: info.kind.as_deref().and_then(|kind| driver::read(kind, info.data)),

@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         the_ports_of_a_bridge_are_listed_alone,
         a_name_is_seen_in_its_own_namespace_alone,
         a_link_of_each_driver_is_read_as_it_was_made,
+        an_mtu_is_told_by_name_and_whether_somebody_is_at_the_other_end,
     ]
 }
 
@@ -311,4 +312,16 @@ fn a_link_of_each_driver_is_read_as_it_was_made() {
         assert_eq!(found.driver, Some(kind));
         send(&mut inside, link::delete(&ends)).unwrap();
     }
+}
+
+fn an_mtu_is_told_by_name_and_whether_somebody_is_at_the_other_end() {
+    let _host = Host::new().unwrap();
+    ip("link add fifteen-bytes-x mtu 1450 up type veth peer name v1").unwrap();
+    assert_eq!(link::mtu_of(&name("fifteen-bytes-x")).unwrap(), Some(1450));
+    assert_eq!(link::mtu_of(&name("fifteen-bytes-y")).unwrap(), None);
+    let mut rtnl = Rtnl::open().unwrap();
+    let mut carrier = || link::lookup(&mut rtnl, &name("fifteen-bytes-x")).unwrap().unwrap().carrier;
+    assert!(!carrier());
+    ip("link set v1 up").unwrap();
+    assert!(carrier());
 }

@@ -14,6 +14,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_route_of_the_kernels_own_is_not_deleted,
         a_link_that_is_gone_has_no_routes,
         the_default_routes_link_is_that_of_ipv4_with_the_lowest_metric,
+        a_way_is_the_route_as_it_was_made,
     ]
 }
 
@@ -157,4 +158,21 @@ fn the_default_routes_link_is_that_of_ipv4_with_the_lowest_metric() {
         container.ip(route).unwrap();
         assert_eq!(found().map(u64::from), expected.and_then(index), "{route}");
     }
+}
+
+fn a_way_is_the_route_as_it_was_made() {
+    let (_host, container, mut inside, eth0) = addressed();
+    let mut way = |to: &str| route::way_to(&mut inside, to.parse().unwrap()).unwrap();
+    assert_eq!(way("203.0.113.1"), None);
+    for (command, to, mtu) in [
+        ("route add 203.0.113.0/24 via 10.9.0.1 mtu 1400", "203.0.113.1", Some(1400)),
+        ("-6 route add fd70::/32 via fd09::1 mtu 1380", "fd70::1", Some(1380)),
+        ("route change 203.0.113.0/24 via 10.9.0.1", "203.0.113.1", None),
+        ("route add unreachable 203.0.113.0/25", "203.0.113.200", None),
+    ] {
+        container.ip(command).unwrap();
+        assert_eq!(way(to), Some(route::Way { link: eth0, mtu }), "{command}");
+    }
+    assert_eq!(way("203.0.113.1"), None, "it says so itself");
+    assert_eq!(way("10.9.0.2"), None, "the host's own");
 }
