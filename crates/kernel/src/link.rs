@@ -1,5 +1,6 @@
 //! Links: what makes, changes and deletes them, and how they are found (rtnetlink(7), `linux/if_link.h`).
 mod driver;
+mod moved;
 mod mtu;
 mod state;
 mod vlan;
@@ -19,6 +20,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
 pub use driver::{NewLink, make};
+pub use moved::{Arrivals, by_any_name, move_to, rename, set_alias, set_master, set_mtu};
 pub use mtu::mtu_of;
 pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, ports_of, query};
 pub(crate) use state::{bind, bound_index, is_bound};

@@ -1,7 +1,7 @@
 //! What can go wrong between a plan and the kernel.
 use crate::{
-    check::Difference, crowded::Crowded, free_port::TakenRange, host_end::NoHostEnd, host_port::HostPort,
-    parent::NoParent, places::Place, step::Published,
+    check::Difference, crowded::Crowded, device::NoDevice, free_port::TakenRange, host_end::NoHostEnd,
+    host_port::HostPort, parent::NoParent, places::Place, step::Published,
 };
 use std::{fmt, io, path::PathBuf};
 use types::{IfName, Prefix};
@@ -78,6 +78,9 @@ pub enum Error {
         /// The queue's kind, tc(8).
         kind: String,
     },
+    /// There is no device of the host to be had, or it can't be given back.
+    #[error(transparent)]
+    Device(#[from] NoDevice),
     /// An interface that a step works on is missing.
     #[error("no interface \"{name}\" {place}")]
     NoLink {
@@ -204,16 +207,14 @@ impl Error {
             Error::Crowded(cause) => Some(cause.hint()),
             Error::HostEnd(cause) => Some(cause.hint()),
             Error::Queued { link, .. } => Some(format!("`tc qdisc show dev {link}` shows it: DEL what has put it there")),
+            Error::Device(cause) => Some(cause.hint()),
             Error::NoLink { name, .. } => {
                 Some(format!("something else removed {name}; DEL the attachment and ADD it again"))
             }
             Error::NotABridge { name, kind } => {
                 Some(format!("{name} is a {kind}; set \"bridge\" to another name"))
             }
-            Error::NoVlans { .. } => Some(
-                "it needs CONFIG_BRIDGE_VLAN_FILTERING; without it leave \"vlan\" and \"vlanTrunk\" out"
-                    .into(),
-            ),
+            Error::NoVlans { .. } => Some(WITHOUT_VLANS.into()),
             Error::OtherAddress { bridge, found, .. } => Some(format!(
                 "{bridge} has {found}; give the network a bridge of its own, or set \"forceAddress\": true to replace it"
             )),
@@ -223,17 +224,11 @@ impl Error {
             Error::PortListenedOn { wanted } => {
                 Some(format!("`ss -lnp` shows which: stop it, or publish another port than {}", wanted.number))
             }
-            Error::NoFreePort { .. } => Some(
-                "sysctl net.ipv4.ip_local_port_range is where it is looked for, but for net.ipv4.ip_local_reserved_ports"
-                    .into(),
-            ),
+            Error::NoFreePort { .. } => Some(WHERE_PORTS_ARE.into()),
             Error::TooManyPorts { fit, .. } => Some(format!(
                 "publish {fit} or fewer for each container, or raise `sysctl net.core.wmem_max`; root of the host has no limit"
             )),
-            Error::RangeTaken(_) => Some(
-                "`sealane ps` shows containers and their ports, `ss -lnp` processes: stop one, or publish a wider range"
-                    .into(),
-            ),
+            Error::RangeTaken(_) => Some(WHO_HAS_PORTS.into()),
             Error::NoContainer => {
                 Some("set CNI_NETNS to the container's namespace, such as /run/netns/NAME".into())
             }
@@ -245,6 +240,13 @@ impl Error {
         }
     }
 }
+
+const WITHOUT_VLANS: &str =
+    "it needs CONFIG_BRIDGE_VLAN_FILTERING; without it leave \"vlan\" and \"vlanTrunk\" out";
+const WHERE_PORTS_ARE: &str =
+    "sysctl net.ipv4.ip_local_port_range is where it is looked for, but for net.ipv4.ip_local_reserved_ports";
+const WHO_HAS_PORTS: &str =
+    "`sealane ps` shows containers and their ports, `ss -lnp` processes: stop one, or publish a wider range";
 
 /// Where the port is published, unless that is where it was wanted.
 fn on(published: Published, wanted: Published) -> String {

@@ -1,6 +1,7 @@
 //! What a plan must know of the host before it can be made: asked once, answered once, so that planning itself is pure.
 use crate::{
     Plan, Step,
+    device::{DeviceFact, WantedDevice},
     error::Error,
     forward::{self, Forward},
     free_port::{self, Wanted},
@@ -32,6 +33,8 @@ pub enum Query {
     HostEnd(WantedEnd),
     /// How large packets may an interface send that nobody has given an MTU?
     Mtu(WantedMtu),
+    /// Which device of the host is the container to have, and what is it like? It is an error if there is none such.
+    Device(WantedDevice),
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
@@ -81,6 +84,8 @@ pub struct Facts {
     pub host_end: Option<HostEnd>,
     /// The MTU that was asked for, in bytes; none if there is nothing to find it by.
     pub mtu: Option<u32>,
+    /// The device to be had, if it was asked for. None where it was taken by another suite.
+    pub device: Option<DeviceFact>,
     /// The interfaces that lead to the addresses that were asked for, but for those that none leads to.
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
@@ -96,6 +101,11 @@ impl Query {
     /// How many ports of the host there are to choose from, where it asks for one of a few: so often others can be faster.
     pub fn choices(&self) -> usize {
         self.port().map_or(0, Wanted::choices)
+    }
+
+    /// Whether the answer may be another one once ADD has done what it does.
+    fn is_of_the_past(&self) -> bool {
+        matches!(self, Query::FreePort(_) | Query::Mtu(_) | Query::Device(_))
     }
 
     fn port(&self) -> Option<&Wanted> {
@@ -115,6 +125,7 @@ impl Facts {
                         facts.bridges.insert(name.clone(), Bridge { mac: link.mac, default_vlan });
                     }
                 }
+                Query::Device(wanted) => facts.device = Some(wanted.find(places)?),
                 Query::Parent(wanted) => facts.parent = Some(wanted.find(places)?),
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
                 Query::Interfaces => facts.interfaces = interfaces(places)?,
@@ -151,25 +162,30 @@ impl Facts {
         Ok(facts)
     }
 
-    /// What ADD was answered, as far as that is not for the kernel to say: which free ports it took, and how large packets could be then. Of a
-    /// container without a record the latter is not known.
+    /// What ADD was answered, as far as that is not for the kernel to say any more: which free ports it took, which device, and how large
+    /// packets could be then. Of a container without a record the latter two are not known.
     pub fn recall(
         queries: &[Query],
         places: &mut Places,
         recorded: impl FnOnce() -> Result<Option<Plan>, Error>,
     ) -> Result<Facts, Error> {
-        let (told, others): (Vec<_>, Vec<_>) =
-            queries.iter().cloned().partition(|query| matches!(query, Query::FreePort(_) | Query::Mtu(_)));
+        let (told, others): (Vec<_>, Vec<_>) = queries.iter().cloned().partition(Query::is_of_the_past);
         let mut facts = Facts::answer(&others, places)?;
-        if !told.is_empty() {
-            let plan = recorded()?.unwrap_or_default();
-            let (mut chosen, wanted) = (plan.chosen_ports(), told.iter().filter_map(Query::port));
-            facts.free_ports = wanted.map_while(|wanted| take(wanted, &mut chosen)).collect();
-            facts.mtu = plan.steps().find_map(|(_, step)| match step {
-                Step::Veth(veth) => veth.mtu,
-                _ => None,
-            });
+        if told.is_empty() {
+            return Ok(facts);
         }
+        let plan = recorded()?.unwrap_or_default();
+        let (mut chosen, wanted) = (plan.chosen_ports(), told.iter().filter_map(Query::port));
+        facts.free_ports = wanted.map_while(|wanted| take(wanted, &mut chosen)).collect();
+        facts.mtu = plan.steps().find_map(|(_, step)| match step {
+            Step::Veth(veth) => veth.mtu,
+            _ => None,
+        });
+        facts.device = told.iter().find_map(|query| match query {
+            Query::Device(wanted) if wanted.is_userspace() => Some(DeviceFact::Userspace),
+            Query::Device(_) => plan.taken_device().cloned().map(|taken| DeviceFact::Link(Box::new(taken))),
+            _ => None,
+        });
         Ok(facts)
     }
 

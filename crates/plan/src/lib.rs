@@ -8,9 +8,11 @@
 //! is read back and nothing is waited for.
 mod act;
 mod apply;
+mod belongings;
 mod check;
 mod claims;
 mod crowded;
+mod device;
 mod elements;
 mod error;
 mod facts;
@@ -46,9 +48,11 @@ mod xtables;
 mod zone_source;
 
 pub use apply::{Failed, apply};
+pub use belongings::Belongings;
 pub use check::{Difference, check, check_the_references};
 pub use claims::Claim;
 pub use crowded::Crowded;
+pub use device::{DeviceFact, NoDevice, Taken, WantedDevice};
 pub use error::Error;
 pub use facts::{Bridge as BridgeFact, Facts, Interface, Query};
 pub use firewalld::{Error as FirewalldError, Refusal};

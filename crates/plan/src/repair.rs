@@ -100,6 +100,7 @@ impl Run<'_> {
     fn redo(&mut self, work: Work<'_>) -> Result<(), Error> {
         match work {
             Work::Nothing => Ok(()),
+            Work::Netlink(_) | Work::Own(_) if !self.step.takes_along().is_empty() => Ok(()),
             Work::Shared(shared) => {
                 let _lock = self.state.lock(self.key, shared.scope())?;
                 shared.ensure(self.places, &mut Vec::new())
@@ -111,7 +112,6 @@ impl Run<'_> {
                 put.map_err(|cause| self.step.refused(cause, self.places))
             }
             Work::Sysctl(sysctl) => self.places.within(sysctl.place, || sysctl.write())?,
-            Work::Netlink(_) if !self.step.takes_along().is_empty() => Ok(()),
             Work::Netlink(message) => self.request(message),
         }
     }

@@ -10,6 +10,7 @@ pub use xtables::{
     IptPort, IptPublish, IptSnat, LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Word,
 };
 
+pub use crate::device::{Device, LeftDevice};
 pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::link::{Announce, Link, Parent};
 pub use crate::mac_check::MacCheck;
@@ -38,6 +39,8 @@ pub enum Step {
     Ingress(Ingress),
     Lead(Lead),
     Announce(Announce),
+    Device(Device),
+    LeftDevice(LeftDevice),
     BridgeAddress(BridgeAddress),
     Forwarding(Forwarding),
     Veth(Veth),
@@ -103,6 +106,8 @@ step_from!(
     Ingress,
     Lead,
     Announce,
+    Device,
+    LeftDevice,
     BridgeAddress,
     Forwarding,
     Veth,

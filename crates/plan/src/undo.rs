@@ -1,6 +1,7 @@
 //! Taking back what an attachment owns, last first.
 use crate::{
     Hold, Plan, Step,
+    device::Taken,
     error::Error,
     places::{Place, Places},
     record::Key,
@@ -96,6 +97,12 @@ impl Plan {
             _ => &[],
         });
         mappings.filter(|mapping| mapping.chosen).map(|mapping| mapping.port).collect()
+    }
+
+    /// The device of the host that it took.
+    pub(crate) fn taken_device(&self) -> Option<&Taken> {
+        self.steps()
+            .find_map(|(_, step)| if let Step::Device(device) = step { Some(&device.taken) } else { None })
     }
 
     /// Whether it makes links of its own or takes ports, so that it can't be applied twice.

@@ -123,13 +123,14 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::TooManyPorts { .. }
         | plan::Error::NoLink { .. }
         | plan::Error::NoVlans { .. } => Code::Kernel,
-        plan::Error::Parent(_) | plan::Error::HostEnd(_) => Code::InvalidConfig,
-        plan::Error::NameTaken { .. }
+        plan::Error::Device(plan::NoDevice::NameTaken { .. })
+        | plan::Error::NameTaken { .. }
         | plan::Error::Crowded(_)
         | plan::Error::LinkExists { .. }
         | plan::Error::Queued { .. }
         | plan::Error::NotABridge { .. }
         | plan::Error::OtherAddress { .. } => Code::Taken,
+        plan::Error::Parent(_) | plan::Error::HostEnd(_) | plan::Error::Device(_) => Code::InvalidConfig,
         plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
         plan::Error::Differs(_) => Code::Check,
         plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,

@@ -48,7 +48,7 @@ fn trials() -> Vec<Trial> {
         killed.iter().flat_map(|killed| then.iter().map(move |then| (killed, then))).enumerate()
     {
         let (kill, then, name) = (killed.1, then.1, format!("{}_killed_then_{}", killed.0, then.0));
-        let kinds = [
+        let kinds = vec![
             (name.clone(), Beside::Nobody(network), true),
             (format!("in_a_vlan_alone_{name}"), Beside::Nobody(vlan), able),
             (format!("in_a_vlan_beside_another_{name}"), Beside::Another(vlan), able),
@@ -59,7 +59,7 @@ fn trials() -> Vec<Trial> {
             (format!("ptp_beside_another_{name}"), Beside::Another(ptp), true),
             (format!("with_dummy_{name}"), Beside::Nobody(dummy), has_dummies),
         ];
-        for (name, beside, able) in kinds {
+        for (name, beside, able) in kinds.into_iter().chain(with_a_device(&name, then)) {
             let trial = Trial::test(name.clone(), move || {
                 everywhere(&name, at, beside, (kill, then));
                 Ok(())
@@ -68,6 +68,13 @@ fn trials() -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// There is one device, and a virtual one dies with its namespace.
+fn with_a_device(name: &str, then: Then) -> Option<(String, Beside, bool)> {
+    let name = format!("with_a_device_of_the_host_{name}");
+    let goes_on = !matches!(then, Then::DieAndDel | Then::AnotherAndDel);
+    goes_on.then_some((name, Beside::Nobody(device), true))
 }
 
 /// What is killed.
@@ -309,6 +316,25 @@ fn routed() -> Value {
 /// A cable of each container's own, masqueraded.
 fn ptp(host: &Host) -> Value {
     with(&with(&network(host), "type", &json!("ptp")), "ipMasq", &json!(true))
+}
+
+/// The device `d0`, with what is to come back with it.
+fn device(host: &Host) -> Value {
+    if ip("link show dev d0").is_err() {
+        for command in [
+            "link add d0 type veth peer name p0",
+            "link set p0 up",
+            "link set d0 mtu 1400 alias uplink up",
+            "addr add 10.5.0.1/24 dev d0",
+            "addr add fd05::1/64 dev d0 nodad",
+            "route add 10.6.0.0/16 via 10.5.0.9 metric 7",
+        ] {
+            ip(command).unwrap();
+        }
+    }
+    let routes = json!([{"dst": "10.9.0.0/16"}, {"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
+    let ipam = with(&network(host)["ipam"], "routes", &routes);
+    host.config(&json!({"type": "host-device", "device": "d0", "ipam": ipam}))
 }
 
 /// One ADD and one DEL, so that what is shared exists; gives the number of stops of what is to be killed.

@@ -14,11 +14,12 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 12] = [
+pub const PLUGINS: [&str; 13] = [
     "bandwidth",
     "bridge",
     "firewall",
     "host",
+    "host-device",
     "loopback",
     "macvlan",
     "null",

@@ -32,6 +32,8 @@ fn main() -> std::process::ExitCode {
         a_loopback,
         a_ptp_of_one_family,
         a_ptp_of_two_families,
+        a_device_of_the_host,
+        a_device_of_the_host_without_addresses,
     ];
     let dummies = netlab::with_links_of("dummy", netlab::trials![a_dummy]);
     let trials = trials.into_iter().chain(dummies).collect();
@@ -105,6 +107,35 @@ fn a_macvlan_in_the_container() {
 
 fn a_loopback() {
     Row::new(json!([{"type": "loopback"}])).compare();
+}
+
+/// A device that is up, and has addresses.
+const DEVICE: &[&str] = &[
+    "link add d0 address 02:00:00:00:00:0d type veth peer name p0 address 02:00:00:00:00:0e",
+    "link set d0 mtu 1400 up",
+    "link set p0 up",
+    "addr add 10.5.0.1/24 dev d0",
+];
+/// How it is when it is back.
+const BACK: &[(&str, &str)] = &[
+    ("after DEL host link d0 flags ", "what was taken is given back"),
+    ("after DEL host address d0 10.5.0.1/24 ", "what was taken is given back"),
+    (r#""dev":"d0","table":"#, "what was taken is given back"),
+];
+
+fn a_device_of_the_host() {
+    Row::new(json!([{"type": "host-device", "device": "d0", "ipam": both()}]))
+        .on_host(DEVICE)
+        .but(BACK)
+        .but(&[
+            ("sysctl ipv4/conf/eth0/arp_notify ", "announces its IPv4 addresses whenever it comes up"),
+            ("sysctl ipv6/conf/eth0/optimistic_dad ", "given up if another machine has one"),
+        ])
+        .compare();
+}
+
+fn a_device_of_the_host_without_addresses() {
+    Row::new(json!([{"type": "host-device", "device": "d0"}])).on_host(DEVICE).but(BACK).compare();
 }
 
 fn a_ptp_of_one_family() {

@@ -48,6 +48,12 @@ pub struct Link {
     pub port: Option<BridgePort>,
     /// What it does with VLANs, if it is a bridge and the kernel's bridges know of them (`CONFIG_BRIDGE_VLAN_FILTERING`).
     pub vlan_filter: Option<VlanFilter>,
+    /// What somebody has written on it (`ifalias`).
+    pub alias: Option<String>,
+    /// The address that the hardware has, whatever it is told to use; none where there is none.
+    pub burnt_in: Option<Mac>,
+    /// What it is on its bus, such as `0000:04:00.5` on PCI; none of virtual links, and before Linux 5.14.
+    pub device: Option<String>,
     /// Whether it takes IPv6 router advertisements (`ip-sysctl`: `accept_ra`, 0 to 2); none without IPv6.
     pub accept_ra: Option<u32>,
 }
@@ -114,7 +120,7 @@ pub fn ports_of(rtnl: &mut Rtnl, master: u32) -> Result<Vec<Link>, Error> {
 }
 
 /// A third of the answer, which nobody here reads.
-fn without_statistics() -> LinkMessage {
+pub(super) fn without_statistics() -> LinkMessage {
     let mut link = LinkMessage::default();
     link.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     link
@@ -164,6 +170,7 @@ impl Link {
         let header = LinkHeader::parse(bytes)?;
         let (mut name, mut mac, mut mtu, mut master, mut peer) = (None, None, 0, None, None);
         let (mut info, mut accept_ra) = (Info::default(), None);
+        let (mut alias, mut burnt_in, mut device) = (None, None, None);
         for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
             let (kind, value) = attribute?;
             match kind {
@@ -172,6 +179,9 @@ impl Link {
                 libc::IFLA_MTU => mtu = parse_u32(value)?,
                 libc::IFLA_MASTER => master = Some(parse_u32(value)?),
                 libc::IFLA_LINK => peer = Some(parse_u32(value)?).filter(|peer| *peer != 0),
+                libc::IFLA_IFALIAS => alias = parse_string(value).ok(),
+                libc::IFLA_PERM_ADDRESS => burnt_in = parse_mac(value).ok().map(Mac::new),
+                libc::IFLA_PARENT_DEV_NAME => device = parse_string(value).ok(),
                 libc::IFLA_LINKINFO => info = Info::read(value)?,
                 libc::IFLA_AF_SPEC => accept_ra = read_accept_ra(value)?,
                 _ => {}
@@ -192,6 +202,9 @@ impl Link {
             peer,
             port: info.port,
             vlan_filter: info.vlan_filter,
+            alias,
+            burnt_in,
+            device,
             accept_ra,
         }))
     }

@@ -12,6 +12,7 @@ mod echo;
 mod isolation;
 mod legacy;
 mod link;
+mod moved;
 mod netns;
 mod nft;
 mod process;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         isolation::trials(),
         legacy::trials(),
         link::trials(),
+        moved::trials(),
         netns::trials(),
         nft::trials(),
         process::trials(),

@@ -1,0 +1,100 @@
+//! Links that are moved from one namespace to another, and what is found of them there.
+use super::{numbered, set, state::without_statistics};
+use crate::{Error, Link, Message, Netns, Rtnl};
+use netlink_packet_core::DefaultNla;
+use netlink_packet_route::{RouteNetlinkMessage, link::LinkAttribute};
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use nix::{
+    errno::Errno,
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+use std::{
+    os::fd::{AsFd, AsRawFd},
+    time::Duration,
+};
+use types::IfName;
+
+/// Moves a link to another namespace, where it has this name, and is down. The kernel does that in two steps if the name that it has is
+/// free there: the second, the new name, may then be refused (`EEXIST`) when the link is there already.
+pub fn move_to(index: u32, netns: &Netns, name: &IfName) -> Message {
+    let mut link = numbered(index);
+    link.attributes.push(LinkAttribute::IfName(name.to_string()));
+    link.attributes.push(LinkAttribute::NetNsFd(netns.as_fd().as_raw_fd()));
+    set(format!("move link {index} to another namespace as {name}"), link).holding(netns)
+}
+
+/// Gives a link another name. Before Linux 6.2 it has to be down.
+pub fn rename(index: u32, name: &IfName) -> Message {
+    let mut link = numbered(index);
+    link.attributes.push(LinkAttribute::IfName(name.to_string()));
+    set(format!("call link {index} {name}"), link)
+}
+
+/// Writes this on a link (`IFLA_IFALIAS`, at most 255 bytes); what was there goes.
+pub fn set_alias(index: u32, alias: Option<&str>) -> Message {
+    let mut link = numbered(index);
+    let bytes = alias.unwrap_or_default().as_bytes().to_vec();
+    link.attributes.push(LinkAttribute::Other(DefaultNla::new(libc::IFLA_IFALIAS, bytes)));
+    set(format!("write {alias:?} on link {index}"), link)
+}
+
+/// Has a link carry packets of up to so many bytes.
+pub fn set_mtu(index: u32, mtu: u32) -> Message {
+    let mut link = numbered(index);
+    link.attributes.push(LinkAttribute::Mtu(mtu));
+    set(format!("set the MTU of link {index} to {mtu}"), link)
+}
+
+/// Makes a link a port of another one, or of none.
+pub fn set_master(index: u32, master: Option<u32>) -> Message {
+    let mut link = numbered(index);
+    link.attributes.push(LinkAttribute::Controller(master.unwrap_or(0)));
+    set(format!("make link {index} a port of {master:?}"), link)
+}
+
+/// The link of this name, or of this other name (`IFLA_ALT_IFNAME`, at most 127 bytes), if there is one.
+pub fn by_any_name(rtnl: &mut Rtnl, name: &str) -> Result<Option<Link>, Error> {
+    let mut link = without_statistics();
+    link.attributes.push(if name.len() > 15 {
+        LinkAttribute::Other(DefaultNla::new(libc::IFLA_ALT_IFNAME, [name.as_bytes(), &[0]].concat()))
+    } else {
+        LinkAttribute::IfName(name.to_owned())
+    });
+    let request = Message::new(format!("look up link {name}"), RouteNetlinkMessage::GetLink(link), 0);
+    match rtnl.request(request) {
+        Ok(answer) => Ok(answer.link),
+        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ears for links that come into the namespace of the thread that opened them.
+#[derive(Debug)]
+pub struct Arrivals(Socket);
+
+impl Arrivals {
+    /// From now on.
+    pub fn open() -> Result<Self, Error> {
+        let failed = |cause| Error::io("listen for links", &cause);
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
+        socket.bind_auto().map_err(failed)?;
+        socket.add_membership(libc::RTNLGRP_LINK).map_err(failed)?;
+        Ok(Self(socket))
+    }
+
+    /// Whether something has become of some link, within this time.
+    pub fn within(&self, limit: Duration) -> Result<bool, Error> {
+        let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, limit) {
+            Ok(0) => return Ok(false),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Error::system("listen for links", errno)),
+        }
+        // What exactly has been heard does not matter: whoever listens looks again. More than fits is heard once (ENOBUFS).
+        let mut buffer = vec![0; 32 * 1024];
+        while self.0.recv(&mut &mut buffer[..], libc::MSG_DONTWAIT).is_ok_and(|length| length > 0) {}
+        Ok(true)
+    }
+}

@@ -1,0 +1,59 @@
+//! A device of the host that a container is to have: found before anything is changed, moved there, given back.
+mod step;
+mod wanted;
+
+pub use step::{Device, LeftDevice};
+pub use wanted::{NoDevice, WantedDevice};
+
+use crate::belongings::Belongings;
+use serde::{Deserialize, Serialize};
+use types::{IfName, Mac};
+
+/// What was found where a device was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceFact {
+    /// A link.
+    Link(Box<Taken>),
+    /// A device that a program drives by itself: the kernel has no link of it.
+    Userspace,
+}
+
+/// A link of the host as it was before it was taken, and what tells it from others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its name.
+    pub name: IfName,
+    /// Its number.
+    pub index: u32,
+    /// Its driver, if it is virtual: the kernel destroys it with the namespace that it is in. Other links it gives back.
+    pub kind: Option<String>,
+    /// What it is on its bus, if the kernel says.
+    pub device: Option<String>,
+    /// The hardware's own address, if there is one.
+    pub burnt_in: Option<Mac>,
+    /// Its address; none for a link without one.
+    pub mac: Option<Mac>,
+    /// Its largest packet in bytes.
+    pub mtu: u32,
+    /// Whether it was up.
+    pub up: bool,
+    /// What was written on it.
+    pub alias: Option<String>,
+    /// What it was a port of.
+    pub master: Option<IfName>,
+    /// Its addresses and routes.
+    pub belongings: Belongings,
+}
+
+impl Taken {
+    /// Whether this link is of the same hardware, or of the same driver if it is virtual.
+    fn is_like(&self, link: &kernel::Link) -> bool {
+        let here = (&self.kind, &self.device, self.burnt_in);
+        here == (&link.kind, &link.device, link.burnt_in)
+    }
+
+    /// Whether it bears the mark of one that was taken: its former name.
+    fn is_marked(&self, link: &kernel::Link) -> bool {
+        link.alias.as_deref() == Some(self.name.as_str())
+    }
+}

@@ -1,0 +1,283 @@
+//! A device of the host in a container, and back.
+//!
+//! # Theory of operation
+//! What is to be given back is in the record before the device is touched. Then its name is written on it (`ifalias`, as the
+//! reference has it: so each suite finds what the other has moved), and it is moved, under its new name. The mark stays for as long as
+//! there is anything to give back, wherever the device is, and whatever it is called there: it is what a DEL looks for, first in
+//! the container, then on the host, and taking it off is the last thing that a DEL does. So one that is killed is taken up by the next.
+//!
+//! When a namespace dies, the kernel destroys virtual links, and gives those of hardware to the namespace that the machine booted in, under
+//! the name that they have then, or as `dev` and a number if that is taken. It does so a little after the last process is gone:
+//! a DEL that comes before waits, for as long as it takes the kernel.
+use super::{Taken, wanted::NoDevice};
+use crate::{
+    act::{Act, Own, Work},
+    belongings::{MAIN, settle},
+    error::Error,
+    places::{Place, Places},
+};
+use kernel::{Errno, Link, Netns, link};
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+use types::{IfName, Mac};
+
+/// How long a DEL waits for the kernel to give a device of hardware back that was in a namespace that has gone. Where that was not
+/// the last that held it, or where this host is itself in a container, it does not come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A device of the host that is in the container, under another name, for as long as the attachment lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its name in the container.
+    pub ifname: IfName,
+    /// It, as it was on the host.
+    pub taken: Taken,
+}
+
+/// A device of the host that another suite has moved, and that bears its former name. It is given back; ADD makes no such thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftDevice {
+    /// Its name in the container.
+    pub ifname: IfName,
+    /// The address that it has, if ADD's result is known.
+    pub mac: Option<Mac>,
+    /// Its former name, if the configuration has that.
+    pub name: Option<IfName>,
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let taken = &self.taken;
+        write!(f, "device {} as {} in the container; back with", taken.name, self.ifname)?;
+        taken.mac.map_or(Ok(()), |mac| write!(f, " mac {mac},"))?;
+        let state = if taken.up { "up" } else { "down" };
+        write!(f, " mtu {}, {state}, {}", taken.mtu, taken.belongings)?;
+        taken.master.as_ref().map_or(Ok(()), |master| write!(f, ", on {master}"))
+    }
+}
+
+impl fmt::Display for LeftDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no device of the host as {} in the container", self.ifname)
+    }
+}
+
+/// Where a device is that may have been taken.
+enum Found {
+    /// There, and marked.
+    At(Place, Link),
+    /// On the host under its name, with nothing to be given back.
+    Home,
+    Nowhere,
+}
+
+impl Device {
+    /// First in the container: what the host has is many.
+    fn find(&self, places: &mut Places) -> Result<Found, Error> {
+        if places.has_container() {
+            let links = link::links(places.rtnl(Place::Container)?)?;
+            let unmarked = |link: &&Link| self.is_unmarked(link);
+            let marked = links.iter().find(|link| self.taken.is_like(link) && self.taken.is_marked(link));
+            if let Some(link) = marked.or_else(|| links.iter().find(unmarked)) {
+                return Ok(Found::At(Place::Container, link.clone()));
+            }
+        }
+        let is_it = |link: &Link| self.taken.is_like(link) && self.taken.is_marked(link);
+        if let Some(link) =
+            places.link(Place::Host, &self.taken.name)?.filter(|link| self.taken.is_like(link))
+        {
+            return Ok(if is_it(&link) { Found::At(Place::Host, link) } else { Found::Home });
+        }
+        // The number stays what it was if it is free, also when the kernel gives the device back.
+        let is_nameless = |link: &Link| {
+            link.alias.is_none()
+                && self.taken.is_like(link)
+                && link.index == self.taken.index
+                && link.kind.is_none()
+        };
+        let links = link::links(places.rtnl(Place::Host)?)?;
+        let found =
+            links.iter().find(|link| is_it(link)).or_else(|| links.iter().find(|link| is_nameless(link)));
+        Ok(found.map_or(Found::Nowhere, |link| Found::At(Place::Host, link.clone())))
+    }
+
+    /// The container's root may have wiped the mark off. Another link that has the name by now is somebody else's.
+    fn is_unmarked(&self, link: &Link) -> bool {
+        let same = self.taken.burnt_in.is_some() || link.mac == self.taken.mac;
+        link.name == self.ifname && self.taken.is_like(link) && same
+    }
+
+    /// The same once the kernel has given it back, if it does.
+    fn await_it(&self, places: &mut Places) -> Result<Found, Error> {
+        if self.taken.kind.is_some() || places.has_container() {
+            return self.find(places);
+        }
+        let (arrivals, start) = (link::Arrivals::open()?, Instant::now());
+        loop {
+            let found = self.find(places)?;
+            let left = PATIENCE.saturating_sub(start.elapsed());
+            if !matches!(found, Found::Nowhere) || left.is_zero() || !arrivals.within(left)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// All that it had, each by a request of its own, so that one that is refused does not keep the others; the mark goes last, when
+    /// nothing is left to be done.
+    fn restore(&self, places: &mut Places, found: &Link) -> Result<(), Error> {
+        let (taken, index) = (&self.taken, found.index);
+        let master = match &taken.master {
+            Some(name) => places.link(Place::Host, name)?.map(|master| master.index),
+            None => None,
+        };
+        let mut requests = Vec::new();
+        if let Some(mac) = taken.mac.filter(|mac| found.mac != Some(*mac)) {
+            requests.extend([link::set_down(index), link::set_mac(index, mac)]);
+        }
+        if found.mtu != taken.mtu {
+            requests.push(link::set_mtu(index, taken.mtu));
+        }
+        requests.extend(
+            master.filter(|_| found.master.is_none()).map(|master| link::set_master(index, Some(master))),
+        );
+        // Nothing comes up over a cable, or a port, whose other end is down.
+        requests.push(if taken.up { link::set_up(index) } else { link::set_down(index) });
+        settle(places, Place::Host, &requests, &[Errno::ENETDOWN, Errno::ENOTCONN])?;
+        // Not all that it had need be possible any more: a router may have been known by an address that had a lifetime.
+        let lost = [Errno::EEXIST, Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EINVAL, Errno::ENETDOWN];
+        settle(places, Place::Host, &taken.belongings.again(index, MAIN)?, &lost)?;
+        settle(places, Place::Host, &[link::set_alias(index, taken.alias.as_deref())], &[])
+    }
+}
+
+impl Act for Device {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Own(self))
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let (place, link) = match self.await_it(places)? {
+            Found::At(place, link) => (place, link),
+            Found::Home | Found::Nowhere => return Ok(()),
+        };
+        let link = bring_home(places, (place, link), &self.taken.name)?;
+        self.restore(places, &link)
+    }
+
+    fn takes_along(&self) -> Vec<(Place, &IfName)> {
+        vec![(Place::Container, &self.ifname)]
+    }
+
+    /// Its address and MTU are not looked at: a chained plugin such as `tuning` may have set them since.
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let link = if places.has_container() { places.link(Place::Container, &self.ifname)? } else { None };
+        Ok(match link {
+            None => Some(format!("there is no {} {}", self.ifname, Place::Container)),
+            Some(link) if !self.taken.is_like(&link) => Some(format!("{} is another device", self.ifname)),
+            Some(_) => None,
+        })
+    }
+}
+
+impl Own for Device {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        let (name, index) = (&self.taken.name, self.taken.index);
+        // Before it is moved: the kernel would do that, and then refuse the name.
+        if places.link(Place::Container, &self.ifname)?.is_some() {
+            return Err(Error::LinkExists { name: self.ifname.clone(), place: Place::Container });
+        }
+        let failed = |cause| Error::Step { step: self.to_string(), cause };
+        let container = places.container()?.clone();
+        for request in
+            [link::set_alias(index, Some(name.as_str())), link::move_to(index, &container, &self.ifname)]
+        {
+            let answers = places.rtnl(Place::Host)?.transact(&[request])?;
+            answers.into_iter().find_map(Result::err).map_or(Ok(()), |cause| Err(failed(cause)))?;
+        }
+        places.forget(Place::Host, name);
+        places.forget(Place::Container, &self.ifname);
+        Ok(())
+    }
+}
+
+impl Act for LeftDevice {
+    fn place(&self) -> Place {
+        Place::Container
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Nothing)
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let Some((place, link, name)) = self.find(places)? else { return Ok(()) };
+        let link = bring_home(places, (place, link), &name)?;
+        settle(places, Place::Host, &[link::set_alias(link.index, None)], &[])
+    }
+
+    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+}
+
+impl LeftDevice {
+    /// What bears a name that is not its own is one that was moved, if it is where such a one would be.
+    fn find(&self, places: &mut Places) -> Result<Option<(Place, Link, IfName)>, Error> {
+        let former = |link: &Link| link.alias.as_ref().and_then(|alias| alias.parse::<IfName>().ok());
+        if places.has_container()
+            && let Some(link) = places.link(Place::Container, &self.ifname)?
+            && let Some(name) = former(&link)
+            && self.mac.is_none_or(|mac| link.mac == Some(mac))
+        {
+            return Ok(Some((Place::Container, link, name)));
+        }
+        if self.name.is_none() && self.mac.is_none() {
+            return Ok(None);
+        }
+        let links = link::links(places.rtnl(Place::Host)?)?;
+        let is_it = |link: &Link, name: &IfName| {
+            let asked = self.name.as_ref() == Some(name);
+            let reported = self.mac.is_some()
+                && link.mac == self.mac
+                && (link.name == self.ifname || is_makeshift(&link.name));
+            // Virtual links are not given back, and none is under the name that it had here.
+            link.kind.is_none() && link.name != *name && (asked || reported)
+        };
+        let mut found = links.into_iter().filter_map(|link| Some((former(&link)?, link)));
+        let found = found.find(|(name, link)| is_it(link, name));
+        Ok(found.map(|(name, link)| (Place::Host, link, name)))
+    }
+}
+
+/// Moves a device to the host, and gives it its name there. It is down then. As long as another link has that name, it stays where
+/// it is.
+fn bring_home(places: &mut Places, (place, link): (Place, Link), name: &IfName) -> Result<Link, Error> {
+    if place == Place::Host && link.name == *name {
+        return Ok(link);
+    }
+    if places.link(Place::Host, name)?.is_some() {
+        return Err(NoDevice::NameTaken { name: name.clone(), found: link.name }.into());
+    }
+    if place == Place::Container {
+        let host = Netns::current()?;
+        settle(places, Place::Container, &[link::move_to(link.index, &host, name)], &[])?;
+    } else {
+        settle(places, Place::Host, &[link::set_down(link.index), link::rename(link.index, name)], &[])?;
+    }
+    places.forget(Place::Container, &link.name);
+    places.forget(Place::Host, name);
+    places.link(Place::Host, name)?.ok_or_else(|| Error::NoLink { name: name.clone(), place: Place::Host })
+}
+
+/// `dev` and a number.
+fn is_makeshift(name: &IfName) -> bool {
+    let number = name.as_str().strip_prefix("dev");
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}

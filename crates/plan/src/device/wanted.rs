@@ -1,0 +1,186 @@
+//! The ways to name a device, and what is refused.
+use super::{DeviceFact, Taken};
+use crate::{
+    belongings::Belongings,
+    error::Error,
+    places::{Place, Places},
+};
+use kernel::{Link, link, sysfs};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+use types::{IfName, Mac};
+
+/// Drivers that hand a PCI device to a program, which then is its driver (kernel `Documentation/driver-api/uio-howto.rst`,
+/// `vfio.rst`; `igb_uio` is DPDK's own).
+const USERSPACE: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
+
+/// A device of the host, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantedDevice {
+    /// The link of this name, or of this other name (`altname`).
+    Named(String),
+    /// The first link with this address that is not virtual in the way of a port.
+    Mac(Mac),
+    /// The first link of the device in this folder below `/sys/devices`.
+    Folder(PathBuf),
+    /// The first link of this device on a bus, `pci` or `auxiliary`.
+    OnBus {
+        /// The bus.
+        bus: &'static str,
+        /// The device on it.
+        id: String,
+    },
+}
+
+/// Why there is none, or none that can be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NoDevice {
+    /// There is no such link.
+    #[error("failed to find host device: no interface with {wanted} on the host")]
+    Unknown {
+        /// What was asked for.
+        wanted: WantedDevice,
+        /// What is there.
+        others: Vec<IfName>,
+    },
+    /// There is no such device.
+    #[error("failed to find host device: there is no {wanted}")]
+    NotThere {
+        /// What was asked for.
+        wanted: WantedDevice,
+    },
+    /// It is no network device, or its link is in another namespace.
+    #[error("failed to find host device: {wanted} has no interface on the host")]
+    NoLink {
+        /// What was asked for.
+        wanted: WantedDevice,
+        /// What drives it, if anything does.
+        driver: Option<String>,
+    },
+    /// The host's own loopback.
+    #[error("\"{name}\" is the host's loopback, which can't be moved")]
+    Loopback {
+        /// Its name.
+        name: IfName,
+    },
+    /// On the way back: its name is another's by now.
+    #[error("could not give {found} its name \"{name}\" back on the host: another interface has it")]
+    NameTaken {
+        /// The name it had.
+        name: IfName,
+        /// The name it has now.
+        found: IfName,
+    },
+}
+
+impl NoDevice {
+    /// What the person does next.
+    pub fn hint(&self) -> String {
+        match self {
+            NoDevice::Unknown { others, .. } if others.is_empty() => {
+                "there is no interface on the host but loopback and ports of bridges".into()
+            }
+            NoDevice::Unknown { others, .. } => {
+                let others: Vec<&str> = others.iter().map(IfName::as_str).collect();
+                format!("the host has {}; one that a container has is not among them", others.join(", "))
+            }
+            NoDevice::NotThere { .. } => {
+                "`lspci -D` shows what is on PCI, `ls /sys/bus/auxiliary/devices` the rest".into()
+            }
+            NoDevice::NoLink { driver: Some(driver), .. } => {
+                format!("it is driven by {driver}; its interface may be in another container")
+            }
+            NoDevice::NoLink { driver: None, .. } => {
+                "it has no driver, or its interface is in another container".into()
+            }
+            NoDevice::Loopback { .. } => "name another device; a container has a loopback of its own".into(),
+            NoDevice::NameTaken { name, .. } => {
+                format!(
+                    "give the other {name} another name (`ip link set {name} name ...`), and DEL again: until then the device stays where it is"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for WantedDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WantedDevice::Named(name) => write!(f, "name \"{name}\""),
+            WantedDevice::Mac(mac) => write!(f, "MAC address {mac}"),
+            WantedDevice::Folder(path) => write!(f, "device {}", path.display()),
+            WantedDevice::OnBus { bus: "pci", id } => write!(f, "PCI device {id}"),
+            WantedDevice::OnBus { bus, id } => write!(f, "device {id} on the {bus} bus"),
+        }
+    }
+}
+
+impl WantedDevice {
+    /// The link as it is, or a refusal.
+    pub(crate) fn find(&self, places: &mut Places) -> Result<DeviceFact, Error> {
+        if self.is_userspace() {
+            return Ok(DeviceFact::Userspace);
+        }
+        let link = self.link(places)?;
+        if link.loopback {
+            return Err(NoDevice::Loopback { name: link.name }.into());
+        }
+        places.met(Place::Host, &link.name, link.index);
+        let master = link.master.map(link::name_of).transpose()?.flatten();
+        Ok(DeviceFact::Link(Box::new(Taken {
+            belongings: Belongings::of(places, Place::Host, link.index)?,
+            name: link.name,
+            index: link.index,
+            kind: link.kind,
+            device: link.device,
+            burnt_in: link.burnt_in,
+            mac: link.mac,
+            mtu: link.mtu,
+            up: link.up,
+            alias: link.alias,
+            master,
+        })))
+    }
+
+    /// Whether a program drives it.
+    pub(crate) fn is_userspace(&self) -> bool {
+        let WantedDevice::OnBus { bus: "pci", id } = self else { return false };
+        let driver = sysfs::on_bus(Path::new(sysfs::ROOT), "pci", id).and_then(|path| sysfs::driver(&path));
+        driver.is_some_and(|driver| USERSPACE.contains(&driver.as_str()))
+    }
+
+    fn link(&self, places: &mut Places) -> Result<Link, Error> {
+        let wanted = || self.clone();
+        let folder = match self {
+            WantedDevice::Named(name) => {
+                let found = link::by_any_name(places.rtnl(Place::Host)?, name)?;
+                return found.map_or_else(|| unknown(self, places), Ok);
+            }
+            WantedDevice::Mac(mac) => {
+                let links = link::links(places.rtnl(Place::Host)?)?;
+                let found = links.into_iter().find(|link| link.mac == Some(*mac) && !link.loopback);
+                return found.map_or_else(|| unknown(self, places), Ok);
+            }
+            WantedDevice::Folder(path) if path.is_dir() => path.clone(),
+            WantedDevice::Folder(_) => return Err(NoDevice::NotThere { wanted: wanted() }.into()),
+            WantedDevice::OnBus { bus, id } => sysfs::on_bus(Path::new(sysfs::ROOT), bus, id)
+                .ok_or_else(|| NoDevice::NotThere { wanted: wanted() })?,
+        };
+        for (name, device) in sysfs::links_of(&folder)? {
+            let found = places.link(Place::Host, &name)?;
+            // sysfs may have been mounted in another namespace, where another link has this name.
+            if let Some(link) = found.filter(|link| link.device.as_ref().is_none_or(|its| *its == device)) {
+                return Ok(link);
+            }
+        }
+        Err(NoDevice::NoLink { wanted: wanted(), driver: sysfs::driver(&folder) }.into())
+    }
+}
+
+fn unknown(wanted: &WantedDevice, places: &mut Places) -> Result<Link, Error> {
+    let links = link::links(places.rtnl(Place::Host)?)?.into_iter();
+    let others = links.filter(|link| !link.loopback && link.master.is_none()).map(|link| link.name).collect();
+    Err(NoDevice::Unknown { wanted: wanted.clone(), others }.into())
+}

@@ -1,0 +1,188 @@
+//! A device of the host as a step: taken, compared, given back, and given back again, from wherever a plugin that was killed has left it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test without libtest's attribute"
+)]
+use kernel::Netns;
+use netlab::{Container, Host, ip};
+use plan::{
+    Departure, DeviceFact, Facts, Key, Place, Places, Plan, Query, State, Taken, WantedDevice, apply, check,
+    step, undo,
+};
+
+netlab::tests! {
+    a_device_is_taken_and_given_back_and_twice_is_as_good,
+    a_device_in_another_names_place_is_noticed,
+    from_wherever_it_was_left_a_device_comes_back,
+    what_was_not_taken_is_left_alone,
+    another_device_of_the_name_is_not_taken_for_it,
+    what_a_record_says_of_a_device_is_read_again,
+}
+
+struct Lab {
+    host: Host,
+    container: Container,
+    places: Places,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let host = Host::new().unwrap();
+        let container = host.container().unwrap();
+        ip("link add d0 type veth peer name p0").unwrap();
+        for command in
+            ["link set d0 mtu 1400 up", "addr add 10.5.0.1/24 dev d0", "route add 10.6.0.0/16 via 10.5.0.9"]
+        {
+            ip(command).unwrap();
+        }
+        let places = Places::new(Some(Netns::open(container.netns()).unwrap()), Departure::Waiting);
+        Self { host, container, places }
+    }
+
+    fn found(&mut self) -> Taken {
+        let asked = [Query::Device(WantedDevice::Named("d0".into()))];
+        match Facts::answer(&asked, &mut self.places).unwrap().device.unwrap() {
+            DeviceFact::Link(taken) => *taken,
+            DeviceFact::Userspace => panic!("it is a link"),
+        }
+    }
+
+    fn plan(&mut self) -> Plan {
+        let mut plan = Plan::default();
+        plan.own(step::Device { ifname: "net1".parse().unwrap(), taken: self.found() });
+        plan.own(step::Up { place: Place::Container, link: "net1".parse().unwrap(), announce: false });
+        plan
+    }
+
+    fn make(&mut self, plan: &Plan) {
+        let state = State::at(&self.host.state_dir());
+        let record = state.claim(&key()).unwrap();
+        apply(plan, &mut self.places, &state, &key()).unwrap();
+        record.remove().unwrap();
+    }
+
+    fn undo(&mut self, plan: &Plan) {
+        undo(plan, &mut self.places, &key()).unwrap();
+    }
+}
+
+fn key() -> Key {
+    Key {
+        network: "n".parse().unwrap(),
+        container: "c".parse().unwrap(),
+        ifname: "net1".parse().unwrap(),
+        plugin: "test",
+    }
+}
+
+fn a_device_is_taken_and_given_back_and_twice_is_as_good() {
+    let mut lab = Lab::new();
+    let (before, plan) = (lab.host.snapshot().unwrap(), lab.plan());
+    lab.make(&plan);
+    check(&plan, &mut lab.places).unwrap();
+    assert!(ip("link show dev d0").is_err());
+    for _ in 0..2 {
+        lab.undo(&plan);
+        assert_eq!(lab.host.changes_since(&before).unwrap(), "");
+    }
+}
+
+fn a_device_in_another_names_place_is_noticed() {
+    let mut lab = Lab::new();
+    let plan = lab.plan();
+    lab.make(&plan);
+    lab.container.ip("link set net1 name gone").unwrap();
+    let found = check(&plan, &mut lab.places).unwrap_err().to_string();
+    assert!(found.contains("there is no net1 in the container"), "{found}");
+    lab.container.ip("link add net1 type bridge").unwrap();
+    let found = check(&plan, &mut lab.places).unwrap_err().to_string();
+    assert!(found.contains("net1 is another device"), "{found}");
+}
+
+/// Each of what a kill may leave, on the way there or back.
+fn from_wherever_it_was_left_a_device_comes_back() {
+    for left in [
+        // It is marked, and not yet moved.
+        &["host link set d0 alias d0"][..],
+        // The kernel has moved it, and not yet given it its name there.
+        &["host link set d0 alias d0", "host link set d0 netns CONTAINER"],
+        &[
+            "host link set d0 alias d0",
+            "host link set d0 netns CONTAINER",
+            "container link set d0 name net1 up",
+        ],
+        // Back, and not yet called what it was.
+        &[
+            "host link set d0 alias d0",
+            "host link set d0 down",
+            "host link set d0 name net1",
+            "host addr flush dev net1",
+        ],
+        // Back under its name, and not yet as it was.
+        &[
+            "host link set d0 alias d0",
+            "host link set d0 down mtu 1500 address 02:00:00:00:00:99",
+            "host addr flush dev d0",
+        ],
+        &["host link set d0 alias d0", "host addr flush dev d0"],
+    ] {
+        let mut lab = Lab::new();
+        let (before, plan) = (lab.host.snapshot().unwrap(), lab.plan());
+        for command in left {
+            let command = command.replace("CONTAINER", &lab.container.netns().display().to_string());
+            match command.split_once(' ').unwrap() {
+                ("host", command) => ip(command).unwrap(),
+                (_, command) => lab.container.ip(command).unwrap(),
+            };
+        }
+        for _ in 0..2 {
+            lab.undo(&plan);
+            assert_eq!(lab.host.changes_since(&before).unwrap(), "", "after {left:?}");
+        }
+    }
+}
+
+fn what_was_not_taken_is_left_alone() {
+    let mut lab = Lab::new();
+    let plan = lab.plan();
+    ip("link set d0 mtu 1300").unwrap();
+    let before = lab.host.snapshot().unwrap();
+    lab.undo(&plan);
+    assert_eq!(lab.host.changes_since(&before).unwrap(), "", "it has no mark");
+}
+
+fn another_device_of_the_name_is_not_taken_for_it() {
+    let mut lab = Lab::new();
+    let plan = lab.plan();
+    lab.container.ip("link add net1 type veth peer name other").unwrap();
+    let (before, inside) = (lab.host.snapshot().unwrap(), lab.container.snapshot().unwrap());
+    let state = State::at(&lab.host.state_dir());
+    let record = state.claim(&key()).unwrap();
+    let failed = apply(&plan, &mut lab.places, &state, &key()).unwrap_err();
+    record.remove().unwrap();
+    assert!(failed.residue.is_none() && failed.cause.to_string().contains("net1"), "{failed:?}");
+    lab.undo(&plan);
+    assert_eq!(lab.host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&lab.container.snapshot().unwrap()), "");
+}
+
+fn what_a_record_says_of_a_device_is_read_again() {
+    let mut lab = Lab::new();
+    let plan = lab.plan();
+    let state = State::at(&lab.host.state_dir());
+    let mut record = state.claim(&key()).unwrap();
+    record.announce(&plan).unwrap();
+    let read = state.recorded(&key()).unwrap().unwrap();
+    assert_eq!(read, plan);
+    let asked = [Query::Device(WantedDevice::Named("d0".into()))];
+    record.remove().unwrap();
+    lab.make(&plan);
+    let facts = Facts::recall(&asked, &mut lab.places, || Ok(Some(read))).unwrap();
+    let DeviceFact::Link(taken) = facts.device.unwrap() else { panic!("it is a link") };
+    assert_eq!(
+        (taken.name.as_str(), taken.mtu, taken.belongings.to_string()),
+        ("d0", 1400, "1 address and 1 route".into())
+    );
+}

@@ -1,0 +1,536 @@
+//! `host-device` with devices that the host has, with real traffic, and what becomes of them afterwards. Some tests are named for what people see
+//! of the reference plugin (`SEALANE_CNI_BIN`): there they fail. With `SEALANE_REFERENCE_BIN` each suite gives back what the other has taken.
+//!
+//! Devices of hardware, which the kernel gives back when their namespace dies, are in the virtual machine of `.ci/vm`: `.ci/devices`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+use libtest_mimic::Trial;
+use netlab::{Binaries, Container, Host, Protocol, Reply, ip, reaches, serve, with};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
+use serde_json::{Value, json};
+use std::{fs, net::IpAddr, os::unix::fs::symlink, path::Path, process::ExitCode};
+
+fn main() -> ExitCode {
+    let mut trials: Vec<Trial> = netlab::trials![
+        a_device_talks_from_the_container_and_comes_back_as_it_was,
+        whatever_the_container_did_to_it_the_device_comes_back_as_it_was,
+        a_device_comes_back_down_where_it_was_down,
+        a_device_is_found_by_any_of_its_names,
+        a_device_is_found_by_the_kernels_path,
+        virtual_links_of_all_kinds_come_back,
+        the_port_of_a_bridge_comes_back_to_it,
+        a_device_that_a_program_drives_is_not_moved,
+        without_ipam_the_device_is_up_and_has_no_addresses,
+        names_that_are_taken_elsewhere_are_no_trouble,
+        a_name_that_the_container_has_is_refused_and_nothing_moves,
+        a_name_that_another_has_by_now_keeps_the_device_where_it_is,
+        a_device_that_cannot_be_moved_stays_as_it_was,
+        a_failed_add_gives_the_device_back_with_its_addresses_and_routes,
+        what_cannot_be_is_refused_before_an_address_is_taken,
+        del_after_the_namespace_is_gone_releases_the_addresses,
+        del_leaves_nothing_however_often_and_whatever_has_changed,
+        an_add_of_what_is_attached_is_refused,
+        gc_gives_back_what_is_not_valid,
+        check_names_whatever_has_drifted,
+        status_is_that_of_the_ipam_plugin,
+    ];
+    let beside = netlab::trials![
+        what_the_reference_took_we_check_and_give_back,
+        what_we_took_the_reference_gives_back,
+    ];
+    trials.extend(netlab::beside_the_reference(beside));
+    netlab::main(trials)
+}
+
+const MAC: &str = "02:00:00:00:00:0d";
+
+/// A host whose device `d0` is a cable to the machine outside, with all that somebody may have set on it.
+struct Cable {
+    host: Host,
+    outside: Container,
+}
+
+impl Cable {
+    fn new() -> Self {
+        let host = Host::new().unwrap();
+        let outside = host.container_called("outside").unwrap();
+        ip(&format!("link add d0 type veth peer name p0 netns {}", outside.netns().display())).unwrap();
+        for command in
+            ["link set p0 up", "addr add 10.7.0.254/24 dev p0", "addr add fd07::fe/64 dev p0 nodad"]
+        {
+            outside.ip(command).unwrap();
+        }
+        for command in [
+            "link set d0 address 02:00:00:00:00:0d mtu 1400 alias uplink up",
+            "link property add dev d0 altname the-cable-to-the-outside",
+            "addr add 10.5.0.1/24 dev d0",
+            "addr add 10.5.0.2/24 dev d0 label d0:2",
+            "addr add fd05::1/64 dev d0 nodad",
+            "route add 10.6.0.1 dev d0",
+            "route add 10.66.0.0/16 via 10.6.0.1 src 10.5.0.2 metric 7 mtu 1300",
+            "route add 10.77.0.0/16 via 10.5.0.9 table 77",
+            "route add fd66::/64 via fd05::9",
+        ] {
+            ip(command).unwrap();
+        }
+        Self { host, outside }
+    }
+
+    fn config(&self, keys: &Value) -> Value {
+        self.host.config(&all(&json!({"type": "host-device", "device": "d0"}), keys))
+    }
+
+    /// With addresses that the machine outside can be reached from.
+    fn network(&self, keys: &Value) -> Value {
+        let ranges = json!([[{"subnet": "10.7.0.0/24", "gateway": "10.7.0.254"}], [{"subnet": "fd07::/64", "gateway": "fd07::fe"}]]);
+        let routes = json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
+        let ipam = json!({"type": "host-local", "ranges": ranges, "routes": routes});
+        self.config(&all(&json!({"ipam": ipam, "dad": "off"}), keys))
+    }
+
+    fn add(&self, config: &Value) -> (Container, Value) {
+        let container = self.host.container().unwrap();
+        let result = self.host.add(config, &container, "net1").unwrap().result().unwrap();
+        (container, result)
+    }
+
+    fn del(&self, config: &Value, container: &Container) {
+        self.host.del(config, container, "net1").unwrap().result().unwrap();
+    }
+}
+
+fn all(config: &Value, keys: &Value) -> Value {
+    keys.as_object().unwrap().iter().fold(config.clone(), |config, (key, value)| with(&config, key, value))
+}
+
+/// A CNI error that a person can act on; gives its message.
+fn refused(reply: &Reply, code: u64) -> String {
+    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
+    assert_ne!(reply.hint(), "", "{reply:?}");
+    reply.msg()
+}
+
+fn link(name: &str) -> Value {
+    ip(&format!("link show dev {name}")).unwrap()[0].clone()
+}
+
+fn talks(container: &Container, outside: &Container, port: u16) {
+    for at in ["10.7.0.254", "fd07::fe"] {
+        let at: IpAddr = at.parse().unwrap();
+        outside.exec(|| serve(Protocol::Tcp, at, port)).unwrap().unwrap();
+        container.exec(|| reaches(Protocol::Tcp, at, port)).unwrap().unwrap();
+    }
+}
+
+fn leases(host: &Host) -> usize {
+    let files = fs::read_dir(host.networks_dir().join("net"));
+    let names = files.into_iter().flatten().map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.parse::<IpAddr>().is_ok()).count()
+}
+
+fn a_device_talks_from_the_container_and_comes_back_as_it_was() {
+    let cable = Cable::new();
+    let before = cable.host.snapshot().unwrap();
+    let config = cable.network(&json!({}));
+    let (c1, result) = cable.add(&config);
+    let expected = json!({"cniVersion": "1.1.0",
+        "interfaces": [{"name": "net1", "mac": MAC, "sandbox": c1.netns()}],
+        "ips": [{"address": "10.7.0.1/24", "gateway": "10.7.0.254", "interface": 0},
+            {"address": "fd07::1/64", "gateway": "fd07::fe", "interface": 0}],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]});
+    assert_eq!(result, expected);
+    assert!(ip("link show dev d0").is_err());
+    talks(&c1, &cable.outside, 1);
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(link("d0")["altnames"], json!(["the-cable-to-the-outside"]));
+    assert!(c1.ip("link show dev net1").is_err());
+}
+
+fn whatever_the_container_did_to_it_the_device_comes_back_as_it_was() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    for done in [
+        &["link set net1 mtu 1280 address 02:00:00:00:00:99"][..],
+        &["link set net1 down name other"],
+        &["link add b9 type bridge", "link set net1 master b9"],
+        &["link set net1 alias mine"],
+        &["addr flush dev net1", "link set net1 promisc on", "link set net1 promisc off"],
+    ] {
+        let (c1, _) = cable.add(&config);
+        for command in done {
+            c1.ip(command).unwrap();
+        }
+        cable.del(&config, &c1);
+        assert_eq!(cable.host.changes_since(&before).unwrap(), "", "after {done:?}");
+    }
+}
+
+fn a_device_comes_back_down_where_it_was_down() {
+    let host = Host::new().unwrap();
+    ip("link add d0 type veth peer name p0").unwrap();
+    let before = host.snapshot().unwrap();
+    let config = host.config(&json!({"type": "host-device", "device": "d0"}));
+    let c1 = host.container().unwrap();
+    host.add(&config, &c1, "net1").unwrap().result().unwrap();
+    host.del(&config, &c1, "net1").unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    assert_eq!(link("d0").get("ifalias"), None, "nothing was written on it");
+}
+
+fn a_device_is_found_by_any_of_its_names() {
+    let cable = Cable::new();
+    let before = cable.host.snapshot().unwrap();
+    for keys in [
+        json!({"device": "d0"}),
+        json!({"device": "the-cable-to-the-outside"}),
+        json!({"device": "", "hwaddr": "02-00-00-00-00-0D"}),
+        // In the reference's order, whatever else is there.
+        json!({"device": "d0", "hwaddr": "02:00:00:00:00:77", "kernelpath": "/sys/devices/nowhere"}),
+    ] {
+        let config = cable.config(&keys);
+        let (c1, result) = cable.add(&config);
+        assert_eq!(result["interfaces"][0]["mac"], MAC, "{keys}");
+        cable.del(&config, &c1);
+        assert_eq!(cable.host.changes_since(&before).unwrap(), "", "{keys}");
+    }
+}
+
+/// Gives this thread an own view of files.
+fn alone_with_mounts() {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+}
+
+/// The kernel has virtual links in `/sys/devices/virtual/net`, so the first of them is the one of the device "virtual".
+fn a_device_is_found_by_the_kernels_path() {
+    let host = Host::new().unwrap();
+    ip("link add a0 type veth peer name p0").unwrap();
+    let before = host.snapshot().unwrap();
+    alone_with_mounts();
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), None::<&str>).unwrap();
+    assert!(Path::new("/sys/devices/virtual/net/a0").exists());
+    let config = host.config(&json!({"type": "host-device", "kernelpath": "/sys/devices/virtual"}));
+    let c1 = host.container().unwrap();
+    host.add(&config, &c1, "net1").unwrap().result().unwrap();
+    assert!(ip("link show dev a0").is_err());
+    host.del(&config, &c1, "net1").unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn virtual_links_of_all_kinds_come_back() {
+    for make in [
+        "link add d0 link p0 type macvlan mode bridge",
+        "link add d0 type veth peer name q0",
+        "tuntap add dev d0 mode tap",
+    ] {
+        let host = Host::new().unwrap();
+        ip("link add p0 type veth peer name p1").unwrap();
+        if make.starts_with("tuntap") && !Path::new("/dev/net/tun").exists() {
+            continue;
+        }
+        ip(make).unwrap();
+        for command in ["link set p0 up", "link set d0 mtu 1300 up", "addr add 10.5.0.1/24 dev d0"] {
+            ip(command).unwrap();
+        }
+        let before = host.snapshot().unwrap();
+        let config = host.config(&json!({"type": "host-device", "device": "d0"}));
+        let c1 = host.container().unwrap();
+        host.add(&config, &c1, "net1").unwrap().result().unwrap();
+        host.del(&config, &c1, "net1").unwrap().result().unwrap();
+        assert_eq!(host.changes_since(&before).unwrap(), "", "{make}");
+    }
+}
+
+fn the_port_of_a_bridge_comes_back_to_it() {
+    let host = Host::new().unwrap();
+    for command in ["add d0 type veth peer name p0", "add b0 type bridge", "set b0 up", "set d0 master b0 up"]
+    {
+        ip(&format!("link {command}")).unwrap();
+    }
+    let before = host.snapshot().unwrap();
+    let config = host.config(&json!({"type": "host-device", "device": "d0"}));
+    let c1 = host.container().unwrap();
+    host.add(&config, &c1, "net1").unwrap().result().unwrap();
+    host.del(&config, &c1, "net1").unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+/// Folders as sysfs has them, because there is no such card here.
+fn a_device_that_a_program_drives_is_not_moved() {
+    let host = Host::new().unwrap();
+    let before = host.snapshot().unwrap();
+    alone_with_mounts();
+    mount(Some("tmpfs"), "/sys", Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    let ipam = json!({"type": "static", "addresses": [{"address": "10.7.0.2/24"}]});
+    for (at, driver) in ["vfio-pci", "uio_pci_generic", "igb_uio", "i40e"].into_iter().enumerate() {
+        let id = format!("0000:99:00.{at}");
+        let card = format!("/sys/devices/pci0/{id}");
+        for folder in [&card, "/sys/bus/pci/devices", &format!("/sys/bus/pci/drivers/{driver}")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        symlink(&card, format!("/sys/bus/pci/devices/{id}")).unwrap();
+        symlink(format!("/sys/bus/pci/drivers/{driver}"), format!("{card}/driver")).unwrap();
+        for keys in
+            [json!({"pciBusID": id}), json!({"pciBusID": "0000:aa:00.0", "runtimeConfig": {"deviceID": id}})]
+        {
+            let config = host.config(&all(&json!({"type": "host-device", "ipam": ipam}), &keys));
+            let c1 = host.container().unwrap();
+            let reply = host.add(&config, &c1, "net1").unwrap();
+            if driver == "i40e" {
+                assert!(
+                    refused(&reply, 7).contains(&format!("PCI device {id} has no interface")),
+                    "{reply:?}"
+                );
+                assert!(reply.hint().contains("i40e"), "{reply:?}");
+                continue;
+            }
+            let result = reply.result().unwrap();
+            assert_eq!(result["interfaces"], json!([{"name": "net1", "sandbox": c1.netns()}]));
+            assert_eq!(result["ips"], json!([{"address": "10.7.0.2/24", "interface": 0}]));
+            assert!(host.check(&config, &c1, "net1", &result).unwrap().success());
+            host.del(&config, &c1, "net1").unwrap().result().unwrap();
+        }
+    }
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn without_ipam_the_device_is_up_and_has_no_addresses() {
+    let cable = Cable::new();
+    let (c1, result) = cable.add(&cable.config(&json!({})));
+    let expected =
+        json!({"cniVersion": "1.1.0", "interfaces": [{"name": "net1", "mac": MAC, "sandbox": c1.netns()}]});
+    assert_eq!(result, expected);
+    let inside = c1.snapshot().unwrap();
+    assert_eq!(inside.lines_with("link net1 [\"UP\"]").len(), 1, "{inside:?}");
+    assert_eq!(inside.lines_with("address net1"), [""; 0]);
+}
+
+fn names_that_are_taken_elsewhere_are_no_trouble() {
+    let cable = Cable::new();
+    let config = cable.network(&json!({}));
+    ip("link add net1 type veth peer name net1p").unwrap();
+    let before = cable.host.snapshot().unwrap();
+    let c1 = cable.host.container().unwrap();
+    c1.ip("link add d0 type veth peer name d0p").unwrap();
+    let inside = c1.snapshot().unwrap();
+    cable.host.add(&config, &c1, "net1").unwrap().result().unwrap();
+    talks(&c1, &cable.outside, 1);
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&c1.snapshot().unwrap()), "");
+}
+
+fn a_name_that_the_container_has_is_refused_and_nothing_moves() {
+    let cable = Cable::new();
+    let (before, c1) = (cable.host.snapshot().unwrap(), cable.host.container().unwrap());
+    c1.ip("link add net1 type veth peer name d0p").unwrap();
+    let inside = c1.snapshot().unwrap();
+    let reply = cable.host.add(&cable.network(&json!({})), &c1, "net1").unwrap();
+    assert!(refused(&reply, 101).contains("\"net1\" in the container"), "{reply:?}");
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&c1.snapshot().unwrap()), "");
+}
+
+fn a_name_that_another_has_by_now_keeps_the_device_where_it_is() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    ip("link add d0 type veth peer name other").unwrap();
+    let reply = cable.host.del(&config, &c1, "net1").unwrap();
+    assert!(refused(&reply, 101).contains("net1 its name \"d0\" back"), "{reply:?}");
+    talks(&c1, &cable.outside, 1);
+    assert_eq!(leases(&cable.host), 2);
+    ip("link del d0").unwrap();
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+}
+
+fn a_device_that_cannot_be_moved_stays_as_it_was() {
+    let host = Host::new().unwrap();
+    ip("link add b0 type bridge").unwrap();
+    ip("addr add 10.5.0.1/24 dev b0").unwrap();
+    let before = host.snapshot().unwrap();
+    for (device, code) in [("lo", 7), ("b0", 100)] {
+        let config = host.config(&json!({"type": "host-device", "device": device}));
+        let reply = host.add(&config, &host.container().unwrap(), "net1").unwrap();
+        assert_eq!(reply.code(), Some(code), "{reply:?}");
+        assert!(reply.msg().contains(device), "{reply:?}");
+    }
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn a_failed_add_gives_the_device_back_with_its_addresses_and_routes() {
+    let cable = Cable::new();
+    let (before, c1) = (cable.host.snapshot().unwrap(), cable.host.container().unwrap());
+    let inside = c1.snapshot().unwrap();
+    let ipam = json!({"type": "host-local", "subnet": "10.7.0.0/24", "routes": [{"dst": "10.9.0.0/16", "gw": "10.8.0.1"}]});
+    let reply = cable.host.add(&cable.network(&json!({"ipam": ipam})), &c1, "net1").unwrap();
+    assert!(!reply.success(), "no way to 10.8.0.1: {reply:?}");
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&c1.snapshot().unwrap()), "");
+}
+
+fn what_cannot_be_is_refused_before_an_address_is_taken() {
+    let cable = Cable::new();
+    let before = cable.host.snapshot().unwrap();
+    for (keys, said) in [
+        (json!({}), "specify either"),
+        (json!({"device": "nope0"}), "no interface with name \"nope0\""),
+        (json!({"device": "../x"}), "../x"),
+        (json!({"hwaddr": "xx"}), "MAC address \"xx\""),
+        (json!({"hwaddr": "02:00:00:00:00:99"}), "02:00:00:00:00:99"),
+        (json!({"kernelpath": "/etc"}), "\"/etc\" must be absolute and begin with /sys/devices/"),
+        (json!({"kernelpath": "/sys/devices/../../etc"}), "must be absolute"),
+        (json!({"kernelpath": "/sys/devices/nowhere"}), "there is no device /sys/devices/nowhere"),
+        (json!({"pciBusID": "../../x"}), "../../x"),
+        (json!({"pciBusID": "0000:99:1f.7"}), "there is no PCI device 0000:99:1f.7"),
+        (json!({"runtimeConfig": {"deviceID": "foo"}}), "runtime config DeviceID \"foo\""),
+        (json!({"runtimeConfig": {"deviceID": "../x.y.z"}}), "runtime config DeviceID"),
+        (json!({"runtimeConfig": {"deviceID": "mlx5_core.sf.99"}}), "mlx5_core.sf.99 on the auxiliary bus"),
+        (json!({"device": "d0", "dad": "maybe"}), "\"dad\""),
+    ] {
+        let config = cable.network(&all(&json!({"device": ""}), &keys));
+        let reply = cable.host.add(&config, &cable.host.container().unwrap(), "net1").unwrap();
+        assert!(refused(&reply, 7).contains(said), "{keys}: {reply:?}");
+    }
+    let reply =
+        cable.host.add(&cable.network(&json!({"device": "nope0"})), &cable.host.container().unwrap(), "net1");
+    assert!(reply.unwrap().hint().contains("d0"), "what there is");
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+}
+
+/// A virtual device goes with its namespace; that must not keep its addresses.
+fn del_after_the_namespace_is_gone_releases_the_addresses() {
+    let cable = Cable::new();
+    let config = cable.network(&json!({}));
+    for empty in [false, true] {
+        let before = leases(&cable.host);
+        let (c1, _) = cable.add(&config);
+        assert_eq!(leases(&cable.host), before + 2);
+        c1.kill().unwrap();
+        let del = || {
+            let reply = if empty {
+                cable.host.del_without_netns(&config, &c1, "net1")
+            } else {
+                cable.host.del(&config, &c1, "net1")
+            };
+            reply.unwrap()
+        };
+        assert!(netlab::soon(|| cable.outside.ip("link show dev p0").is_err()), "the kernel takes its time");
+        for _ in 0..2 {
+            del().result().unwrap();
+        }
+        assert_eq!(leases(&cable.host), before);
+        ip(&format!("link add d0 type veth peer name p0 netns {}", cable.outside.netns().display())).unwrap();
+    }
+}
+
+fn del_leaves_nothing_however_often_and_whatever_has_changed() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    for changed in [
+        config.clone(),
+        cable.network(&json!({"device": "other"})),
+        cable.network(&json!({"device": "", "pciBusID": "nonsense"})),
+        cable.config(&json!({"dad": 7})),
+    ] {
+        let (c1, _) = cable.add(&config);
+        for _ in 0..2 {
+            cable.del(&changed, &c1);
+            assert_eq!(cable.host.changes_since(&before).unwrap(), "", "{changed}");
+        }
+    }
+    // The runtime has lost the namespace, but it is there.
+    let (c1, _) = cable.add(&config);
+    cable.host.del_without_netns(&config, &c1, "net1").unwrap().result().unwrap();
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+}
+
+fn an_add_of_what_is_attached_is_refused() {
+    let cable = Cable::new();
+    let config = cable.network(&json!({}));
+    let (c1, _) = cable.add(&config);
+    let before = cable.host.snapshot().unwrap();
+    refused(&cable.host.add(&config, &c1, "net1").unwrap(), 101);
+    let another = cable.host.container().unwrap();
+    let reply = cable.host.add(&config, &another, "net1").unwrap();
+    assert!(refused(&reply, 7).contains("d0"), "{reply:?}");
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    talks(&c1, &cable.outside, 1);
+}
+
+fn gc_gives_back_what_is_not_valid() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    cable.host.gc(&config, &[(c1.id(), "net1")]).unwrap().result().unwrap();
+    talks(&c1, &cable.outside, 1);
+    cable.host.gc(&config, &[]).unwrap().result().unwrap();
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+}
+
+fn check_names_whatever_has_drifted() {
+    let cable = Cable::new();
+    let config = cable.network(&json!({}));
+    for (command, complaint) in [
+        ("link set net1 down", "net1 is down"),
+        ("addr del 10.7.0.1/24 dev net1", "does not have it"),
+        ("route del default", "no such route"),
+        ("link set net1 name gone", "there is no net1"),
+    ] {
+        let (c1, result) = cable.add(&config);
+        let check = || cable.host.check(&config, &c1, "net1", &result).unwrap();
+        assert!(check().success(), "{:?}", check());
+        c1.ip(command).unwrap();
+        assert!(check().msg().contains(complaint), "{command}: {:?}", check());
+        cable.del(&config, &c1);
+        fs::remove_dir_all(cable.host.networks_dir().join("net")).unwrap();
+    }
+}
+
+fn status_is_that_of_the_ipam_plugin() {
+    let cable = Cable::new();
+    assert!(cable.host.status(&cable.network(&json!({}))).unwrap().success());
+    let broken = cable.network(&json!({"ipam": {"type": "nothing-of-that-name"}}));
+    assert!(!cable.host.status(&broken).unwrap().success());
+}
+
+fn what_the_reference_took_we_check_and_give_back() {
+    let mut cable = Cable::new();
+    let (ours, theirs) = (cable.host.binaries().clone(), Binaries::reference().unwrap());
+    for keys in [json!({}), json!({"device": "", "hwaddr": MAC})] {
+        let config = with(&cable.network(&keys), "cniVersion", &json!("1.0.0"));
+        cable.host.use_binaries(&theirs);
+        let (c1, result) = cable.add(&config);
+        cable.host.use_binaries(&ours);
+        let check = || cable.host.check(&config, &c1, "net1", &result).unwrap();
+        assert!(check().success(), "{:?}", check());
+        c1.ip("route del default").unwrap();
+        assert!(check().msg().contains("no such route"), "{:?}", check());
+        cable.del(&config, &c1);
+        // As it gives them back itself: down, and without addresses.
+        assert_eq!((&link("d0")["address"], link("d0").get("ifalias")), (&json!(MAC), None));
+        assert_eq!(leases(&cable.host), 0);
+        cable.del(&config, &c1);
+    }
+}
+
+fn what_we_took_the_reference_gives_back() {
+    let mut cable = Cable::new();
+    let (ours, theirs) = (cable.host.binaries().clone(), Binaries::reference().unwrap());
+    let config = with(&cable.network(&json!({})), "cniVersion", &json!("1.0.0"));
+    let (c1, _) = cable.add(&config);
+    cable.host.use_binaries(&theirs);
+    cable.del(&config, &c1);
+    assert_eq!((&link("d0")["address"], &link("d0")["mtu"]), (&json!(MAC), &json!(1400)));
+    assert!(c1.ip("link show dev net1").is_err());
+    // Our record, which they know nothing of, does no harm to what is theirs by now.
+    ip("link set d0 mtu 1350 up").unwrap();
+    let before = ip("link show dev d0").unwrap();
+    cable.host.use_binaries(&ours);
+    cable.del(&config, &c1);
+    assert_eq!(ip("link show dev d0").unwrap(), before);
+}
