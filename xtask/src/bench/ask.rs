@@ -37,6 +37,17 @@ impl<'a> Ask<'a> {
         subjects.chain.iter().flat_map(ask).collect()
     }
 
+    /// A plugin alone, at the first number of containers.
+    pub(super) fn alone(subjects: &'a [Subject], options: &'a Options) -> Vec<Self> {
+        let prefill = options.prefill.get(..1).unwrap_or_default();
+        subjects.iter().map(|subject| Self { subject, ports: 0, callers: 1, prefill }).collect()
+    }
+
+    /// The full chain with one port, at the first number of containers.
+    pub(super) fn full(subjects: &'a Subjects, options: &'a Options) -> Vec<Self> {
+        Self::alone(&subjects.full, options).into_iter().map(|ask| Self { ports: FEW, ..ask }).collect()
+    }
+
     /// Many at once, on an empty bridge.
     pub(super) fn parallel(subjects: &'a Subjects, options: &'a Options) -> Vec<Self> {
         let ask = |Chained { subject, .. }: &'a Chained| Self {

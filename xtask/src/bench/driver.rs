@@ -156,6 +156,7 @@ impl Run<'_> {
         command.args(["--label", subject.name, "--prefill", &prefill]).arg("--out").arg(out);
         command.args(["--n", &self.samples.to_string(), "--warmup", &WARM_UP.to_string()]);
         command.args(["--ports", &ports.to_string(), "--conc", &callers.to_string()]);
+        command.args(subject.options);
         match &subject.kind {
             Kind::Cni => {}
             Kind::Prepared(ruleset) => {
@@ -301,7 +302,7 @@ mod tests {
     };
 
     fn subject(name: &'static str) -> Subject {
-        Subject { name, bin: "bin".into(), config: "a.conflist".into(), kind: Kind::Cni }
+        Subject { name, bin: "bin".into(), config: "a.conflist".into(), kind: Kind::Cni, options: &[] }
     }
 
     fn line(errors: &str, failed: u64) -> Line {

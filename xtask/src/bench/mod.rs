@@ -82,6 +82,10 @@ enum Part {
     Chain,
     /// The chain with 1 port, many callers at once.
     Parallel,
+    /// macvlan, ptp, ptp with ipMasq; each with host-local, one caller.
+    Alone,
+    /// The chain with bandwidth and tuning, 1 port, one caller.
+    Full,
     /// One more port beside thousands, and connections through the first and the last of them.
     Ports,
 }
@@ -176,6 +180,22 @@ impl Bench<'_> {
             let sheet = Sheet::new(&measured);
             table::parallel(&sheet, options)?;
             lines.extend(readme::parallel(&sheet)?);
+            sound &= sheet.sound();
+        }
+        if options.wants(Part::Alone) {
+            for alone in &subjects.alone {
+                let measured = self.measure(&Ask::alone(&alone.subjects, options))?;
+                let sheet = Sheet::new(&measured);
+                table::alone(&sheet, alone.plugin, options)?;
+                lines.extend(readme::alone(&sheet, alone.plugin, options)?);
+                sound &= sheet.sound();
+            }
+        }
+        if options.wants(Part::Full) {
+            let measured = self.measure(&Ask::full(subjects, options))?;
+            let sheet = Sheet::new(&measured);
+            table::full(&sheet, options)?;
+            lines.extend(readme::full(&sheet, options)?);
             sound &= sheet.sound();
         }
         if options.wants(Part::Ports) {

@@ -22,6 +22,17 @@ pub(super) fn chain(sheet: &Sheet<'_>, options: &Options) -> Result<Vec<String>,
     Ok(all)
 }
 
+/// Rows of one plugin with host-local.
+pub(super) fn alone(sheet: &Sheet<'_>, plugin: &str, options: &Options) -> Result<Vec<String>, Error> {
+    rows(sheet, plugin, &[OURS, REFERENCE], (0, options))
+}
+
+/// Rows of the chain with bandwidth and tuning.
+pub(super) fn full(sheet: &Sheet<'_>, options: &Options) -> Result<Vec<String>, Error> {
+    let subjects = [OURS, REFERENCE_IPTABLES, REFERENCE_NFTABLES];
+    rows(sheet, "the chain, 1 port, with bandwidth and tuning", &subjects, (FEW, options))
+}
+
 /// Rows of many at once.
 pub(super) fn parallel(sheet: &Sheet<'_>) -> Result<Vec<String>, Error> {
     let row = |subject| {

@@ -26,6 +26,8 @@ pub(super) struct Subject {
     /// A conflist; of netavark its own JSON with places to fill in.
     pub(super) config: PathBuf,
     pub(super) kind: Kind,
+    /// Options of the driver that its configuration needs.
+    pub(super) options: &'static [&'static str],
 }
 
 /// How the driver is to run it.
@@ -45,11 +47,20 @@ pub(super) struct Chained {
     pub(super) slow: bool,
 }
 
+/// One configuration, and who is measured with it.
+#[derive(Debug)]
+pub(super) struct Alone {
+    pub(super) plugin: &'static str,
+    pub(super) subjects: Vec<Subject>,
+}
+
 /// Everybody.
 #[derive(Debug)]
 pub(super) struct Subjects {
     pub(super) bridge: Vec<Subject>,
     pub(super) chain: Vec<Chained>,
+    pub(super) alone: Vec<Alone>,
+    pub(super) full: Vec<Subject>,
 }
 
 /// What `setup.sh` has made.
@@ -86,12 +97,6 @@ pub(super) fn setup(shared: &Path) -> Result<Tools, Error> {
 impl Subjects {
     /// `conf` has the driver's own configurations, `folder` takes those of the chain.
     pub(super) fn new(conf: &Path, ours: &Path, tools: &Tools, folder: &Path) -> Result<Self, Error> {
-        let cni = |name, bin: &Path, conflist: PathBuf| Subject {
-            name,
-            bin: bin.into(),
-            config: conflist,
-            kind: Kind::Cni,
-        };
         let floor = |name, conflist: &str| cni(name, &tools.floor, conf.join(conflist));
         let prepared = |subject| Subject { kind: Kind::Prepared(conf.join("phys.nft")), ..subject };
         let netavark = Subject {
@@ -104,6 +109,8 @@ impl Subjects {
         };
         let default = write(folder, "default", &conflist(None))?;
         Ok(Self {
+            alone: alone(conf, ours, tools),
+            full: full(conf, ours, tools),
             bridge: vec![
                 cni(OURS, ours, conf.join("b.conflist")),
                 cni(REFERENCE, &tools.reference, conf.join("b.conflist")),
@@ -120,6 +127,38 @@ impl Subjects {
             ],
         })
     }
+}
+
+fn cni(name: &'static str, bin: &Path, conflist: PathBuf) -> Subject {
+    Subject { name, bin: bin.into(), config: conflist, kind: Kind::Cni, options: &[] }
+}
+
+/// The plugins that are measured by themselves.
+fn alone(conf: &Path, ours: &Path, tools: &Tools) -> Vec<Alone> {
+    let alone = |(plugin, conflist, options)| {
+        let both = [(OURS, ours), (REFERENCE, &tools.reference)];
+        let subjects = both.map(|(name, bin)| Subject { options, ..cni(name, bin, conf.join(conflist)) });
+        Alone { plugin, subjects: subjects.into() }
+    };
+    let uplink: &[_] = &["--uplink"];
+    let all = [
+        ("macvlan", "f-macvlan.conflist", uplink),
+        ("ptp", "f-ptp.conflist", &[]),
+        ("ptp (ipMasq)", "f-ptp-masq.conflist", &[]),
+    ];
+    all.map(alone).into()
+}
+
+/// The chain with bandwidth and tuning.
+fn full(conf: &Path, ours: &Path, tools: &Tools) -> Vec<Subject> {
+    let full =
+        |(name, bin, conflist)| Subject { options: &["--bandwidth"], ..cni(name, bin, conf.join(conflist)) };
+    let all = [
+        (OURS, ours, "e-own.conflist"),
+        (REFERENCE_IPTABLES, &*tools.reference, "e-ipt.conflist"),
+        (REFERENCE_NFTABLES, &*tools.reference, "e-nft.conflist"),
+    ];
+    all.map(full).into()
 }
 
 /// The chain: with the plugins' own choice of backend, or with one. The reference's `firewall` has none for nftables.

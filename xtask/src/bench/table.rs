@@ -71,6 +71,37 @@ pub(super) fn chain(sheet: &Sheet<'_>, options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
+/// One plugin with host-local.
+pub(super) fn alone(sheet: &Sheet<'_>, plugin: &str, options: &Options) -> Result<(), Error> {
+    head(&format!("{plugin} + host-local"), options);
+    if let Some(prefill) = options.prefill.first() {
+        rows(sheet, 0, *prefill)?;
+        let (ours, reference) = (sheet.row(OURS, 0, *prefill)?, sheet.row(REFERENCE, 0, *prefill)?);
+        ratio("reference / ours", reference, ours);
+        let times = |verb| format!("{verb} of {plugin}, times faster than the reference");
+        at_least(&times("ADD"), reference.add.p50 / ours.add.p50, 7.0);
+        at_least(&times("DEL"), reference.del.p50 / ours.del.p50, 15.0);
+    }
+    failures(sheet);
+    Ok(())
+}
+
+/// The chain with bandwidth and tuning.
+pub(super) fn full(sheet: &Sheet<'_>, options: &Options) -> Result<(), Error> {
+    head("bridge (ipMasq) + host-local + portmap (1 port) + firewall + bandwidth + tuning", options);
+    if let Some(prefill) = options.prefill.first() {
+        rows(sheet, FEW, *prefill)?;
+        let (ours, reference) = (sheet.row(OURS, FEW, *prefill)?, sheet.better_reference(FEW, *prefill)?);
+        ratio("better ref. / ours", reference, ours);
+        let times =
+            |verb| format!("{verb} of the full chain, times faster than the reference's better backend");
+        at_least(&times("ADD"), reference.add.p50 / ours.add.p50, 20.0);
+        at_least(&times("DEL"), reference.del.p50 / ours.del.p50, 40.0);
+    }
+    failures(sheet);
+    Ok(())
+}
+
 /// Many callers at once.
 pub(super) fn parallel(sheet: &Sheet<'_>, options: &Options) -> Result<(), Error> {
     console::say(&format!(
