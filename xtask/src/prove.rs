@@ -5,7 +5,8 @@
 use crate::{console, dist, error, error::Error, shell, workspace, workspace::Workspace};
 use nix::unistd::Uid;
 use std::{
-    env, fs,
+    env, fs, io,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -30,7 +31,7 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
         }
         Err(error) => steps.push(("tests beside the reference plugins", Outcome::Failed(error))),
     }
-    for recipe in ["40-cnitool.sh", "10-containerd-ctr.sh"] {
+    for recipe in RECIPES {
         steps.push((recipe, self::recipe(&shared, recipe, &bin)));
     }
     summary(&steps)
@@ -128,21 +129,56 @@ fn unprivileged(workspace: &Workspace) -> Command {
     script
 }
 
+/// Runtimes with our plugins: containerd by `ctr` and by its CRI, podman with its own networks and with one that is written by hand.
+const RECIPES: [&str; 5] =
+    ["40-cnitool.sh", "10-containerd-ctr.sh", "11-containerd-cri.sh", PODMAN, "22-podman-custom-conflist.sh"];
+
+/// Its networks have names, by a plugin of podman's own.
+const PODMAN: &str = "20-podman-cni.sh";
+
 /// One recipe with our plugins; a runtime needs root.
 fn recipe(shared: &Path, name: &str, bin: &Path) -> Outcome {
     let path = shared.join("recipes").join(name);
     if let Some(why) = cannot_run(&path) {
         return Outcome::NotRun(why);
     }
-    let bin = match fs::canonicalize(bin) {
-        Ok(bin) => bin,
-        Err(cause) => return Outcome::Failed(Error::File { what: "find", path: bin.into(), cause }),
+    let found = |cause| Error::File { what: "find", path: bin.into(), cause };
+    let folder = if name == PODMAN { beside_dnsname(bin) } else { fs::canonicalize(bin).map_err(found) };
+    let folder = match folder {
+        Ok(folder) => folder,
+        Err(error) => return Outcome::Failed(error),
     };
     let mut script = Command::new("bash");
-    script.arg(path).env("CNI_PLUGIN_DIR", bin).env("CNI_ONLY", "bridge portmap firewall");
+    script.arg(path).env("CNI_PLUGIN_DIR", folder);
     // /run is the recipe's own; what a container that is never deleted has leased would else stay in /var/lib/sealane.
     script.env("SEALANE_DATA_DIR", "/run/sealane-data");
     outcome(shell::run(&mut script))
+}
+
+/// Our plugins, and the one that gives podman's containers names, which is none of the reference's.
+fn beside_dnsname(bin: &Path) -> Result<PathBuf, Error> {
+    let mut install = Command::new("apt-get");
+    install.args([
+        "install",
+        "-y",
+        "--no-install-recommends",
+        "golang-github-containernetworking-plugin-dnsname",
+    ]);
+    shell::run(&mut install)?;
+    let linked = || -> io::Result<PathBuf> {
+        let (bin, folder) = (fs::canonicalize(bin)?, bin.with_extension("podman"));
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir(&folder)?;
+        for plugin in fs::read_dir(&bin)? {
+            let plugin = plugin?;
+            symlink(plugin.path(), folder.join(plugin.file_name()))?;
+        }
+        symlink("/usr/lib/cni/dnsname", folder.join("dnsname"))?;
+        fs::canonicalize(folder)
+    };
+    linked().map_err(|cause| Error::File { what: "put dnsname beside", path: bin.into(), cause })
 }
 
 /// What this kernel may lack, under one that has it, and every kill point there.
