@@ -6,7 +6,7 @@
 //! kernel calls unreachable: it asks three times in three seconds for a neighbour, and a bridge on a loaded machine may take
 //! longer to let frames of a new port through. Each time it is a new socket: one that was bound while the kernel still tested the
 //! namespace's own IPv6 address (DAD) has `::1` for its source, and hears nothing ever.
-use crate::PATIENCE;
+use crate::{Container, PATIENCE};
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -62,6 +62,24 @@ pub fn reaches(protocol: Protocol, address: IpAddr, port: u16) -> io::Result<IpA
 /// Whether a word that is sent from this thread's network namespace does not come back.
 pub fn is_cut_off(protocol: Protocol, address: IpAddr, port: u16) -> bool {
     echoed(protocol, SocketAddr::new(address, port), SILENCE).is_err()
+}
+
+/// A word from the container comes back from there, over TCP.
+///
+/// # Panics
+/// If it does not.
+pub fn get_through(from: &Container, at: IpAddr, port: u16) {
+    let reached = from.exec(|| reaches(Protocol::Tcp, at, port));
+    assert!(matches!(reached, Ok(Ok(_))), "{} to {at} port {port}: {reached:?}", from.id());
+}
+
+/// A word from the container does not come back from there, over TCP.
+///
+/// # Panics
+/// If it does.
+pub fn do_not_get_through(from: &Container, at: IpAddr, port: u16) {
+    let cut_off = from.exec(|| is_cut_off(Protocol::Tcp, at, port));
+    assert!(matches!(cut_off, Ok(true)), "{} to {at} port {port}: {cut_off:?}", from.id());
 }
 
 fn echoed(protocol: Protocol, to: SocketAddr, patience: Duration) -> io::Result<IpAddr> {

@@ -3,7 +3,9 @@
 //! What a bridge forwards, `br_netfilter` shows to the host's filters or does not. Both must come to the same, so what is about one bridge is
 //! tried both ways where the kernel has it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Binaries, Chain, Container, Host, Protocol, ip, is_cut_off, reaches, serve, with};
+use netlab::{
+    Binaries, Chain, Container, Host, Protocol, address, do_not_get_through, get_through, ip, serve, with,
+};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -114,8 +116,7 @@ impl Site {
 
 impl Inside {
     fn addresses(&self) -> Vec<IpAddr> {
-        let ips = self.result["ips"].as_array().unwrap().iter();
-        ips.map(|ip| ip["address"].as_str().unwrap().split('/').next().unwrap().parse().unwrap()).collect()
+        netlab::addresses(&self.result)
     }
 
     fn serve(&self, at: IpAddr) {
@@ -139,19 +140,6 @@ fn talks(from: &Container, to: &Inside) {
 /// No address of that container is.
 fn is_kept_from(from: &Container, to: &Inside) {
     to.addresses().into_iter().for_each(|at| do_not_get_through(from, at, PORT));
-}
-
-fn get_through(from: &Container, at: IpAddr, port: u16) {
-    let reached = from.exec(|| reaches(Protocol::Tcp, at, port)).unwrap();
-    assert!(reached.is_ok(), "{} to {at} port {port}: {reached:?}", from.id());
-}
-
-fn do_not_get_through(from: &Container, at: IpAddr, port: u16) {
-    assert!(from.exec(|| is_cut_off(Protocol::Tcp, at, port)).unwrap(), "{} to {at} port {port}", from.id());
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
 }
 
 fn run(command: &str) -> String {
@@ -186,24 +174,6 @@ fn stranger(site: &Site, network: u8) -> Container {
     stranger.ip(&format!("addr add fd0{network}::99/64 dev eth0 nodad")).unwrap();
     stranger.ip("link set eth0 up").unwrap();
     stranger
-}
-
-/// Somebody beyond the host, at 192.0.2.9 and `2001:db8::9`; the host is 192.0.2.1 and `2001:db8::1`.
-fn outside(site: &Site) -> Container {
-    let outside = site.0.container_called("outside").unwrap();
-    ip(&format!("link add uplink type veth peer name eth0 netns {}", outside.netns().display())).unwrap();
-    ip("addr add 192.0.2.1/24 dev uplink").unwrap();
-    ip("addr add 2001:db8::1/64 dev uplink nodad").unwrap();
-    ip("link set uplink up").unwrap();
-    outside.ip("addr add 192.0.2.9/24 dev eth0").unwrap();
-    outside.ip("addr add 2001:db8::9/64 dev eth0 nodad").unwrap();
-    outside.ip("link set eth0 up").unwrap();
-    outside.ip("route add default via 192.0.2.1").unwrap();
-    outside.ip("-6 route add default via 2001:db8::1").unwrap();
-    for at in ["192.0.2.9", "2001:db8::9"].map(address) {
-        outside.exec(|| serve(Protocol::Tcp, at, PORT)).unwrap().unwrap();
-    }
-    outside
 }
 
 fn an_open_network_leaves_nothing_and_writes_nothing() {
@@ -318,7 +288,7 @@ fn an_internal_network_reaches_nothing_and_nothing_reaches_it() {
 fn where_forward_drops_packets_are_let_through_by_iptables() {
     let site = Site::new();
     run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
-    let outside = outside(&site);
+    let outside = site.0.outside(PORT).unwrap();
     let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
     let none = site.publishing(1, &json!({"backend": "nftables"}), &port);
     do_not_get_through(&none.container, address("192.0.2.9"), PORT);
@@ -374,7 +344,7 @@ fn where_the_older_iptables_drops_packets_are_let_through_there() {
         for programs in dropping {
             drop_by(*programs);
         }
-        let outside = outside(&site);
+        let outside = site.0.outside(PORT).unwrap();
         let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
         let none = site.publishing(1, &json!({"backend": "nftables"}), &port);
         do_not_get_through(&none.container, address("192.0.2.9"), PORT);
@@ -489,7 +459,7 @@ fn a_record_that_does_not_say_by_which_iptables_is_of_the_hosts_own() {
 fn a_del_that_comes_late_cuts_off_nobody_who_has_the_address_by_now() {
     let site = Site::new();
     run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
-    let outside = outside(&site);
+    let outside = site.0.outside(PORT).unwrap();
     let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
     let before = site.publishing(1, &json!({}), &port);
     before.leave();
@@ -706,7 +676,7 @@ fn what_the_reference_has_left_goes_with_our_del() {
 
 fn containers_of_the_reference_stay_connected_while_ours_come_and_go() {
     let mut site = Site::new();
-    let outside = outside(&site);
+    let outside = site.0.outside(PORT).unwrap();
     run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
     let theirs = by_the_reference(&mut site, 1, &json!({}));
     let connected =

@@ -2,7 +2,10 @@
 //!
 //! Where its programs are: installed, or unpacked in the folder that `SEALANE_FIREWALLD` names. Nothing of it is run but in a lab.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Binaries, Chain, Container, Host, Protocol, Reply, ip, is_cut_off, reaches, serve, soon, with};
+use netlab::{
+    Binaries, Chain, Container, Host, OUTSIDE, Protocol, Reply, address, do_not_get_through, get_through,
+    serve, soon, with,
+};
 use serde_json::{Value, json};
 use std::{
     env, fs,
@@ -44,7 +47,6 @@ fn main() -> ExitCode {
 }
 
 const PORT: u16 = 7;
-const OUTSIDE: [&str; 2] = ["192.0.2.9", "2001:db8::9"];
 
 /// Where firewalld's programs are.
 struct Programs(PathBuf);
@@ -220,8 +222,7 @@ impl Site {
 
 impl Inside {
     fn addresses(&self) -> Vec<IpAddr> {
-        let ips = self.result["ips"].as_array().unwrap().iter();
-        ips.map(|ip| address(ip["address"].as_str().unwrap().split('/').next().unwrap())).collect()
+        netlab::addresses(&self.result)
     }
 
     fn leave(&self) {
@@ -233,52 +234,21 @@ fn start(mut command: Command) -> Running {
     Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
 fn firewalld() -> Value {
     json!({"backend": "firewalld"})
 }
 
-fn get_through(from: &Container, at: IpAddr, port: u16) {
-    let reached = from.exec(|| reaches(Protocol::Tcp, at, port)).unwrap();
-    assert!(reached.is_ok(), "{} to {at} port {port}: {reached:?}", from.id());
-}
-
-fn do_not_get_through(from: &Container, at: IpAddr, port: u16) {
-    assert!(from.exec(|| is_cut_off(Protocol::Tcp, at, port)).unwrap(), "{} to {at} port {port}", from.id());
-}
-
-/// Somebody beyond the host, who serves at [`OUTSIDE`] and knows the way to every container.
-fn outside(site: &Site) -> Container {
-    let outside = site.host.container_called("outside").unwrap();
-    ip(&format!("link add uplink type veth peer name eth0 netns {}", outside.netns().display())).unwrap();
-    ip("addr add 192.0.2.1/24 dev uplink").unwrap();
-    ip("addr add 2001:db8::1/64 dev uplink nodad").unwrap();
-    ip("link set uplink up").unwrap();
-    outside.ip("addr add 192.0.2.9/24 dev eth0").unwrap();
-    outside.ip("addr add 2001:db8::9/64 dev eth0 nodad").unwrap();
-    outside.ip("link set eth0 up").unwrap();
-    outside.ip("route add default via 192.0.2.1").unwrap();
-    outside.ip("-6 route add default via 2001:db8::1").unwrap();
-    for at in OUTSIDE.map(address) {
-        outside.exec(|| serve(Protocol::Tcp, at, PORT)).unwrap().unwrap();
-    }
-    outside
-}
-
 fn a_container_that_firewalld_would_cut_off_gets_through() {
     let site = Site::new();
-    let outside = outside(&site);
+    let outside = site.host.outside(PORT).unwrap();
     let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
     let none = site.inside(1, &json!({"backend": "nftables"}), &port);
-    do_not_get_through(&none.container, address(OUTSIDE[0]), PORT);
+    do_not_get_through(&none.container, OUTSIDE[0], PORT);
     none.leave();
 
     let inside = site.inside(1, &firewalld(), &port);
     for (out, back) in [(OUTSIDE[0], "192.0.2.1"), (OUTSIDE[1], "2001:db8::1")] {
-        get_through(&inside.container, address(out), PORT);
+        get_through(&inside.container, out, PORT);
         get_through(&outside, address(back), 8080);
     }
     inside.chain.check(&inside.container, &port, &inside.result).unwrap();

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use libtest_mimic::Trial;
 use netlab::{
-    Binaries, Container, Host, Protocol, in_the_vm, ip, is_cut_off, reaches, serve, shape, sysctl, with,
+    Binaries, Container, Host, Protocol, address, in_the_vm, ip, is_cut_off, reaches, serve, shape, sysctl,
+    with,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, net::IpAddr, process::Command, process::ExitCode};
+use std::{collections::BTreeMap, process::Command, process::ExitCode};
 
 fn main() -> ExitCode {
     let able = netlab::bridges_know_vlans();
@@ -109,10 +110,6 @@ fn vlans() -> BTreeMap<String, Vec<String>> {
 
 fn host_end(result: &Value) -> &str {
     result["interfaces"][1]["name"].as_str().unwrap()
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
 }
 
 fn answers(container: &Container, at: &str) {
