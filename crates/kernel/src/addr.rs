@@ -11,6 +11,7 @@ use types::{Dad, Prefix};
 
 /// An address of a link as it was when the kernel was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the kernel's flags, each of which may be with any other")]
 pub struct Address {
     /// The address and the length of its subnet's prefix.
     pub prefix: Prefix,
@@ -20,6 +21,8 @@ pub struct Address {
     pub tentative: bool,
     /// Whether somebody else was found to have it.
     pub dadfailed: bool,
+    /// Whether it is one of those that the kernel replaces every day or so (RFC 8981; `IFA_F_TEMPORARY`).
+    pub temporary: bool,
 }
 
 /// Gives a link an address. An IPv4 one brings the subnet's broadcast address with it unless the subnet is a /31 or
@@ -117,6 +120,8 @@ impl Address {
             nodad: flags.contains(AddressFlags::Nodad),
             tentative: flags.contains(AddressFlags::Tentative),
             dadfailed: flags.contains(AddressFlags::Dadfailed),
+            // Of an IPv4 address the same bit says that it is not the first of its subnet.
+            temporary: !prefix.is_ipv4() && flags.contains(AddressFlags::Secondary),
         }))
     }
 }

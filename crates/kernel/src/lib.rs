@@ -17,6 +17,7 @@ pub mod link;
 mod listener;
 mod message;
 pub mod mounts;
+pub mod neigh;
 mod netns;
 pub mod nft;
 mod pidfd;

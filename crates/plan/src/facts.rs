@@ -35,6 +35,8 @@ pub enum Query {
     Mtu(WantedMtu),
     /// Which device of the host is the container to have, and what is it like? It is an error if there is none such.
     Device(WantedDevice),
+    /// Which of that link's own addresses do those of a container have on their subnets? It is an error if there is none of any.
+    OwnAddresses(Vec<IpAddr>),
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
@@ -86,6 +88,8 @@ pub struct Facts {
     pub mtu: Option<u32>,
     /// The device to be had, if it was asked for. None where it was taken by another suite.
     pub device: Option<DeviceFact>,
+    /// Of the container's addresses that were asked about, those with an address of that link's on their subnet, and that.
+    pub own_addresses: BTreeMap<IpAddr, IpAddr>,
     /// The interfaces that lead to the addresses that were asked for, but for those that none leads to.
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
@@ -128,6 +132,11 @@ impl Facts {
                 Query::Device(wanted) => facts.device = Some(wanted.find(places)?),
                 Query::Parent(wanted) => facts.parent = Some(wanted.find(places)?),
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
+                Query::OwnAddresses(of) => {
+                    if let Some(parent) = &facts.parent {
+                        facts.own_addresses = parent.own_addresses(of, places)?;
+                    }
+                }
                 Query::Interfaces => facts.interfaces = interfaces(places)?,
                 Query::RouteTo(address) => {
                     let index = route::link_to(places.rtnl(Place::Host)?, *address)?;

@@ -3,7 +3,8 @@ use crate::{
     error::Error,
     places::{Place, Places},
 };
-use kernel::link;
+use kernel::{addr, link};
+use std::{collections::BTreeMap, net::IpAddr};
 use types::{IfName, Mac};
 
 /// The link that another is to be on, as it was asked for.
@@ -55,6 +56,14 @@ pub enum NoParent {
         /// Where it is.
         place: Place,
     },
+    /// It has no address that containers could reach the host at.
+    #[error("\"{parent}\" has no address in a subnet of {}, for them to reach the host at", list(.of))]
+    NoOwnAddress {
+        /// The link.
+        parent: IfName,
+        /// The container's addresses.
+        of: Vec<IpAddr>,
+    },
     /// It can't carry packets of such a size.
     #[error("invalid MTU {wanted}, must be [0, {parent}'s MTU ({carries})]")]
     MtuTooLarge {
@@ -80,6 +89,9 @@ impl NoParent {
             }
             NoParent::NoDefaultRoute { .. } | NoParent::Loopback { .. } => {
                 "set \"master\" to the name of an interface".into()
+            }
+            NoParent::NoOwnAddress { parent, .. } => {
+                format!("give {parent} an address of that network, or leave \"hostAccess\" out")
             }
             NoParent::MtuTooLarge { parent, carries, .. } => {
                 format!("leave \"mtu\" out for {carries}, or give {parent} a larger one first")
@@ -108,6 +120,34 @@ impl WantedParent {
             None => Ok(ParentLink { name, mac: link.mac, mtu: link.mtu }),
         }
     }
+}
+
+impl ParentLink {
+    /// An address of the link's, on the host, on the subnet of each of these, where there is one: first those that stay.
+    pub(crate) fn own_addresses(
+        &self,
+        of: &[IpAddr],
+        places: &mut Places,
+    ) -> Result<BTreeMap<IpAddr, IpAddr>, Error> {
+        let index = places.index(Place::Host, &self.name)?;
+        let mut own = addr::of(places.rtnl(Place::Host)?, index)?;
+        own.retain(|one| !one.dadfailed);
+        own.sort_by_key(|one| one.temporary);
+        let beside = |address: &IpAddr| {
+            let own = own.iter().find(|one| one.prefix.contains(*address))?;
+            Some((*address, own.prefix.address()))
+        };
+        let found: BTreeMap<IpAddr, IpAddr> = of.iter().filter_map(beside).collect();
+        if found.is_empty() {
+            return Err(NoParent::NoOwnAddress { parent: self.name.clone(), of: of.to_vec() }.into());
+        }
+        Ok(found)
+    }
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(", ")
 }
 
 /// What others can be on; not the ports of a bridge, of which there is one for each container.

@@ -15,8 +15,10 @@ pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::link::{Announce, Link, Parent};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
+pub use crate::neighbour::Neighbour;
 pub use crate::only_mac::OnlyMac;
 pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
+pub use crate::shim::Shim;
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
@@ -57,6 +59,8 @@ pub enum Step {
     Alone(Alone),
     HostPort(HostPort),
     OnlyMac(OnlyMac),
+    Shim(Shim),
+    Neighbour(Neighbour),
     Isolation(Isolation),
     PortIsolation(PortIsolation),
     Publish(Publish),
@@ -124,6 +128,8 @@ step_from!(
     Alone,
     HostPort,
     OnlyMac,
+    Shim,
+    Neighbour,
     Isolation,
     PortIsolation,
     Publish,

@@ -16,6 +16,8 @@ netlab::tests! {
     a_bridge_is_made_once_and_stays,
     a_link_on_another_is_born_in_the_container_and_is_its_own,
     a_mac_that_was_asked_for_is_its_holders_until_undone,
+    a_neighbour_is_known_until_undone,
+    the_hosts_link_beside_its_containers_is_silent_and_goes,
     a_link_is_there_before_what_is_on_it,
     a_bridge_that_is_down_or_listens_is_put_right,
     a_link_that_is_no_bridge_is_refused_by_name,
@@ -463,6 +465,60 @@ fn a_link_is_there_before_what_is_on_it() {
     });
     lab.apply(&plan).unwrap();
     check(&plan, &mut lab.places).unwrap();
+}
+
+fn a_neighbour_is_known_until_undone() {
+    let mut lab = Lab::with_eth0();
+    for address in ["10.1.0.7", "fd01::7"] {
+        let plan = lab
+            .make(step::Neighbour {
+                place: Place::Container,
+                link: "eth0".parse().unwrap(),
+                address: address.parse().unwrap(),
+                mac: "02:00:00:00:00:07".parse().unwrap(),
+            })
+            .unwrap();
+        let moved = format!("neigh replace {address} lladdr 02:00:00:00:00:08 dev eth0");
+        lab.drift(&plan, true, &moved, "it is at 02:00:00:00:00:08");
+        apply(&plan, &mut lab.places, &State::at(&lab.host.state_dir()), &Lab::key()).unwrap();
+        lab.drift(&plan, true, &format!("neigh del {address} dev eth0"), "it is not known");
+        apply(&plan, &mut lab.places, &State::at(&lab.host.state_dir()), &Lab::key()).unwrap();
+        lab.undo_twice(&plan);
+        assert_eq!(lab.container.ip(&format!("neigh show {address}")).unwrap(), json!([]));
+    }
+}
+
+fn the_hosts_link_beside_its_containers_is_silent_and_goes() {
+    let mut lab = Lab::new();
+    let state = State::at(&lab.host.state_dir());
+    lab.places = Places::new(None, Departure::Waiting).keeping(&state);
+    ip("link add up0 type veth peer name up0p").unwrap();
+    ip("link set up0 up").unwrap();
+    let parent = "up0".parse().unwrap();
+    let (name, mac) = (step::Shim::name_on(&parent), "02:00:00:00:00:07".parse().unwrap());
+    let mut plan = Plan::default();
+    plan.ensure(step::Shim { name: name.clone(), mac, parent });
+    let apply = |lab: &mut Lab| {
+        let record = state.claim(&Lab::key()).unwrap();
+        apply(&plan, &mut lab.places, &state, &Lab::key()).unwrap();
+        record.remove().unwrap();
+    };
+    apply(&mut lab);
+    for (path, value) in [("ipv4/conf/NAME/arp_filter", "1"), ("ipv6/conf/NAME/accept_ra", "0")] {
+        assert_eq!(netlab::sysctl(&path.replace("NAME", name.as_str())).unwrap(), value, "{path}");
+    }
+    assert_eq!(ip(&format!("addr show dev {name}")).unwrap()[0]["addr_info"], json!([]));
+    let index = ip(&format!("link show dev {name}")).unwrap()[0]["ifindex"].clone();
+    apply(&mut lab);
+    assert_eq!(ip(&format!("link show dev {name}")).unwrap()[0]["ifindex"], index, "made once");
+    lab.drift(&plan, false, &format!("link set {name} down"), "is down");
+    apply(&mut lab);
+    lab.drift(&plan, false, &format!("link set {name} address 02:00:00:00:00:08"), "has another MAC address");
+    lab.undo_twice(&plan);
+    assert!(ip(&format!("link show dev {name}")).is_err());
+    ip(&format!("link add {name} type bridge")).unwrap();
+    lab.undo_twice(&plan);
+    assert!(ip(&format!("link show dev {name}")).is_ok(), "somebody else's");
 }
 
 /// The parameter alone (`accept_dad`) leaves that to a worker of the kernel's, which may not have run by then.

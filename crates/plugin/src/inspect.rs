@@ -17,7 +17,8 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
     if let Some(ipam) = ipam::<R>(call) {
         delegates.check(call, at, ipam)?;
     }
-    let endpoint = Endpoint::new(call, at, String::new(), R::mac(&config))?.as_reported(reported);
+    let machine = if R::CHAINED { String::new() } else { kernel::machine_id().map_err(Error::Kernel)? };
+    let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?.as_reported(reported);
     let netns = endpoint.netns::<R>()?;
     let mut places = Places::new(Some(netns), departure());
     let lease = if R::CHAINED { reported.clone() } else { leased(reported, &endpoint) };

@@ -1,4 +1,5 @@
 //! The names a CNI call carries: of the network, the container and the interface.
+use crate::{base32, stable_hash};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -91,6 +92,14 @@ impl IfName {
     /// `lo`, which every network namespace has (`loopback_net_init` in the kernel).
     pub fn loopback() -> Self {
         Self("lo".to_owned())
+    }
+
+    /// `start` and 11 base32 digits, 55 bits of the hash of both: a name that is found again by what it is for. Of a `start` the first four
+    /// letters count.
+    pub fn derived(start: &'static str, parts: &[&str]) -> Self {
+        let all: Vec<&str> = [start].into_iter().chain(parts.iter().copied()).collect();
+        let start: String = start.chars().filter(char::is_ascii_alphanumeric).take(4).collect();
+        Self(format!("{start}{}", base32(stable_hash(&all), 11)))
     }
 }
 

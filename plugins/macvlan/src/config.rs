@@ -5,7 +5,7 @@ use plugin::keys;
 use serde::Deserialize;
 use types::{Dad, IfName, Mac, MacvlanMode};
 
-/// What the user typed: the keys of the reference's `macvlan` 1.9, and `dad`.
+/// What the user typed: the keys of the reference's `macvlan` 1.9, and `dad` and `hostAccess`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RawConfig {
@@ -17,6 +17,8 @@ struct RawConfig {
     link_in_container: Option<bool>,
     bcqueuelen: Option<u32>,
     dad: Option<String>,
+    #[serde(rename = "hostAccess")]
+    host_access: Option<bool>,
 }
 
 /// What it means: nothing is left to refuse.
@@ -34,6 +36,8 @@ pub struct Config {
     pub(crate) dad: Dad,
     /// Whether there are addresses at all.
     pub(crate) addressed: bool,
+    /// Whether the host and the container reach each other. True only of the mode bridge, on the host, with addresses.
+    pub(crate) host_access: bool,
 }
 
 /// Why a configuration was refused.
@@ -45,17 +49,27 @@ pub enum Error {
         /// The value at fault.
         value: String,
     },
+    /// The host can have no place beside the container.
+    #[error("\"hostAccess\" is not possible with {what}")]
+    HostAccess {
+        /// What rules it out.
+        what: String,
+    },
 }
 
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
-            Error::Mode { .. } => Code::InvalidConfig,
+            Error::Mode { .. } | Error::HostAccess { .. } => Code::InvalidConfig,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Error::HostAccess { .. } => {
+                "it needs the mode bridge, a parent on the host, and \"ipam\": leave it out, or change that"
+                    .into()
+            }
             Error::Mode { .. } => {
                 format!(
                     "set \"mode\" to one of {}, or leave it out for bridge",
@@ -73,7 +87,7 @@ impl Config {
         let mode = mode(raw.mode.as_deref().filter(|word| !word.is_empty()))?;
         let mac = keys::mac(call, raw.mac)?;
         let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        Ok(Self {
+        let config = Self {
             master: named(&raw.master).map(|name| keys::name("master", &name)).transpose()?,
             place: if raw.link_in_container.unwrap_or(false) { Place::Container } else { Place::Host },
             mode,
@@ -84,7 +98,24 @@ impl Config {
             // Others on the link have addresses that nobody here has given them.
             dad: keys::dad(raw.dad.as_deref(), Dad::Optimistic)?,
             addressed: call.ipam_type.is_some(),
-        })
+            host_access: raw.host_access.unwrap_or(false),
+        };
+        match config.in_the_way_of_host_access() {
+            Some(what) if config.host_access => Err(Error::HostAccess { what }.into()),
+            Some(_) | None => Ok(config),
+        }
+    }
+
+    fn in_the_way_of_host_access(&self) -> Option<String> {
+        if self.mode != MacvlanMode::Bridge {
+            Some(format!("the mode {}", self.mode))
+        } else if self.place == Place::Container {
+            Some("\"linkInContainer\"".into())
+        } else if self.addressed {
+            None
+        } else {
+            Some("no \"ipam\"".into())
+        }
     }
 }
 

@@ -5,9 +5,10 @@ mod config;
 pub use config::{Config, Error};
 
 use cni::{AddResult, Call, Fail};
-use plan::{Facts, Place, Plan, Query, WantedParent, step};
+use plan::{Facts, ParentLink, Place, Plan, Query, WantedParent, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
-use types::{LinkKind, Mac, MacvlanMode};
+use std::{collections::BTreeSet, net::IpAddr};
+use types::{IfName, LinkKind, Mac, MacvlanMode, Prefix};
 
 /// The plugin.
 pub static PLUGIN: Plugin<Macvlan> = Plugin::new();
@@ -27,6 +28,15 @@ impl Recipe for Macvlan {
     fn asks(config: &Config, _endpoint: &Endpoint) -> Vec<Query> {
         let (place, name) = (config.place, config.master.clone());
         vec![Query::Parent(WantedParent { place, name, mtu: config.mtu })]
+    }
+
+    fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
+        let mut queries = Self::asks(config, endpoint);
+        if config.host_access {
+            let addresses = lease.ips.iter().map(|ip| ip.address.address());
+            queries.push(Query::OwnAddresses(addresses.collect()));
+        }
+        queries
     }
 
     fn mac(config: &Config) -> Option<Mac> {
@@ -56,6 +66,10 @@ impl Recipe for Macvlan {
             let link = endpoint.ifname.clone();
             plan.own(step::Up { place: Place::Container, link, announce: false });
         }
+        if config.host_access {
+            // Last: to be told its MAC address again has an interface forget its neighbours.
+            host_access(&mut plan, endpoint, parent, facts);
+        }
         plan
     }
 
@@ -74,6 +88,38 @@ impl Recipe for Macvlan {
             mtu: None,
         });
         plan
+    }
+}
+
+/// The host's way to the container, and the container's to the host's address: see [`step::Shim`].
+fn host_access(plan: &mut Plan, endpoint: &Endpoint, parent: &ParentLink, facts: &Facts) {
+    let shim = step::Shim::name_on(&parent.name);
+    let shim_mac = endpoint.shared_mac(&shim);
+    plan.ensure(step::Shim { name: shim.clone(), mac: shim_mac, parent: parent.name.clone() });
+    for (address, hosts) in &facts.own_addresses {
+        let (link, address) = (shim.clone(), *address);
+        plan.own(step::Neighbour { place: Place::Host, link: link.clone(), address, mac: endpoint.mac });
+        plan.own(to_container(link, address, *hosts));
+    }
+    let hosts: BTreeSet<&IpAddr> = facts.own_addresses.values().filter(|address| address.is_ipv6()).collect();
+    for address in hosts {
+        let (link, address) = (endpoint.ifname.clone(), *address);
+        plan.own(step::Neighbour { place: Place::Container, link, address, mac: shim_mac });
+    }
+}
+
+fn to_container(link: IfName, address: IpAddr, hosts: IpAddr) -> step::Route {
+    step::Route {
+        place: Place::Host,
+        link,
+        dst: Prefix::host(address),
+        gateway: None,
+        source: Some(hosts),
+        mtu: None,
+        advmss: None,
+        priority: None,
+        table: None,
+        scope: None,
     }
 }
 

@@ -19,7 +19,9 @@ fn call(keys: &Value, args: &str) -> Call {
 fn facts() -> Facts {
     let parent =
         ParentLink { name: "eno1".parse().unwrap(), mac: "02:00:00:00:00:99".parse().ok(), mtu: 1500 };
-    Facts { parent: Some(parent), ..Facts::default() }
+    let own = [("10.1.0.2", "10.1.0.200"), ("fd01::2", "fd01::c8")];
+    let own = own.map(|(of, own)| (of.parse().unwrap(), own.parse().unwrap()));
+    Facts { parent: Some(parent), own_addresses: own.into(), ..Facts::default() }
 }
 
 /// Plan and result of an ADD with these keys.
@@ -98,6 +100,26 @@ fn in_the_mode_passthru_it_has_its_parents_address() {
 }
 
 #[test]
+fn the_host_and_the_container_reach_each_other_by_a_link_beside_it() {
+    let keys = json!({"hostAccess": true, "ipam": {"type": "host-local"}});
+    let (plan, result) = add(&keys, &both_families());
+    let expected = "\
+once   eth0 announced at 02:00:00:00:00:01
+ensure macvlan SHIM (mac SHIM-MAC) on eno1 for the host, until its last user goes
+own    neighbour 10.1.0.2 of SHIM at 02:00:00:00:00:01 on the host
+own    route to 10.1.0.2/32 dev SHIM src 10.1.0.200 on the host
+own    neighbour fd01::2 of SHIM at 02:00:00:00:00:01 on the host
+own    route to fd01::2/128 dev SHIM src fd01::c8 on the host
+own    neighbour fd01::c8 of eth0 at SHIM-MAC in the container
+";
+    let shim = plan::step::Shim::name_on(&"eno1".parse().unwrap());
+    let mac = plugin::shared_mac("machine", &shim).to_string();
+    let plan = plan.replace(shim.as_str(), "SHIM").replace(&mac, "SHIM-MAC");
+    assert!(plan.ends_with(expected), "{plan}");
+    assert_eq!(result.interfaces.len(), 1, "the reference's result");
+}
+
+#[test]
 fn a_parent_in_the_container_is_named_there() {
     let (plan, _) = add(&json!({"linkInContainer": true}), &Lease::default());
     let expected = "own    macvlan in mode bridge eth0 (mac 02:00:00:00:00:01) on eno1, in the container\n";
@@ -123,6 +145,24 @@ fn what_cannot_be_is_refused_with_the_value_and_what_could_be() {
         (json!({"mac": "zz"}), "", "invalid MAC address \"zz\" from \"mac\"", "02:42:ac:11:00:02"),
         (json!({}), "MAC=01:00:5e:00:00:01", "\"01:00:5e:00:00:01\" from CNI_ARGS MAC", "or leave it out"),
         (json!({"master": "a b"}), "", "invalid value of \"master\"", "the name of an interface"),
+        (
+            json!({"hostAccess": true}),
+            "",
+            "\"hostAccess\" is not possible with no \"ipam\"",
+            "the mode bridge",
+        ),
+        (
+            json!({"hostAccess": true, "mode": "private", "ipam": {"type": "x"}}),
+            "",
+            "\"hostAccess\" is not possible with the mode private",
+            "leave it out",
+        ),
+        (
+            json!({"hostAccess": true, "linkInContainer": true, "ipam": {"type": "x"}}),
+            "",
+            "\"hostAccess\" is not possible with \"linkInContainer\"",
+            "a parent on the host",
+        ),
         (json!({"dad": "maybe"}), "", "invalid \"dad\": \"maybe\" is none of off, optimistic, on", "IPv6"),
     ] {
         let reply = refusal(&keys, args);

@@ -52,14 +52,14 @@ fn trials() -> Vec<Trial> {
             (name.clone(), Beside::Nobody(network), true),
             (format!("in_a_vlan_alone_{name}"), Beside::Nobody(vlan), able),
             (format!("in_a_vlan_beside_another_{name}"), Beside::Another(vlan), able),
-            (format!("on_a_lan_{name}"), Beside::Nobody(macvlan), true),
             (format!("masqueraded_alone_{name}"), Beside::Nobody(masqueraded), true),
             (format!("masqueraded_beside_another_{name}"), Beside::Another(masqueraded), true),
             (format!("ptp_alone_{name}"), Beside::Nobody(ptp), true),
             (format!("ptp_beside_another_{name}"), Beside::Another(ptp), true),
             (format!("with_dummy_{name}"), Beside::Nobody(dummy), has_dummies),
         ];
-        for (name, beside, able) in kinds.into_iter().chain(with_a_device(&name, then)) {
+        for (name, beside, able) in kinds.into_iter().chain(on_a_lan(&name)).chain(with_a_device(&name, then))
+        {
             let trial = Trial::test(name.clone(), move || {
                 everywhere(&name, at, beside, (kill, then));
                 Ok(())
@@ -75,6 +75,14 @@ fn with_a_device(name: &str, then: Then) -> Option<(String, Beside, bool)> {
     let name = format!("with_a_device_of_the_host_{name}");
     let goes_on = !matches!(then, Then::DieAndDel | Then::AnotherAndDel);
     goes_on.then_some((name, Beside::Nobody(device), true))
+}
+
+fn on_a_lan(name: &str) -> Vec<(String, Beside, bool)> {
+    vec![
+        (format!("on_a_lan_{name}"), Beside::Nobody(macvlan), true),
+        (format!("on_a_lan_with_the_host_{name}"), Beside::Nobody(with_the_host), true),
+        (format!("on_a_lan_with_the_host_beside_another_{name}"), Beside::Another(with_the_host), true),
+    ]
 }
 
 /// What is killed.
@@ -335,6 +343,17 @@ fn device(host: &Host) -> Value {
     let routes = json!([{"dst": "10.9.0.0/16"}, {"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
     let ipam = with(&network(host)["ipam"], "routes", &routes);
     host.config(&json!({"type": "host-device", "device": "d0", "ipam": ipam}))
+}
+
+/// The same, and the host reaches its containers.
+fn with_the_host(host: &Host) -> Value {
+    let config = with(&macvlan(host), "hostAccess", &json!(true));
+    if ip("addr show dev p0 to 10.1.9.9").unwrap()[0]["addr_info"].is_null() {
+        for address in ["10.1.9.9/16", "fd01::9999/64 nodad"] {
+            ip(&format!("addr add {address} dev p0")).unwrap();
+        }
+    }
+    config
 }
 
 /// One ADD and one DEL, so that what is shared exists; gives the number of stops of what is to be killed.

@@ -30,6 +30,11 @@ netlab::tests! {
     gc_takes_what_is_not_valid,
     check_names_whatever_has_drifted,
     status_is_that_of_the_ipam_plugin,
+    with_host_access_host_and_containers_reach_each_other,
+    with_host_access_nobody_outside_takes_the_link_beside_for_the_host,
+    what_gives_the_host_access_goes_with_its_last_user,
+    host_access_needs_an_address_of_the_hosts,
+    check_names_what_the_host_has_lost_and_repair_puts_it_back,
 }
 
 /// `macvlan` on `eth0` with these keys, and addresses that nobody outside has.
@@ -555,4 +560,161 @@ fn status_is_that_of_the_ipam_plugin() {
     lan.host.status(&config).unwrap().result().unwrap();
     let reply = lan.host.status(&with(&config, "ipam", &json!({"type": "nobody"}))).unwrap();
     assert!(!reply.success() && reply.msg().contains("nobody"), "{reply:?}");
+}
+
+/// `macvlan` as above, and the host is in on it.
+fn with_the_host(lan: &Lan) -> Value {
+    network(lan, &json!({"hostAccess": true}))
+}
+
+const HOST: [&str; 2] = ["10.7.0.250", "fd07::fa"];
+
+fn hosts() -> Vec<IpAddr> {
+    HOST.iter().map(|address| address.parse().unwrap()).collect()
+}
+
+/// Both ways, and each is known to the other by its own address.
+fn reach_each_other(container: &Container, own: &[IpAddr], port: u16) {
+    for (own, host) in own.iter().zip(hosts()) {
+        container.exec(|| serve(Protocol::Tcp, *own, port)).unwrap().unwrap();
+        assert_eq!(reaches(Protocol::Tcp, *own, port).unwrap(), host, "to {own}");
+        serve(Protocol::Udp, host, port).unwrap();
+        let from = container.exec(|| reaches(Protocol::Udp, host, port)).unwrap().unwrap();
+        assert_eq!(from, *own, "to {host}");
+    }
+}
+
+/// People's most frequent wish of macvlan (libnetwork#1915).
+fn with_host_access_host_and_containers_reach_each_other() {
+    for strict in ["0", "1"] {
+        let lan = Lan::new().unwrap();
+        std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", strict).unwrap();
+        let config = with_the_host(&lan);
+        let ((c1, first), (c2, second)) = (add(&lan, &config), add(&lan, &config));
+        let (first, second) = (addresses(&first), addresses(&second));
+        reach_each_other(&c1, &first, 1);
+        reach_each_other(&c2, &second, 2);
+        talks(&c1, &first, &c2, &second, 3);
+        talks(&c2, &second, &lan.outside, &outside(), 4);
+        talks(&lan.outside, &outside(), &c1, &first, 5);
+        // What has asked for nothing gets nothing.
+        let (c3, third) = add(&lan, &network(&lan, &json!({})));
+        c3.exec(|| serve(Protocol::Udp, addresses(&third)[0], 6)).unwrap().unwrap();
+        assert!(is_cut_off(Protocol::Udp, addresses(&third)[0], 6));
+    }
+}
+
+/// Else it would send to that link what is for the host, and go on when it is gone.
+fn with_host_access_nobody_outside_takes_the_link_beside_for_the_host() {
+    let lan = Lan::new().unwrap();
+    let (container, result) = add(&lan, &with_the_host(&lan));
+    let eth0 = ip("link show dev eth0").unwrap()[0]["address"].clone();
+    for port in 1..4 {
+        lan.outside.ip("neigh flush dev lan").unwrap();
+        reach_each_other(&container, &addresses(&result), port);
+        for host in hosts() {
+            serve(Protocol::Tcp, host, port).unwrap();
+            lan.outside.exec(|| reaches(Protocol::Tcp, host, port)).unwrap().unwrap();
+            let known = lan.outside.ip(&format!("neigh show {host}")).unwrap()[0]["lladdr"].clone();
+            assert_eq!(known, eth0, "{host}");
+        }
+    }
+    // The host does not listen to routers there either.
+    let shim = shim();
+    assert_eq!(netlab::sysctl(&format!("ipv6/conf/{shim}/accept_ra")).unwrap(), "0");
+    assert_eq!(ip(&format!("addr show dev {shim}")).unwrap()[0]["addr_info"], json!([]));
+}
+
+/// The host's link beside its containers'.
+fn shim() -> String {
+    let links = ip("link show type macvlan").unwrap();
+    let names: Vec<&str> =
+        links.as_array().unwrap().iter().map(|link| link["ifname"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    names[0].to_owned()
+}
+
+fn what_gives_the_host_access_goes_with_its_last_user() {
+    let lan = Lan::new().unwrap();
+    let one = with_the_host(&lan);
+    let other = with(&one, "name", &json!("other"));
+    let before = lan.host.snapshot().unwrap();
+    for end in ["DEL", "DEL without netns", "a dead netns", "GC", "a failed ADD"] {
+        let (c1, _) = add(&lan, &one);
+        let alone = lan.host.snapshot().unwrap();
+        let c2 = lan.host.container().unwrap();
+        // Of another network, whose addresses are others.
+        let ipam = json!({"type": "host-local", "subnet": "10.7.0.0/24", "rangeStart": "10.7.0.100", "rangeEnd": "10.7.0.101"});
+        let other = with(&other, "ipam", &ipam);
+        lan.host.add(&lan.host.config(&other), &c2, "eth0").unwrap().result().unwrap();
+        lan.host.del(&lan.host.config(&other), &c2, "eth0").unwrap().result().unwrap();
+        assert_eq!(lan.host.changes_since(&alone).unwrap(), "", "{end}");
+        match end {
+            "DEL" => lan.host.del(&one, &c1, "eth0").unwrap(),
+            "DEL without netns" => lan.host.del_without_netns(&one, &c1, "eth0").unwrap(),
+            "GC" => lan.host.gc(&one, &[]).unwrap(),
+            "a failed ADD" => {
+                lan.host.del(&one, &c1, "eth0").unwrap().result().unwrap();
+                let ipam = json!({"type": "host-local", "subnet": "10.7.0.0/24", "routes": [{"dst": "10.99.0.0/16", "gw": "10.250.0.1"}]});
+                let reply = lan.host.add(&lan.host.config(&with(&one, "ipam", &ipam)), &c2, "eth0").unwrap();
+                assert!(!reply.success());
+                lan.host.del(&one, &c2, "eth0").unwrap()
+            }
+            _ => {
+                c1.kill().unwrap();
+                lan.host.del(&one, &c1, "eth0").unwrap()
+            }
+        }
+        .result()
+        .unwrap();
+        assert_eq!(lan.host.changes_left_since(&before).unwrap(), "", "{end}");
+    }
+}
+
+fn host_access_needs_an_address_of_the_hosts() {
+    let lan = Lan::new().unwrap();
+    let config = with_the_host(&lan);
+    // One family will do.
+    ip("addr del fd07::fa/64 dev eth0").unwrap();
+    let (c1, result) = add(&lan, &config);
+    reach_each_other(&c1, &addresses(&result)[..1], 1);
+    lan.host.del(&config, &c1, "eth0").unwrap().result().unwrap();
+    ip("addr del 10.7.0.250/24 dev eth0").unwrap();
+    let reply = refused_and_nothing_left(&lan, &config, &c1);
+    assert!(
+        refused(&reply, 7).contains("\"eth0\" has no address in a subnet of 10.7.0.3, fd07::3"),
+        "{reply:?}"
+    );
+}
+
+fn check_names_what_the_host_has_lost_and_repair_puts_it_back() {
+    let lan = Lan::new().unwrap();
+    let config = with_the_host(&lan);
+    let (container, result) = add(&lan, &config);
+    let (shim, own) = (shim(), addresses(&result));
+    let check = || lan.host.check(&config, &container, "eth0", &result).unwrap();
+    let sealane = lan.host.binaries().dir().join("sealane");
+    check().result().unwrap();
+    for ((change, expected), port) in [
+        (format!("route del {}/32 dev {shim}", own[0]), "route to 10.7.0.2/32"),
+        (format!("-6 route del {}/128 dev {shim}", own[1]), "route to fd07::2/128"),
+        (format!("neigh del {} dev {shim}", own[0]), "neighbour 10.7.0.2 of"),
+        (format!("link set {shim} down"), "is down"),
+        (format!("link del {shim}"), "there is no macvlan"),
+    ]
+    .into_iter()
+    .zip(1..)
+    {
+        ip(&change).unwrap();
+        let reply = check();
+        assert!(refused(&reply, 102).contains(expected), "{change}: {reply:?}");
+        let mut repair = std::process::Command::new(&sealane);
+        repair.arg("repair").env("SEALANE_STATE_DIR", lan.host.state_dir());
+        let said = repair.env("SEALANE_DATA_DIR", lan.host.data_dir()).output().unwrap();
+        assert!(said.status.success(), "{change}: {said:?}");
+        check().result().unwrap();
+        reach_each_other(&container, &own, port);
+    }
+    container.ip(&format!("neigh del {} dev eth0", HOST[1])).unwrap();
+    assert!(refused(&check(), 102).contains("neighbour fd07::fa of eth0"), "{:?}", check());
 }

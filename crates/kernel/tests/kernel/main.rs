@@ -13,6 +13,7 @@ mod isolation;
 mod legacy;
 mod link;
 mod moved;
+mod neigh;
 mod netns;
 mod nft;
 mod process;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         legacy::trials(),
         link::trials(),
         moved::trials(),
+        neigh::trials(),
         netns::trials(),
         nft::trials(),
         process::trials(),
