@@ -199,7 +199,9 @@ Examples:
   sealane network create --subnet 10.90.0.0/24 --ip-range 10.90.0.128/25 test
   sealane network create --ipv6 --subnet 10.91.0.0/24 --subnet fd00:91::/64 both
   sealane network create --internal db
-  sealane network create -o com.docker.network.bridge.name=br0 --label team=net test";
+  sealane network create -o com.docker.network.bridge.name=br0 --label team=net test
+  sealane network create -d macvlan -o parent=eth0 --subnet 192.168.1.0/24 \
+    --gateway 192.168.1.1 --ip-range 192.168.1.224/28 lan";
 
 pub(super) const CREATE_MORE: &str = "\
 Options of the driver bridge:
@@ -209,6 +211,14 @@ Options of the driver bridge:
   com.docker.network.bridge.enable_icc            false: its containers can't reach each other,
                                                   but by published ports
   com.docker.network.bridge.enable_ip_masquerade  false: others see its containers' own addresses
+
+Options of the driver macvlan, whose containers have MAC addresses of their own on the network
+that a link of the host leads to; the gateway is a machine on that network:
+  parent                                          the link
+  macvlan_mode                                    bridge (as it is, if not given), private, vepa or
+                                                  passthru: which frames pass between containers
+  host_access                                     true: the host and its containers reach each other
+  com.docker.network.driver.mtu, mtu              the MTU
 
 Files:
   /etc/cni/net.d/sealane-NAME.conflist    the network NAME

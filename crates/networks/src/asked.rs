@@ -33,8 +33,19 @@ impl Definition {
     }
 }
 
-/// Spells out the default routes that the bridge would give by itself, with their metrics.
+/// Spells out the default routes that the bridge would give by itself, with their metrics; those that are spelt out get one.
 fn give_way(plugin: &mut Map<String, Value>, subnets: &[Subnet], rank: u32) {
+    let metric = |dst: &Value| match dst.as_str() {
+        Some("0.0.0.0/0") => Some(rank),
+        Some("::/0") => Some(USUAL_METRIC + rank),
+        _ => None,
+    };
+    let routes = plugin.get_mut("ipam").and_then(|ipam| ipam.get_mut("routes")).and_then(Value::as_array_mut);
+    for route in routes.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if let Some(metric) = route.get("dst").and_then(metric) {
+            route.insert("priority".to_owned(), metric.into());
+        }
+    }
     if plugin.get("isDefaultGateway") != Some(&Value::Bool(true)) {
         return;
     }
@@ -93,6 +104,22 @@ mod tests {
         assert_eq!(routes(&made, 2), Some(expected));
         made.network.plugins[0].config.remove("isDefaultGateway");
         assert_eq!(routes(&made, 2), None);
+    }
+
+    #[test]
+    fn a_default_route_that_is_spelt_out_gives_way_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let subnets = vec!["10.7.0.0/24".parse().unwrap(), "fd07::/64".parse().unwrap()];
+        let options = vec![("parent".into(), "eth0".into())];
+        let request =
+            Request { name: "lan".into(), driver: "macvlan".into(), subnets, options, ..Request::default() };
+        let link = crate::HostLink { name: "eth0".parse().unwrap(), is_bridge: false };
+        let host = HostView { links: vec![link], ..HostView::default() };
+        let made = Folder::at(folder.path()).create(&request, &host).unwrap();
+        let routes = |rank| made.network_for(&[], rank).plugins[0].config["ipam"]["routes"].clone();
+        assert_eq!(routes(0), json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]));
+        let second = json!([{"dst": "0.0.0.0/0", "priority": 1}, {"dst": "::/0", "priority": 1025}]);
+        assert_eq!(routes(1), second);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The text of a network: an ordinary conflist, and what only we know of it under `"sealane"`.
-use crate::{Subnet, options::Options};
+use crate::{Subnet, lan::Macvlan, options::Options};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{
@@ -46,16 +46,50 @@ pub(crate) fn bridge(
     let link = link(bridge, options, subnets, extra.internal);
     let plugins: Vec<_> =
         iter::once(link).chain(ports(extra.internal)).chain([firewall(options, extra.internal)]).collect();
+    list(name, &plugins, extra)
+}
+
+/// The conflist of a macvlan network. Its gateway is a machine outside, which the containers' default routes lead to; the host's packet filter
+/// sees nothing of what they send.
+pub(crate) fn macvlan(name: &NetworkName, macvlan: &Macvlan, subnets: &[Subnet], extra: &Extra) -> Vec<u8> {
+    let mut ipam = ipam(subnets);
+    if !extra.internal {
+        let any =
+            |subnet: &Subnet| json!({"dst": if subnet.subnet.is_ipv4() { "0.0.0.0/0" } else { "::/0" }});
+        ipam.insert("routes".to_owned(), subnets.iter().map(any).collect());
+    }
+    let mut plugin = Map::new();
+    let mut set = |key: &str, value: Value| plugin.insert(key.to_owned(), value);
+    set("type", json!("macvlan"));
+    set("master", json!(macvlan.parent));
+    set("mode", json!(macvlan.mode));
+    if macvlan.host_access {
+        set("hostAccess", json!(true));
+    }
+    if let Some(mtu) = macvlan.mtu {
+        set("mtu", json!(mtu));
+    }
+    set("capabilities", json!({"ips": true, "mac": true}));
+    set("ipam", Value::Object(ipam));
+    list(name, &[Value::Object(plugin)], extra)
+}
+
+fn list(name: &NetworkName, plugins: &[Value], extra: &Extra) -> Vec<u8> {
     let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": plugins});
     let mut text = serde_json::to_vec_pretty(&list).unwrap_or_default();
     text.push(b'\n');
     text
 }
 
+fn ipam(subnets: &[Subnet]) -> Map<String, Value> {
+    let ranges: Vec<_> = subnets.iter().map(|subnet| json!([range(subnet)])).collect();
+    let ipam = [("type", json!("host-local")), ("ranges", json!(ranges))];
+    ipam.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
 /// The bridge itself. `hairpinMode` is what docker without its proxy, podman and nerdctl have: a container reaches itself through
 /// the bridge. Of an internal network the host is no way out.
 fn link(bridge: &IfName, options: &Options, subnets: &[Subnet], internal: bool) -> Value {
-    let ranges: Vec<_> = subnets.iter().map(|subnet| json!([range(subnet)])).collect();
     let mut plugin = Map::new();
     let mut set = |key: &str, value: Value| plugin.insert(key.to_owned(), value);
     set("type", json!("bridge"));
@@ -69,7 +103,7 @@ fn link(bridge: &IfName, options: &Options, subnets: &[Subnet], internal: bool) 
     if let Some(mtu) = options.mtu {
         set("mtu", json!(mtu));
     }
-    set("ipam", json!({"type": "host-local", "ranges": ranges}));
+    set("ipam", Value::Object(ipam(subnets)));
     Value::Object(plugin)
 }
 
@@ -183,6 +217,35 @@ mod tests {
             ],
         });
         assert_eq!(written(&[], false), expected);
+    }
+
+    fn on_a_lan(options: &[(&str, &str)], internal: bool) -> Value {
+        let given: Vec<_> =
+            options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let extra = Extra { internal, ..Extra::default() };
+        let subnets = [
+            subnet("10.201.7.0/24", Some("10.201.7.128/25"), "10.201.7.1"),
+            subnet("fd00::/64", None, "fd00::1"),
+        ];
+        let text = macvlan(&"lan".parse().unwrap(), &Macvlan::read(&given).unwrap(), &subnets, &extra);
+        serde_json::from_slice::<Value>(&text).unwrap()["plugins"].clone()
+    }
+
+    #[test]
+    fn a_macvlan_network_leads_out_by_a_gateway_that_is_there() {
+        let with = |key: &str, value: Value| {
+            let mut ipam = ipam();
+            ipam.as_object_mut().unwrap().insert(key.to_owned(), value);
+            ipam
+        };
+        let ipam = with("routes", json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]));
+        let expected = json!([{"type": "macvlan", "master": "eth0", "mode": "bridge", "capabilities": {"ips": true, "mac": true}, "ipam": ipam}]);
+        assert_eq!(on_a_lan(&[("parent", "eth0")], false), expected);
+        let options =
+            [("parent", "eth1"), ("macvlan_mode", "bridge"), ("mtu", "1400"), ("host_access", "true")];
+        let expected = json!([{"type": "macvlan", "master": "eth1", "mode": "bridge", "hostAccess": true, "mtu": 1400,
+            "capabilities": {"ips": true, "mac": true}, "ipam": self::ipam()}]);
+        assert_eq!(on_a_lan(&options, true), expected, "an internal one leads nowhere");
     }
 
     #[test]

@@ -1,12 +1,7 @@
 //! A network is made.
 use crate::{
-    DEFAULT_NETWORK, Definition, Error, Folder, HostView, Request,
-    conflist::{self, Extra},
-    host::Obstacle,
-    id,
-    options::Options,
-    pools::Pools,
-    subnets,
+    DEFAULT_NETWORK, Definition, Error, Folder, HostView, Request, conflist::Extra, driver::Driver,
+    host::Obstacle, id, pools::Pools, subnets,
 };
 use cni::runtime::Network;
 use std::{
@@ -16,7 +11,7 @@ use std::{
     path::PathBuf,
     time::SystemTime,
 };
-use types::{IfName, NetworkName};
+use types::NetworkName;
 
 /// The bridge of the default network.
 const DEFAULT_BRIDGE: &str = "sealane0";
@@ -54,8 +49,7 @@ impl Folder {
 
     fn make(&self, request: &Request, host: &HostView) -> Result<Definition, Error> {
         let name = name(&request.name)?;
-        driver(&request.driver)?;
-        let options = Options::read(&request.options)?;
+        let driver = Driver::read(request)?;
         let pools = pools_from_env()?;
         // Nobody else chooses a subnet until this one is written down.
         let _lock = self.lock()?;
@@ -66,18 +60,18 @@ impl Folder {
             return Err(Error::Taken { name: name.into(), path });
         }
         let id = id::random()?;
-        let bridge = bridge(&options, &id, &networks, host)?;
+        let link = driver.link(&id, &networks, host)?;
         let taken = networks
             .iter()
             .flat_map(|network| network.subnets.iter().map(|subnet| (network.name.clone(), subnet.subnet)));
-        let obstacles = Obstacle::all(taken, host, Some(&bridge));
+        let obstacles = Obstacle::all(taken, host, Some(&link));
         let subnets = subnets::settle(request, &obstacles, &pools)?;
         if let (Some(mtu @ ..1280), true) =
-            (options.mtu, subnets.iter().any(|subnet| !subnet.subnet.is_ipv4()))
+            (driver.mtu(), subnets.iter().any(|subnet| !subnet.subnet.is_ipv4()))
         {
             return Err(Error::MtuForIpv6(mtu));
         }
-        let text = conflist::bridge(&name, &bridge, &options, &subnets, &extra(request, id));
+        let text = driver.conflist(&name, &link, &subnets, &extra(request, id));
         let path = self.write(&name, &text)?;
         Ok(Definition::read(Network::load(&path).map_err(Error::Broken)?, Some(&path)))
     }
@@ -108,34 +102,11 @@ fn name(name: &str) -> Result<NetworkName, Error> {
     name.parse().map_err(|cause| Error::Name { name: name.to_owned(), cause })
 }
 
-fn driver(driver: &str) -> Result<(), Error> {
-    match driver {
-        "bridge" => Ok(()),
-        "host" | "null" => Err(Error::OneInstance(driver.to_owned())),
-        _ => Err(Error::Driver(driver.to_owned())),
-    }
-}
-
 fn pools_from_env() -> Result<Pools, Error> {
     match env::var("SEALANE_POOLS") {
         Ok(value) if !value.is_empty() => value.parse().map_err(|cause| Error::Pools { value, cause }),
         _ => Ok(Pools::default()),
     }
-}
-
-/// The bridge that was named, if nobody else has it; else `br-` and the beginning of the ID, as docker's.
-fn bridge(options: &Options, id: &str, networks: &[Definition], host: &HostView) -> Result<IfName, Error> {
-    let Some(bridge) = options.bridge.clone() else {
-        let name = format!("br-{}", id.get(..12).unwrap_or(id));
-        return name.parse().map_err(|cause| Error::Name { name, cause });
-    };
-    if let Some(network) = networks.iter().find(|network| network.bridge.as_ref() == Some(&bridge)) {
-        return Err(Error::BridgeTaken { bridge, network: network.name.to_string() });
-    }
-    if host.links.iter().any(|link| link.name == bridge && !link.is_bridge) {
-        return Err(Error::NotABridge(bridge));
-    }
-    Ok(bridge)
 }
 
 fn extra(request: &Request, id: String) -> Extra {

@@ -100,6 +100,20 @@ pub enum Error {
     /// The bridge that was named is something else.
     #[error("{0} is there already, and is not a bridge")]
     NotABridge(IfName),
+    /// The driver's containers are on a link of the host, and none was named.
+    #[error("a {driver} network is on a link of the host, and none is named")]
+    NoParent {
+        /// The driver.
+        driver: &'static str,
+    },
+    /// The host has no such link.
+    #[error("the host has no link \"{parent}\" for the network to be on")]
+    UnknownParent {
+        /// The name that was given.
+        parent: IfName,
+        /// Those that there are.
+        others: Vec<IfName>,
+    },
     /// IPv6 does not work over links with so small an MTU (RFC 8200, section 5).
     #[error("an MTU of {0} is too small for IPv6")]
     MtuForIpv6(u32),
@@ -169,6 +183,8 @@ impl Failure for Error {
             | Self::OneInstance(_)
             | Self::Option { .. }
             | Self::NotABridge(_)
+            | Self::NoParent { .. }
+            | Self::UnknownParent { .. }
             | Self::MtuForIpv6(_)
             | Self::Subnet(_)
             | Self::Pools { .. } => Code::InvalidConfig,
@@ -202,6 +218,8 @@ impl Failure for Error {
             Self::Option { key, cause } => cause.hint(key),
             Self::BridgeTaken { .. } => "two networks on one bridge are one network: name another one".into(),
             Self::NotABridge(link) => format!("`ip -d link show {link}` says what it is; name another one"),
+            Self::NoParent { .. } => "name it: -o parent=eth0; `ip link` shows those there are".into(),
+            Self::UnknownParent { others, .. } => parent_hint(others),
             Self::MtuForIpv6(_) => "raise it to 1280 bytes at least, or leave --ipv6 out".into(),
             Self::Subnet(cause) => cause.hint(),
             Self::Overlap { obstacle, .. } => overlap_hint(obstacle),
@@ -227,14 +245,21 @@ fn not_found_hint(name: &str, similar: Option<&str>) -> String {
     }
 }
 
+fn parent_hint(others: &[IfName]) -> String {
+    let others: Vec<&str> = others.iter().map(IfName::as_str).collect();
+    format!("-o parent= is one of {}", others.join(", "))
+}
+
 /// Docker's other drivers are not misspelt ones.
 fn driver_hint(name: &str) -> String {
     match name {
-        "overlay" | "macvlan" | "ipvlan" => {
-            format!("{name} networks can't be made yet; bridge is the one driver there is")
+        "overlay" | "ipvlan" => {
+            format!("{name} networks can't be made yet; the drivers there are: bridge, macvlan")
         }
-        _ => "bridge is the one driver there is; the networks host and none are there without being made"
-            .into(),
+        _ => {
+            "the drivers there are: bridge, macvlan; the networks host and none are there without being made"
+                .into()
+        }
     }
 }
 

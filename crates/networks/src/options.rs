@@ -5,11 +5,11 @@ use types::IfName;
 const NAME: &str = "com.docker.network.bridge.name";
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
-const MTU: &str = "com.docker.network.driver.mtu";
+pub(crate) const MTU: &str = "com.docker.network.driver.mtu";
 /// podman's word for it, and nerdctl's.
-const SHORT_MTU: &str = "mtu";
+pub(crate) const SHORT_MTU: &str = "mtu";
 
-/// Every option there is.
+/// Every option of the driver `bridge`.
 pub const KNOWN_OPTIONS: &[&str] = &[ICC, MASQUERADE, NAME, MTU, SHORT_MTU];
 
 /// What they mean.
@@ -45,13 +45,14 @@ impl Options {
             MTU | SHORT_MTU => self.mtu = mtu(value)?,
             ICC => self.containers_talk = switch(value)?,
             MASQUERADE => self.masquerade = switch(value)?,
-            _ => return Err(InvalidOption::Unknown { similar: similar(key) }),
+            _ => return Err(InvalidOption::unknown("bridge", KNOWN_OPTIONS, key)),
         }
         Ok(())
     }
 }
 
-fn mtu(value: &str) -> Result<Option<u32>, InvalidOption> {
+/// 0 is none.
+pub(crate) fn mtu(value: &str) -> Result<Option<u32>, InvalidOption> {
     match value.parse::<u32>() {
         Ok(0) => Ok(None),
         Ok(mtu @ 68..=65_535) => Ok(Some(mtu)),
@@ -60,21 +61,12 @@ fn mtu(value: &str) -> Result<Option<u32>, InvalidOption> {
 }
 
 /// The words that docker takes (Go's `strconv.ParseBool`).
-fn switch(value: &str) -> Result<bool, InvalidOption> {
+pub(crate) fn switch(value: &str) -> Result<bool, InvalidOption> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err(InvalidOption::Switch(value.to_owned())),
     }
-}
-
-/// The option that was probably meant: by its whole name, or by the last part of it.
-fn similar(key: &str) -> Option<&'static str> {
-    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let distance = |known: &&&str| {
-        strsim::damerau_levenshtein(known, key).min(strsim::damerau_levenshtein(&last(known), &last(key)))
-    };
-    KNOWN_OPTIONS.iter().min_by_key(distance).filter(|known| distance(known) <= 2).copied()
 }
 
 #[cfg(test)]
@@ -110,7 +102,7 @@ mod tests {
     #[test]
     fn an_unknown_option_is_told_which_one_it_may_have_been() {
         let similar = |key| match read(key, "1") {
-            Err(InvalidOption::Unknown { similar }) => similar,
+            Err(InvalidOption::Unknown { similar, .. }) => similar,
             other => panic!("{other:?}"),
         };
         assert_eq!(similar("com.docker.network.mtu"), Some(MTU));

@@ -7,7 +7,7 @@ use types::Prefix;
 pub struct Request {
     /// Its name.
     pub name: String,
-    /// What it is made of: `bridge`.
+    /// What it is made of: `bridge` or `macvlan`.
     pub driver: String,
     /// At most one subnet a family. IPv4 is always there; without a subnet, a free one is found.
     pub subnets: Vec<Prefix>,
@@ -19,7 +19,7 @@ pub struct Request {
     pub ipv6: bool,
     /// No way out.
     pub internal: bool,
-    /// The driver's options; see [`crate::KNOWN_OPTIONS`].
+    /// The driver's options; see [`crate::KNOWN_OPTIONS`] for those of `bridge`.
     pub options: Vec<(String, String)>,
     /// Notes.
     pub labels: BTreeMap<String, String>,

@@ -22,6 +22,7 @@ netlab::tests! {
     host_runs_through,
     bridge_runs_through,
     publish_runs_through,
+    macvlan_runs_through,
     all_runs_through,
     a_demo_is_short_and_needs_no_tool_but_ours,
     a_demo_says_each_command_and_what_it_showed,
@@ -31,7 +32,7 @@ netlab::tests! {
     a_demo_can_be_killed_at_any_moment,
 }
 
-const DEMOS: [&str; 5] = ["null", "host", "bridge", "publish", "all"];
+const DEMOS: [&str; 6] = ["null", "host", "bridge", "publish", "macvlan", "all"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../net-demo").canonicalize().unwrap()
@@ -105,6 +106,13 @@ fn bridge_runs_through() {
 fn publish_runs_through() {
     let shown = runs_through("publish");
     for word in ["web-1", "8080", "5302/udp", "0.0.0.0:", "[::]:8080->80/tcp"] {
+        assert!(shown.contains(word), "{word} is not in {shown}");
+    }
+}
+
+fn macvlan_runs_through() {
+    let shown = runs_through("macvlan");
+    for word in ["web-is-here", "192.0.2.254 asked", "192.0.2.80"] {
         assert!(shown.contains(word), "{word} is not in {shown}");
     }
 }

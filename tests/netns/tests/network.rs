@@ -33,6 +33,8 @@ netlab::tests! {
     networks_cannot_reach_each_other_until_connected,
     a_removed_networks_bridge_goes_with_it,
     a_network_can_be_had_again_after_its_removal,
+    a_macvlan_network_is_on_a_link_of_the_host,
+    a_container_on_a_bridge_and_a_macvlan_network_keeps_its_way_out,
 }
 
 fn networks(lab: &Lab) -> Vec<Value> {
@@ -572,4 +574,41 @@ fn a_network_can_be_had_again_after_its_removal() {
     assert_eq!(ids.len(), 5, "each is another network");
     lab.ok("sealane network create test --subnet 10.2.0.0/24");
     assert!(lab.ok("sealane run --rm --network test -- ip -4 -brief address").contains("10.2.0.2/24"));
+}
+
+const ON_ETH0: &str = "sealane network create -d macvlan -o parent=eth0 --subnet 192.0.2.0/24 --gateway 192.0.2.254 --ip-range 192.0.2.64/26";
+
+fn a_macvlan_network_is_on_a_link_of_the_host() {
+    let lab = Lab::new();
+    let said = lab.refused("sealane network create -d macvlan lan");
+    assert!(said.contains("on a link of the host") && said.contains("-o parent=eth0"), "{said}");
+    let said = lab.refused("sealane network create -d macvlan -o parent=eth7 lan");
+    assert!(said.contains("no link \"eth7\"") && said.contains("one of eth0"), "{said}");
+    let said = lab.refused("sealane network create -d macvlan -o parent=eth0 -o macvlan_mod=private lan");
+    assert!(said.contains("did you mean macvlan_mode?"), "{said}");
+    lab.ok(&format!("{ON_ETH0} lan"));
+    let lan = inspect(&lab, "lan");
+    assert_eq!((&lan["Driver"], &lan["Options"]["parent"]), (&"macvlan".into(), &"eth0".into()));
+    assert_eq!(lan["Sealane"]["Plugins"], serde_json::json!(["macvlan"]));
+    lab.ok("sealane run -d --name c1 --network lan --mac-address 02:00:00:00:00:07");
+    assert_eq!(lab.ok("sealane exec c1 cat /sys/class/net/eth0/address").trim(), "02:00:00:00:00:07");
+    let address =
+        inspect(&lab, "lan")["Containers"].as_object().unwrap().values().next().unwrap()["IPv4Address"]
+            .clone();
+    assert_eq!(address, "192.0.2.64/24");
+    lab.ok("sealane on outside sealane ping -c 1 192.0.2.64");
+    lab.ok("sealane rm -f c1; sealane network rm lan");
+}
+
+fn a_container_on_a_bridge_and_a_macvlan_network_keeps_its_way_out() {
+    let lab = Lab::new();
+    lab.ok(&format!("{ON_ETH0} lan; sealane network create test"));
+    for (first, second) in [("test", "lan"), ("lan", "test")] {
+        lab.ok(&format!("sealane run -d --name c1 --network {first}"));
+        lab.ok(&format!("sealane network connect {second} c1"));
+        lab.ok("sealane exec c1 sealane ping -c 1 198.51.100.1");
+        let routes = lab.ok("sealane exec c1 ip route show default");
+        assert!(routes.lines().next().unwrap().contains("dev eth0"), "{first} first: {routes}");
+        lab.ok("sealane rm -f c1");
+    }
 }
