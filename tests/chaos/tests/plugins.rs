@@ -20,7 +20,8 @@ struct Row {
     before: Vec<Value>,
     plugin: Value,
     on_host: &'static [&'static str],
-    inside: &'static [&'static str],
+    /// For each container anew, and what takes it away.
+    device: Option<(&'static str, &'static str)>,
 }
 
 fn rows() -> Vec<Row> {
@@ -29,12 +30,20 @@ fn rows() -> Vec<Row> {
         "egressRate": 8_000_000, "egressBurst": 800_000});
     vec![
         Row { on_host: parent, ..row(json!({"type": "macvlan", "master": "up0", "ipam": both()})) },
+        row(json!({"type": "ptp", "ipMasq": true, "ipam": both()})),
+        Row {
+            device: Some((
+                "link add hd0 address 02:00:00:00:00:07 mtu 1400 type veth peer name hd1",
+                "link del hd1",
+            )),
+            ..row(json!({"type": "host-device", "device": "hd0", "ipam": both()}))
+        },
         Row { before: vec![bridge()], ..row(rates) },
     ]
 }
 
 fn row(plugin: Value) -> Row {
-    Row { before: Vec::new(), plugin, on_host: &[], inside: &[] }
+    Row { before: Vec::new(), plugin, on_host: &[], device: None }
 }
 
 fn bridge() -> Value {
@@ -117,7 +126,7 @@ impl<'a> Lab<'a> {
 
     fn subject(&self) -> Subject {
         let container = self.host.container().unwrap();
-        self.row.inside.iter().for_each(|command| drop(container.ip(command).unwrap()));
+        self.row.device.iter().for_each(|(make, _)| drop(ip(make).unwrap()));
         let mut result = Value::Null;
         let mut before = Vec::new();
         for plugin in &self.row.before {
@@ -140,8 +149,9 @@ impl<'a> Lab<'a> {
         for config in subject.before.iter().rev() {
             self.host.del(config, &subject.container, "eth0").unwrap().result().unwrap();
         }
-        // One that was killed already has no file.
+        // One that was killed already has no file, and may have taken the device along.
         let _gone = subject.container.kill();
+        let _gone = self.row.device.map(|(_, unmake)| ip(unmake));
     }
 
     fn dry_run(&self, verb: &str) -> usize {
