@@ -50,12 +50,14 @@ enum Task {
 }
 
 const BENCH: &str = "\
-Four parts, in this order, each with every subject by turns in one run; prints tables, what was to be reached and whether it
+Six parts, in this order, each with every subject by turns in one run; prints tables, what was to be reached and whether it
 was, and at the end the README's table:
 
   bridge    bridge + host-local, one caller, 0 to 900 containers on the bridge          8 minutes
   chain     bridge (ipMasq) + host-local + portmap (1 and 10 ports) + firewall, so too  15 minutes
   parallel  the chain, 64 callers at once: containers per second, errors, duplicates    6 minutes
+  alone     macvlan, ptp, and ptp with ipMasq; each with host-local, one caller         3 minutes
+  full      the chain with 1 port, bandwidth and tuning, one caller                     3 minutes
   ports     10,000 published ports on a host: ADD of one more, connections through the
             first and the last                                                          3 minutes
 
