@@ -10,75 +10,414 @@
     clippy::print_stderr,
     reason = "a test without libtest's attribute"
 )]
-use netlab::{Binaries, Container, Host, ip, shape};
+mod twin;
+
+use libtest_mimic::Trial;
+use netlab::with;
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-    process::Command,
-    thread,
-};
+use twin::{Difference, Row};
 
 fn main() -> std::process::ExitCode {
-    let trials = netlab::trials![
+    let groups = [bridges(), ipam(), chained(), bandwidths(), macvlans(), ptps(), devices()];
+    let dummies = netlab::with_links_of("dummy", netlab::trials![a_dummy]);
+    let trials = groups.into_iter().flatten().chain(dummies).collect();
+    netlab::main(netlab::beside_the_reference(trials).collect())
+}
+
+fn bridges() -> Vec<Trial> {
+    netlab::trials![
         a_bridge_with_a_gateway,
         a_bridge_of_two_families,
         a_bridge_without_addresses,
+        a_loopback,
+        a_bridge_with_addresses_of_its_own,
+        a_bridge_that_masquerades,
+        a_bridge_that_masquerades_by_nftables,
+        a_bridge_that_is_promiscuous,
+        a_bridge_whose_port_is_isolated,
+        a_bridge_that_lets_the_kernel_test,
+        a_bridge_whose_interface_stays_down,
+        a_bridge_that_checks_macs,
+        a_bridge_with_a_mac_by_arguments,
+        a_bridge_with_a_mac_by_args,
+        a_bridge_with_dns,
+    ]
+}
+
+fn ipam() -> Vec<Trial> {
+    netlab::trials![
+        routes_of_every_kind,
+        addresses_of_two_pools,
+        addresses_asked_for_by_arguments,
+        addresses_asked_for_by_args,
+        addresses_asked_for_by_the_runtime,
+        ranges_of_the_runtimes,
+        static_addresses,
+        static_addresses_by_arguments,
+        static_addresses_by_args,
+        static_addresses_by_the_runtime,
+    ]
+}
+
+fn chained() -> Vec<Trial> {
+    netlab::trials![
+        ports,
+        ports_by_iptables,
+        ports_without_snat,
+        ports_of_one_family,
+        ports_under_conditions,
+        ports_that_are_all_masqueraded,
+        no_ports,
+        a_firewall_that_is_open,
+        a_firewall_around_a_bridge,
+        a_firewall_around_a_container,
+        a_firewall_by_iptables,
+    ]
+}
+
+fn bandwidths() -> Vec<Trial> {
+    netlab::trials![
+        rates_both_ways,
+        rates_of_the_runtimes,
+        a_rate_to_the_container,
+        a_rate_from_the_container,
+        no_rates,
+        rates_behind_a_ptp,
+    ]
+}
+
+fn macvlans() -> Vec<Trial> {
+    netlab::trials![
         a_macvlan_of_two_families,
         a_macvlan_with_every_key,
         a_macvlan_that_is_its_parent,
         a_macvlan_in_the_container,
-        a_loopback,
-        a_ptp_of_one_family,
-        a_ptp_of_two_families,
-        a_device_of_the_host,
-        a_device_of_the_host_without_addresses,
-    ];
-    let dummies = netlab::with_links_of("dummy", netlab::trials![a_dummy]);
-    let trials = trials.into_iter().chain(dummies).collect();
-    netlab::main(netlab::beside_the_reference(trials).collect())
+        a_macvlan_of_each_mode,
+        a_macvlan_by_the_default_route,
+        a_macvlan_by_the_containers_default_route,
+        a_macvlan_with_static_addresses,
+        a_macvlan_with_a_mac_of_the_runtimes,
+        a_macvlan_with_a_mac_by_arguments,
+    ]
 }
 
-/// What is different wherever it is, for all plugins: a part of the line, and the words of the reason.
-const EVERYWHERE: &[(&str, &str)] = &[
-    ("sysctl ipv6/conf/eth0/ndisc_notify ", "hear of all its addresses during ADD"),
-    ("link END0 inet6_addr_gen_mode ", "the host's IPv6 gets slower with each"),
-    ("sysctl ipv6/conf/END0/addr_gen_mode ", "the host's IPv6 gets slower with each"),
-    ("sysctl ipv6/conf/END0/accept_ra ", "the host's IPv6 gets slower with each"),
-    ("link END0 txqlen ", "`txqlen`"),
+fn ptps() -> Vec<Trial> {
+    netlab::trials![
+        a_ptp_of_one_family,
+        a_ptp_of_two_families,
+        a_ptp_that_masquerades,
+        a_ptp_that_masquerades_by_iptables,
+        a_ptp_with_static_addresses,
+        a_ptp_with_ports,
+    ]
+}
+
+fn devices() -> Vec<Trial> {
+    netlab::trials![
+        a_device_of_the_host,
+        a_device_of_the_host_without_addresses,
+        a_device_by_its_hardware_address,
+    ]
+}
+
+/// What is different with a bridge, if it is there.
+const BRIDGE: &[Difference] = &[
+    ("sysctl ipv6/conf/b0/accept_dad ", "usable at once"),
+    ("address b0 fd01::1/64 nodad ", "usable at once"),
+    ("64 nodad ", "ADD never waits"),
+    ("sysctl ipv6/conf/eth0/accept_dad ", "only where it has an IPv6 address"),
+    ("after DEL host link b0 address ", "keeps its MAC address"),
+    METRICS,
 ];
-/// What else is different with `ptp`.
-const PTPS: &[(&str, &str)] = &[("address eth0 10.1.0.2/24 ", "`noprefixroute`")];
-/// What else is different with a bridge.
-const BRIDGES: &[(&str, &str)] = &[("sysctl ipv6/conf/b0/accept_dad ", "usable at once")];
+/// The same with `macvlan`.
+const MACVLAN: &[Difference] =
+    &[("sysctl ipv6/conf/eth0/optimistic_dad ", "are tested while they are used already"), METRICS];
+/// The same with `ptp`.
+const PTP: &[Difference] = &[
+    (" noprefixroute ", "`noprefixroute`"),
+    ("64 nodad ", "ADD never waits"),
+    ("128 nodad ", "usable at once (`nodad`)"),
+    ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`"),
+    METRICS,
+];
+const METRICS: Difference = (" metrics of route ", "what the result says should be true");
 
 fn a_bridge_with_a_gateway() {
     let keys = json!({"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "hairpinMode": true, "mtu": 1400,
         "ipam": v4()});
     let untouched = ("sysctl ipv6/conf/eth0/accept_dad ", "only where it has an IPv6 address");
-    Row::new(json!([keys])).but(BRIDGES).but(&[untouched]).compare();
+    Row::new(json!([keys])).may(BRIDGE).but(&[untouched]).compare();
 }
 
 fn a_bridge_of_two_families() {
     Row::new(json!([{"type": "bridge", "bridge": "b0", "isGateway": true, "ipam": both()}]))
-        .but(BRIDGES)
+        .may(BRIDGE)
         .but(&[("address b0 fd01::1/64 ", "usable at once"), ("address eth0 fd01::2/64 ", "ADD never waits")])
         .compare();
 }
 
 fn a_bridge_without_addresses() {
     Row::new(json!([{"type": "bridge", "bridge": "b0"}]))
-        .but(BRIDGES)
+        .may(BRIDGE)
         .but(&[
             ("after DEL host link b0 address ", "keeps its MAC address"),
-            ("check ", "no plugin name provided"),
+            (" CHECK ", "no plugin name provided"),
         ])
         .compare();
 }
 
-/// A cable of the host's, `p0`, to nowhere.
-const CABLE: &[&str] = &["link add p0 type veth peer name q0", "link set p0 up", "link set q0 up"];
+fn a_loopback() {
+    Row::new(json!([{"type": "loopback"}])).compare();
+}
+
+fn a_bridge_with_addresses_of_its_own() {
+    let keys = json!({"type": "bridge", "bridge": "b0", "isGateway": true, "forceAddress": true, "mtu": 1400, "ipam": both()});
+    Row::new(json!([keys]))
+        .on_host(&[
+            "link add b0 mtu 1450 type bridge",
+            "addr add 10.1.0.254/24 dev b0",
+            "addr add 192.0.2.1/24 dev b0",
+            "addr add fd01::fe/64 dev b0 nodad",
+        ])
+        .may(BRIDGE)
+        .compare();
+}
+
+fn a_bridge_that_masquerades() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "isGateway": true, "ipMasq": true, "ipam": both()}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn a_bridge_that_masquerades_by_nftables() {
+    let keys = json!({"type": "bridge", "bridge": "b0", "isGateway": true, "ipMasq": true, "ipMasqBackend": "nftables",
+        "ipam": v4()});
+    Row::new(json!([keys])).may(BRIDGE).but(&[(" DEL ", "no such chain")]).compare();
+}
+
+fn a_bridge_that_is_promiscuous() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "promiscMode": true, "ipam": v4()}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn a_bridge_whose_port_is_isolated() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "portIsolation": true, "ipam": v4()}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn a_bridge_that_lets_the_kernel_test() {
+    Row::new(
+        json!([{"type": "bridge", "bridge": "b0", "isGateway": true, "enabledad": true, "ipam": both()}]),
+    )
+    .may(BRIDGE)
+    .compare();
+}
+
+fn a_bridge_whose_interface_stays_down() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "disableContainerInterface": true}]))
+        .may(BRIDGE)
+        .but(&[(" CHECK ", "no plugin name provided")])
+        .compare();
+}
+
+fn a_bridge_that_checks_macs() {
+    let keys = json!({"type": "bridge", "bridge": "b0", "macspoofchk": true, "ipam": v4(),
+        "runtimeConfig": {"mac": "02:00:00:00:00:07"}});
+    Row::new(json!([keys])).may(BRIDGE).compare();
+}
+
+fn a_bridge_with_a_mac_by_arguments() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": v4()}]))
+        .arguments("IgnoreUnknown=1;MAC=02:00:00:00:00:07")
+        .may(BRIDGE)
+        .compare();
+}
+
+fn a_bridge_with_a_mac_by_args() {
+    let keys = json!({"type": "bridge", "bridge": "b0", "ipam": v4(), "args": {"cni": {"mac": "02:00:00:00:00:07"}}});
+    Row::new(json!([keys])).may(BRIDGE).compare();
+}
+
+fn a_bridge_with_dns() {
+    let dns = json!({"nameservers": ["10.1.0.53"], "domain": "local", "search": ["a.local"], "options": ["ndots:2"]});
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "dns": dns, "ipam": v4()}])).may(BRIDGE).compare();
+}
+
+fn routes_of_every_kind() {
+    let ipam = json!({"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24", "gateway": "10.1.0.254"}], [{"subnet": "fd01::/64"}]],
+        "routes": [{"dst": "10.2.0.0/16"}, {"dst": "10.3.0.0/16", "gw": "10.1.0.77"}, {"dst": "10.4.0.0/16", "priority": 77},
+            {"dst": "10.5.0.0/16", "table": 123},
+            {"dst": "fd02::/64"}, {"dst": "fd03::/64", "gw": "fd01::77", "priority": 78, "table": 124}]});
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "ipam": ipam}]))
+        .may(BRIDGE)
+        .but(&[(" CHECK ", "in another table")])
+        .compare();
+}
+
+fn addresses_of_two_pools() {
+    let ranges = json!([[{"subnet": "10.1.0.0/30"}, {"subnet": "10.2.0.0/24", "rangeStart": "10.2.0.20", "rangeEnd": "10.2.0.30"}],
+        [{"subnet": "10.3.0.0/24", "rangeStart": "10.3.0.9", "gateway": "10.3.0.254"}]]);
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": {"type": "host-local", "ranges": ranges}}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn addresses_asked_for_by_arguments() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": v4()}]))
+        .arguments("IgnoreUnknown=1;IP=10.1.0.77")
+        .may(BRIDGE)
+        .compare();
+}
+
+fn addresses_asked_for_by_args() {
+    let args = json!({"cni": {"ips": ["10.1.0.77", "fd01::77"]}});
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": both(), "args": args}])).may(BRIDGE).compare();
+}
+
+fn addresses_asked_for_by_the_runtime() {
+    let runtime = json!({"ips": ["10.1.0.77/24", "fd01::77"]});
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": both(), "runtimeConfig": runtime}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn ranges_of_the_runtimes() {
+    let runtime = json!({"ipRanges": [[{"subnet": "10.7.0.0/24", "rangeStart": "10.7.0.7"}], [{"subnet": "fd07::/64"}]]});
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": v4(), "runtimeConfig": runtime}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn static_addresses() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "isGateway": true, "ipam": fixed()}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn static_addresses_by_arguments() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": {"type": "static"}}]))
+        .arguments("IgnoreUnknown=1;IP=10.1.0.8/24,fd01::8/64;GATEWAY=10.1.0.254")
+        .may(BRIDGE)
+        .compare();
+}
+
+fn static_addresses_by_args() {
+    let args = json!({"cni": {"ips": ["10.1.0.9/24", "fd01::10/64"]}});
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": fixed(), "args": args}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn static_addresses_by_the_runtime() {
+    let runtime = json!({"ips": ["10.1.0.10/24", "fd01::a/64"]});
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "ipam": fixed(), "runtimeConfig": runtime}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+/// Behind a bridge with a gateway of both families.
+fn published(keys: &Value) -> Row {
+    let bridge = json!({"type": "bridge", "bridge": "b0", "isGateway": true, "ipam": both()});
+    Row::new(json!([bridge, keys])).may(BRIDGE)
+        .ports(json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}, {"hostPort": 8053, "containerPort": 53, "protocol": "udp"},
+            {"hostPort": 8081, "containerPort": 81, "protocol": "tcp", "hostIP": "127.0.0.1"}]))
+}
+
+fn ports() {
+    published(&json!({"type": "portmap", "backend": "nftables"})).compare();
+}
+
+fn ports_by_iptables() {
+    published(&json!({"type": "portmap", "backend": "iptables", "markMasqBit": 9})).compare();
+}
+
+fn ports_without_snat() {
+    published(&json!({"type": "portmap", "snat": false})).compare();
+}
+
+fn ports_of_one_family() {
+    published(&json!({"type": "portmap", "backend": "nftables"}))
+        .ports(json!([{"hostPort": 8080, "containerPort": 80, "protocol": "sctp", "hostIP": "::"}]))
+        .compare();
+}
+
+fn ports_under_conditions() {
+    published(
+        &json!({"type": "portmap", "backend": "nftables", "conditionsV4": ["ip saddr != 192.0.2.0/24"]}),
+    )
+    .compare();
+}
+
+fn ports_that_are_all_masqueraded() {
+    published(&json!({"type": "portmap", "backend": "iptables", "masqAll": true})).compare();
+}
+
+fn no_ports() {
+    published(&json!({"type": "portmap"})).ports(Value::Null).compare();
+}
+
+fn a_firewall_that_is_open() {
+    published(&json!({"type": "firewall"})).compare();
+}
+
+fn a_firewall_around_a_bridge() {
+    published(&json!({"type": "firewall", "ingressPolicy": "same-bridge"})).compare();
+}
+
+fn a_firewall_around_a_container() {
+    published(&json!({"type": "firewall", "ingressPolicy": "isolated"})).compare();
+}
+
+fn a_firewall_by_iptables() {
+    published(&json!({"type": "firewall", "backend": "iptables", "iptablesAdminChainName": "MINE"}))
+        .compare();
+}
+
+/// What is different with an `ifb`.
+const IFB: &[Difference] = &[
+    ("link IFB0 txqlen ", "`txqlen`"),
+    ("action order 2: mirred ", "of which the second is never reached"),
+    ("index 2 ref 1 bind 1", "of which the second is never reached"),
+];
+
+/// Behind a bridge.
+fn limited(keys: &Value) -> Row {
+    let bridge = json!({"type": "bridge", "bridge": "b0", "ipam": v4()});
+    Row::new(json!([bridge, with(keys, "type", &json!("bandwidth"))])).may(BRIDGE)
+}
+
+fn rates_both_ways() {
+    limited(&json!({"ingressRate": 8_000_000, "ingressBurst": 800_000, "egressRate": 16_000_000, "egressBurst": 1_600_000}))
+        .but(IFB)
+        .compare();
+}
+
+fn rates_of_the_runtimes() {
+    let rates = json!({"ingressRate": 1_000_000, "ingressBurst": 4_294_967_295_u32, "egressRate": 1_000_000, "egressBurst": 4_294_967_295_u32});
+    limited(&json!({"runtimeConfig": {"bandwidth": rates}})).but(IFB).compare();
+}
+
+fn a_rate_to_the_container() {
+    limited(&json!({"ingressRate": 1_000_000_000, "ingressBurst": 80_000_000})).compare();
+}
+
+fn a_rate_from_the_container() {
+    limited(&json!({"egressRate": 40_000_000_000_u64, "egressBurst": 80_000_000}))
+        .but(IFB)
+        .but(&[("queue qdisc tbf 1: dev IFB0 ", "a thousandth less")])
+        .compare();
+}
+
+fn no_rates() {
+    limited(&json!({"ingressRate": 0})).compare();
+}
+
+fn rates_behind_a_ptp() {
+    let rates = json!({"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000, "egressRate": 16_000_000, "egressBurst": 1_600_000});
+    Row::new(json!([{"type": "ptp", "mtu": 1400, "ipam": v4()}, rates])).may(PTP).but(IFB).compare();
+}
 
 fn a_macvlan_of_two_families() {
     Row::new(json!([{"type": "macvlan", "master": "p0", "ipam": both()}]))
@@ -105,8 +444,94 @@ fn a_macvlan_in_the_container() {
         .compare();
 }
 
-fn a_loopback() {
-    Row::new(json!([{"type": "loopback"}])).compare();
+fn a_macvlan_of_each_mode() {
+    for mode in ["bridge", "private", "vepa", "passthru"] {
+        Row::new(json!([{"type": "macvlan", "master": "p0", "mode": mode, "ipam": v4()}]))
+            .on_host(CABLE)
+            .may(MACVLAN)
+            .compare();
+    }
+}
+
+fn a_macvlan_by_the_default_route() {
+    Row::new(json!([{"type": "macvlan", "mtu": 1280, "ipam": v4()}])).on_host(ROUTED).may(MACVLAN).compare();
+}
+
+fn a_macvlan_by_the_containers_default_route() {
+    Row::new(json!([{"type": "macvlan", "linkInContainer": true, "ipam": v4()}]))
+        .inside(ROUTED)
+        .may(MACVLAN)
+        .compare();
+}
+
+fn a_macvlan_with_static_addresses() {
+    Row::new(json!([{"type": "macvlan", "master": "p0", "ipam": fixed()}]))
+        .on_host(CABLE)
+        .may(MACVLAN)
+        .but(&[(" result ", "lost unless the network has its own")])
+        .compare();
+}
+
+fn a_macvlan_with_a_mac_of_the_runtimes() {
+    let keys = json!({"type": "macvlan", "master": "p0", "mac": "02:00:00:00:00:06", "ipam": v4(),
+        "runtimeConfig": {"mac": "02:00:00:00:00:07"}});
+    Row::new(json!([keys]))
+        .on_host(CABLE)
+        .arguments("IgnoreUnknown=1;MAC=02:00:00:00:00:08")
+        .may(MACVLAN)
+        .compare();
+}
+
+fn a_macvlan_with_a_mac_by_arguments() {
+    let keys = json!({"type": "macvlan", "master": "p0", "mac": "02:00:00:00:00:06", "ipam": v4()});
+    Row::new(json!([keys]))
+        .on_host(CABLE)
+        .arguments("IgnoreUnknown=1;MAC=02:00:00:00:00:08")
+        .may(MACVLAN)
+        .compare();
+}
+
+fn a_ptp_of_one_family() {
+    Row::new(json!([{"type": "ptp", "mtu": 1400, "ipam": v4()}])).may(PTP).compare();
+}
+
+fn a_ptp_of_two_families() {
+    let addressed = [
+        ("address eth0 fd01::2/64 noprefixroute ", "`noprefixroute`"),
+        ("address END0 fd01::1/128 nodad ", "usable at once (`nodad`)"),
+        ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`"),
+    ];
+    Row::new(json!([{"type": "ptp", "ipam": both()}])).may(PTP).but(&addressed).compare();
+}
+
+fn a_ptp_that_masquerades() {
+    Row::new(json!([{"type": "ptp", "ipMasq": true, "ipMasqBackend": "nftables", "ipam": v4()}]))
+        .may(PTP)
+        .but(&[(" DEL ", "no such chain")])
+        .compare();
+}
+
+fn a_ptp_that_masquerades_by_iptables() {
+    Row::new(json!([{"type": "ptp", "ipMasq": true, "ipMasqBackend": "iptables", "ipam": both()}]))
+        .may(PTP)
+        .compare();
+}
+
+fn a_ptp_with_static_addresses() {
+    let ipam = with(
+        &fixed(),
+        "routes",
+        &json!([{"dst": "0.0.0.0/0"}, {"dst": "fd02::/64", "gw": "fd01::1", "mtu": 1300}]),
+    );
+    let dns = json!({"nameservers": ["10.1.0.54"]});
+    Row::new(json!([{"type": "ptp", "dns": dns, "ipam": ipam}])).may(PTP).compare();
+}
+
+fn a_ptp_with_ports() {
+    Row::new(json!([{"type": "ptp", "ipam": v4()}, {"type": "portmap", "backend": "nftables"}]))
+        .ports(json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]))
+        .may(PTP)
+        .compare();
 }
 
 /// A device that is up, and has addresses.
@@ -117,20 +542,23 @@ const DEVICE: &[&str] = &[
     "addr add 10.5.0.1/24 dev d0",
 ];
 /// How it is when it is back.
-const BACK: &[(&str, &str)] = &[
+const BACK: &[Difference] = &[
     ("after DEL host link d0 flags ", "what was taken is given back"),
     ("after DEL host address d0 10.5.0.1/24 ", "what was taken is given back"),
     (r#""dev":"d0","table":"#, "what was taken is given back"),
+];
+
+/// Of its addresses in the container.
+const ADDRESSED: &[Difference] = &[
+    ("sysctl ipv4/conf/eth0/arp_notify ", "announces its IPv4 addresses whenever it comes up"),
+    ("sysctl ipv6/conf/eth0/optimistic_dad ", "given up if another machine has one"),
 ];
 
 fn a_device_of_the_host() {
     Row::new(json!([{"type": "host-device", "device": "d0", "ipam": both()}]))
         .on_host(DEVICE)
         .but(BACK)
-        .but(&[
-            ("sysctl ipv4/conf/eth0/arp_notify ", "announces its IPv4 addresses whenever it comes up"),
-            ("sysctl ipv6/conf/eth0/optimistic_dad ", "given up if another machine has one"),
-        ])
+        .but(ADDRESSED)
         .compare();
 }
 
@@ -138,17 +566,14 @@ fn a_device_of_the_host_without_addresses() {
     Row::new(json!([{"type": "host-device", "device": "d0"}])).on_host(DEVICE).but(BACK).compare();
 }
 
-fn a_ptp_of_one_family() {
-    Row::new(json!([{"type": "ptp", "mtu": 1400, "ipam": v4()}])).but(PTPS).compare();
-}
-
-fn a_ptp_of_two_families() {
-    let addressed = [
-        ("address eth0 fd01::2/64 ", "`noprefixroute`"),
-        ("address END0 fd01::1/128 ", "usable at once (`nodad`)"),
-        ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`"),
-    ];
-    Row::new(json!([{"type": "ptp", "ipam": both()}])).but(PTPS).but(&addressed).compare();
+fn a_device_by_its_hardware_address() {
+    let dns = json!({"nameservers": ["10.1.0.54"]});
+    Row::new(json!([{"type": "host-device", "hwaddr": "02:00:00:00:00:0d", "dns": dns, "ipam": fixed()}]))
+        .on_host(DEVICE)
+        .but(BACK)
+        .but(ADDRESSED)
+        .may(&[METRICS])
+        .compare();
 }
 
 fn a_dummy() {
@@ -161,6 +586,24 @@ fn a_dummy() {
         .compare();
 }
 
+/// A cable of the host's, `p0`, to nowhere.
+const CABLE: &[&str] = &["link add p0 type veth peer name q0", "link set p0 up", "link set q0 up"];
+
+fn fixed() -> Value {
+    json!({"type": "static", "addresses": [{"address": "10.1.0.7/24", "gateway": "10.1.0.1"}, {"address": "fd01::7/64", "gateway": "fd01::1"}],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "fd02::/64", "gw": "fd01::9", "mtu": 1300}],
+        "dns": {"nameservers": ["10.1.0.53"], "search": ["b.local"]}})
+}
+
+/// The same, and the way out.
+const ROUTED: &[&str] = &[
+    "link add p0 type veth peer name q0",
+    "link set p0 up",
+    "link set q0 up",
+    "addr add 192.0.2.2/24 dev p0",
+    "route add default via 192.0.2.1",
+];
+
 fn v4() -> Value {
     json!({"type": "host-local", "subnet": "10.1.0.0/24", "routes": [{"dst": "10.9.0.0/16"}]})
 }
@@ -168,268 +611,4 @@ fn v4() -> Value {
 fn both() -> Value {
     let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
     json!({"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]})
-}
-
-/// One configuration, and what is known to differ.
-struct Row {
-    plugins: Value,
-    on_host: &'static [&'static str],
-    inside: &'static [&'static str],
-    differences: Vec<(&'static str, &'static str)>,
-}
-
-/// What there is of one suite's ADD: facts, a line each.
-type Seen = BTreeSet<String>;
-
-impl Row {
-    fn new(plugins: Value) -> Self {
-        Self { plugins, on_host: &[], inside: &[], differences: Vec::new() }
-    }
-
-    /// What `ip` is told on the host beforehand.
-    fn on_host(self, commands: &'static [&'static str]) -> Self {
-        Self { on_host: commands, ..self }
-    }
-
-    /// What `ip` is told in the container beforehand.
-    fn inside(self, commands: &'static [&'static str]) -> Self {
-        Self { inside: commands, ..self }
-    }
-
-    /// Lines with these parts differ, each for the reason that has these words in `docs/differences.md`.
-    fn but(mut self, differences: &[(&'static str, &'static str)]) -> Self {
-        self.differences.extend(differences);
-        self
-    }
-
-    fn compare(&self) {
-        let Some(theirs) = Binaries::reference() else { return };
-        let ours = Binaries::under_test().unwrap();
-        let [ours, theirs] = [&ours, &theirs]
-            .map(|suite| thread::scope(|scope| scope.spawn(|| self.seen(suite)).join().unwrap()));
-        let gone = theirs.difference(&ours).map(|line| format!("- {line}"));
-        let lines: Vec<String> =
-            gone.chain(ours.difference(&theirs).map(|line| format!("+ {line}"))).collect();
-        let known = |line: &&String| {
-            let mut all = EVERYWHERE.iter().chain(&self.differences);
-            !all.any(|(part, _)| line.contains(part))
-        };
-        let unknown: Vec<&str> = lines.iter().filter(known).map(String::as_str).collect();
-        assert!(unknown.is_empty(), "- the reference, + ours:\n{}", unknown.join("\n"));
-        for (_, reason) in EVERYWHERE.iter().chain(&self.differences) {
-            assert!(reasons().contains(reason), "not in docs/differences.md: {reason}");
-        }
-        for (part, reason) in &self.differences {
-            assert!(lines.iter().any(|line| line.contains(part)), "no longer different: {part} ({reason})");
-        }
-    }
-
-    /// On a host of its own, which this thread becomes.
-    fn seen(&self, suite: &Binaries) -> Seen {
-        let host = Host::with(suite).unwrap();
-        let container = host.container().unwrap();
-        self.on_host.iter().for_each(|command| drop(ip(command).unwrap()));
-        self.inside.iter().for_each(|command| drop(container.ip(command).unwrap()));
-        let mut seen = Seen::new();
-        let plugins: Vec<Value> = self.plugins.as_array().unwrap().clone();
-        let chain = host.chain(&plugins).unwrap();
-        let mut result = Value::Null;
-        for when in ["before", "after ADD", "after DEL"] {
-            match when {
-                "after ADD" => {
-                    result = chain.add(&container, &Value::Null).unwrap();
-                    seen.insert(format!("result {}", shape(&result)));
-                    seen.insert(format!("check {:?}", chain.check(&container, &Value::Null, &result)));
-                }
-                "after DEL" => chain.del(&container, &Value::Null, &result).unwrap(),
-                _ => {}
-            }
-            let mut names = Names::default();
-            let mut put = |place: &str, facts: Vec<String>| {
-                seen.extend(facts.iter().map(|fact| format!("{when} {place} {}", names.plain(fact))));
-            };
-            put("host", facts());
-            put("container", inside(&container));
-        }
-        seen
-    }
-}
-
-fn reasons() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/differences.md");
-    fs::read_to_string(path).unwrap_or_default()
-}
-
-fn inside(container: &Container) -> Vec<String> {
-    container.exec(facts).unwrap()
-}
-
-/// Everything that a namespace has, a line each: links, addresses, routes, rules, queues and parameters.
-fn facts() -> Vec<String> {
-    let mut facts = Vec::new();
-    for (kind, arguments) in [
-        ("link", "link show"),
-        ("address", "addr show"),
-        ("route", "-4 route show table all"),
-        ("route", "-6 route show table all"),
-        ("rule", "-4 rule show"),
-        ("rule", "-6 rule show"),
-    ] {
-        for row in ip(arguments).unwrap().as_array().into_iter().flatten() {
-            facts.extend(match kind {
-                "link" => link(row),
-                "address" => addresses(row),
-                _ if moves_by_itself(row) => Vec::new(),
-                _ => vec![format!("{kind} {}", without(row, &["pref", "flags", "cache", "error"]))],
-            });
-        }
-    }
-    facts.extend(queues());
-    facts.extend(parameters());
-    facts
-}
-
-/// What moves by itself is left out.
-fn link(row: &Value) -> Vec<String> {
-    let name = row["ifname"].as_str().unwrap();
-    let flags: Vec<&str> = row["flags"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    let set = ["UP", "PROMISC", "ALLMULTI", "NOARP"].map(|flag| (flag, flags.contains(&flag)));
-    let mut facts = vec![format!("link {name} flags {set:?}")];
-    for key in ["address", "mtu", "master", "txqlen", "ifalias", "link", "inet6_addr_gen_mode"] {
-        facts.extend(row.get(key).map(|value| format!("link {name} {key} {value}")));
-    }
-    let info = &row["linkinfo"];
-    facts.extend(info.get("info_kind").map(|kind| format!("link {name} kind {kind}")));
-    let moving =
-        ["hello_timer", "tcn_timer", "topology_change_timer", "gc_timer", "bridge_id", "root_id", "timer"];
-    let moving = [
-        &moving[..],
-        &[
-            "state",
-            "designated_bridge",
-            "root_port",
-            "message_age_timer",
-            "forward_delay_timer",
-            "hold_timer",
-            "id",
-            "no",
-            "designated_port",
-        ],
-    ]
-    .concat();
-    for part in ["info_data", "info_slave_data"] {
-        for (key, value) in info[part].as_object().into_iter().flatten() {
-            if !moving.contains(&key.as_str()) {
-                facts.push(format!("link {name} {part} {key} {value}"));
-            }
-        }
-    }
-    facts
-}
-
-fn addresses(row: &Value) -> Vec<String> {
-    let name = row["ifname"].as_str().unwrap_or_default();
-    let fact = |address: &Value| {
-        let mut facts = Vec::new();
-        for key in ["broadcast", "scope", "label", "noprefixroute", "nodad"] {
-            facts.extend(address.get(key).map(|value| format!("{key} {value}")));
-        }
-        let local = address["local"].as_str().filter(|local| !local.starts_with("fe80:"))?;
-        Some(format!("address {name} {local}/{} {}", address["prefixlen"], facts.join(" ")))
-    };
-    row["addr_info"].as_array().into_iter().flatten().filter_map(fact).collect()
-}
-
-/// What comes and goes with a link's state, or with the test of an IPv6 address.
-fn moves_by_itself(row: &Value) -> bool {
-    let dst = row["dst"].as_str().unwrap_or_default();
-    let tested = row["table"] == "local" && dst.contains(':');
-    tested || dst.starts_with("fe80:") || dst.starts_with("ff00:")
-}
-
-fn without(row: &Value, keys: &[&str]) -> Value {
-    let mut row = row.clone();
-    if let Some(fields) = row.as_object_mut() {
-        fields.retain(|key, _| !keys.contains(&key.as_str()));
-    }
-    row
-}
-
-/// Queueing disciplines with their filters, `tc(8)`.
-fn queues() -> Vec<String> {
-    let tc = |arguments: &[&str]| {
-        let output = Command::new("tc").args(arguments).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let mut facts = Vec::new();
-    let shown = tc(&["qdisc", "show"]);
-    for line in shown.lines().filter(|line| !line.contains("noqueue") && !line.contains("qdisc noop")) {
-        facts.push(format!("queue {line}"));
-    }
-    for row in ip("link show").unwrap().as_array().into_iter().flatten() {
-        let name = row["ifname"].as_str().unwrap();
-        for parent in ["root", "ingress"] {
-            let shown = tc(&["filter", "show", "dev", name, parent]);
-            facts.extend(shown.lines().map(|line| format!("filter {name} {parent} {}", line.trim())));
-        }
-    }
-    facts
-}
-
-/// `/proc/sys/net` of all interfaces, and what else is one namespace's; not what counts or is told by the kernel itself.
-fn parameters() -> Vec<String> {
-    let mut facts = Vec::new();
-    for root in ["ipv4/conf", "ipv6/conf", "ipv4", "core"] {
-        let directory = Path::new("/proc/sys/net").join(root);
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let entry = entry.path();
-            let files: Vec<_> = if root.ends_with("conf") {
-                fs::read_dir(&entry).into_iter().flatten().flatten().map(|file| file.path()).collect()
-            } else {
-                vec![entry]
-            };
-            for file in files.iter().filter(|file| file.is_file()) {
-                let told = ["stable_secret", "mc_forwarding", "netdev_rss_key", "tcp_fastopen_key"];
-                let name = file.strip_prefix("/proc/sys/net").unwrap().display().to_string();
-                if !told.iter().any(|told| name.ends_with(told)) {
-                    let value = fs::read_to_string(file).unwrap_or_default();
-                    facts.push(format!("sysctl {name} {:?}", value.trim_end()));
-                }
-            }
-        }
-    }
-    facts
-}
-
-/// Words for what is random: hosts' ends of pairs, and MAC addresses that nobody asked for.
-#[derive(Default)]
-struct Names(BTreeMap<String, String>);
-
-impl Names {
-    fn plain(&mut self, fact: &str) -> String {
-        let mut words = Vec::new();
-        let ends = |c: char| !(c.is_alphanumeric() || c == ':' || c == '_' || c == '.' || c == '-');
-        let mut rest = fact;
-        while !rest.is_empty() {
-            let end = rest.find(ends).unwrap_or(rest.len());
-            let (word, tail) = rest.split_at(end);
-            words.push(self.word(word));
-            let next = tail.find(|c| !ends(c)).unwrap_or(tail.len());
-            words.push(tail[..next].to_owned());
-            rest = &tail[next..];
-        }
-        words.concat()
-    }
-
-    fn word(&mut self, word: &str) -> String {
-        let is_mac =
-            word.len() == 17 && word.split(':').all(|part| part.len() == 2) && !word.starts_with("02:00:");
-        let is_end = word.strip_prefix("veth").is_some_and(|rest| rest.len() == 8 || rest.len() == 11);
-        let next = self.0.len();
-        match (is_mac && word != "00:00:00:00:00:00" && word != "ff:ff:ff:ff:ff:ff", is_end) {
-            (true, _) => "MAC".into(),
-            (_, true) => self.0.entry(word.to_owned()).or_insert_with(|| format!("END{next}")).clone(),
-            _ => word.to_owned(),
-        }
-    }
 }
