@@ -17,6 +17,7 @@ static PLUGINS: &[BuiltIn] = &[
     ("portmap", &portmap::PLUGIN),
     ("ptp", &ptp::PLUGIN),
     ("static", &ipam::STATIC),
+    ("tap", &tap::PLUGIN),
 ];
 
 /// The plugins that make plans. Those of IPAM do not: what they would give is part of the plan of who asks them.
@@ -32,6 +33,7 @@ static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
     ("null", &null::PLUGIN),
     ("portmap", &portmap::PLUGIN),
     ("ptp", &ptp::PLUGIN),
+    ("tap", &tap::PLUGIN),
 ];
 
 /// The name of the command line.

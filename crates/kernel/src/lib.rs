@@ -28,6 +28,7 @@ mod signals;
 mod socket;
 pub mod sysctl;
 pub mod sysfs;
+pub mod tap;
 pub mod tc;
 mod terminal;
 mod unlink;

@@ -3,6 +3,7 @@ mod driver;
 mod moved;
 mod mtu;
 mod state;
+mod tun;
 mod vlan;
 
 use crate::{Message, Netns};
@@ -24,6 +25,7 @@ pub use moved::{Arrivals, by_any_name, move_to, rename, set_alias, set_master, s
 pub use mtu::mtu_of;
 pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, ports_of, query};
 pub(crate) use state::{bind, bound_index, is_bound};
+pub use tun::Tun;
 pub use vlan::{PortVlans, VlanRange, join_vlans, leave_vlan, port_vlans, set_vlan_filtering};
 
 /// A pair of virtual Ethernet links, veth(4): one end here, the other born in another namespace.

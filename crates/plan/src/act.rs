@@ -101,6 +101,11 @@ pub(crate) trait Claims {
 pub(crate) trait Own {
     /// Does it, whole or not at all. No lock is held.
     fn make(&self, places: &mut Places) -> Result<(), Error>;
+
+    /// Whether nothing of it is there when it fails. What has its name is then another's, and not to be undone.
+    fn is_whole(&self) -> bool {
+        false
+    }
 }
 
 /// A step that is shared with other attachments.

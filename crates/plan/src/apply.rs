@@ -102,6 +102,11 @@ impl<'a> Run<'a> {
                 let put = self.places.filter.put(&[&section], &change);
                 put.map_err(|cause| act.refused(cause, self.places))
             }
+            Work::Own(own) if own.is_whole() => {
+                self.flush()?;
+                own.make(self.places)?;
+                self.alone(hold, step)
+            }
             Work::Own(own) => {
                 self.alone(hold, step)?;
                 own.make(self.places)

@@ -1,7 +1,7 @@
 //! What can go wrong between a plan and the kernel.
 use crate::{
     check::Difference, crowded::Crowded, device::NoDevice, free_port::TakenRange, host_end::NoHostEnd,
-    host_port::HostPort, parent::NoParent, places::Place, step::Published,
+    host_port::HostPort, parent::NoParent, places::Place, step::Published, tap::NoTap,
 };
 use std::{fmt, io, path::PathBuf};
 use types::{IfName, Prefix};
@@ -70,6 +70,9 @@ pub enum Error {
     /// The container's interface has no end on the host that something could be done to.
     #[error(transparent)]
     HostEnd(#[from] NoHostEnd),
+    /// A TAP device that can't be made.
+    #[error(transparent)]
+    Tap(#[from] NoTap),
     /// Somebody has put a queue before the link already.
     #[error("\"{link}\" has a queue of kind {kind} already")]
     Queued {
@@ -206,6 +209,7 @@ impl Error {
             Error::Parent(cause) => Some(cause.hint()),
             Error::Crowded(cause) => Some(cause.hint()),
             Error::HostEnd(cause) => Some(cause.hint()),
+            Error::Tap(cause) => Some(cause.hint()),
             Error::Queued { link, .. } => Some(format!("`tc qdisc show dev {link}` shows it: DEL what has put it there")),
             Error::Device(cause) => Some(cause.hint()),
             Error::NoLink { name, .. } => {
@@ -229,9 +233,7 @@ impl Error {
                 "publish {fit} or fewer for each container, or raise `sysctl net.core.wmem_max`; root of the host has no limit"
             )),
             Error::RangeTaken(_) => Some(WHO_HAS_PORTS.into()),
-            Error::NoContainer => {
-                Some("set CNI_NETNS to the container's namespace, such as /run/netns/NAME".into())
-            }
+            Error::NoContainer => Some("set CNI_NETNS to the namespace, such as /run/netns/NAME".into()),
             Error::Differs(_) => Some("`sealane repair` puts back what is on the host, `sealane check --repair` what is in the container; of a link that is gone, or where repair has nothing to do, DEL the attachment and ADD it again".into()),
             Error::State { .. } | Error::NoStateDir | Error::RelativeStateDir { .. } => {
                 Some("set SEALANE_STATE_DIR to a directory on tmpfs that this user can write".into())

@@ -10,6 +10,7 @@ use crate::{
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     step::{Family, Interface as IptInterface, Published},
+    tap::WantedTap,
 };
 use kernel::{addr, link, route, sysctl};
 use std::{
@@ -31,6 +32,8 @@ pub enum Query {
     Parent(WantedParent),
     /// Which link of the host is the other end of this interface of the container's? It is an error if there is none.
     HostEnd(WantedEnd),
+    /// Can such a TAP device be made? It is an error if not.
+    Tap(WantedTap),
     /// How large packets may an interface send that nobody has given an MTU?
     Mtu(WantedMtu),
     /// Which device of the host is the container to have, and what is it like? It is an error if there is none such.
@@ -131,6 +134,7 @@ impl Facts {
                 }
                 Query::Device(wanted) => facts.device = Some(wanted.find(places)?),
                 Query::Parent(wanted) => facts.parent = Some(wanted.find(places)?),
+                Query::Tap(wanted) => wanted.look(places)?,
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
                 Query::OwnAddresses(of) => {
                     if let Some(parent) = &facts.parent {

@@ -41,6 +41,7 @@ mod shared;
 mod shim;
 mod state;
 pub mod step;
+mod tap;
 mod undo;
 mod users;
 mod veth;
@@ -69,6 +70,7 @@ pub use record::{Key, Record};
 pub use repair::{Extent, Repair, repair};
 pub use state::State;
 pub use step::Step;
+pub use tap::{LARGEST_OF_TAP, NoTap, WantedTap};
 pub use undo::{stands, undo};
 
 use serde::{Deserialize, Serialize};

@@ -19,6 +19,7 @@ pub use crate::neighbour::Neighbour;
 pub use crate::only_mac::OnlyMac;
 pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
 pub use crate::shim::Shim;
+pub use crate::tap::Tap;
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
@@ -45,6 +46,7 @@ pub enum Step {
     LeftDevice(LeftDevice),
     BridgeAddress(BridgeAddress),
     Forwarding(Forwarding),
+    Tap(Tap),
     Veth(Veth),
     Unnumbered(Unnumbered),
     BridgePort(BridgePort),
@@ -114,6 +116,7 @@ step_from!(
     LeftDevice,
     BridgeAddress,
     Forwarding,
+    Tap,
     Veth,
     Unnumbered,
     BridgePort,

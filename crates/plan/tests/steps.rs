@@ -24,6 +24,7 @@ netlab::tests! {
     a_gateway_address_is_made_once_and_stays,
     a_second_gateway_address_is_refused_unless_forced,
     forwarding_is_switched_on_and_stays,
+    a_tap_comes_and_goes_and_another_of_its_name_stays,
     a_veth_comes_and_goes_whole,
     a_veth_whose_name_is_taken_says_where,
     a_veth_of_another_suite_goes_by_its_end_in_the_container,
@@ -347,6 +348,48 @@ fn an_address_comes_and_goes() {
         assert!(addresses(&lab.container.ip("addr show eth0").unwrap()).is_empty());
         ip("link del v0").unwrap();
         undo(&plan, &mut lab.places, &Lab::key()).unwrap();
+    }
+}
+
+fn a_tap_comes_and_goes_and_another_of_its_name_stays() {
+    let mut lab = Lab::new();
+    lab.container.ip("link add b0 type bridge").unwrap();
+    let tap = step::Tap {
+        name: "eth0".parse().unwrap(),
+        mac: "02:00:00:00:00:07".parse().unwrap(),
+        mtu: Some(1400),
+        multi_queue: true,
+        owner: Some(0),
+        group: Some(0),
+        bridge: Some("b0".parse().unwrap()),
+        label: None,
+    };
+    let plan = lab.make(tap.clone()).unwrap();
+    for (command, words, back) in [
+        ("link set eth0 nomaster", "is not on that bridge", "link set eth0 master b0"),
+        ("link set eth0 address 02:00:00:00:00:08", "has mac", "link set eth0 address 02:00:00:00:00:07"),
+        ("link del b0", "is not on that bridge", "link add b0 type bridge"),
+    ] {
+        lab.drift(&plan, true, command, words);
+        lab.container.ip(back).unwrap();
+    }
+    lab.undo_twice(&plan);
+    for (others, words) in [
+        ("tuntap add eth0 mode tap", "one queue"),
+        ("tuntap add eth0 mode tap multi_queue", "nobody"),
+        ("tuntap add eth0 mode tap multi_queue user 0", "group nobody"),
+        ("tuntap add eth0 mode tun", "there is no tap"),
+    ] {
+        lab.container.ip(others).unwrap();
+        for command in ["link set eth0 address 02:00:00:00:00:07", "link set eth0 master b0"] {
+            let _no_tap = lab.container.ip(command);
+        }
+        let different = check(&plan, &mut lab.places).unwrap_err().to_string();
+        assert!(different.contains(words), "{others}: {different}");
+        // Made in its stead it would be another's: it is taken, and stays.
+        let refused = lab.make(tap.clone()).unwrap_err();
+        assert!(matches!(refused, Error::LinkExists { .. }), "{refused}");
+        lab.container.ip("link del eth0").unwrap();
     }
 }
 

@@ -122,6 +122,7 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Step { .. }
         | plan::Error::TooManyPorts { .. }
         | plan::Error::NoLink { .. }
+        | plan::Error::Tap(plan::NoTap::NoDriver(_))
         | plan::Error::NoVlans { .. } => Code::Kernel,
         plan::Error::Device(plan::NoDevice::NameTaken { .. })
         | plan::Error::NameTaken { .. }
@@ -130,7 +131,9 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Queued { .. }
         | plan::Error::NotABridge { .. }
         | plan::Error::OtherAddress { .. } => Code::Taken,
-        plan::Error::Parent(_) | plan::Error::HostEnd(_) | plan::Error::Device(_) => Code::InvalidConfig,
+        plan::Error::Parent(_) | plan::Error::HostEnd(_) | plan::Error::Device(_) | plan::Error::Tap(_) => {
+            Code::InvalidConfig
+        }
         plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
         plan::Error::Differs(_) => Code::Check,
         plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,

@@ -54,6 +54,7 @@ fn trials() -> Vec<Trial> {
             (format!("in_a_vlan_beside_another_{name}"), Beside::Another(vlan), able),
             (format!("masqueraded_alone_{name}"), Beside::Nobody(masqueraded), true),
             (format!("masqueraded_beside_another_{name}"), Beside::Another(masqueraded), true),
+            (format!("tap_{name}"), Beside::Nobody(tap), true),
             (format!("ptp_alone_{name}"), Beside::Nobody(ptp), true),
             (format!("ptp_beside_another_{name}"), Beside::Another(ptp), true),
             (format!("with_dummy_{name}"), Beside::Nobody(dummy), has_dummies),
@@ -319,6 +320,13 @@ fn routed() -> Value {
     let routes = json!([{"dst": "10.9.0.0/16"}, {"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
     let ranges = json!([[{"subnet": "10.1.0.0/16"}], [{"subnet": "fd01::/64"}]]);
     json!({"type": "host-local", "ranges": ranges, "routes": routes})
+}
+
+/// A device for a program.
+fn tap(host: &Host) -> Value {
+    let routes = json!([{"dst": "10.9.0.0/16"}, {"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
+    let ipam = with(&network(host)["ipam"], "routes", &routes);
+    host.config(&json!({"type": "tap", "owner": 0, "mtu": 1400, "ipam": ipam}))
 }
 
 /// A cable of each container's own, masqueraded.

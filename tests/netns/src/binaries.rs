@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 13] = [
+pub const PLUGINS: [&str; 14] = [
     "bandwidth",
     "bridge",
     "firewall",
@@ -28,6 +28,7 @@ pub const PLUGINS: [&str; 13] = [
     "portmap",
     "ptp",
     "dummy",
+    "tap",
 ];
 const MULTICALL: &str = "sealane";
 

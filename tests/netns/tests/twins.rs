@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use twin::{Difference, Row};
 
 fn main() -> std::process::ExitCode {
-    let groups = [bridges(), ipam(), chained(), bandwidths(), macvlans(), ptps(), devices()];
+    let groups = [bridges(), ipam(), chained(), bandwidths(), macvlans(), ptps(), devices(), taps()];
     let dummies = netlab::with_links_of("dummy", netlab::trials![a_dummy]);
     let trials = groups.into_iter().flatten().chain(dummies).collect();
     netlab::main(netlab::beside_the_reference(trials).collect())
@@ -118,6 +118,10 @@ fn devices() -> Vec<Trial> {
         a_device_of_the_host_without_addresses,
         a_device_by_its_hardware_address,
     ]
+}
+
+fn taps() -> Vec<Trial> {
+    netlab::trials![a_tap_without_addresses, a_tap_with_an_address_on_a_bridge, a_tap_of_two_families]
 }
 
 /// What is different with a bridge, if it is there.
@@ -603,6 +607,21 @@ const ROUTED: &[&str] = &[
     "addr add 192.0.2.2/24 dev p0",
     "route add default via 192.0.2.1",
 ];
+
+fn a_tap_without_addresses() {
+    Row::new(json!([{"type": "tap", "mac": "02:00:00:00:00:07", "mtu": 1400, "multiQueue": true}])).compare();
+}
+
+fn a_tap_with_an_address_on_a_bridge() {
+    Row::new(json!([{"type": "tap", "bridge": "b0", "group": 0, "ipam": v4()}]))
+        .inside(&["link add b0 type bridge"])
+        .compare();
+}
+
+fn a_tap_of_two_families() {
+    let tested = [("64 nodad ", "ADD never waits"), ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`")];
+    Row::new(json!([{"type": "tap", "owner": 0, "ipam": both()}])).but(&tested).compare();
+}
 
 fn v4() -> Value {
     json!({"type": "host-local", "subnet": "10.1.0.0/24", "routes": [{"dst": "10.9.0.0/16"}]})

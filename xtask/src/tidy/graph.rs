@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("null", PLUGIN),
     ("portmap", PLUGIN),
     ("ptp", PLUGIN),
+    ("tap", PLUGIN),
     ("host-local", &["cni", "ipam"]),
     ("static", &["cni", "ipam"]),
     (
@@ -49,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "portmap",
             "ptp",
             "sandbox",
+            "tap",
             "types",
         ],
     ),

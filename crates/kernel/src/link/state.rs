@@ -1,5 +1,5 @@
 //! Links as they are: looked up, listed, watched.
-use super::driver;
+use super::{driver, tun::Tun};
 use crate::{Error, Message, Rtnl, reply::attributes};
 use netlink_packet_core::{DecodeError, Emitable, parse_mac, parse_string, parse_u8, parse_u16, parse_u32};
 use netlink_packet_route::{
@@ -44,6 +44,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// The index of a veth's other end, or of a VLAN's or macvlan's lower link, in the namespace that one is in.
     pub peer: Option<u32>,
+    /// What it is besides, if it is a TUN or TAP device.
+    pub tun: Option<Tun>,
     /// Its settings as the port of a bridge, if it is one.
     pub port: Option<BridgePort>,
     /// What it does with VLANs, if it is a bridge and the kernel's bridges know of them (`CONFIG_BRIDGE_VLAN_FILTERING`).
@@ -200,6 +202,7 @@ impl Link {
             kind: info.kind,
             master,
             peer,
+            tun: info.tun,
             port: info.port,
             vlan_filter: info.vlan_filter,
             alias,
@@ -215,6 +218,7 @@ impl Link {
 struct Info<'a> {
     kind: Option<String>,
     data: &'a [u8],
+    tun: Option<Tun>,
     port: Option<BridgePort>,
     vlan_filter: Option<VlanFilter>,
 }
@@ -234,6 +238,9 @@ impl<'a> Info<'a> {
         }
         if master == "bridge" {
             info.port = Some(BridgePort::read(port)?);
+        }
+        if info.kind.as_deref() == Some("tun") {
+            info.tun = Some(Tun::read(info.data)?);
         }
         if info.kind.as_deref() == Some("bridge") {
             info.vlan_filter = VlanFilter::read(info.data)?;

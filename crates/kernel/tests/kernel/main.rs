@@ -19,6 +19,7 @@ mod nft;
 mod process;
 mod route;
 mod sysctl;
+mod tap;
 mod tc;
 
 use kernel::{Answer, Error, Link, Message, Rtnl, link::Veth};
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         process::trials(),
         route::trials(),
         sysctl::trials(),
+        tap::trials(),
         tc::trials(),
     ]
     .into_iter()
