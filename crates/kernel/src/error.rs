@@ -214,7 +214,9 @@ fn request_hint(errno: Errno) -> Option<&'static str> {
         Errno::EACCES => "IPv6 is off for this link: see `sysctl net.ipv6.conf.all.disable_ipv6`",
         Errno::EADDRNOTAVAIL => "the address is not on this link: see `ip addr`",
         Errno::ENETUNREACH | Errno::EHOSTUNREACH => "the gateway is in no subnet of the link's addresses",
-        Errno::ENETDOWN => "the link must be up before it can have routes",
+        Errno::ENETDOWN => {
+            "the link must be up before it can have routes, and what it is on before it can be up"
+        }
         Errno::ESRCH => "there is no such route: see `ip route show table all`",
         Errno::EXFULL => "a Linux bridge takes at most 1023 ports; use a second bridge",
         Errno::ELOOP => "a bridge cannot be a port of a bridge",

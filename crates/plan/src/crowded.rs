@@ -34,6 +34,16 @@ pub enum Crowded {
         /// What it is a port of.
         master: IfName,
     },
+    /// Of a parent each VLAN has one link.
+    #[error("{vlan} of \"{parent}\" has a link already{}", of(.by.as_deref()))]
+    Vlan {
+        /// The VLAN, as a kind of link.
+        vlan: LinkKind,
+        /// The parent.
+        parent: IfName,
+        /// Whose it is, if that is known.
+        by: Option<Box<Holder>>,
+    },
     /// Another container of the network has the MAC address that was asked for.
     #[error("MAC address {mac} is in use: it is that of {by}")]
     MacOnNetwork {
@@ -55,6 +65,11 @@ pub enum Crowded {
 }
 
 impl Crowded {
+    /// Whether it may be otherwise in a moment: a namespace that has gone has its links a little longer.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Crowded::Vlan { by: None, .. })
+    }
+
     /// What the person does next.
     pub fn hint(&self) -> String {
         match self {
@@ -63,6 +78,14 @@ impl Crowded {
             }
             Crowded::Passthru { .. } => {
                 "set \"master\" to another link, or \"mode\" to bridge for all that are on this one".into()
+            }
+            Crowded::Vlan { by: Some(by), .. } => {
+                format!("stop {}, or set \"vlanId\" or \"master\" to another", by.brief())
+            }
+            Crowded::Vlan { by: None, vlan, parent } => {
+                format!(
+                    "one of a namespace that is just going is gone the next time, and `ip -d link` shows the host's own; set \"master\" to it, or have another one than {vlan} of {parent}"
+                )
             }
             Crowded::Port { master, .. } => format!("set \"master\" to {master}, or to another link"),
             Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
@@ -88,6 +111,15 @@ pub(crate) fn refusal(made: &Link, cause: &kernel::Error, places: &mut Places) -
             let master = places.link(parent.place, &parent.name).ok()??.master?;
             let master = places.within(parent.place, || link::name_of(master)).ok()?.ok()??;
             Some(Crowded::Port { parent: parent.name.clone(), master })
+        }
+        Errno::EEXIST if made.kind.driver() == "vlan" => {
+            let theirs = |step: &Step| match step {
+                Step::Link(link) if link.kind == made.kind && link.parent == made.parent => Some(()),
+                _ => None,
+            };
+            let by = places.state().and_then(|state| state.who(theirs)).ok()?;
+            let by = by.map(|(holder, ())| Box::new(holder));
+            Some(Crowded::Vlan { vlan: made.kind, parent: parent.name.clone(), by })
         }
         Errno::EINVAL => {
             let LinkKind::Macvlan { mode, .. } = made.kind else { return None };

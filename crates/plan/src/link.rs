@@ -9,7 +9,7 @@ use crate::{
 use kernel::{Answer, Errno, link};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use types::{IfName, LinkKind, Mac};
+use types::{IfName, LinkKind, Mac, stable_hash};
 
 /// A link of its own, down, born where it is to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,14 @@ impl Link {
         Ok(found.filter(|link| link.kind.as_deref() == Some(self.kind.driver())))
     }
 
+    /// The number that it has to ask for because the host has a link of its name, as most have an `eth0`: out of reach of those that the kernel
+    /// counts up to.
+    fn number(&self) -> Result<Option<u32>, Error> {
+        let hash = stable_hash(&["index", self.name.as_str()]) >> 34;
+        let far = 1 << 30 | u32::try_from(hash).unwrap_or_default();
+        Ok(link::exists(&self.name)?.then_some(far))
+    }
+
     fn wrong(&self, found: &kernel::Link, parent: Option<u32>) -> Option<String> {
         if found.driver.is_some_and(|driver| !self.is_as(driver)) {
             let driver = found.driver.map_or(String::new(), |driver| driver.to_string());
@@ -112,12 +120,14 @@ impl Act for Link {
         let parent = self.parent.as_ref();
         let parent = parent.map(|parent| places.index(parent.place, &parent.name)).transpose()?;
         let elsewhere = self.place == Place::Container && self.place() == Place::Host;
+        let index = if elsewhere { self.number()? } else { None };
         Ok(Work::Netlink(link::make(&link::NewLink {
             name: &self.name,
             kind: self.kind,
             parent,
             mac: self.mac,
             mtu: self.mtu,
+            index,
             netns: if elsewhere { Some(places.container()?) } else { None },
         })))
     }

@@ -122,6 +122,7 @@ impl Shim {
             parent: Some(places.index(Place::Host, &self.parent)?),
             mac: Some(self.mac),
             mtu: None,
+            index: None,
             netns: None,
         };
         send(places, self, link::make(&spec))?;

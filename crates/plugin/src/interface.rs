@@ -42,6 +42,17 @@ pub fn address(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
     routes(plan, endpoint, lease);
 }
 
+/// The same on a link that has the MAC address of the one that it is on, and shall go on following that: to be told that is no way to have it
+/// announce its addresses. It does so when it comes up, so they are there before.
+pub fn address_under_parents_mac(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
+    let path = ["ipv4", "conf", endpoint.ifname.as_str(), "arp_notify"].map(str::to_owned).into();
+    plan.once(step::Sysctl { place: Place::Container, path, value: "1".into(), optional: true });
+    set_parameters(plan, endpoint, lease, dad, true);
+    addresses(plan, endpoint, lease, dad, false);
+    plan.own(step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce: false });
+    routes(plan, endpoint, lease);
+}
+
 /// The same where nobody is on the link but the gateways: whoever else is in an address's subnet is behind its gateway. There is nobody to
 /// announce anything to. An address that is tested first can't be what routes say that packets are from.
 pub fn address_behind_gateways(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
@@ -68,12 +79,16 @@ pub fn address_behind_gateways(plan: &mut Plan, endpoint: &Endpoint, lease: &Lea
 const LINK: u8 = 253;
 
 fn up(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad, announce: bool) {
+    set_parameters(plan, endpoint, lease, dad, announce);
+    plan.own(step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce });
+}
+
+fn set_parameters(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad, announce: bool) {
     if lease.ips.iter().any(|ip| !ip.address.is_ipv4()) {
         for (name, value) in parameters(dad).filter(|(name, _)| announce || *name != NOTIFY) {
             plan.once(parameter(endpoint, name, value));
         }
     }
-    plan.own(step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce });
 }
 
 fn addresses(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad, alone: bool) {

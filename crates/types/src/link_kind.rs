@@ -23,6 +23,8 @@ pub enum LinkKind {
     },
     /// Those frames of a link that have this VLAN's tag (IEEE 802.1Q).
     Vlan(VlanId),
+    /// Those whose tag has a priority and names no VLAN: its number is 0 (IEEE 802.1Q, table 9-2).
+    PriorityTagged,
     /// A link that drops all that it sends.
     Dummy,
     /// A link through which packets of others are led to be queued (intermediate functional block).
@@ -40,7 +42,7 @@ impl LinkKind {
         match self {
             LinkKind::Macvlan { .. } => "macvlan",
             LinkKind::Ipvlan { .. } => "ipvlan",
-            LinkKind::Vlan(_) => "vlan",
+            LinkKind::Vlan(_) | LinkKind::PriorityTagged => "vlan",
             LinkKind::Dummy => "dummy",
             LinkKind::Ifb => "ifb",
             LinkKind::Vrf { .. } => "vrf",
@@ -58,6 +60,7 @@ impl fmt::Display for LinkKind {
             }
             LinkKind::Ipvlan { mode, flag } => write!(f, " in mode {mode} {flag}"),
             LinkKind::Vlan(id) => write!(f, " {id}"),
+            LinkKind::PriorityTagged => f.write_str(" 0"),
             LinkKind::Vrf { table } => write!(f, " of table {table}"),
             LinkKind::Dummy | LinkKind::Ifb => Ok(()),
         }

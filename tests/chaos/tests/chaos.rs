@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 
 fn trials() -> Vec<Trial> {
     let able = netlab::bridges_know_vlans();
-    let has_dummies = netlab::has_links_of("dummy");
+    let able_drivers = ["dummy", "vlan"].map(netlab::has_links_of);
     let mut trials = vec![
         netlab::trial(
             "an_add_of_the_multicall_runs_no_other_process",
@@ -57,10 +57,10 @@ fn trials() -> Vec<Trial> {
             (format!("tap_{name}"), Beside::Nobody(tap), true),
             (format!("ptp_alone_{name}"), Beside::Nobody(ptp), true),
             (format!("ptp_beside_another_{name}"), Beside::Another(ptp), true),
-            (format!("with_dummy_{name}"), Beside::Nobody(dummy), has_dummies),
         ];
-        for (name, beside, able) in kinds.into_iter().chain(on_a_lan(&name)).chain(with_a_device(&name, then))
-        {
+        let links = links_of_drivers(&name, then, able_drivers);
+        let others = on_a_lan(&name).into_iter().chain(with_a_device(&name, then)).chain(links);
+        for (name, beside, able) in kinds.into_iter().chain(others) {
             let trial = Trial::test(name.clone(), move || {
                 everywhere(&name, at, beside, (kill, then));
                 Ok(())
@@ -76,6 +76,16 @@ fn with_a_device(name: &str, then: Then) -> Option<(String, Beside, bool)> {
     let name = format!("with_a_device_of_the_host_{name}");
     let goes_on = !matches!(then, Then::DieAndDel | Then::AnotherAndDel);
     goes_on.then_some((name, Beside::Nobody(device), true))
+}
+
+/// Of a VLAN there is one link: another container comes when the first has been cleared away.
+fn links_of_drivers(name: &str, then: Then, able: [bool; 2]) -> Vec<(String, Beside, bool)> {
+    let [has_dummies, has_vlans] = able;
+    let mut kinds = vec![(format!("link_of_dummy_{name}"), Beside::Nobody(dummy), has_dummies)];
+    if then != Then::AnotherAndDel {
+        kinds.push((format!("link_of_vlan_{name}"), Beside::Nobody(tagged), has_vlans));
+    }
+    kinds
 }
 
 fn on_a_lan(name: &str) -> Vec<(String, Beside, bool)> {
@@ -302,12 +312,21 @@ fn masqueraded(host: &Host) -> Value {
 
 /// A `macvlan` on the cable `p0`.
 fn macvlan(host: &Host) -> Value {
+    on_a_cable(host, &json!({"type": "macvlan"}))
+}
+
+/// A VLAN on it, of the plugin `vlan`.
+fn tagged(host: &Host) -> Value {
+    on_a_cable(host, &json!({"type": "vlan", "vlanId": 7}))
+}
+
+fn on_a_cable(host: &Host, keys: &Value) -> Value {
     if ip("link show dev p0").is_err() {
         for command in ["add p0 type veth peer name q0", "set p0 up", "set q0 up"] {
             ip(&format!("link {command}")).unwrap();
         }
     }
-    host.config(&json!({"type": "macvlan", "master": "p0", "ipam": routed()}))
+    host.config(&with(&with(keys, "master", &json!("p0")), "ipam", &routed()))
 }
 
 /// An interface that leads nowhere, of the plugin `dummy`.

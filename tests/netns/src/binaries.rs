@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 14] = [
+pub const PLUGINS: [&str; 15] = [
     "bandwidth",
     "bridge",
     "firewall",
@@ -29,6 +29,7 @@ pub const PLUGINS: [&str; 14] = [
     "ptp",
     "dummy",
     "tap",
+    "vlan",
 ];
 const MULTICALL: &str = "sealane";
 

@@ -18,10 +18,26 @@ use serde_json::{Value, json};
 use twin::{Difference, Row};
 
 fn main() -> std::process::ExitCode {
-    let groups = [bridges(), ipam(), chained(), bandwidths(), macvlans(), ptps(), devices(), taps()];
-    let dummies = netlab::with_links_of("dummy", netlab::trials![a_dummy]);
-    let trials = groups.into_iter().flatten().chain(dummies).collect();
+    let groups = [
+        bridges(),
+        ipam(),
+        chained(),
+        bandwidths(),
+        macvlans(),
+        ptps(),
+        devices(),
+        taps(),
+        links_of_drivers(),
+    ];
+    let trials = groups.into_iter().flatten().collect();
     netlab::main(netlab::beside_the_reference(trials).collect())
+}
+
+/// Of drivers that a kernel may lack.
+fn links_of_drivers() -> Vec<Trial> {
+    let dummies = netlab::with_links_of("dummy", netlab::trials![a_link_of_dummy]);
+    let vlans = netlab::trials![a_link_of_vlan, a_link_of_vlan_with_every_key];
+    dummies.into_iter().chain(netlab::with_links_of("vlan", vlans)).collect()
 }
 
 fn bridges() -> Vec<Trial> {
@@ -580,7 +596,7 @@ fn a_device_by_its_hardware_address() {
         .compare();
 }
 
-fn a_dummy() {
+fn a_link_of_dummy() {
     Row::new(json!([{"type": "dummy", "ipam": both()}]))
         .but(&[
             ("sysctl ipv4/conf/eth0/arp_notify ", "with what brings the interface up"),
@@ -621,6 +637,26 @@ fn a_tap_with_an_address_on_a_bridge() {
 fn a_tap_of_two_families() {
     let tested = [("64 nodad ", "ADD never waits"), ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`")];
     Row::new(json!([{"type": "tap", "owner": 0, "ipam": both()}])).but(&tested).compare();
+}
+
+/// What is different with a link that has its master's MAC address.
+const UNDER_PARENTS_MAC: &[(&str, &str)] =
+    &[("sysctl ipv6/conf/eth0/optimistic_dad ", "are tested while they are used already")];
+
+fn a_link_of_vlan() {
+    Row::new(json!([{"type": "vlan", "master": "p0", "vlanId": 7, "ipam": both()}]))
+        .on_host(CABLE)
+        .but(UNDER_PARENTS_MAC)
+        .but(&[("sysctl ipv4/conf/eth0/arp_notify ", "machines hear of the addresses when")])
+        .compare();
+}
+
+fn a_link_of_vlan_with_every_key() {
+    let keys = json!({"type": "vlan", "master": "p0", "vlanId": 4094, "mtu": 1400, "linkInContainer": true, "dad": "on", "ipam": both()});
+    Row::new(json!([keys]))
+        .inside(CABLE)
+        .but(&[("sysctl ipv4/conf/eth0/arp_notify ", "machines hear of the addresses when")])
+        .compare();
 }
 
 fn v4() -> Value {

@@ -22,6 +22,9 @@ pub struct NewLink<'a> {
     pub mac: Option<Mac>,
     /// Its largest packet in bytes; none leaves it to the driver, which takes the parent's if there is one.
     pub mtu: Option<u32>,
+    /// The number that it is to have; none leaves it to the kernel. Before Linux 6.13 the namespace that is asked must have no link of the name, even
+    /// if the new one is born elsewhere, unless a number is asked for: then it is that which must be free in both.
+    pub index: Option<u32>,
     /// Where it is born, if not in the namespace that is asked. It is not moved there, which costs a grace period of some 25 ms.
     pub netns: Option<&'a Netns>,
 }
@@ -30,6 +33,7 @@ pub struct NewLink<'a> {
 /// who are there.
 pub fn make(spec: &NewLink<'_>) -> Message {
     let mut link = LinkMessage::default();
+    link.header.index = spec.index.unwrap_or(0);
     let attributes = &mut link.attributes;
     attributes.push(LinkAttribute::IfName(spec.name.to_string()));
     attributes.extend(spec.mac.map(|mac| LinkAttribute::Address(mac.octets().to_vec())));
@@ -58,6 +62,7 @@ fn info(kind: LinkKind) -> (InfoKind, Option<InfoData>) {
             (InfoKind::IpVlan, Some(InfoData::IpVlan(vec![InfoIpVlan::Mode(mode.number().into()), flag])))
         }
         LinkKind::Vlan(id) => (InfoKind::Vlan, Some(InfoData::Vlan(vec![InfoVlan::Id(id.number())]))),
+        LinkKind::PriorityTagged => (InfoKind::Vlan, Some(InfoData::Vlan(vec![InfoVlan::Id(0)]))),
         LinkKind::Vrf { table } => (InfoKind::Vrf, Some(InfoData::Vrf(vec![InfoVrf::TableId(table)]))),
         LinkKind::Dummy => (InfoKind::Dummy, None),
         LinkKind::Ifb => (InfoKind::Ifb, None),
@@ -77,7 +82,10 @@ pub(super) fn read(kind: &str, data: &[u8]) -> Option<LinkKind> {
             flag: value(data, IFLA_IPVLAN_FLAGS)
                 .map_or(Some(IpvlanFlag::Bridge), |flag| IpvlanFlag::numbered(parse_u16(flag).ok()?))?,
         }),
-        "vlan" => VlanId::try_from(parse_u16(value(data, IFLA_VLAN_ID)?).ok()?).ok().map(LinkKind::Vlan),
+        "vlan" => match parse_u16(value(data, IFLA_VLAN_ID)?).ok()? {
+            0 => Some(LinkKind::PriorityTagged),
+            id => VlanId::try_from(id).ok().map(LinkKind::Vlan),
+        },
         "vrf" => Some(LinkKind::Vrf { table: parse_u32(value(data, IFLA_VRF_TABLE)?).ok()? }),
         "dummy" => Some(LinkKind::Dummy),
         "ifb" => Some(LinkKind::Ifb),

@@ -277,12 +277,13 @@ fn a_link_of_each_driver_is_read_as_it_was_made() {
         LinkKind::Macvlan { mode: MacvlanMode::Vepa, broadcast_queue: Some(7) },
         LinkKind::Ipvlan { mode: IpvlanMode::L3s, flag: IpvlanFlag::Private },
         LinkKind::Vlan(VlanId::try_from(7_i64).unwrap()),
+        LinkKind::PriorityTagged,
         LinkKind::Vrf { table: 1000 },
         LinkKind::Dummy,
         LinkKind::Ifb,
     ];
     for kind in kinds {
-        let on = matches!(kind, LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } | LinkKind::Vlan(_));
+        let on = ["macvlan", "ipvlan", "vlan"].contains(&kind.driver());
         let ends = name("made");
         let mut spec = link::NewLink {
             name: &ends,
@@ -290,6 +291,7 @@ fn a_link_of_each_driver_is_read_as_it_was_made() {
             parent: on.then_some(parent.index),
             mac: (!matches!(kind, LinkKind::Ipvlan { .. })).then_some(mac(9)),
             mtu: Some(1400),
+            index: None,
             netns: None,
         };
         match send(&mut rtnl, link::make(&spec)) {

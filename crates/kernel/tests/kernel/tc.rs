@@ -27,6 +27,7 @@ fn ifb(rtnl: &mut Rtnl) -> u32 {
         parent: None,
         mac: None,
         mtu: None,
+        index: None,
         netns: None,
     };
     send(rtnl, link::make(&spec)).unwrap().link.unwrap().index

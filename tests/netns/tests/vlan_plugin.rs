@@ -1,0 +1,315 @@
+//! The plugin `vlan`, with real traffic to a machine outside. (`vlan.rs` is about the VLANs of `bridge`.) It needs a kernel with that driver;
+//! where there is none, the virtual machine of `.ci/run` has one, and there nothing is ignored. With `SEALANE_REFERENCE_BIN` the reference
+//! plugin is compared with.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+mod life;
+
+use life::{add, all, del, ipam, refused};
+use netlab::{Binaries, Container, Host, Lan, Protocol, ip, is_cut_off, reaches, serve, shape, soon, with};
+use serde_json::{Value, json};
+use std::{net::IpAddr, process::ExitCode};
+
+fn main() -> ExitCode {
+    let mut trials = netlab::trials![
+        a_container_talks_to_machines_of_its_vlan_alone,
+        the_vlan_learns_at_once_where_addresses_are,
+        an_address_of_a_machine_outside_is_given_up,
+        the_container_has_its_masters_mac_address_whatever_that_is,
+        every_key_is_heeded,
+        without_a_number_it_is_vlan_0,
+        a_master_in_the_container_is_found_there,
+        a_vlan_that_another_container_has_is_refused_and_says_whose,
+        what_cannot_be_is_refused_before_an_address_is_taken,
+        a_master_that_is_down_is_told_of,
+        an_add_whose_ipam_fails_leaves_no_interface_in_the_container,
+        del_gives_the_address_back_when_the_master_is_gone,
+        check_names_whatever_has_drifted,
+    ];
+    trials.extend(life::trials(network));
+    let beside = netlab::trials![
+        a_result_is_that_of_the_reference,
+        what_the_reference_added_we_check_and_delete,
+        what_we_added_the_reference_deletes,
+    ];
+    trials.extend(netlab::beside_the_reference(beside));
+    netlab::main(netlab::with_links_of("vlan", trials))
+}
+
+/// VLAN 7 of the cable `p0`.
+fn network(host: &Host) -> Value {
+    for command in ["add p0 type veth peer name p1", "set p0 up", "set p1 up"] {
+        ip(&format!("link {command}")).unwrap();
+    }
+    host.config(&json!({"type": "vlan", "master": "p0", "vlanId": 7, "ipam": ipam()}))
+}
+
+/// A VLAN of the host's cable to a switch, on which the machine outside is in VLAN 7 as well.
+fn lan() -> (Lan, Value) {
+    let lan = Lan::new().unwrap();
+    for command in [
+        "link add link lan name lan.7 type vlan id 7",
+        "link set lan.7 up",
+        "addr add 10.1.0.254/24 dev lan.7",
+        "addr add fd01::fe/64 dev lan.7 nodad",
+    ] {
+        lan.outside.ip(command).unwrap();
+    }
+    let config = lan.host.config(&json!({"type": "vlan", "master": "eth0", "vlanId": 7, "ipam": ipam()}));
+    (lan, config)
+}
+
+const OUTSIDE: [&str; 2] = ["10.1.0.254", "fd01::fe"];
+const FIRST: [&str; 2] = ["10.1.0.2", "fd01::2"];
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn mac(container: &Container) -> Value {
+    container.ip("link show dev eth0").unwrap()[0]["address"].clone()
+}
+
+fn a_container_talks_to_machines_of_its_vlan_alone() {
+    let (lan, seven) = lan();
+    let (first, _) = add(&lan.host, &seven);
+    let ranges = json!([[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.8"}], [{"subnet": "fd01::/64", "rangeStart": "fd01::8"}]]);
+    let other = json!({"name": "eight", "vlanId": 8, "ipam": with(&ipam(), "ranges", &ranges)});
+    let (second, _) = add(&lan.host, &lan.host.config(&all(&seven, &other)));
+    for (own, outside) in FIRST.into_iter().zip(OUTSIDE) {
+        lan.outside.exec(|| serve(Protocol::Tcp, address(outside), 7)).unwrap().unwrap();
+        let from = first.exec(|| reaches(Protocol::Tcp, address(outside), 7)).unwrap().unwrap();
+        assert_eq!(from, address(own));
+        first.exec(|| serve(Protocol::Tcp, address(own), 8)).unwrap().unwrap();
+        lan.outside.exec(|| reaches(Protocol::Tcp, address(own), 8)).unwrap().unwrap();
+        for to in [(outside, 7), (own, 8)] {
+            assert!(second.exec(|| is_cut_off(Protocol::Tcp, address(to.0), to.1)).unwrap(), "{to:?}");
+        }
+    }
+}
+
+fn the_vlan_learns_at_once_where_addresses_are() {
+    let (lan, config) = lan();
+    // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
+    for (path, value) in [
+        ("ipv4/conf/lan.7/arp_accept", "1"),
+        ("ipv6/conf/lan.7/forwarding", "1"),
+        ("ipv6/conf/lan.7/accept_untracked_na", "1"),
+    ] {
+        lan.outside.exec(|| std::fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
+    }
+    for (dad, at) in
+        [("off", FIRST), ("optimistic", ["10.1.0.3", "fd01::3"]), ("on", ["10.1.0.4", "fd01::4"])]
+    {
+        let config = with(&config, "dad", &json!(dad));
+        let (container, result) = add(&lan.host, &config);
+        for address in at {
+            let known = || lan.outside.ip(&format!("neigh show {address}")).unwrap()[0]["lladdr"].clone();
+            assert!(soon(|| known() == result["interfaces"][0]["mac"]), "{dad}: {address} is at {}", known());
+        }
+        del(&lan.host, &config, &container);
+    }
+}
+
+/// The container may speak from it meanwhile, but never takes the other's place.
+fn an_address_of_a_machine_outside_is_given_up() {
+    let (lan, config) = lan();
+    lan.outside.ip("addr add fd01::2/64 dev lan.7 nodad").unwrap();
+    let (container, _) = add(&lan.host, &config);
+    let failed = || {
+        container.ip("addr show dev eth0 to fd01::2").unwrap()[0]["addr_info"][0]["dadfailed"] == json!(true)
+    };
+    assert!(soon(failed), "{}", container.ip("addr show dev eth0").unwrap());
+}
+
+fn the_container_has_its_masters_mac_address_whatever_that_is() {
+    let host = Host::new().unwrap();
+    let (container, result) = add(&host, &network(&host));
+    assert_eq!(mac(&container), ip("link show dev p0").unwrap()[0]["address"]);
+    assert_eq!(result["interfaces"][0]["mac"], mac(&container));
+    ip("link set p0 address 02:00:00:00:00:70").unwrap();
+    assert_eq!(mac(&container), "02:00:00:00:00:70");
+}
+
+fn every_key_is_heeded() {
+    let host = Host::new().unwrap();
+    let keys = json!({"vlanId": 4094, "MTU": 1400, "dns": {"nameservers": ["10.1.0.53"]}, "dad": "off", "unknown": 7});
+    let (container, result) = add(&host, &all(&network(&host), &keys));
+    let link = &container.ip("link show dev eth0").unwrap()[0];
+    assert_eq!((&link["mtu"], &link["linkinfo"]["info_data"]["id"]), (&json!(1400), &json!(4094)));
+    assert_eq!(link["linkinfo"]["info_data"]["protocol"], "802.1Q");
+    let expected = json!({
+        "cniVersion": "1.1.0",
+        "interfaces": [{"name": "eth0", "mac": mac(&container), "sandbox": container.netns()}],
+        "ips": [
+            {"interface": 0, "address": "10.1.0.2/24", "gateway": "10.1.0.1"},
+            {"interface": 0, "address": "fd01::2/64", "gateway": "fd01::1"},
+        ],
+        "routes": [{"dst": "10.9.0.0/16"}, {"dst": "::/0"}],
+        "dns": {"nameservers": ["10.1.0.53"]},
+    });
+    assert_eq!(result, expected);
+    for (path, value) in [("ipv4/conf/eth0/arp_notify", "1"), ("ipv6/conf/eth0/ndisc_notify", "1")] {
+        assert_eq!(container.sysctl(path).unwrap(), value, "{path}");
+    }
+    assert_eq!(container.ip("route show 10.9.0.0/16").unwrap()[0]["gateway"], "10.1.0.1");
+}
+
+fn without_a_number_it_is_vlan_0() {
+    let host = Host::new().unwrap();
+    let config = with(&network(&host), "vlanId", &Value::Null);
+    let (container, result) = add(&host, &config);
+    assert_eq!(container.ip("link show dev eth0").unwrap()[0]["linkinfo"]["info_data"]["id"], 0);
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+}
+
+fn a_master_in_the_container_is_found_there() {
+    let host = Host::new().unwrap();
+    let config = host.config(&all(&network(&host), &json!({"master": "in0", "linkInContainer": true})));
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let reply = host.add(&config, &container, "eth0").unwrap();
+    assert!(refused(&reply, 7).contains("\"in0\" in the container"), "{reply:?}");
+    container.ip("link add in0 type veth peer name in1").unwrap();
+    container.ip("link set in0 up").unwrap();
+    let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(container.ip("link show dev eth0").unwrap()[0]["link"], "in0");
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    del(&host, &config, &container);
+    assert!(container.ip("link show dev eth0").is_err() && container.ip("link show dev in0").is_ok());
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn a_vlan_that_another_container_has_is_refused_and_says_whose() {
+    let host = Host::new().unwrap();
+    let config = network(&host);
+    let (first, result) = add(&host, &config);
+    let (second, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let reply = host.add(&config, &second, "eth0").unwrap();
+    let said = refused(&reply, 101);
+    assert!(said.contains("vlan 7 of \"p0\"") && said.contains("container c1 on network net"), "{said}");
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    host.check(&config, &first, "eth0", &result).unwrap().result().unwrap();
+    // The host's own may be that of a namespace that is just going.
+    ip("link add link p0 name p0.8 type vlan id 8").unwrap();
+    let reply = host.add(&with(&config, "vlanId", &json!(8)), &second, "eth0").unwrap();
+    assert!(refused(&reply, 11).contains("vlan 8 of \"p0\""), "{reply:?}");
+    assert!(second.ip("link show dev eth0").is_err());
+}
+
+fn what_cannot_be_is_refused_before_an_address_is_taken() {
+    let host = Host::new().unwrap();
+    let config = network(&host);
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    for (keys, words) in [
+        (json!({"master": ""}), vec!["\"master\" field is required"]),
+        (json!({"master": "nope"}), vec!["\"nope\" on the host", "p0"]),
+        (json!({"master": "a/b"}), vec!["\"master\"", "a/b"]),
+        (json!({"vlanId": -1}), vec!["invalid VLAN ID -1"]),
+        (json!({"vlanId": 4095}), vec!["invalid VLAN ID 4095", "1 to 4094"]),
+        (json!({"mtu": 9000}), vec!["invalid MTU 9000", "1500"]),
+        (json!({"mtu": -1}), vec!["invalid MTU -1"]),
+        (json!({"dad": "maybe"}), vec!["maybe"]),
+    ] {
+        let reply = host.add(&all(&config, &keys), &container, "eth0").unwrap();
+        let said = refused(&reply, 7) + &reply.hint() + &reply.stdout;
+        for word in words {
+            assert!(said.contains(word) || said.contains(&word.replace('"', "\\\"")), "{keys}: {said}");
+        }
+        assert_eq!(host.changes_since(&before).unwrap(), "", "{keys}");
+    }
+}
+
+fn a_master_that_is_down_is_told_of() {
+    let host = Host::new().unwrap();
+    let config = network(&host);
+    ip("link set p0 down").unwrap();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let reply = host.add(&config, &container, "eth0").unwrap();
+    assert!(refused(&reply, 100).contains("eth0 up") && reply.hint().contains("what it is on"), "{reply:?}");
+    assert!(container.ip("link show dev eth0").is_err());
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn an_add_whose_ipam_fails_leaves_no_interface_in_the_container() {
+    let host = Host::new().unwrap();
+    let full = json!([[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.9"}]]);
+    let config = host.config(&with(&network(&host), "ipam", &json!({"type": "host-local", "ranges": full})));
+    add(&host, &config);
+    let container = host.container().unwrap();
+    let reply = host.add(&with(&config, "vlanId", &json!(8)), &container, "eth0").unwrap();
+    assert!(!reply.success(), "{reply:?}");
+    assert!(container.ip("link show dev eth0").is_err(), "{}", container.ip("link").unwrap());
+}
+
+fn del_gives_the_address_back_when_the_master_is_gone() {
+    let host = Host::new().unwrap();
+    let config = network(&host);
+    let (container, _) = add(&host, &config);
+    ip("link del p0").unwrap();
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(host.snapshot().unwrap().lines_with("/10.1.0."), [""; 0]);
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    host.add(&network(&host), &container, "eth0").unwrap().result().unwrap();
+    let elsewhere = with(&config, "master", &json!("somewhere-else"));
+    host.del(&elsewhere, &container, "eth0").unwrap().result().unwrap();
+    ip("link del p0").unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn check_names_whatever_has_drifted() {
+    let host = Host::new().unwrap();
+    let config = network(&host);
+    let (container, result) = add(&host, &config);
+    ip("link add q0 type veth peer name q1").unwrap();
+    let check = |keys: &Value| host.check(&all(&config, keys), &container, "eth0", &result).unwrap();
+    check(&json!({})).result().unwrap();
+    for (keys, complaint) in
+        [(json!({"vlanId": 8}), "eth0 is a vlan 7"), (json!({"master": "q0"}), "eth0 is not on q0")]
+    {
+        let reply = check(&keys);
+        assert!(refused(&reply, 102).contains(complaint), "{reply:?}");
+    }
+    ip("link del p0").unwrap();
+    let reply = check(&json!({}));
+    assert!(refused(&reply, 7).contains("\"p0\" on the host"), "{reply:?}");
+}
+
+fn suites() -> [Binaries; 2] {
+    [Binaries::under_test().unwrap(), Binaries::reference().unwrap()]
+}
+
+fn a_result_is_that_of_the_reference() {
+    for version in ["0.2.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
+        let [ours, theirs] = suites().map(|suite| {
+            let host = Host::with(&suite).unwrap();
+            let (_, result) = add(&host, &with(&network(&host), "cniVersion", &json!(version)));
+            shape(&result)
+        });
+        assert_eq!(ours, theirs, "{version}");
+    }
+}
+
+fn what_the_reference_added_we_check_and_delete() {
+    let [ours, theirs] = suites();
+    let mut host = Host::with(&theirs).unwrap();
+    let config = network(&host);
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let inside = container.snapshot().unwrap();
+    let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
+    host.use_binaries(&ours);
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    del(&host, &with(&config, "prevResult", &result), &container);
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn what_we_added_the_reference_deletes() {
+    let [ours, theirs] = suites();
+    let mut host = Host::with(&ours).unwrap();
+    let config = network(&host);
+    let (container, result) = add(&host, &config);
+    host.use_binaries(&theirs);
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    del(&host, &with(&config, "prevResult", &result), &container);
+    assert!(container.ip("link show dev eth0").is_err());
+    assert_eq!(host.snapshot().unwrap().lines_with("/10.1.0."), [""; 0]);
+}
