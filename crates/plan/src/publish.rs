@@ -121,9 +121,10 @@ impl Publish {
     }
 
     fn destinations(&self) -> Vec<Destination> {
-        if self.by_iptables {
-            return Vec::new();
-        }
+        // By iptables there are rules for it instead. An address that no port leads to has nothing masqueraded.
+        let counts = |reached: &&Reached| {
+            !self.by_iptables && self.leads().iter().any(|(_, to)| to.ip() == reached.address)
+        };
         let masquerade = |reached: &Reached| match self.masquerade {
             Masquerading::Nothing => None,
             Masquerading::Hairpin => reached.via.clone().map(Masqueraded::Via),
@@ -133,7 +134,7 @@ impl Publish {
             let (address, holder) = (reached.address, self.holder.clone());
             Some(Destination { address, holder, masquerade: masquerade(reached)? })
         };
-        self.container.iter().filter_map(destination).collect()
+        self.container.iter().filter(counts).filter_map(destination).collect()
     }
 
     fn refused(&self, cause: kernel::Error) -> Error {
