@@ -44,6 +44,18 @@ pub enum Crowded {
         /// Whose it is, if that is known.
         by: Option<Box<Holder>>,
     },
+    /// All ipvlan links on a parent are in one mode, with one flag.
+    #[error("\"{parent}\" has {found}{}, and so can't have {wanted}", of(.by.as_deref()))]
+    Ipvlan {
+        /// The parent.
+        parent: IfName,
+        /// What was asked for.
+        wanted: LinkKind,
+        /// What is there.
+        found: LinkKind,
+        /// Whose it is, if that is known.
+        by: Option<Box<Holder>>,
+    },
     /// Another container of the network has the MAC address that was asked for.
     #[error("MAC address {mac} is in use: it is that of {by}")]
     MacOnNetwork {
@@ -78,6 +90,12 @@ impl Crowded {
             }
             Crowded::Passthru { .. } => {
                 "set \"master\" to another link, or \"mode\" to bridge for all that are on this one".into()
+            }
+            Crowded::Ipvlan { parent, by, .. } => {
+                let stop = by.as_ref().map_or(String::new(), |by| format!(", or stop {}", by.brief()));
+                format!(
+                    "set \"mode\" and \"flag\" as for all on {parent}, or \"master\" to another link{stop}"
+                )
             }
             Crowded::Vlan { by: Some(by), .. } => {
                 format!("stop {}, or set \"vlanId\" or \"master\" to another", by.brief())

@@ -9,7 +9,7 @@ use crate::{
     mtu::WantedMtu,
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
-    step::{Family, Interface as IptInterface, Published},
+    step::{Family, Interface as IptInterface, IpvlanPort, Published},
     tap::WantedTap,
 };
 use kernel::{addr, link, route, sysctl};
@@ -17,7 +17,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
-use types::{IfName, Mac, Prefix, VlanId};
+use types::{IfName, IpvlanFlag, IpvlanMode, Mac, Prefix, VlanId};
 
 /// A question about the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub enum Query {
     Device(WantedDevice),
     /// Which of that link's own addresses do those of a container have on their subnets? It is an error if there is none of any.
     OwnAddresses(Vec<IpAddr>),
+    /// Can an ipvlan link of this mode and flag be on the link that was asked for before, which is in this place? It is an error if others are
+    /// on it in another way.
+    Ipvlan(IpvlanMode, IpvlanFlag, Place),
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
@@ -112,7 +115,12 @@ impl Query {
 
     /// Whether the answer may be another one once ADD has done what it does.
     fn is_of_the_past(&self) -> bool {
-        matches!(self, Query::FreePort(_) | Query::Mtu(_) | Query::Device(_))
+        matches!(self, Query::FreePort(_) | Query::Mtu(_) | Query::Device(_) | Query::Ipvlan(..))
+    }
+
+    /// The name of a link to be on that was not given: it is what is found, and may be another by now.
+    fn unnamed_parent(&mut self) -> Option<&mut Option<IfName>> {
+        if let Query::Parent(WantedParent { name: name @ None, .. }) = self { Some(name) } else { None }
     }
 
     fn port(&self) -> Option<&Wanted> {
@@ -134,6 +142,10 @@ impl Facts {
                 }
                 Query::Device(wanted) => facts.device = Some(wanted.find(places)?),
                 Query::Parent(wanted) => facts.parent = Some(wanted.find(places)?),
+                Query::Ipvlan(mode, flag, place) => {
+                    let port = |parent: &ParentLink| IpvlanPort::on(&parent.name, *mode, *flag);
+                    facts.parent.as_ref().map_or(Ok(()), |parent| port(parent).look(*place, places))?;
+                }
                 Query::Tap(wanted) => wanted.look(places)?,
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
                 Query::OwnAddresses(of) => {
@@ -163,31 +175,28 @@ impl Facts {
                 Query::Firewalld => drop(places.firewalld()?),
                 Query::HostEnd(_) | Query::Ipv6(_) if !places.has_container() => {}
                 Query::HostEnd(wanted) => facts.host_end = Some(HostEnd::find(wanted, places)?),
-                Query::Ipv6(name) => {
-                    let path = ["ipv6", "conf", name.as_str(), "disable_ipv6"];
-                    let disabled = places.within(Place::Container, || sysctl::read(&path))?;
-                    if disabled.is_ok_and(|value| value == "0") {
-                        facts.ipv6.insert(name.clone());
-                    }
-                }
+                Query::Ipv6(name) => facts.ipv6.extend(speaks_ipv6(name, places)?.then(|| name.clone())),
             }
         }
         Ok(facts)
     }
 
-    /// What ADD was answered, as far as that is not for the kernel to say any more: which free ports it took, which device, and how large
+    /// What ADD was answered, as far as that is not for the kernel to say any more: which free ports it took, which device, which link it went on if none was named, and how large
     /// packets could be then. Of a container without a record the latter two are not known.
     pub fn recall(
         queries: &[Query],
         places: &mut Places,
         recorded: impl FnOnce() -> Result<Option<Plan>, Error>,
     ) -> Result<Facts, Error> {
-        let (told, others): (Vec<_>, Vec<_>) = queries.iter().cloned().partition(Query::is_of_the_past);
-        let mut facts = Facts::answer(&others, places)?;
-        if told.is_empty() {
-            return Ok(facts);
+        let (told, mut others): (Vec<_>, Vec<_>) = queries.iter().cloned().partition(Query::is_of_the_past);
+        if told.is_empty() && others.iter_mut().all(|query| query.unnamed_parent().is_none()) {
+            return Facts::answer(&others, places);
         }
         let plan = recorded()?.unwrap_or_default();
+        for name in others.iter_mut().filter_map(Query::unnamed_parent) {
+            *name = plan.parent();
+        }
+        let mut facts = Facts::answer(&others, places)?;
         let (mut chosen, wanted) = (plan.chosen_ports(), told.iter().filter_map(Query::port));
         facts.free_ports = wanted.map_while(|wanted| take(wanted, &mut chosen)).collect();
         facts.mtu = plan.steps().find_map(|(_, step)| match step {
@@ -231,6 +240,12 @@ fn by_iptables(places: &mut Places) -> Result<Vec<(Family, IptInterface)>, Error
         all.extend(forward::interfaces(family, places)?.into_iter().map(|interface| (family, interface)));
     }
     Ok(all)
+}
+
+fn speaks_ipv6(name: &IfName, places: &mut Places) -> Result<bool, Error> {
+    let path = ["ipv6", "conf", name.as_str(), "disable_ipv6"];
+    let disabled = places.within(Place::Container, || sysctl::read(&path))?;
+    Ok(disabled.is_ok_and(|value| value == "0"))
 }
 
 /// A port of a bridge is left out: what comes in there is the bridge's, and there is one for each container.

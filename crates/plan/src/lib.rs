@@ -21,6 +21,7 @@ mod forward;
 mod free_port;
 mod host_end;
 mod host_port;
+mod ipvlan_port;
 mod isolation;
 mod journal;
 mod link;

@@ -89,9 +89,25 @@ impl State {
     /// The first attachment, among those that are complete and live, with a step of which this says something. All records are read: for
     /// what is rare.
     pub(crate) fn who<T>(&self, says: impl Fn(&Step) -> Option<T>) -> Result<Option<(Holder, T)>, Error> {
+        self.first(|journal| journal.attached, says)
+    }
+
+    /// The same among those as well that are only about to have it, or were when their ADD died.
+    pub(crate) fn who_began<T>(
+        &self,
+        says: impl Fn(&Step) -> Option<T>,
+    ) -> Result<Option<(Holder, T)>, Error> {
+        self.first(|_| true, says)
+    }
+
+    fn first<T>(
+        &self,
+        counts: impl Fn(&Journal) -> bool,
+        says: impl Fn(&Step) -> Option<T>,
+    ) -> Result<Option<(Holder, T)>, Error> {
         for (holder, path) in self.holders()? {
             let journal = Journal::read(&fs::read_to_string(path).unwrap_or_default());
-            let mut steps = journal.plan.iter().filter(|_| journal.attached).flat_map(Plan::steps);
+            let mut steps = journal.plan.iter().filter(|_| counts(&journal)).flat_map(Plan::steps);
             if let Some(said) = steps.find_map(|(_, step)| says(step))
                 && self.is_alive(&holder)?
             {

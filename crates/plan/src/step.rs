@@ -11,6 +11,7 @@ pub use xtables::{
 };
 
 pub use crate::device::{Device, LeftDevice};
+pub use crate::ipvlan_port::IpvlanPort;
 pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::link::{Announce, Link, Parent};
 pub use crate::mac_check::MacCheck;
@@ -37,6 +38,7 @@ use types::{IfName, Mac, Prefix};
 #[expect(missing_docs, reason = "each variant is the type of its name, documented there")]
 pub enum Step {
     Bridge(Bridge),
+    IpvlanPort(IpvlanPort),
     Link(Link),
     TokenBucket(TokenBucket),
     Ingress(Ingress),
@@ -107,6 +109,7 @@ macro_rules! step_from {
 }
 step_from!(
     Bridge,
+    IpvlanPort,
     Link,
     TokenBucket,
     Ingress,

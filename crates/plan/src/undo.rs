@@ -7,6 +7,7 @@ use crate::{
     record::Key,
     step::Published,
 };
+use types::IfName;
 
 /// Undoes every step that the plan of this attachment owns, and then lets go of what it shares; what is gone already is no
 /// error. All own steps are tried, the first error is returned.
@@ -103,6 +104,14 @@ impl Plan {
     pub(crate) fn taken_device(&self) -> Option<&Taken> {
         self.steps()
             .find_map(|(_, step)| if let Step::Device(device) = step { Some(&device.taken) } else { None })
+    }
+
+    /// The link that the container's is on.
+    pub(crate) fn parent(&self) -> Option<IfName> {
+        self.steps().find_map(|(_, step)| match step {
+            Step::Link(link) => link.parent.as_ref().map(|parent| parent.name.clone()),
+            _ => None,
+        })
     }
 
     /// Whether it makes links of its own or takes ports, so that it can't be applied twice.

@@ -128,6 +128,13 @@ impl Places {
         Ok(!self.anew && self.state()?.made(thing, here)?.is_some())
     }
 
+    /// By which step a thing on this host is made, if it is. Asked by one of its users, or by one who is about to become one.
+    pub(crate) fn made(&mut self, thing: &str) -> Result<Option<Step>, Error> {
+        let here = self.host_number()?;
+        let made = self.state()?.made(thing, here)?;
+        Ok(made.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
     /// Says that it is made now, by this step.
     pub(crate) fn mark_made(&mut self, thing: &str, step: &Step) -> Result<(), Error> {
         let here = self.host_number()?;

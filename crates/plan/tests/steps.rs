@@ -8,14 +8,15 @@
 )]
 use kernel::Netns;
 use netlab::{Container, Host, ip};
-use plan::{Departure, Error, Key, Place, Places, Plan, State, Step, apply, check, step, undo};
+use plan::{Departure, Error, Intent, Key, Place, Places, Plan, State, Step, apply, check, step, undo};
 use serde_json::json;
-use types::{Dad, LinkKind, MacvlanMode};
+use types::{Dad, IpvlanFlag, IpvlanMode, LinkKind, MacvlanMode};
 
 netlab::tests! {
     a_bridge_is_made_once_and_stays,
     a_link_on_another_is_born_in_the_container_and_is_its_own,
     a_mac_that_was_asked_for_is_its_holders_until_undone,
+    all_ipvlan_on_a_parent_are_in_one_mode_until_the_last_goes,
     a_neighbour_is_known_until_undone,
     the_hosts_link_beside_its_containers_is_silent_and_goes,
     a_link_is_there_before_what_is_on_it,
@@ -455,6 +456,49 @@ fn a_link_on_another_is_born_in_the_container_and_is_its_own() {
     lab.container.ip("link add eth0 type bridge").unwrap();
     lab.undo_twice(&plan);
     assert!(lab.container.ip("link show eth0").is_ok(), "somebody else's");
+}
+
+/// It is written down, so no kernel need have the driver.
+fn all_ipvlan_on_a_parent_are_in_one_mode_until_the_last_goes() {
+    let mut lab = Lab::new();
+    let state = State::at(&lab.host.state_dir());
+    lab.places = Places::new(None, Departure::Waiting).keeping(&state);
+    let key = |container: &str| Key { container: container.parse().unwrap(), ..Lab::key() };
+    let of = |mode| {
+        let mut plan = Plan::default();
+        plan.ensure(step::IpvlanPort { parent: "up0".parse().unwrap(), mode, flag: IpvlanFlag::Private });
+        plan
+    };
+    let netns = lab.container.netns().to_owned();
+    let netns_id = Netns::open(&netns).unwrap().id();
+    let mut add = |container: &str, mode| {
+        let mut record = state.claim(&key(container)).unwrap();
+        record.begin(Intent { netns: netns.clone(), netns_id, ipam: None }).unwrap();
+        record.announce(&of(mode)).unwrap();
+        let made = apply(&of(mode), &mut lab.places, &state, &key(container));
+        if made.is_err() {
+            record.remove().unwrap();
+        }
+        made.map_err(|failed| failed.cause.to_string())
+    };
+    add("one", IpvlanMode::L2).unwrap();
+    add("two", IpvlanMode::L2).unwrap();
+    let refused = add("three", IpvlanMode::L3).unwrap_err();
+    for words in ["\"up0\" has ipvlan in mode l2 private", "that of container ", "ipvlan in mode l3 private"]
+    {
+        assert!(refused.contains(words), "{refused}");
+    }
+    let mut undo = |container: &str, mode| {
+        for _ in 0..2 {
+            plan::undo(&of(mode), &mut lab.places, &key(container)).unwrap();
+        }
+        state.claim(&key(container)).unwrap().remove().unwrap();
+    };
+    let thing = state.directory().join("shared/ipvlan:up0");
+    undo("one", IpvlanMode::L2);
+    assert!(thing.exists());
+    undo("two", IpvlanMode::L2);
+    assert!(!thing.exists());
 }
 
 fn a_mac_that_was_asked_for_is_its_holders_until_undone() {

@@ -12,13 +12,14 @@ use plan::{Facts, Failed, Intent, Key, Places, Query, Record, State};
 
 pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
     let config = R::configure(call)?;
-    let before = before::<R>(call)?;
+    let before = before::<R>(call, &config)?;
     // Nothing of a chained plugin's own has a MAC address.
     let machine = if R::CHAINED { String::new() } else { kernel::machine_id().map_err(Error::Kernel)? };
     let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
     let state = State::from_env().map_err(Error::Plan)?;
     let run = Run { delegates, call, at, state, key: key(call, at, R::NAME) };
-    let idle = before.as_ref().and_then(|lease| run.idle::<R>(&config, &endpoint, lease));
+    let idle =
+        before.as_ref().filter(|_| R::CHAINED).and_then(|lease| run.idle::<R>(&config, &endpoint, lease));
     if let Some(result) = &idle
         && !run.state.has(&run.key)
     {
@@ -57,11 +58,10 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
 }
 
 /// What the plugins before a chained one have made.
-fn before<R: Recipe>(call: &Call) -> Result<Option<Lease>, Error> {
-    match &call.prev_result {
-        Some(result) if R::CHAINED => Ok(Some(result.clone())),
+fn before<R: Recipe>(call: &Call, config: &R::Config) -> Result<Option<Lease>, Error> {
+    match R::given(call, config) {
         None if R::CHAINED => Err(Error::NotChained),
-        Some(_) | None => Ok(None),
+        given => Ok(given),
     }
 }
 

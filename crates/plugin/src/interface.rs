@@ -111,6 +111,8 @@ fn routes(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease) {
 
 /// A route through the container's interface.
 fn through(endpoint: &Endpoint, route: &Route, gateway: Option<IpAddr>) -> step::Route {
+    // Who is on the link is behind nobody.
+    let gateway = gateway.filter(|_| route.scope != Some(LINK));
     step::Route {
         place: Place::Container,
         link: endpoint.ifname.clone(),

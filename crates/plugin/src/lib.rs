@@ -64,6 +64,11 @@ pub trait Recipe: Sync {
         Self::asks(config, endpoint)
     }
 
+    /// What stands in for an IPAM plugin's answer: that of the plugins before it in the chain.
+    fn given(call: &Call, _config: &Self::Config) -> Option<Lease> {
+        call.prev_result.clone().filter(|_| Self::CHAINED)
+    }
+
     /// The address that the container's interface was asked to have.
     fn mac(_config: &Self::Config) -> Option<types::Mac> {
         None

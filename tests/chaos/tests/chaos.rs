@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 
 fn trials() -> Vec<Trial> {
     let able = netlab::bridges_know_vlans();
-    let able_drivers = ["dummy", "vlan"].map(netlab::has_links_of);
+    let able_drivers = ["dummy", "vlan", "ipvlan"].map(netlab::has_links_of);
     let mut trials = vec![
         netlab::trial(
             "an_add_of_the_multicall_runs_no_other_process",
@@ -79,9 +79,13 @@ fn with_a_device(name: &str, then: Then) -> Option<(String, Beside, bool)> {
 }
 
 /// Of a VLAN there is one link: another container comes when the first has been cleared away.
-fn links_of_drivers(name: &str, then: Then, able: [bool; 2]) -> Vec<(String, Beside, bool)> {
-    let [has_dummies, has_vlans] = able;
-    let mut kinds = vec![(format!("link_of_dummy_{name}"), Beside::Nobody(dummy), has_dummies)];
+fn links_of_drivers(name: &str, then: Then, able: [bool; 3]) -> Vec<(String, Beside, bool)> {
+    let [has_dummies, has_vlans, has_ipvlans] = able;
+    let mut kinds = vec![
+        (format!("link_of_dummy_{name}"), Beside::Nobody(dummy), has_dummies),
+        (format!("link_of_ipvlan_{name}"), Beside::Nobody(ipvlan), has_ipvlans),
+        (format!("link_of_ipvlan_beside_another_{name}"), Beside::Another(ipvlan), has_ipvlans),
+    ];
     if then != Then::AnotherAndDel {
         kinds.push((format!("link_of_vlan_{name}"), Beside::Nobody(tagged), has_vlans));
     }
@@ -318,6 +322,11 @@ fn macvlan(host: &Host) -> Value {
 /// A VLAN on it, of the plugin `vlan`.
 fn tagged(host: &Host) -> Value {
     on_a_cable(host, &json!({"type": "vlan", "vlanId": 7}))
+}
+
+/// A link of the plugin `ipvlan` on it.
+fn ipvlan(host: &Host) -> Value {
+    on_a_cable(host, &json!({"type": "ipvlan"}))
 }
 
 fn on_a_cable(host: &Host, keys: &Value) -> Value {

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 15] = [
+pub const PLUGINS: [&str; 16] = [
     "bandwidth",
     "bridge",
     "firewall",
@@ -30,6 +30,7 @@ pub const PLUGINS: [&str; 15] = [
     "dummy",
     "tap",
     "vlan",
+    "ipvlan",
 ];
 const MULTICALL: &str = "sealane";
 

@@ -37,7 +37,11 @@ fn main() -> std::process::ExitCode {
 fn links_of_drivers() -> Vec<Trial> {
     let dummies = netlab::with_links_of("dummy", netlab::trials![a_link_of_dummy]);
     let vlans = netlab::trials![a_link_of_vlan, a_link_of_vlan_with_every_key];
-    dummies.into_iter().chain(netlab::with_links_of("vlan", vlans)).collect()
+    let ipvlans =
+        netlab::trials![a_link_of_ipvlan, a_link_of_ipvlan_in_each_mode, a_link_of_ipvlan_in_a_container];
+    let others = [("vlan", vlans), ("ipvlan", ipvlans)];
+    let others = others.into_iter().flat_map(|(driver, trials)| netlab::with_links_of(driver, trials));
+    dummies.into_iter().chain(others).collect()
 }
 
 fn bridges() -> Vec<Trial> {
@@ -649,6 +653,27 @@ fn a_link_of_vlan() {
         .but(UNDER_PARENTS_MAC)
         .but(&[("sysctl ipv4/conf/eth0/arp_notify ", "machines hear of the addresses when")])
         .compare();
+}
+
+fn a_link_of_ipvlan() {
+    Row::new(json!([{"type": "ipvlan", "master": "p0", "ipam": both()}]))
+        .on_host(CABLE)
+        .but(UNDER_PARENTS_MAC)
+        .compare();
+}
+
+fn a_link_of_ipvlan_in_each_mode() {
+    for mode in ["l2", "l3", "l3s"] {
+        Row::new(json!([{"type": "ipvlan", "master": "p0", "mode": mode, "mtu": 1400, "ipam": v4()}]))
+            .on_host(CABLE)
+            .compare();
+    }
+}
+
+fn a_link_of_ipvlan_in_a_container() {
+    let keys =
+        json!({"type": "ipvlan", "master": "p0", "linkInContainer": true, "dad": "on", "ipam": both()});
+    Row::new(json!([keys])).inside(CABLE).compare();
 }
 
 fn a_link_of_vlan_with_every_key() {
