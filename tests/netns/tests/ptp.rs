@@ -11,6 +11,8 @@ use std::{net::IpAddr, process::Command};
 fn main() -> std::process::ExitCode {
     let mut trials = netlab::trials![
         a_container_host_and_outside_reach_each_other_in_both_families,
+        a_machine_outside_reaches_a_container_that_has_not_said_a_word,
+        an_address_that_is_tested_first_is_as_good_after_that,
         containers_of_one_subnet_reach_each_other_through_their_host,
         gateways_outside_of_the_subnet_are_reached,
         only_a_masqueraded_container_is_answered_by_who_does_not_know_its_subnet,
@@ -109,6 +111,36 @@ fn a_container_host_and_outside_reach_each_other_in_both_families() {
             assert_eq!(reaches(protocol, own, 7).unwrap(), gateway);
             assert_eq!(outside.exec(|| reaches(protocol, own, 7)).unwrap().unwrap(), outer);
         }
+    }
+}
+
+/// The host looks for it on behalf of somebody else: by IPv6 it can't without an address of its own on the link.
+fn a_machine_outside_reaches_a_container_that_has_not_said_a_word() {
+    let host = Host::new().unwrap();
+    let outside = outside(&host);
+    outside.ip("route add 10.0.0.0/8 via 192.0.2.1").unwrap();
+    outside.ip("-6 route add fd00::/8 via 2001:db8::1").unwrap();
+    let config = network(&host, &json!({}));
+    for at in 0..2 {
+        let (container, result) = attach(&host, &config);
+        let own = addresses(&result)[at];
+        container.exec(|| serve(Protocol::Tcp, own, 7)).unwrap().unwrap();
+        outside.exec(|| reaches(Protocol::Tcp, own, 7)).unwrap().unwrap();
+    }
+}
+
+fn an_address_that_is_tested_first_is_as_good_after_that() {
+    for dad in ["on", "optimistic"] {
+        let host = Host::new().unwrap();
+        let config = network(&host, &json!({"dad": dad}));
+        let (container, result) = attach(&host, &config);
+        let gateway = GATEWAYS[1].parse().unwrap();
+        serve(Protocol::Tcp, gateway, 7).unwrap();
+        let tested = || container.ip("-6 addr show dev eth0 tentative").unwrap();
+        assert!(soon(|| tested().as_array().is_none_or(|all| all.iter().all(|one| one == &json!({})))));
+        let own = container.exec(|| reaches(Protocol::Tcp, gateway, 7)).unwrap().unwrap();
+        assert_eq!(own, addresses(&result)[1], "{dad}");
+        host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
     }
 }
 
