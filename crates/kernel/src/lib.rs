@@ -24,6 +24,7 @@ mod pidfd;
 mod process;
 mod reply;
 pub mod route;
+pub mod rule;
 mod signals;
 mod socket;
 pub mod sysctl;

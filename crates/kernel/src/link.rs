@@ -2,6 +2,7 @@
 mod driver;
 mod moved;
 mod mtu;
+mod setting;
 mod state;
 mod tun;
 mod vlan;
@@ -23,6 +24,7 @@ use types::{IfName, Mac};
 pub use driver::{NewLink, make};
 pub use moved::{Arrivals, by_any_name, move_to, rename, set_alias, set_master, set_mtu};
 pub use mtu::mtu_of;
+pub use setting::{Setting, change};
 pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, ports_of, query};
 pub(crate) use state::{bind, bound_index, is_bound};
 pub use tun::Tun;

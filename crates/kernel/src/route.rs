@@ -35,6 +35,42 @@ pub struct Route {
     pub scope: Option<u8>,
 }
 
+/// A route with what nobody asks for who makes one, and must be as it was when one is made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The route.
+    pub route: Route,
+    /// Who made it: `RTPROT_*`, 2 for the kernel itself.
+    pub protocol: u8,
+    /// The type of service that packets must have (`rtm_tos`); 0 for any.
+    pub tos: u8,
+    /// Whether the next hop is on the link, whatever the addresses say (`RTNH_F_ONLINK`).
+    pub onlink: bool,
+    /// Whether it is one next hop of several.
+    pub multipath: bool,
+}
+
+/// Adds a route exactly as it is said, in place of none. The same one again is `EEXIST`.
+pub fn put(entry: &Entry) -> Message {
+    let mut message = exact(entry);
+    message.header.kind = RouteType::Unicast;
+    Message::new(format!("add {}", text(&entry.route)), RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE)
+}
+
+/// Deletes this very route, the kernel's own not excepted; `ESRCH` if there is none such.
+pub fn remove(entry: &Entry) -> Message {
+    Message::new(format!("delete {}", text(&entry.route)), RouteNetlinkMessage::DelRoute(exact(entry)), 0)
+}
+
+fn exact(entry: &Entry) -> RouteMessage {
+    let mut message = body(&entry.route);
+    message.header.scope = RouteScope::from(entry.route.scope.unwrap_or(libc::RT_SCOPE_UNIVERSE));
+    message.header.protocol = RouteProtocol::from(entry.protocol);
+    message.header.tos = entry.tos;
+    message.header.flags.set(RouteFlags::Onlink, entry.onlink);
+    message
+}
+
 /// Adds a route, beside others to the same place. The same one again is `EEXIST`.
 pub fn add(route: &Route) -> Message {
     let mut message = body(route);
@@ -53,6 +89,11 @@ pub fn delete(route: &Route) -> Message {
 
 /// All unicast routes through a link, of every table, IPv4 first. A link that is not there has none.
 pub fn of(rtnl: &mut Rtnl, index: u32) -> Result<Vec<Route>, Error> {
+    Ok(entries(rtnl, index)?.into_iter().map(|entry| entry.route).collect())
+}
+
+/// The same with all that the kernel says of each.
+pub fn entries(rtnl: &mut Rtnl, index: u32) -> Result<Vec<Entry>, Error> {
     let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut message = RouteMessage::default();
@@ -236,7 +277,7 @@ fn body(route: &Route) -> RouteMessage {
 
 /// The routes through link `index` in what follows the header of an `RTM_NEWROUTE`: more than one if it has several
 /// next hops (`RTA_MULTIPATH`).
-fn read(bytes: &[u8], index: u32) -> Result<Option<Vec<Route>>, DecodeError> {
+fn read(bytes: &[u8], index: u32) -> Result<Option<Vec<Entry>>, DecodeError> {
     let header = RouteHeader::parse(bytes)?;
     // A cloned route is a cache's: an exception the kernel learned, not something that was configured.
     if header.kind != RouteType::Unicast || header.flags.contains(RouteFlags::Cloned) {
@@ -278,7 +319,20 @@ fn read(bytes: &[u8], index: u32) -> Result<Option<Vec<Route>>, DecodeError> {
     let mut routes = next_hops(&route, hops)?;
     routes.push(route);
     routes.retain(|route| route.link == index);
-    Ok(Some(routes))
+    let multipath = !hops.is_empty();
+    Ok(Some(routes.into_iter().map(|route| Entry::of(route, &header, multipath)).collect()))
+}
+
+impl Entry {
+    fn of(route: Route, header: &RouteHeader, multipath: bool) -> Self {
+        Self {
+            route,
+            protocol: u8::from(header.protocol),
+            tos: header.tos,
+            onlink: header.flags.contains(RouteFlags::Onlink),
+            multipath,
+        }
+    }
 }
 
 /// One route for each `struct rtnexthop`: its length in 2 bytes, flags, hops, the link's index, attributes.

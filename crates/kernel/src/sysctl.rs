@@ -4,7 +4,7 @@
 //! another one's. A name is given part by part, because a link's name may hold a `.`.
 use crate::Error;
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read},
     os::unix::fs::FileExt,
     path::PathBuf,
@@ -35,6 +35,55 @@ pub fn set(name: &[&str], value: &str) -> Result<Option<String>, Error> {
     // One write, at the start: the kernel takes each as a value of its own, and ignores one behind the first byte.
     file.write_all_at(value.as_bytes(), 0).map_err(failed)?;
     Ok(Some(was))
+}
+
+/// A parameter that is held open: it stays with the namespace that it was opened in.
+///
+/// To find such a file costs more than to read and write it: in a namespace that is new the kernel makes it then.
+#[derive(Debug)]
+pub struct Parameter {
+    file: File,
+    path: PathBuf,
+    readable: bool,
+}
+
+impl Parameter {
+    /// Opens one such as `["core", "somaxconn"]` to be written; `EACCES` for one that can only be read.
+    pub fn open(name: &[&str]) -> Result<Self, Error> {
+        let path = path(name)?;
+        let open = |read| OpenOptions::new().read(read).write(true).open(&path);
+        let opened = match open(true) {
+            // Some, such as `route/flush`, can only be written.
+            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+                open(false).map(|file| (file, false))
+            }
+            other => other.map(|file| (file, true)),
+        };
+        let (file, readable) =
+            opened.map_err(|cause| Error::io(format!("open {} for writing", path.display()), &cause))?;
+        Ok(Self { file, path, readable })
+    }
+
+    /// Its value now, without the line's end; none of one that can only be written.
+    pub fn read(&self) -> Result<Option<String>, Error> {
+        if !self.readable {
+            return Ok(None);
+        }
+        // In one piece: a file of /proc/sys is read anew from its start only.
+        let mut value = [0; 4096];
+        let length = self.file.read_at(&mut value, 0);
+        let length = length.map_err(|cause| Error::io(format!("read {}", self.path.display()), &cause))?;
+        let text = String::from_utf8_lossy(value.get(..length).unwrap_or_default());
+        Ok(Some(text.trim_end().to_owned()))
+    }
+
+    /// Gives it a value. An empty one empties a list, such as `ip_local_reserved_ports`. Whose parameter is written the kernel may judge by
+    /// the thread's namespace: write where it was opened.
+    pub fn write(&self, value: &str) -> Result<(), Error> {
+        let bytes = if value.is_empty() { "\n" } else { value };
+        let written = self.file.write_all_at(bytes.as_bytes(), 0);
+        written.map_err(|cause| Error::io(format!("write {value:?} to {}", self.path.display()), &cause))
+    }
 }
 
 fn path(name: &[&str]) -> Result<PathBuf, Error> {

@@ -1,7 +1,8 @@
 //! What can go wrong between a plan and the kernel.
 use crate::{
-    check::Difference, crowded::Crowded, device::NoDevice, free_port::TakenRange, host_end::NoHostEnd,
-    host_port::HostPort, parent::NoParent, places::Place, step::Published, tap::NoTap,
+    allowlist::NotAllowed, check::Difference, crowded::Crowded, device::NoDevice, free_port::TakenRange,
+    host_end::NoHostEnd, host_port::HostPort, parent::NoParent, places::Place, step::Published, tap::NoTap,
+    tune::NoParameter,
 };
 use std::{fmt, io, path::PathBuf};
 use types::{IfName, Prefix};
@@ -84,6 +85,19 @@ pub enum Error {
     /// There is no device of the host to be had, or it can't be given back.
     #[error(transparent)]
     Device(#[from] NoDevice),
+    /// A kernel parameter that is to be set is not there, or can't be.
+    #[error(transparent)]
+    Parameter(#[from] NoParameter),
+    /// The host's list does not allow a kernel parameter to be set.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// The container's namespace can't be locked.
+    #[error("could not lock the container's network namespace")]
+    Lock {
+        /// The system's words.
+        #[source]
+        cause: io::Error,
+    },
     /// An interface that a step works on is missing.
     #[error("no interface \"{name}\" {place}")]
     NoLink {
@@ -212,6 +226,9 @@ impl Error {
             Error::Tap(cause) => Some(cause.hint()),
             Error::Queued { link, .. } => Some(format!("`tc qdisc show dev {link}` shows it: DEL what has put it there")),
             Error::Device(cause) => Some(cause.hint()),
+            Error::Parameter(cause) => Some(cause.hint()),
+            Error::NotAllowed(cause) => Some(cause.hint()),
+            Error::Lock { .. } => None,
             Error::NoLink { name, .. } => {
                 Some(format!("something else removed {name}; DEL the attachment and ADD it again"))
             }

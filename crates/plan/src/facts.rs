@@ -1,6 +1,6 @@
 //! What a plan must know of the host before it can be made: asked once, answered once, so that planning itself is pure.
 use crate::{
-    Plan, Step,
+    Plan, Step, allowlist,
     device::{DeviceFact, WantedDevice},
     error::Error,
     forward::{self, Forward},
@@ -9,8 +9,10 @@ use crate::{
     mtu::WantedMtu,
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
+    policy::Routing,
     step::{Family, Interface as IptInterface, IpvlanPort, Published},
     tap::WantedTap,
+    tune::{self, Settings},
 };
 use kernel::{addr, link, route, sysctl};
 use std::{
@@ -43,6 +45,14 @@ pub enum Query {
     /// Can an ipvlan link of this mode and flag be on the link that was asked for before, which is in this place? It is an error if others are
     /// on it in another way.
     Ipvlan(IpvlanMode, IpvlanFlag, Place),
+    /// What is this interface of the container like? It is an error if there is none such.
+    Settings(IfName),
+    /// What are these kernel parameters of the container, by their paths below `/proc/sys/net`? It is an error if there is none such.
+    Parameters(Vec<Vec<String>>),
+    /// May these kernel parameters be set, as the configuration spells them? It is an error if not.
+    Allowed(Vec<String>),
+    /// Which routes lead through this interface of the container, and which tables has the container?
+    Routing(IfName),
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
@@ -96,6 +106,12 @@ pub struct Facts {
     pub device: Option<DeviceFact>,
     /// Of the container's addresses that were asked about, those with an address of that link's on their subnet, and that.
     pub own_addresses: BTreeMap<IpAddr, IpAddr>,
+    /// What the container's interface is like, if it was asked for.
+    pub settings: Option<Settings>,
+    /// The values of the parameters that were asked for; `None` of those that can't be read.
+    pub parameters: BTreeMap<Vec<String>, Option<String>>,
+    /// The container's routes and tables, if they were asked for.
+    pub routing: Option<Routing>,
     /// The interfaces that lead to the addresses that were asked for, but for those that none leads to.
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
@@ -115,7 +131,17 @@ impl Query {
 
     /// Whether the answer may be another one once ADD has done what it does.
     fn is_of_the_past(&self) -> bool {
-        matches!(self, Query::FreePort(_) | Query::Mtu(_) | Query::Device(_) | Query::Ipvlan(..))
+        matches!(
+            self,
+            Query::FreePort(_)
+                | Query::Mtu(_)
+                | Query::Device(_)
+                | Query::Ipvlan(..)
+                | Query::Settings(_)
+                | Query::Parameters(_)
+                | Query::Allowed(_)
+                | Query::Routing(_)
+        )
     }
 
     /// The name of a link to be on that was not given: it is what is found, and may be another by now.
@@ -155,9 +181,7 @@ impl Facts {
                 }
                 Query::Interfaces => facts.interfaces = interfaces(places)?,
                 Query::RouteTo(address) => {
-                    let index = route::link_to(places.rtnl(Place::Host)?, *address)?;
-                    let name = index.map(link::name_of).transpose()?.flatten();
-                    facts.routes.extend(name.map(|name| (*address, name)));
+                    facts.routes.extend(way_to(*address, places)?.map(|name| (*address, name)));
                 }
                 Query::FreePort(wanted) => {
                     let number = free_port::look(wanted, &given, &places.state()?)?;
@@ -173,12 +197,29 @@ impl Facts {
                 }
                 Query::Iptables => facts.iptables = by_iptables(places)?,
                 Query::Firewalld => drop(places.firewalld()?),
-                Query::HostEnd(_) | Query::Ipv6(_) if !places.has_container() => {}
-                Query::HostEnd(wanted) => facts.host_end = Some(HostEnd::find(wanted, places)?),
-                Query::Ipv6(name) => facts.ipv6.extend(speaks_ipv6(name, places)?.then(|| name.clone())),
+                Query::Allowed(keys) => allowlist::allow(keys)?,
+                Query::HostEnd(_)
+                | Query::Ipv6(_)
+                | Query::Settings(_)
+                | Query::Parameters(_)
+                | Query::Routing(_) => facts.look_inside(query, places)?,
             }
         }
         Ok(facts)
+    }
+
+    /// What is asked about the container. One that is not there yet has nothing to tell.
+    fn look_inside(&mut self, query: &Query, places: &mut Places) -> Result<(), Error> {
+        match query {
+            _ if !places.has_container() => {}
+            Query::HostEnd(wanted) => self.host_end = Some(HostEnd::find(wanted, places)?),
+            Query::Settings(name) => self.settings = Some(Settings::look(places, name)?),
+            Query::Parameters(paths) => self.parameters.extend(tune::look(places, paths)?),
+            Query::Routing(name) => self.routing = Some(Routing::look(places, name)?),
+            Query::Ipv6(name) => self.ipv6.extend(speaks_ipv6(name, places)?.then(|| name.clone())),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// What ADD was answered, as far as that is not for the kernel to say any more: which free ports it took, which device, which link it went on if none was named, and how large
@@ -246,6 +287,12 @@ fn speaks_ipv6(name: &IfName, places: &mut Places) -> Result<bool, Error> {
     let path = ["ipv6", "conf", name.as_str(), "disable_ipv6"];
     let disabled = places.within(Place::Container, || sysctl::read(&path))?;
     Ok(disabled.is_ok_and(|value| value == "0"))
+}
+
+/// The host's interface that leads there.
+fn way_to(address: IpAddr, places: &mut Places) -> Result<Option<IfName>, Error> {
+    let index = route::link_to(places.rtnl(Place::Host)?, address)?;
+    Ok(index.map(link::name_of).transpose()?.flatten())
 }
 
 /// A port of a bridge is left out: what comes in there is the bridge's, and there is one for each container.

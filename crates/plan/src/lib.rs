@@ -7,6 +7,7 @@
 //! lock of its network or of the host ([`State`]), and so is what only one of them can have, a port of the host. Every index is known from the answer that made the link, so nothing
 //! is read back and nothing is waited for.
 mod act;
+mod allowlist;
 mod apply;
 mod belongings;
 mod check;
@@ -33,6 +34,7 @@ mod neighbour;
 mod only_mac;
 mod parent;
 mod places;
+mod policy;
 mod port;
 mod publish;
 mod record;
@@ -43,6 +45,7 @@ mod shim;
 mod state;
 pub mod step;
 mod tap;
+mod tune;
 mod undo;
 mod users;
 mod veth;
@@ -51,6 +54,7 @@ mod within;
 mod xtables;
 mod zone_source;
 
+pub use allowlist::NotAllowed;
 pub use apply::{Failed, apply};
 pub use belongings::Belongings;
 pub use check::{Difference, check, check_the_references};
@@ -67,11 +71,13 @@ pub use journal::Intent;
 pub use mtu::WantedMtu;
 pub use parent::{NoParent, ParentLink, WantedParent};
 pub use places::{Departure, Place, Places};
+pub use policy::Routing;
 pub use record::{Key, Record};
 pub use repair::{Extent, Repair, repair};
 pub use state::State;
 pub use step::Step;
 pub use tap::{LARGEST_OF_TAP, NoTap, WantedTap};
+pub use tune::{NoParameter, Settings};
 pub use undo::{stands, undo};
 
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,16 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
 use crate::{error::Error, filter::Filter, journal::Intent, state::State};
 use firewalld::Firewalld;
-use kernel::{Link, Netns, NetnsId, Rtnl, link, netns_cookie, route};
-use nix::fcntl::Flock;
+use kernel::{Link, Netns, NetnsId, Rtnl, link, netns_cookie, route, sysctl};
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
-use std::{fmt, fs::File, os::fd::AsFd, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
+};
 use types::IfName;
 
 /// A network namespace, as a plan names it.
@@ -44,6 +50,10 @@ pub struct Places {
     indices: Vec<(Place, IfName, u32)>,
     /// What the facts said of links, for a second look at the same.
     seen: Vec<(Place, IfName, Option<Link>)>,
+    /// The container's parameters that the facts have read, still open.
+    parameters: BTreeMap<Vec<String>, sysctl::Parameter>,
+    /// The container's namespace, while nobody else may choose tables in it.
+    tables: Option<Flock<OwnedFd>>,
     state: Option<State>,
     firewalld: Option<Firewalld>,
     /// The packet filter of the host.
@@ -64,6 +74,8 @@ impl Places {
             sockets: [None, None],
             indices: Vec::new(),
             seen: Vec::new(),
+            parameters: BTreeMap::new(),
+            tables: None,
             state: None,
             firewalld: None,
             filter: Filter::new(departure),
@@ -98,6 +110,8 @@ impl Places {
         *self.slot(Place::Container) = None;
         self.indices.clear();
         self.seen.clear();
+        self.parameters.clear();
+        self.tables = None;
     }
 
     /// The state directory, for steps that are nowhere in the kernel.
@@ -214,6 +228,27 @@ impl Places {
         let link = self.link(place, name)?;
         self.seen.push((place, name.clone(), link.clone()));
         Ok(link)
+    }
+
+    /// Keeps a parameter of the container open until it is written.
+    pub(crate) fn keep_parameter(&mut self, path: Vec<String>, parameter: sysctl::Parameter) {
+        self.parameters.insert(path, parameter);
+    }
+
+    /// The parameters that are open.
+    pub(crate) fn take_parameters(&mut self) -> BTreeMap<Vec<String>, sysctl::Parameter> {
+        std::mem::take(&mut self.parameters)
+    }
+
+    /// Lets nobody else choose a routing table in the container for as long as this run takes. The reference locks the same file.
+    pub(crate) fn lock_tables(&mut self) -> Result<(), Error> {
+        if self.tables.is_none() {
+            let failed = |cause| Error::Lock { cause };
+            let file = self.container()?.as_fd().try_clone_to_owned().map_err(failed)?;
+            let held = Flock::lock(file, FlockArg::LockExclusive);
+            self.tables = Some(held.map_err(|(_, errno)| failed(errno.into()))?);
+        }
+        Ok(())
     }
 
     /// The link of the default route, if there is one.

@@ -18,14 +18,17 @@ pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
 pub use crate::neighbour::Neighbour;
 pub use crate::only_mac::OnlyMac;
+pub use crate::policy::{Entry, ExactRoute, LeftRules, Rule, Withdrawn};
 pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
 pub use crate::shim::Shim;
 pub use crate::tap::Tap;
+pub use crate::tune::{Backup, LeftTuning, Parameter, Parameters, Tuned};
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
     publish::{Condition, Mapping, Masquerading, Matched, Publish, Reached, Redirect, Side},
 };
+pub use kernel::link::Setting;
 
 use crate::places::Place;
 use serde::{Deserialize, Serialize};
@@ -60,6 +63,14 @@ pub enum Step {
     Carrier(Carrier),
     Address(Address),
     Route(Route),
+    Tuned(Tuned),
+    Parameters(Parameters),
+    Backup(Backup),
+    LeftTuning(LeftTuning),
+    Rule(Rule),
+    ExactRoute(ExactRoute),
+    Withdrawn(Withdrawn),
+    LeftRules(LeftRules),
     Alone(Alone),
     HostPort(HostPort),
     OnlyMac(OnlyMac),
@@ -131,6 +142,14 @@ step_from!(
     Carrier,
     Address,
     Route,
+    Tuned,
+    Parameters,
+    Backup,
+    LeftTuning,
+    Rule,
+    ExactRoute,
+    Withdrawn,
+    LeftRules,
     Alone,
     HostPort,
     OnlyMac,

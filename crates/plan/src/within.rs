@@ -6,7 +6,7 @@ use crate::{
     places::{Place, Places},
     step::{Address, Alone, Carrier, Route, Sysctl, Unnumbered, Up},
 };
-use kernel::{Link, Message, addr, link, route, sysctl};
+use kernel::{Link, Message, addr, link, route, rule, sysctl};
 use nix::errno::Errno;
 use types::{IfName, Prefix};
 
@@ -145,6 +145,24 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Whether it is in a table of its own that a rule leads to, where a chained plugin such as `sbr` has moved it.
+    fn was_moved(&self, found: &[route::Route], places: &mut Places) -> Result<bool, Error> {
+        let tables = found.iter().filter_map(|route| route.table);
+        let tables: Vec<u32> =
+            tables.filter(|table| found.iter().any(|it| self.in_table(*table).is(it))).collect();
+        if self.table.is_some() || tables.is_empty() {
+            return Ok(false);
+        }
+        let rules = rule::rules(places.rtnl(self.place)?)?;
+        Ok(rules.iter().any(|rule| tables.contains(&rule.table)))
+    }
+
+    fn in_table(&self, table: u32) -> Self {
+        Self { table: Some(table), ..self.clone() }
+    }
+}
+
 impl Act for Route {
     fn place(&self) -> Place {
         self.place
@@ -173,7 +191,10 @@ impl Act for Route {
             return Ok(Some(format!("there is no {} {}", self.link, self.place)));
         };
         let found = route::of(places.rtnl(self.place)?, index)?;
-        Ok((!found.iter().any(|route| self.is(route))).then(|| "there is no such route".into()))
+        if found.iter().any(|route| self.is(route)) || self.was_moved(&found, places)? {
+            return Ok(None);
+        }
+        Ok(Some("there is no such route".into()))
     }
 }
 

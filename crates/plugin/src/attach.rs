@@ -113,7 +113,12 @@ impl Run<'_> {
         if record.is_attached() && same() && plan::stands(&plan, places).map_err(Error::Plan)? {
             return Err(Error::Attached { attachment: self.key.to_string() }.into());
         }
-        take_down::<R>(self.delegates, self.call, self.at, record, places)
+        if intent.netns_id.may_be(&netns_id) {
+            return take_down::<R>(self.delegates, self.call, self.at, record, places);
+        }
+        // What was done to the container before must not be undone in this one.
+        let mut theirs = Places::recorded(intent, departure());
+        take_down::<R>(self.delegates, self.call, self.at, record, &mut theirs)
     }
 
     fn attach<R: Recipe>(

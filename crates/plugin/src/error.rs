@@ -125,6 +125,7 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Tap(plan::NoTap::NoDriver(_))
         | plan::Error::NoVlans { .. } => Code::Kernel,
         plan::Error::Crowded(cause) if cause.may_pass() => Code::TryAgain,
+        plan::Error::Lock { .. } => Code::Io,
         plan::Error::Device(plan::NoDevice::NameTaken { .. })
         | plan::Error::NameTaken { .. }
         | plan::Error::Crowded(_)
@@ -132,9 +133,12 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Queued { .. }
         | plan::Error::NotABridge { .. }
         | plan::Error::OtherAddress { .. } => Code::Taken,
-        plan::Error::Parent(_) | plan::Error::HostEnd(_) | plan::Error::Device(_) | plan::Error::Tap(_) => {
-            Code::InvalidConfig
-        }
+        plan::Error::Parent(_)
+        | plan::Error::HostEnd(_)
+        | plan::Error::Device(_)
+        | plan::Error::Tap(_)
+        | plan::Error::Parameter(_)
+        | plan::Error::NotAllowed(_) => Code::InvalidConfig,
         plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
         plan::Error::Differs(_) => Code::Check,
         plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,

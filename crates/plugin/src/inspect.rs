@@ -25,7 +25,8 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
     let (state, key) = (State::from_env().map_err(Error::Plan)?, key(call, at, R::NAME));
     let asked = R::asks_about(&config, &endpoint, &lease);
     let facts = Facts::recall(&asked, &mut places, || state.recorded(&key)).map_err(Error::Plan)?;
-    let plan = duplicates::plan::<R>(&config, &endpoint, &lease, &facts);
+    let recorded = if R::MOVES { state.recorded(&key).map_err(Error::Plan)? } else { None };
+    let plan = recorded.unwrap_or_else(|| duplicates::plan::<R>(&config, &endpoint, &lease, &facts));
     let check = if state.knows(&key) { plan::check } else { plan::check_the_references };
     Ok(check(&plan, &mut places).map_err(Error::Plan)?)
 }

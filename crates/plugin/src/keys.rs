@@ -73,15 +73,30 @@ impl Failure for InvalidKey {
 /// The container's MAC address: the runtime's word counts most, then the configuration's `args`, then `CNI_ARGS`, then the
 /// configuration's `mac` where the plugin has such a key.
 pub fn mac(call: &Call, own: Option<String>) -> Result<Option<Mac>, Fail> {
-    let ways = [
-        ("runtimeConfig.mac", call.runtime_config::<String>("mac")?),
+    let [args, runtime, rest @ ..] = macs(call, own)?;
+    first([runtime, args].into_iter().chain(rest))
+}
+
+/// The same where the configuration's `args` count more than the runtime's word.
+pub fn mac_by_args(call: &Call, own: Option<String>) -> Result<Option<Mac>, Fail> {
+    first(macs(call, own)?.into_iter())
+}
+
+/// Where a MAC address may be given, and what is there.
+type Given = (&'static str, Option<String>);
+
+fn macs(call: &Call, own: Option<String>) -> Result<[Given; 4], Fail> {
+    Ok([
         ("args.cni.mac", call.cni_arg::<String>("mac")?),
+        ("runtimeConfig.mac", call.runtime_config::<String>("mac")?),
         ("CNI_ARGS MAC", call.args.get("MAC").map(str::to_owned)),
         ("\"mac\"", own),
-    ];
-    let first =
-        ways.into_iter().find_map(|(from, value)| Some((from, value.filter(|text| !text.is_empty())?)));
-    let Some((from, value)) = first else { return Ok(None) };
+    ])
+}
+
+fn first(mut ways: impl Iterator<Item = Given>) -> Result<Option<Mac>, Fail> {
+    let given = ways.find_map(|(from, value)| Some((from, value.filter(|text| !text.is_empty())?)));
+    let Some((from, value)) = given else { return Ok(None) };
     match value.parse::<Mac>() {
         Ok(mac) if mac.is_unicast() => Ok(Some(mac)),
         Ok(_) | Err(_) => Err(InvalidKey::Mac { from, value }.into()),

@@ -18,7 +18,8 @@ pub struct Snapshot(BTreeSet<String>);
 
 /// The flags of a link that somebody sets, as `ip` spells them.
 const FLAGS: [&str; 6] = ["UP", "PROMISC", "ALLMULTI", "NOARP", "LOOPBACK", "POINTOPOINT"];
-const SYSCTLS: [&str; 3] = ["ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"];
+const SYSCTLS: [&str; 4] =
+    ["ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding", "core/somaxconn"];
 /// What `ip` is asked for each family. A family cannot be named within a batch.
 const QUESTIONS: [(&str, &str); 2] = [
     ("-4", "link show\naddr show\nroute show table all\nrule show\n"),

@@ -34,6 +34,10 @@ pub struct Link {
     pub carrier: bool,
     /// Whether it was told to take every frame (`IFF_PROMISC`); a bridge's ports do so without being told.
     pub promisc: bool,
+    /// Whether it was told to take all multicast frames (`IFF_ALLMULTI`).
+    pub all_multicast: bool,
+    /// How many packets wait to be sent (`IFLA_TXQLEN`).
+    pub tx_queue: u32,
     /// Whether it is a loopback (`IFF_LOOPBACK`).
     pub loopback: bool,
     /// The driver: `bridge`, `veth`, ...; none for `lo` and most hardware.
@@ -171,7 +175,7 @@ impl Link {
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
         let header = LinkHeader::parse(bytes)?;
         let (mut name, mut mac, mut mtu, mut master, mut peer) = (None, None, 0, None, None);
-        let (mut info, mut accept_ra) = (Info::default(), None);
+        let (mut info, mut accept_ra, mut tx_queue) = (Info::default(), None, 0);
         let (mut alias, mut burnt_in, mut device) = (None, None, None);
         for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
             let (kind, value) = attribute?;
@@ -179,6 +183,7 @@ impl Link {
                 libc::IFLA_IFNAME => name = parse_string(value).ok().and_then(|name| name.parse().ok()),
                 libc::IFLA_ADDRESS => mac = parse_mac(value).ok().map(Mac::new),
                 libc::IFLA_MTU => mtu = parse_u32(value)?,
+                libc::IFLA_TXQLEN => tx_queue = parse_u32(value)?,
                 libc::IFLA_MASTER => master = Some(parse_u32(value)?),
                 libc::IFLA_LINK => peer = Some(parse_u32(value)?).filter(|peer| *peer != 0),
                 libc::IFLA_IFALIAS => alias = parse_string(value).ok(),
@@ -197,6 +202,8 @@ impl Link {
             up: header.flags.contains(LinkFlags::Up),
             carrier: header.flags.contains(LinkFlags::LowerUp),
             promisc: header.flags.contains(LinkFlags::Promisc),
+            all_multicast: header.flags.contains(LinkFlags::Allmulti),
+            tx_queue,
             loopback: header.flags.contains(LinkFlags::Loopback),
             driver: info.kind.as_deref().and_then(|kind| driver::read(kind, info.data)),
             kind: info.kind,

@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_name_is_seen_in_its_own_namespace_alone,
         a_link_of_each_driver_is_read_as_it_was_made,
         an_mtu_is_told_by_name_and_whether_somebody_is_at_the_other_end,
+        each_setting_is_changed_and_read_back,
     ]
 }
 
@@ -326,4 +327,25 @@ fn an_mtu_is_told_by_name_and_whether_somebody_is_at_the_other_end() {
     assert!(!carrier());
     ip("link set v1 up").unwrap();
     assert!(carrier());
+}
+
+fn each_setting_is_changed_and_read_back() {
+    use kernel::link::Setting;
+    let (_host, _container, mut inside, eth0) = crate::up();
+    for setting in [
+        Setting::Mac(mac(9)),
+        Setting::Mtu(1333),
+        Setting::TxQueue(7),
+        Setting::Promisc(true),
+        Setting::AllMulticast(true),
+    ] {
+        let before = kernel::link::lookup(&mut inside, &name("eth0")).unwrap().unwrap();
+        let former = setting.of(&before).unwrap();
+        assert_ne!(former, setting);
+        send(&mut inside, kernel::link::change(eth0, setting)).unwrap();
+        let now = kernel::link::lookup(&mut inside, &name("eth0")).unwrap().unwrap();
+        assert_eq!(setting.of(&now), Some(setting));
+        send(&mut inside, kernel::link::change(eth0, former)).unwrap();
+        assert_eq!(kernel::link::lookup(&mut inside, &name("eth0")).unwrap().unwrap(), before);
+    }
 }

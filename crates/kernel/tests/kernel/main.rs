@@ -18,6 +18,7 @@ mod netns;
 mod nft;
 mod process;
 mod route;
+mod rule;
 mod sysctl;
 mod tap;
 mod tc;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         nft::trials(),
         process::trials(),
         route::trials(),
+        rule::trials(),
         sysctl::trials(),
         tap::trials(),
         tc::trials(),

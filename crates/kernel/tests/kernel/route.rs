@@ -13,6 +13,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_gateway_out_of_reach_is_refused,
         a_route_of_the_kernels_own_is_not_deleted,
         a_link_that_is_gone_has_no_routes,
+        a_route_that_was_taken_away_is_back_as_it_was,
+        one_of_several_next_hops_is_told_as_such,
         the_default_routes_link_is_that_of_ipv4_with_the_lowest_metric,
         a_way_is_the_route_as_it_was_made,
     ]
@@ -175,4 +177,56 @@ fn a_way_is_the_route_as_it_was_made() {
     }
     assert_eq!(way("203.0.113.1"), None, "it says so itself");
     assert_eq!(way("10.9.0.2"), None, "the host's own");
+}
+
+/// Whatever was said of it, and whoever made it; beside others to the same place.
+fn a_route_that_was_taken_away_is_back_as_it_was() {
+    let (_host, container, mut inside, eth0) = addressed();
+    for added in [
+        "route add 10.20.0.0/16 via 10.9.0.1 src 10.9.0.2 metric 7 mtu 1400 advmss 1300 proto static",
+        "route add 10.20.0.0/16 via 10.9.0.3 metric 9",
+        "route add 10.21.0.0/16 via 192.0.2.1 dev eth0 onlink",
+        "route add 10.22.0.0/16 via 10.9.0.1 tos 0x10",
+        "route add 10.23.0.0/16 dev eth0 scope link",
+        "-6 route add fd20::/64 via fd09::1 src fd09::2",
+        "-6 route add default via fd09::1",
+    ] {
+        container.ip(added).unwrap();
+    }
+    let before = container.snapshot().unwrap();
+    let main = |rtnl: &mut Rtnl| -> Vec<route::Entry> {
+        let all = route::entries(rtnl, eth0).unwrap().into_iter();
+        all.filter(|entry| entry.route.table == Some(254)).collect()
+    };
+    let entries = main(&mut inside);
+    assert_eq!(entries.len(), 10, "{entries:?}");
+    let (through, direct): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.route.gateway.is_some());
+    for entry in through.iter().chain(&direct) {
+        send(&mut inside, route::remove(entry)).unwrap();
+        assert_eq!(errno(send(&mut inside, route::remove(entry))), Errno::ESRCH);
+    }
+    assert_eq!(main(&mut inside), []);
+    for entry in direct.iter().chain(&through) {
+        send(&mut inside, route::put(entry)).unwrap();
+        assert_eq!(errno(send(&mut inside, route::put(entry))), Errno::EEXIST, "{entry:?}");
+    }
+    assert_eq!(before.difference(&container.snapshot().unwrap()), "");
+    let mut after = main(&mut inside);
+    assert!(entries.iter().all(|entry| after.contains(entry)) && after.len() == 10, "{after:?}");
+
+    let elsewhere =
+        route::Entry { route: Route { table: Some(1000), ..after[0].route.clone() }, ..after.remove(0) };
+    send(&mut inside, route::put(&elsewhere)).unwrap();
+    assert!(route::entries(&mut inside, eth0).unwrap().contains(&elsewhere));
+    send(&mut inside, route::remove(&elsewhere)).unwrap();
+    assert_eq!(before.difference(&container.snapshot().unwrap()), "");
+}
+
+fn one_of_several_next_hops_is_told_as_such() {
+    let (_host, container, mut inside, eth0) = addressed();
+    container.ip("route add 10.20.0.0/16 nexthop via 10.9.0.1 nexthop via 10.9.0.3").unwrap();
+    let entries = route::entries(&mut inside, eth0).unwrap();
+    let several: Vec<_> = entries.iter().filter(|entry| entry.multipath).collect();
+    assert_eq!(several.len(), 2, "{entries:?}");
+    assert!(several.iter().all(|entry| entry.route.dst == prefix("10.20.0.0/16")), "{entries:?}");
 }

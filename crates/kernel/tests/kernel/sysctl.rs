@@ -9,6 +9,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_parameter_is_written_and_read_back,
         a_parameter_belongs_to_the_namespace_of_the_thread,
         a_parameter_that_is_not_there_is_an_error_with_its_path,
+        a_parameter_that_is_held_open_stays_with_its_namespace,
+        a_parameter_that_can_only_be_written_is_not_read,
+        an_empty_value_empties_a_list,
     ]
 }
 
@@ -40,4 +43,37 @@ fn a_parameter_that_is_not_there_is_an_error_with_its_path() {
     assert_eq!(error.errno(), Some(Errno::ENOENT));
     assert!(error.to_string().contains("/proc/sys/net/ipv4/conf/eth0.5/arp_notify"), "{error}");
     assert_eq!(sysctl::set(&["ipv4", "no_such"], "1").unwrap_err().errno(), Some(Errno::ENOENT));
+}
+
+fn a_parameter_that_is_held_open_stays_with_its_namespace() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let netns = Netns::open(container.netns()).unwrap();
+    let parameter = netns.run(|| sysctl::Parameter::open(&["core", "somaxconn"])).unwrap().unwrap();
+    assert_eq!(parameter.read().unwrap().unwrap(), "4096");
+    parameter.write("77").unwrap();
+    assert_eq!(parameter.read().unwrap().unwrap(), "77", "the same file, read again");
+    assert_eq!(container.sysctl("core/somaxconn").unwrap(), "77");
+    assert_eq!(netlab::sysctl("core/somaxconn").unwrap(), "4096");
+    assert_eq!(parameter.write("x").unwrap_err().errno(), Some(Errno::EINVAL));
+    let missing = sysctl::Parameter::open(&["core", "no_such"]).unwrap_err();
+    assert_eq!(missing.errno(), Some(Errno::ENOENT));
+    assert!(missing.to_string().contains("/proc/sys/net/core/no_such"), "{missing}");
+}
+
+fn a_parameter_that_can_only_be_written_is_not_read() {
+    let _host = Host::new().unwrap();
+    let flush = sysctl::Parameter::open(&["ipv4", "route", "flush"]).unwrap();
+    assert_eq!(flush.read().unwrap(), None);
+    flush.write("1").unwrap();
+}
+
+fn an_empty_value_empties_a_list() {
+    let _host = Host::new().unwrap();
+    let ports = sysctl::Parameter::open(&["ipv4", "ip_local_reserved_ports"]).unwrap();
+    assert_eq!(ports.read().unwrap().unwrap(), "");
+    ports.write("8080,9000-9010").unwrap();
+    assert_eq!(netlab::sysctl("ipv4/ip_local_reserved_ports").unwrap(), "8080,9000-9010");
+    ports.write("").unwrap();
+    assert_eq!(netlab::sysctl("ipv4/ip_local_reserved_ports").unwrap(), "");
 }

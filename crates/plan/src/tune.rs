@@ -1,0 +1,286 @@
+//! Settings of an interface and kernel parameters that an attachment changes, and gives their former values back.
+//!
+//! # Theory of operation
+//! The former values are facts, so they are in the record before anything is changed. The files of the parameters stay open from that look
+//! on: to find one is what costs, in a namespace that is new.
+mod backup;
+mod values;
+
+pub use backup::{Backup, LeftTuning};
+
+use crate::{
+    act::{Act, Own, Work},
+    error::Error,
+    places::{Place, Places},
+    within::{gone, index_if_there},
+};
+use kernel::{Errno, link, sysctl};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt};
+use types::{IfName, Mac};
+
+/// What an interface of the container is like before it is tuned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Its address; `None` for a link without one.
+    pub mac: Option<Mac>,
+    /// Its largest packet in bytes.
+    pub mtu: u32,
+    /// How many packets wait to be sent.
+    pub tx_queue: u32,
+    /// Whether it takes every frame.
+    pub promisc: bool,
+    /// Whether it takes all multicast frames.
+    pub all_multicast: bool,
+}
+
+/// One setting of an interface in the container, which has its former value again when the attachment goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// The interface.
+    pub link: IfName,
+    /// What it is to be.
+    pub setting: link::Setting,
+    /// What it was.
+    pub former: Option<link::Setting>,
+}
+
+/// Kernel parameters of the container, which have their former values again when the attachment goes. They are read, written and given back
+/// in one visit each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// Each of them, in order.
+    pub parameters: Vec<Parameter>,
+}
+
+/// A kernel parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// The path below `/proc/sys/net`, part by part (an interface's name may contain a dot).
+    pub path: Vec<String>,
+    /// What it is to be.
+    pub value: String,
+    /// What it was; `None` of one that can't be read.
+    pub former: Option<String>,
+}
+
+/// Why a kernel parameter can't be set.
+#[derive(Debug, thiserror::Error)]
+pub enum NoParameter {
+    /// It is not there.
+    #[error("there is no sysctl net/{} in the container", .path.join("/"))]
+    Missing {
+        /// Its path below `/proc/sys/net`.
+        path: Vec<String>,
+        /// The kernel's words.
+        #[source]
+        cause: kernel::Error,
+    },
+    /// It is there, and can't be set.
+    #[error("sysctl net/{} can't be set in the container", .path.join("/"))]
+    Refused {
+        /// Its path below `/proc/sys/net`.
+        path: Vec<String>,
+        /// The kernel's words.
+        #[source]
+        cause: kernel::Error,
+    },
+}
+
+impl NoParameter {
+    /// What the person does next.
+    pub fn hint(&self) -> String {
+        match self {
+            NoParameter::Missing { .. } => {
+                "`sysctl -a` in a container shows what there is; some are the host's alone".into()
+            }
+            NoParameter::Refused { .. } => "some can only be read, or only by the host".into(),
+        }
+    }
+}
+
+impl Settings {
+    /// What the interface is like.
+    pub(crate) fn look(places: &mut Places, name: &IfName) -> Result<Self, Error> {
+        let place = Place::Container;
+        let link = places.link(place, name)?.ok_or_else(|| Error::NoLink { name: name.clone(), place })?;
+        places.met(place, name, link.index);
+        Ok(Self {
+            mac: link.mac,
+            mtu: link.mtu,
+            tx_queue: link.tx_queue,
+            promisc: link.promisc,
+            all_multicast: link.all_multicast,
+        })
+    }
+
+    /// What this setting was.
+    pub fn former(&self, setting: link::Setting) -> Option<link::Setting> {
+        use link::Setting::{AllMulticast, Mac, Mtu, Promisc, TxQueue};
+        Some(match setting {
+            Mac(_) => Mac(self.mac?),
+            Mtu(_) => Mtu(self.mtu),
+            TxQueue(_) => TxQueue(self.tx_queue),
+            Promisc(_) => Promisc(self.promisc),
+            AllMulticast(_) => AllMulticast(self.all_multicast),
+        })
+    }
+}
+
+impl fmt::Display for Tuned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.link, self.setting, Place::Container)?;
+        self.former.map_or(Ok(()), |former| write!(f, ", and then {former} again"))
+    }
+}
+
+impl Act for Tuned {
+    fn place(&self) -> Place {
+        Place::Container
+    }
+
+    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
+        let index = places.index(Place::Container, &self.link)?;
+        Ok(Work::Netlink(link::change(index, self.setting)))
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        let Some(former) = self.former else { return Ok(()) };
+        let Some(index) = index_if_there(places, Place::Container, &self.link)? else { return Ok(()) };
+        gone(places, Place::Container, link::change(index, former), &[Errno::ENODEV])
+    }
+
+    fn dies_with(&self) -> Option<(Place, &IfName)> {
+        Some((Place::Container, &self.link))
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let Some(found) = places.link(Place::Container, &self.link)? else {
+            return Ok(Some(format!("there is no {} {}", self.link, Place::Container)));
+        };
+        let now = self.setting.of(&found);
+        if now == Some(self.setting) {
+            return Ok(None);
+        }
+        let now = now.map_or("without an address".into(), |now| now.to_string());
+        Ok(Some(format!("{} is {now}", self.link)))
+    }
+}
+
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sysctl")?;
+        for (at, parameter) in self.parameters.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma} net/{} = {}", parameter.path.join("/"), parameter.value)?;
+            if let Some(former) = &parameter.former {
+                write!(f, " (was {former})")?;
+            }
+        }
+        write!(f, " {}", Place::Container)
+    }
+}
+
+impl Parameter {
+    fn path(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).collect()
+    }
+
+    /// What it is instead, in words.
+    fn differs(&self) -> Option<String> {
+        let name = self.path.join("/");
+        match sysctl::read(&self.path()) {
+            Ok(now) => (!values::are_same(&now, &self.value)).then(|| format!("net/{name} is {now}")),
+            // One that can only be written.
+            Err(cause) if cause.errno() == Some(Errno::EACCES) => None,
+            Err(cause) => Some(format!("net/{name} can't be read: {cause}")),
+        }
+    }
+
+    /// Gives it its former value. One that is gone, with its interface, needs none.
+    fn restore(&self) -> Result<(), Error> {
+        let Some(former) = &self.former else { return Ok(()) };
+        let open = sysctl::Parameter::open(&self.path());
+        match open.and_then(|it| if it.read()?.as_ref() == Some(former) { Ok(()) } else { it.write(former) })
+        {
+            Err(cause) if cause.errno() != Some(Errno::ENOENT) => Err(cause.into()),
+            Err(_) | Ok(()) => Ok(()),
+        }
+    }
+}
+
+impl Act for Parameters {
+    fn place(&self) -> Place {
+        Place::Container
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Own(self))
+    }
+
+    /// All are tried.
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        if !places.has_container() {
+            return Ok(());
+        }
+        places.within(Place::Container, || {
+            let mut first = Ok(());
+            for parameter in self.parameters.iter().rev() {
+                first = first.and(parameter.restore());
+            }
+            first
+        })?
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let found: Vec<String> = places
+            .within(Place::Container, || self.parameters.iter().filter_map(Parameter::differs).collect())?;
+        Ok((!found.is_empty()).then(|| found.join(", ")))
+    }
+}
+
+impl Own for Parameters {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        let failed = |cause| Error::Step { step: self.to_string(), cause };
+        let open = places.take_parameters();
+        let written = places.within(Place::Container, || {
+            // One that has the value is not written: for some the kernel tries for its network lock then.
+            let others = self.parameters.iter().filter(|it| it.former.as_ref() != Some(&it.value));
+            others.into_iter().try_for_each(|parameter| match open.get(&parameter.path) {
+                Some(it) => it.write(&parameter.value),
+                None => sysctl::Parameter::open(&parameter.path())?.write(&parameter.value),
+            })
+        })?;
+        written.map_err(failed)
+    }
+}
+
+/// Opens these parameters of the container, and reads what they are.
+pub(crate) fn look(
+    places: &mut Places,
+    paths: &[Vec<String>],
+) -> Result<BTreeMap<Vec<String>, Option<String>>, Error> {
+    let opened: Result<Vec<_>, NoParameter> =
+        places.within(Place::Container, || paths.iter().map(|path| open(path)).collect())?;
+    let mut values = BTreeMap::new();
+    for (path, (parameter, value)) in paths.iter().zip(opened?) {
+        places.keep_parameter(path.clone(), parameter);
+        values.insert(path.clone(), value);
+    }
+    Ok(values)
+}
+
+fn open(path: &[String]) -> Result<(sysctl::Parameter, Option<String>), NoParameter> {
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let refused = |cause: kernel::Error| {
+        let path = path.to_vec();
+        if matches!(cause.errno(), Some(Errno::ENOENT | Errno::ENOTDIR)) {
+            NoParameter::Missing { path, cause }
+        } else {
+            NoParameter::Refused { path, cause }
+        }
+    };
+    let parameter = sysctl::Parameter::open(&parts).map_err(refused)?;
+    let value = parameter.read().map_err(refused)?;
+    Ok((parameter, value))
+}
