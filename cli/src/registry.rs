@@ -18,8 +18,10 @@ static PLUGINS: &[BuiltIn] = &[
     ("null", &null::PLUGIN),
     ("portmap", &portmap::PLUGIN),
     ("ptp", &ptp::PLUGIN),
+    ("sbr", &sbr::PLUGIN),
     ("static", &ipam::STATIC),
     ("tap", &tap::PLUGIN),
+    ("tuning", &tuning::PLUGIN),
 ];
 
 /// The plugins that make plans. Those of IPAM do not: what they would give is part of the plan of who asks them.
@@ -38,6 +40,8 @@ static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
     ("portmap", &portmap::PLUGIN),
     ("ptp", &ptp::PLUGIN),
     ("tap", &tap::PLUGIN),
+    ("sbr", &sbr::PLUGIN),
+    ("tuning", &tuning::PLUGIN),
 ];
 
 /// The name of the command line.

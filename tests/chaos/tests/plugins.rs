@@ -28,6 +28,8 @@ fn rows() -> Vec<Row> {
     let parent: &[_] = &["link add up0 type veth peer name up1", "link set up0 up", "link set up1 up"];
     let rates = json!({"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000,
         "egressRate": 8_000_000, "egressBurst": 800_000});
+    let tuning = json!({"type": "tuning", "mac": "c2:00:00:00:00:01", "mtu": 1400, "txQLen": 9, "promisc": true,
+        "sysctl": {"net.core.somaxconn": "77", "net.ipv4.conf.IFNAME.rp_filter": "2"}});
     vec![
         Row { on_host: parent, ..row(json!({"type": "macvlan", "master": "up0", "ipam": both()})) },
         row(json!({"type": "ptp", "ipMasq": true, "ipam": both()})),
@@ -39,6 +41,8 @@ fn rows() -> Vec<Row> {
             ..row(json!({"type": "host-device", "device": "hd0", "ipam": both()}))
         },
         Row { before: vec![bridge()], ..row(rates) },
+        Row { before: vec![bridge()], ..row(tuning) },
+        Row { before: vec![bridge()], ..row(json!({"type": "sbr"})) },
     ]
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 16] = [
+pub const PLUGINS: [&str; 18] = [
     "bandwidth",
     "bridge",
     "firewall",
@@ -31,6 +31,8 @@ pub const PLUGINS: [&str; 16] = [
     "tap",
     "vlan",
     "ipvlan",
+    "sbr",
+    "tuning",
 ];
 const MULTICALL: &str = "sealane";
 

@@ -22,6 +22,7 @@ fn main() -> std::process::ExitCode {
         bridges(),
         ipam(),
         chained(),
+        tuned(),
         bandwidths(),
         macvlans(),
         ptps(),
@@ -92,6 +93,15 @@ fn chained() -> Vec<Trial> {
         a_firewall_around_a_bridge,
         a_firewall_around_a_container,
         a_firewall_by_iptables,
+    ]
+}
+
+fn tuned() -> Vec<Trial> {
+    netlab::trials![
+        a_tuned_bridge,
+        a_bridge_tuned_by_args,
+        a_bridge_with_routes_by_source,
+        a_bridge_with_rules_for_a_table
     ]
 }
 
@@ -192,6 +202,37 @@ fn a_bridge_without_addresses() {
 
 fn a_loopback() {
     Row::new(json!([{"type": "loopback"}])).compare();
+}
+
+/// What is different with `tuning`, and with `sbr`.
+const TUNED: &[Difference] = &[("after DEL container sysctl core/somaxconn ", "have their former values")];
+const SBR: &[Difference] = &[("after ADD CHECK ", "finds its routes in the table")];
+
+fn bridge_and(plugin: &Value) -> Row {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "isGateway": true, "ipam": v4()}, plugin])).may(BRIDGE)
+}
+
+fn tuning() -> Value {
+    json!({"mac": "02:00:00:00:00:07", "mtu": 1400, "txQLen": 9, "promisc": true, "allmulti": true,
+        "sysctl": {"net.core.somaxconn": "77", "net.ipv4.conf.IFNAME.rp_filter": "2"}})
+}
+
+fn a_tuned_bridge() {
+    bridge_and(&with(&tuning(), "type", &json!("tuning"))).but(TUNED).compare();
+}
+
+fn a_bridge_tuned_by_args() {
+    bridge_and(&json!({"type": "tuning", "sysctl": {}, "mtu": 1300, "args": {"cni": tuning()}}))
+        .but(TUNED)
+        .compare();
+}
+
+fn a_bridge_with_routes_by_source() {
+    bridge_and(&json!({"type": "sbr"})).but(SBR).compare();
+}
+
+fn a_bridge_with_rules_for_a_table() {
+    bridge_and(&json!({"type": "sbr", "table": 777})).compare();
 }
 
 fn a_bridge_with_addresses_of_its_own() {
