@@ -33,7 +33,7 @@ pub(crate) enum NetworkVerb {
 pub(crate) struct Create {
     /// The network's name: letters, digits, `_`, `.` and `-`.
     pub(crate) network: String,
-    /// What the network is made of: bridge, or macvlan.
+    /// What the network is made of: bridge, ipvlan or macvlan.
     #[arg(short, long, default_value = "bridge")]
     pub(crate) driver: String,
     /// A subnet such as 10.201.7.0/24; may be given once per family. A free one is found when there is none.

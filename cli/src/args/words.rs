@@ -220,6 +220,13 @@ that a link of the host leads to; the gateway is a machine on that network:
   host_access                                     true: the host and its containers reach each other
   com.docker.network.driver.mtu, mtu              the MTU
 
+Options of the driver ipvlan, whose containers are there under the MAC address of that link:
+  parent                                          the link
+  ipvlan_mode                                     l2 (as it is, if not given), or l3 or l3s: the host
+                                                  routes
+  ipvlan_flag                                     bridge (as it is, if not given), private or vepa
+  com.docker.network.driver.mtu, mtu              the MTU
+
 Files:
   /etc/cni/net.d/sealane-NAME.conflist    the network NAME
 

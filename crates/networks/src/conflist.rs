@@ -1,5 +1,5 @@
 //! The text of a network: an ordinary conflist, and what only we know of it under `"sealane"`.
-use crate::{Subnet, lan::Macvlan, options::Options};
+use crate::{Subnet, ipvlan::Ipvlan, lan::Macvlan, options::Options};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     iter,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
-use types::{IfName, NetworkName, Prefix};
+use types::{IfName, IpvlanMode, NetworkName, Prefix};
 
 /// The value of `"sealane"`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -52,12 +52,7 @@ pub(crate) fn bridge(
 /// The conflist of a macvlan network. Its gateway is a machine outside, which the containers' default routes lead to; the host's packet filter
 /// sees nothing of what they send.
 pub(crate) fn macvlan(name: &NetworkName, macvlan: &Macvlan, subnets: &[Subnet], extra: &Extra) -> Vec<u8> {
-    let mut ipam = ipam(subnets);
-    if !extra.internal {
-        let any =
-            |subnet: &Subnet| json!({"dst": if subnet.subnet.is_ipv4() { "0.0.0.0/0" } else { "::/0" }});
-        ipam.insert("routes".to_owned(), subnets.iter().map(any).collect());
-    }
+    let ipam = routed(subnets, extra, None);
     let mut plugin = Map::new();
     let mut set = |key: &str, value: Value| plugin.insert(key.to_owned(), value);
     set("type", json!("macvlan"));
@@ -72,6 +67,33 @@ pub(crate) fn macvlan(name: &NetworkName, macvlan: &Macvlan, subnets: &[Subnet],
     set("capabilities", json!({"ips": true, "mac": true}));
     set("ipam", Value::Object(ipam));
     list(name, &[Value::Object(plugin)], extra)
+}
+
+/// The conflist of an ipvlan network. Where the host routes, no gateway is on the network: docker's routes have none there.
+pub(crate) fn ipvlan(name: &NetworkName, ipvlan: &Ipvlan, subnets: &[Subnet], extra: &Extra) -> Vec<u8> {
+    let scope = (ipvlan.mode != IpvlanMode::L2).then_some(LINK);
+    let mut plugin = json!({"type": "ipvlan", "master": ipvlan.parent, "mode": ipvlan.mode, "flag": ipvlan.flag,
+        "capabilities": {"ips": true}, "ipam": routed(subnets, extra, scope)});
+    if let (Some(mtu), Some(keys)) = (ipvlan.mtu, plugin.as_object_mut()) {
+        keys.insert("mtu".to_owned(), json!(mtu));
+    }
+    list(name, &[plugin], extra)
+}
+
+/// `RT_SCOPE_LINK`: a route of this scope has no gateway.
+const LINK: u8 = 253;
+
+/// Addresses, and the way out if there is one.
+fn routed(subnets: &[Subnet], extra: &Extra, scope: Option<u8>) -> Map<String, Value> {
+    let mut ipam = ipam(subnets);
+    if !extra.internal {
+        let any = |subnet: &Subnet| {
+            let any = if subnet.subnet.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+            scope.map_or_else(|| json!({"dst": any}), |scope| json!({"dst": any, "scope": scope}))
+        };
+        ipam.insert("routes".to_owned(), subnets.iter().map(any).collect());
+    }
+    ipam
 }
 
 fn list(name: &NetworkName, plugins: &[Value], extra: &Extra) -> Vec<u8> {
@@ -272,6 +294,26 @@ mod tests {
             {"type": "firewall", "ingressPolicy": "isolated"},
         ]);
         assert_eq!(written(&options, false)["plugins"], expected);
+    }
+
+    #[test]
+    fn where_the_host_routes_there_is_no_gateway() {
+        let extra = Extra::default();
+        let subnets = [subnet("10.201.7.0/24", None, "10.201.7.1")];
+        let written = |mode: &str| {
+            let given = [("parent", "eth0"), ("ipvlan_mode", mode), ("mtu", "1400")];
+            let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let text = ipvlan(&"lan".parse().unwrap(), &Ipvlan::read(&given).unwrap(), &subnets, &extra);
+            serde_json::from_slice::<Value>(&text).unwrap()["plugins"].clone()
+        };
+        let ipam = |route: Value| json!({"type": "host-local", "ranges": [[{"subnet": "10.201.7.0/24", "gateway": "10.201.7.1"}]], "routes": [route]});
+        for (mode, route) in
+            [("l2", json!({"dst": "0.0.0.0/0"})), ("l3", json!({"dst": "0.0.0.0/0", "scope": 253}))]
+        {
+            let expected = json!([{"type": "ipvlan", "master": "eth0", "mode": mode, "flag": "bridge", "capabilities": {"ips": true},
+                "ipam": ipam(route), "mtu": 1400}]);
+            assert_eq!(written(mode), expected);
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 use crate::{
     Definition, Error, HostView, Request, Subnet,
     conflist::{self, Extra},
-    lan::Macvlan,
+    ipvlan::Ipvlan,
+    lan::{self, Macvlan},
     options::Options,
 };
 use types::{IfName, NetworkName};
@@ -14,6 +15,8 @@ pub(crate) enum Driver {
     Bridge(Options),
     /// MAC addresses of their own on the network that a link of the host leads to.
     Macvlan(Macvlan),
+    /// The MAC address of a link of the host on the network that it leads to.
+    Ipvlan(Ipvlan),
 }
 
 impl Driver {
@@ -22,6 +25,7 @@ impl Driver {
         match request.driver.as_str() {
             "bridge" => Options::read(&request.options).map(Driver::Bridge),
             "macvlan" => Macvlan::read(&request.options).map(Driver::Macvlan),
+            "ipvlan" => Ipvlan::read(&request.options).map(Driver::Ipvlan),
             "host" | "null" => Err(Error::OneInstance(request.driver.clone())),
             _ => Err(Error::Driver(request.driver.clone())),
         }
@@ -32,6 +36,7 @@ impl Driver {
         match self {
             Driver::Bridge(options) => bridge(options, id, networks, host),
             Driver::Macvlan(macvlan) => macvlan.is_on(host).map(|()| macvlan.parent.clone()),
+            Driver::Ipvlan(ipvlan) => lan::is_there(&ipvlan.parent, host).map(|()| ipvlan.parent.clone()),
         }
     }
 
@@ -40,6 +45,7 @@ impl Driver {
         match self {
             Driver::Bridge(options) => options.mtu,
             Driver::Macvlan(macvlan) => macvlan.mtu,
+            Driver::Ipvlan(ipvlan) => ipvlan.mtu,
         }
     }
 
@@ -54,6 +60,7 @@ impl Driver {
         match self {
             Driver::Bridge(options) => conflist::bridge(name, link, options, subnets, extra),
             Driver::Macvlan(macvlan) => conflist::macvlan(name, macvlan, subnets, extra),
+            Driver::Ipvlan(ipvlan) => conflist::ipvlan(name, ipvlan, subnets, extra),
         }
     }
 }

@@ -254,10 +254,10 @@ fn parent_hint(others: &[IfName]) -> String {
 fn driver_hint(name: &str) -> String {
     match name {
         "overlay" | "ipvlan" => {
-            format!("{name} networks can't be made yet; the drivers there are: bridge, macvlan")
+            format!("{name} networks can't be made yet; the drivers there are: bridge, ipvlan, macvlan")
         }
         _ => {
-            "the drivers there are: bridge, macvlan; the networks host and none are there without being made"
+            "the drivers there are: bridge, ipvlan, macvlan; the networks host and none are there without being made"
                 .into()
         }
     }

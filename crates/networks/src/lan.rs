@@ -6,7 +6,7 @@ use crate::{
 };
 use types::{IfName, MacvlanMode};
 
-const PARENT: &str = "parent";
+pub(crate) const PARENT: &str = "parent";
 const MODE: &str = "macvlan_mode";
 const HOST_ACCESS: &str = "host_access";
 
@@ -53,16 +53,21 @@ impl Macvlan {
 
     /// Refuses a parent that the host has not.
     pub(crate) fn is_on(&self, host: &HostView) -> Result<(), Error> {
-        let links: Vec<&IfName> = host.links.iter().map(|link| &link.name).collect();
-        if links.contains(&&self.parent) {
-            return Ok(());
-        }
-        let others = links.into_iter().filter(|name| **name != IfName::loopback()).cloned();
-        Err(Error::UnknownParent { parent: self.parent.clone(), others: others.collect() })
+        is_there(&self.parent, host)
     }
 }
 
-fn named(value: &str) -> Result<IfName, InvalidOption> {
+/// Refuses a parent that the host has not.
+pub(crate) fn is_there(parent: &IfName, host: &HostView) -> Result<(), Error> {
+    let links: Vec<&IfName> = host.links.iter().map(|link| &link.name).collect();
+    if links.contains(&parent) {
+        return Ok(());
+    }
+    let others = links.into_iter().filter(|name| **name != IfName::loopback()).cloned();
+    Err(Error::UnknownParent { parent: parent.clone(), others: others.collect() })
+}
+
+pub(crate) fn named(value: &str) -> Result<IfName, InvalidOption> {
     value.parse().map_err(|cause| InvalidOption::Parent { value: value.to_owned(), cause })
 }
 

@@ -17,6 +17,7 @@ mod folder;
 mod hold;
 mod host;
 mod id;
+mod ipvlan;
 mod lan;
 mod options;
 mod pools;

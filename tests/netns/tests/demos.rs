@@ -23,6 +23,7 @@ netlab::tests! {
     bridge_runs_through,
     publish_runs_through,
     macvlan_runs_through,
+    ipvlan_runs_through,
     all_runs_through,
     a_demo_is_short_and_needs_no_tool_but_ours,
     a_demo_says_each_command_and_what_it_showed,
@@ -32,7 +33,7 @@ netlab::tests! {
     a_demo_can_be_killed_at_any_moment,
 }
 
-const DEMOS: [&str; 6] = ["null", "host", "bridge", "publish", "macvlan", "all"];
+const DEMOS: [&str; 7] = ["null", "host", "bridge", "publish", "macvlan", "ipvlan", "all"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../net-demo").canonicalize().unwrap()
@@ -117,6 +118,19 @@ fn macvlan_runs_through() {
     }
 }
 
+/// Or says why not.
+fn ipvlan_runs_through() {
+    let shown = runs_through("ipvlan");
+    let words: &[&str] = if netlab::has_links_of("ipvlan") {
+        &["--driver ipvlan", "web-is-here", "1 received"]
+    } else {
+        &["skipped: kernel lacks ipvlan"]
+    };
+    for word in words {
+        assert!(shown.contains(word), "{word} is not in {shown}");
+    }
+}
+
 fn all_runs_through() {
     runs_through("all");
 }
@@ -162,7 +176,8 @@ fn a_demo_that_shows_something_else_fails() {
     for plugin in netlab::PLUGINS {
         symlink(bin.join(plugin), wrong.path().join(plugin)).unwrap();
     }
-    for demo in DEMOS {
+    let lacks = |demo: &&str| *demo == "ipvlan" && !netlab::has_links_of("ipvlan");
+    for demo in DEMOS.into_iter().filter(|demo| !lacks(demo)) {
         let (dir, before) = (tempfile::tempdir().unwrap(), machine());
         let output = command(demo, dir.path())
             .env("SEALANE_CNI_BIN", wrong.path())
