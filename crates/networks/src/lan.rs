@@ -53,7 +53,12 @@ impl Macvlan {
 
     /// Refuses a parent that the host has not.
     pub(crate) fn is_on(&self, host: &HostView) -> Result<(), Error> {
-        is_there(&self.parent, host)
+        // `eth0.10` is made with the first container.
+        let below = self.parent.as_str().rsplit_once('.').and_then(|(below, _)| below.parse().ok());
+        match below {
+            Some(below) if is_there(&below, host).is_ok() => Ok(()),
+            Some(_) | None => is_there(&self.parent, host),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     policy::Routing,
-    step::{Family, Interface as IptInterface, IpvlanPort, Published},
+    step::{Family, Interface as IptInterface, IpvlanPort, Published, VlanParent},
     tap::WantedTap,
     tune::{self, Settings},
 };
@@ -40,6 +40,8 @@ pub enum Query {
     Mtu(WantedMtu),
     /// Which device of the host is the container to have, and what is it like? It is an error if there is none such.
     Device(WantedDevice),
+    /// The same, but that a VLAN (`eth0.10`) need not be there if the link is that it would be on.
+    ParentOrVlan(WantedParent),
     /// Which of that link's own addresses do those of a container have on their subnets? It is an error if there is none of any.
     OwnAddresses(Vec<IpAddr>),
     /// Can an ipvlan link of this mode and flag be on the link that was asked for before, which is in this place? It is an error if others are
@@ -104,6 +106,8 @@ pub struct Facts {
     pub mtu: Option<u32>,
     /// The device to be had, if it was asked for. None where it was taken by another suite.
     pub device: Option<DeviceFact>,
+    /// That link as a step, if it is a VLAN that is to be made, or was made here.
+    pub vlan_parent: Option<VlanParent>,
     /// Of the container's addresses that were asked about, those with an address of that link's on their subnet, and that.
     pub own_addresses: BTreeMap<IpAddr, IpAddr>,
     /// What the container's interface is like, if it was asked for.
@@ -146,7 +150,11 @@ impl Query {
 
     /// The name of a link to be on that was not given: it is what is found, and may be another by now.
     fn unnamed_parent(&mut self) -> Option<&mut Option<IfName>> {
-        if let Query::Parent(WantedParent { name: name @ None, .. }) = self { Some(name) } else { None }
+        match self {
+            Query::Parent(WantedParent { name: name @ None, .. })
+            | Query::ParentOrVlan(WantedParent { name: name @ None, .. }) => Some(name),
+            _ => None,
+        }
     }
 
     fn port(&self) -> Option<&Wanted> {
@@ -174,11 +182,8 @@ impl Facts {
                 }
                 Query::Tap(wanted) => wanted.look(places)?,
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
-                Query::OwnAddresses(of) => {
-                    if let Some(parent) = &facts.parent {
-                        facts.own_addresses = parent.own_addresses(of, places)?;
-                    }
-                }
+                Query::ParentOrVlan(wanted) => facts.find_parent(wanted, places)?,
+                Query::OwnAddresses(of) => facts.find_own_addresses(of, places)?,
                 Query::Interfaces => facts.interfaces = interfaces(places)?,
                 Query::RouteTo(address) => {
                     facts.routes.extend(way_to(*address, places)?.map(|name| (*address, name)));
@@ -218,6 +223,22 @@ impl Facts {
             Query::Routing(name) => self.routing = Some(Routing::look(places, name)?),
             Query::Ipv6(name) => self.ipv6.extend(speaks_ipv6(name, places)?.then(|| name.clone())),
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn find_own_addresses(&mut self, of: &[IpAddr], places: &mut Places) -> Result<(), Error> {
+        if let Some(parent) = &self.parent {
+            self.own_addresses = parent.own_addresses(of, places)?;
+        }
+        Ok(())
+    }
+
+    fn find_parent(&mut self, wanted: &WantedParent, places: &mut Places) -> Result<(), Error> {
+        if let Some((vlan, parent)) = VlanParent::wanted(wanted, places)? {
+            (self.vlan_parent, self.parent) = (Some(vlan), Some(parent));
+        } else {
+            self.parent = Some(wanted.find(places)?);
         }
         Ok(())
     }

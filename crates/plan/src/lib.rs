@@ -50,6 +50,7 @@ mod undo;
 mod users;
 mod veth;
 mod vlan;
+mod vlan_parent;
 mod within;
 mod xtables;
 mod zone_source;

@@ -2,6 +2,7 @@
 use crate::{
     error::Error,
     places::{Place, Places},
+    within::index_if_there,
 };
 use kernel::{addr, link};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -129,8 +130,10 @@ impl ParentLink {
         of: &[IpAddr],
         places: &mut Places,
     ) -> Result<BTreeMap<IpAddr, IpAddr>, Error> {
-        let index = places.index(Place::Host, &self.name)?;
-        let mut own = addr::of(places.rtnl(Place::Host)?, index)?;
+        // A VLAN that is still to be made has none.
+        let index = index_if_there(places, Place::Host, &self.name)?;
+        let own = index.map(|index| addr::of(places.rtnl(Place::Host)?, index).map_err(Error::from));
+        let mut own = own.transpose()?.unwrap_or_default();
         own.retain(|one| !one.dadfailed);
         own.sort_by_key(|one| one.temporary);
         let beside = |address: &IpAddr| {

@@ -23,6 +23,7 @@ pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
 pub use crate::shim::Shim;
 pub use crate::tap::Tap;
 pub use crate::tune::{Backup, LeftTuning, Parameter, Parameters, Tuned};
+pub use crate::vlan_parent::VlanParent;
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
@@ -75,6 +76,7 @@ pub enum Step {
     HostPort(HostPort),
     OnlyMac(OnlyMac),
     Shim(Shim),
+    VlanParent(VlanParent),
     Neighbour(Neighbour),
     Isolation(Isolation),
     PortIsolation(PortIsolation),
@@ -154,6 +156,7 @@ step_from!(
     HostPort,
     OnlyMac,
     Shim,
+    VlanParent,
     Neighbour,
     Isolation,
     PortIsolation,

@@ -27,7 +27,7 @@ impl Recipe for Macvlan {
 
     fn asks(config: &Config, _endpoint: &Endpoint) -> Vec<Query> {
         let (place, name) = (config.place, config.master.clone());
-        vec![Query::Parent(WantedParent { place, name, mtu: config.mtu })]
+        vec![Query::ParentOrVlan(WantedParent { place, name, mtu: config.mtu })]
     }
 
     fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
@@ -50,6 +50,9 @@ impl Recipe for Macvlan {
     fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
         let mut plan = Plan::default();
         let Some(parent) = &facts.parent else { return plan };
+        if let Some(vlan) = &facts.vlan_parent {
+            plan.ensure(vlan.clone());
+        }
         plan.own(step::Link {
             place: Place::Container,
             name: endpoint.ifname.clone(),

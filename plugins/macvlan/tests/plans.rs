@@ -120,6 +120,27 @@ own    neighbour fd01::c8 of eth0 at SHIM-MAC in the container
 }
 
 #[test]
+fn a_vlan_that_is_missing_is_made_first() {
+    let call = call(&json!({"master": "eno1.10"}), "");
+    let config = Macvlan::configure(&call).unwrap();
+    let at = Attachment {
+        container: "c".parse().unwrap(),
+        ifname: "eth0".parse().unwrap(),
+        netns: Some("/run/netns/c".into()),
+    };
+    let endpoint = Endpoint::new(&call, &at, "machine".into(), Macvlan::mac(&config)).unwrap();
+    let vlan = plan::step::VlanParent::named(&"eno1.10".parse().unwrap()).unwrap();
+    let parent = ParentLink { name: vlan.name.clone(), ..facts().parent.unwrap() };
+    let facts = Facts { parent: Some(parent), vlan_parent: Some(vlan), ..Facts::default() };
+    let expected = "\
+ensure vlan 10 eno1.10 up on eno1, until its last user goes
+own    macvlan in mode bridge eth0 (mac 02:00:00:00:00:01) on eno1.10 on the host, in the container
+own    eth0 up in the container
+";
+    assert_eq!(Macvlan::plan(&config, &endpoint, &Lease::default(), &facts).to_string(), expected);
+}
+
+#[test]
 fn a_parent_in_the_container_is_named_there() {
     let (plan, _) = add(&json!({"linkInContainer": true}), &Lease::default());
     let expected = "own    macvlan in mode bridge eth0 (mac 02:00:00:00:00:01) on eno1, in the container\n";

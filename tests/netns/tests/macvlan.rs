@@ -5,36 +5,46 @@ use netlab::{Container, Lan, Protocol, Reply, ip, is_cut_off, reaches, serve, sh
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
-netlab::tests! {
-    two_containers_and_the_outside_talk_under_their_own_addresses,
-    in_the_mode_private_containers_hear_the_outside_alone,
-    in_the_mode_vepa_containers_hear_each_other_by_way_of_the_switch,
-    in_the_mode_passthru_the_container_is_the_parent_to_the_network,
-    the_outside_learns_at_once_where_addresses_are,
-    an_address_of_a_machine_outside_is_given_up,
-    every_key_is_heeded,
-    without_a_master_it_is_the_default_routes,
-    a_master_in_the_container_is_found_there,
-    without_ipam_there_are_frames_only,
-    a_mac_is_taken_from_where_it_counts_most,
-    a_failed_add_leaves_no_interface_in_the_container,
-    what_cannot_be_is_refused_before_an_address_is_taken,
-    a_second_add_is_refused_and_leaves_the_first,
-    passthru_has_its_parent_alone_and_says_who_else_has_it,
-    a_parent_that_nothing_can_be_on_is_named,
-    a_mac_of_another_container_is_refused_by_name,
-    a_mac_that_a_dead_container_had_is_free,
-    an_interface_of_the_name_is_left_alone,
-    del_leaves_nothing_however_often_and_whatever_is_gone,
-    del_of_one_container_leaves_the_other,
-    gc_takes_what_is_not_valid,
-    check_names_whatever_has_drifted,
-    status_is_that_of_the_ipam_plugin,
-    with_host_access_host_and_containers_reach_each_other,
-    with_host_access_nobody_outside_takes_the_link_beside_for_the_host,
-    what_gives_the_host_access_goes_with_its_last_user,
-    host_access_needs_an_address_of_the_hosts,
-    check_names_what_the_host_has_lost_and_repair_puts_it_back,
+fn main() -> std::process::ExitCode {
+    let mut trials = netlab::trials![
+        two_containers_and_the_outside_talk_under_their_own_addresses,
+        in_the_mode_private_containers_hear_the_outside_alone,
+        in_the_mode_vepa_containers_hear_each_other_by_way_of_the_switch,
+        in_the_mode_passthru_the_container_is_the_parent_to_the_network,
+        the_outside_learns_at_once_where_addresses_are,
+        an_address_of_a_machine_outside_is_given_up,
+        every_key_is_heeded,
+        without_a_master_it_is_the_default_routes,
+        a_master_in_the_container_is_found_there,
+        without_ipam_there_are_frames_only,
+        a_mac_is_taken_from_where_it_counts_most,
+        a_failed_add_leaves_no_interface_in_the_container,
+        what_cannot_be_is_refused_before_an_address_is_taken,
+        a_second_add_is_refused_and_leaves_the_first,
+        passthru_has_its_parent_alone_and_says_who_else_has_it,
+        a_parent_that_nothing_can_be_on_is_named,
+        a_mac_of_another_container_is_refused_by_name,
+        a_mac_that_a_dead_container_had_is_free,
+        an_interface_of_the_name_is_left_alone,
+        del_leaves_nothing_however_often_and_whatever_is_gone,
+        del_of_one_container_leaves_the_other,
+        gc_takes_what_is_not_valid,
+        check_names_whatever_has_drifted,
+        status_is_that_of_the_ipam_plugin,
+        with_host_access_host_and_containers_reach_each_other,
+        with_host_access_nobody_outside_takes_the_link_beside_for_the_host,
+        what_gives_the_host_access_goes_with_its_last_user,
+        host_access_needs_an_address_of_the_hosts,
+        check_names_what_the_host_has_lost_and_repair_puts_it_back,
+    ];
+    let with_a_vlan = netlab::trials![
+        a_vlan_is_made_for_the_first_container_and_goes_with_the_last,
+        a_vlan_that_was_there_stays,
+        an_add_that_fails_takes_its_vlan_along,
+        check_names_a_vlan_that_has_drifted,
+    ];
+    trials.extend(netlab::with_links_of("vlan", with_a_vlan));
+    netlab::main(trials)
 }
 
 /// `macvlan` on `eth0` with these keys, and addresses that nobody outside has.
@@ -319,6 +329,9 @@ fn what_cannot_be_is_refused_before_an_address_is_taken() {
             json!({"master": "eth7", "linkInContainer": true}),
             "failed to lookup master \"eth7\" in the container",
         ),
+        (json!({"master": "eth7.10"}), "failed to lookup master \"eth7.10\" on the host: link not found"),
+        (json!({"master": "eth0.4095"}), "failed to lookup master \"eth0.4095\" on the host: link not found"),
+        (json!({"master": "eth0.10", "mtu": 1501}), "invalid MTU 1501, must be [0, eth0's MTU (1500)]"),
         (json!({"mtu": 1501}), "invalid MTU 1501, must be [0, eth0's MTU (1500)]"),
         (json!({"mode": "source"}), "unknown macvlan mode: \"source\""),
         (json!({"mac": "01:00:5e:00:00:01"}), "invalid MAC address \"01:00:5e:00:00:01\" from \"mac\""),
@@ -717,4 +730,101 @@ fn check_names_what_the_host_has_lost_and_repair_puts_it_back() {
     }
     container.ip(&format!("neigh del {} dev eth0", HOST[1])).unwrap();
     assert!(refused(&check(), 102).contains("neighbour fd07::fa of eth0"), "{:?}", check());
+}
+
+/// `macvlan` in VLAN 10 of `eth0`, where the machine outside is 10.10.0.254 and `fd10::fe`.
+fn in_vlan_10(lan: &Lan) -> Value {
+    if lan.outside.ip("link show dev lan.10").is_err() {
+        lan.outside.ip("link add link lan name lan.10 type vlan id 10").unwrap();
+        lan.outside.ip("link set lan.10 up").unwrap();
+        for address in ["10.10.0.254/24", "fd10::fe/64 nodad"] {
+            lan.outside.ip(&format!("addr add {address} dev lan.10")).unwrap();
+        }
+    }
+    let ranges = json!([[{"subnet": "10.10.0.0/24"}], [{"subnet": "fd10::/64"}]]);
+    let ipam = json!({"type": "host-local", "ranges": ranges});
+    lan.host.config(&json!({"type": "macvlan", "master": "eth0.10", "ipam": ipam}))
+}
+
+fn there_is(link: &str) -> bool {
+    ip(&format!("link show dev {link}")).is_ok()
+}
+
+fn a_vlan_is_made_for_the_first_container_and_goes_with_the_last() {
+    let lan = Lan::new().unwrap();
+    let config = in_vlan_10(&lan);
+    let before = lan.host.snapshot().unwrap();
+    let outside: Vec<IpAddr> = ["10.10.0.254", "fd10::fe"].map(|text| text.parse().unwrap()).into();
+    for (end, port) in ["DEL", "DEL without netns", "a dead netns", "GC"].into_iter().zip((1..).step_by(2)) {
+        let (c1, first) = add(&lan, &config);
+        // Another network of the same VLAN, so its addresses are others.
+        let ipam = json!({"type": "host-local", "subnet": "10.10.0.0/24", "rangeStart": "10.10.0.100"});
+        let other = lan.host.config(&with(&with(&config, "name", &json!("other")), "ipam", &ipam));
+        let (c2, second) = add(&lan, &other);
+        let first = addresses(&first);
+        talks(&c1, &first, &lan.outside, &outside, port);
+        if end == "DEL" {
+            assert_eq!(
+                ip("addr show dev eth0.10").unwrap()[0]["addr_info"],
+                json!([]),
+                "the host is not in it"
+            );
+            lan.host.check(&other, &c2, "eth0", &second).unwrap().result().unwrap();
+        }
+        lan.host.del(&other, &c2, "eth0").unwrap().result().unwrap();
+        talks(&c1, &first, &lan.outside, &outside, port + 1);
+        match end {
+            "DEL" => lan.host.del(&config, &c1, "eth0").unwrap(),
+            "DEL without netns" => lan.host.del_without_netns(&config, &c1, "eth0").unwrap(),
+            "GC" => lan.host.gc(&config, &[]).unwrap(),
+            _ => {
+                c1.kill().unwrap();
+                lan.host.del(&config, &c1, "eth0").unwrap()
+            }
+        }
+        .result()
+        .unwrap();
+        lan.host.del(&config, &c1, "eth0").unwrap().result().unwrap();
+        assert!(!there_is("eth0.10"), "{end}");
+        assert_eq!(lan.host.changes_left_since(&before).unwrap(), "", "{end}");
+    }
+}
+
+fn a_vlan_that_was_there_stays() {
+    let lan = Lan::new().unwrap();
+    let config = in_vlan_10(&lan);
+    ip("link add link eth0 name eth0.10 type vlan id 10").unwrap();
+    ip("link set eth0.10 up").unwrap();
+    let before = lan.host.snapshot().unwrap();
+    let ((c1, result), (c2, _)) = (add(&lan, &config), add(&lan, &config));
+    talks(&c1, &addresses(&result)[..1], &lan.outside, &["10.10.0.254".parse().unwrap()], 1);
+    for container in [c1, c2] {
+        lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+    assert!(there_is("eth0.10"));
+    assert_eq!(lan.host.changes_since(&before).unwrap(), "");
+}
+
+fn an_add_that_fails_takes_its_vlan_along() {
+    let lan = Lan::new().unwrap();
+    let ipam = json!({"type": "host-local", "subnet": "10.10.0.0/24", "routes": [{"dst": "10.99.0.0/16", "gw": "10.250.0.1"}]});
+    let config = lan.host.config(&with(&in_vlan_10(&lan), "ipam", &ipam));
+    let container = lan.host.container().unwrap();
+    refused_and_nothing_left(&lan, &config, &container);
+    let with_the_host = with(&in_vlan_10(&lan), "hostAccess", &json!(true));
+    let reply = refused_and_nothing_left(&lan, &with_the_host, &container);
+    assert!(refused(&reply, 7).contains("\"eth0.10\" has no address"), "{reply:?}");
+}
+
+fn check_names_a_vlan_that_has_drifted() {
+    let lan = Lan::new().unwrap();
+    let config = in_vlan_10(&lan);
+    let (container, result) = add(&lan, &config);
+    let check = || lan.host.check(&config, &container, "eth0", &result).unwrap();
+    check().result().unwrap();
+    ip("link set eth0.10 down").unwrap();
+    assert!(refused(&check(), 102).contains("eth0.10 is down"), "{:?}", check());
+    ip("link del eth0.10").unwrap();
+    assert!(refused(&check(), 102).contains("there is no vlan 10 eth0.10"), "{:?}", check());
+    lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
 }

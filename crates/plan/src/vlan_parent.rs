@@ -1,0 +1,166 @@
+//! A VLAN of the host's that macvlan links are on, made because nobody had: `eth0.10` is VLAN 10 on `eth0`, as docker has it.
+//!
+//! One that was there stays: it is in nobody's plan. That one which is there was made here is known by its users: who asks while it has some
+//! becomes one of them.
+use crate::{
+    act::{Act, Shared, Work},
+    error::Error,
+    lock::Scope,
+    parent::{ParentLink, WantedParent},
+    places::{Place, Places},
+    shared::{Reversal, send, silence},
+};
+use kernel::{Link, link};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use types::{IfName, LinkKind, VlanId};
+
+/// A VLAN on a link of the host. It goes with the last container that uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VlanParent {
+    /// Its name: that of the link, a dot, and the VLAN.
+    pub name: IfName,
+    /// The link that it is on.
+    pub on: IfName,
+    /// The VLAN of its frames.
+    pub vlan: VlanId,
+}
+
+impl VlanParent {
+    /// The one that a name stands for, if it can be one's.
+    pub fn named(name: &IfName) -> Option<Self> {
+        let (on, vlan) = name.as_str().rsplit_once('.')?;
+        let vlan = VlanId::try_from(vlan.parse::<u16>().ok()?).ok()?;
+        // `eth0.010` is another name.
+        let is_plain = name.as_str().ends_with(&format!(".{vlan}"));
+        Some(Self { name: name.clone(), on: on.parse().ok()?, vlan }).filter(|_| is_plain)
+    }
+
+    /// The one that is to be the parent, if it is missing or was made here; and what it is like, or will be. None of a link that is there and was not
+    /// made here, or of which the other one is missing.
+    pub(crate) fn wanted(
+        wanted: &WantedParent,
+        places: &mut Places,
+    ) -> Result<Option<(Self, ParentLink)>, Error> {
+        let of_host = wanted.name.as_ref().filter(|_| wanted.place == Place::Host);
+        let Some(vlan) = of_host.and_then(Self::named) else { return Ok(None) };
+        let there = places.seen(Place::Host, &vlan.name)?;
+        if there.is_some() && !places.state()?.is_used(&vlan.thing()) {
+            return Ok(None);
+        }
+        let below = WantedParent { name: Some(vlan.on.clone()), ..wanted.clone() };
+        let below = match places.seen(Place::Host, &vlan.on)? {
+            Some(_) => below.find(places)?,
+            None => return Ok(None),
+        };
+        // It has the address and the MTU of what it is on.
+        Ok(Some((vlan.clone(), ParentLink { name: vlan.name, ..below })))
+    }
+
+    fn thing(&self) -> String {
+        format!("vlan-parent:{}", self.name)
+    }
+
+    fn kind(&self) -> LinkKind {
+        LinkKind::Vlan(self.vlan)
+    }
+
+    /// The link; none if something else has its name.
+    fn found(&self, places: &mut Places) -> Result<Option<Link>, Error> {
+        let found = places.link(Place::Host, &self.name)?;
+        Ok(found.filter(|link| link.driver == Some(self.kind())))
+    }
+}
+
+impl fmt::Display for VlanParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} up on {}, until its last user goes", self.kind(), self.name, self.on)
+    }
+}
+
+impl Act for VlanParent {
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Shared(self))
+    }
+
+    fn counted(&self) -> Option<String> {
+        Some(self.thing())
+    }
+
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        if self.found(places)?.is_some() {
+            places.unlink(Place::Host, &self.name)?;
+        }
+        Ok(())
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        let below = places.link(Place::Host, &self.on)?.map(|link| link.index);
+        Ok(match self.found(places)? {
+            None => Some(format!("there is no {} {}", self.kind(), self.name)),
+            Some(link) if !link.up => Some(format!("{} is down", self.name)),
+            Some(link) if link.peer != below => Some(format!("{} is not on {}", self.name, self.on)),
+            Some(_) => None,
+        })
+    }
+}
+
+impl Shared for VlanParent {
+    fn scope(&self) -> Scope {
+        Scope::Host
+    }
+
+    /// It is brought up last, so it is complete when it is up.
+    fn stands(&self, places: &mut Places) -> Result<bool, Error> {
+        let Some(found) = self.found(places)? else { return Ok(false) };
+        places.met(Place::Host, &self.name, found.index);
+        Ok(found.up)
+    }
+
+    /// What is made here is not reversed change by change: it goes with its last user.
+    fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
+        places.forget(Place::Host, &self.name);
+        if self.found(places)?.is_none() {
+            let spec = link::NewLink {
+                name: &self.name,
+                kind: self.kind(),
+                parent: Some(places.index(Place::Host, &self.on)?),
+                mac: None,
+                mtu: None,
+                index: None,
+                netns: None,
+            };
+            send(places, self, link::make(&spec))?;
+        }
+        let index = places.index(Place::Host, &self.name)?;
+        // It is there for the containers: the host itself is not on that network.
+        send(places, self, link::set_unnumbered(&self.name))?;
+        silence(&self.name, &mut Vec::new())?;
+        send(places, self, link::set_up(index))?;
+        // What is made on it now is born as up as it is, which who asks has the kernel find out (see `step::Carrier`). Else IPv6 addresses would be
+        // tested anew when it comes up, and not be used meanwhile.
+        send(places, self, link::query(&self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_a_vlan_if_it_ends_with_one() {
+        let named = |name: &str| {
+            let found = VlanParent::named(&name.parse().unwrap())?;
+            Some((found.on.to_string(), found.vlan.number()))
+        };
+        assert_eq!(named("eth0.10"), Some(("eth0".into(), 10)));
+        assert_eq!(named("eth0.10.7"), Some(("eth0.10".into(), 7)));
+        for name in ["eth0", "eth0.", ".10", "eth0.0", "eth0.4095", "eth0.010", "eth0.+7", "eth0.x"] {
+            assert_eq!(named(name), None, "{name}");
+        }
+    }
+}
