@@ -22,6 +22,7 @@ static PLUGINS: &[BuiltIn] = &[
     ("static", &ipam::STATIC),
     ("tap", &tap::PLUGIN),
     ("tuning", &tuning::PLUGIN),
+    ("vrf", &vrf::PLUGIN),
 ];
 
 /// The plugins that make plans. Those of IPAM do not: what they would give is part of the plan of who asks them.
@@ -42,6 +43,7 @@ static PLANNERS: &[(&str, &'static dyn plugin::Explain)] = &[
     ("tap", &tap::PLUGIN),
     ("sbr", &sbr::PLUGIN),
     ("tuning", &tuning::PLUGIN),
+    ("vrf", &vrf::PLUGIN),
 ];
 
 /// The name of the command line.

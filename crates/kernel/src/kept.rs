@@ -15,7 +15,10 @@ use netlink_packet_route::{
 };
 use nix::libc;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 use types::Prefix;
 
 /// An address of a link: the body of an `RTM_NEWADDR`.
@@ -61,6 +64,28 @@ pub fn routes(rtnl: &mut Rtnl, index: u32) -> Result<Vec<KeptRoute>, Error> {
     }
     routes.sort_by_key(|route| route.gateway.is_some());
     Ok(routes)
+}
+
+/// The tables that have routes.
+pub fn tables(rtnl: &mut Rtnl) -> Result<BTreeSet<u32>, Error> {
+    let mut tables = BTreeSet::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        let request = Message::new("list routes".into(), RouteNetlinkMessage::GetRoute(message), 0);
+        tables.extend(rtnl.list(&request, |bytes| read_table(bytes).map(Some))?);
+    }
+    Ok(tables)
+}
+
+fn read_table(bytes: &[u8]) -> Result<u32, DecodeError> {
+    let header = RouteHeader::parse(bytes)?;
+    for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
+        if let (libc::RTA_TABLE, value) = attribute? {
+            return parse_u32(value);
+        }
+    }
+    Ok(u32::from(header.table))
 }
 
 impl KeptAddress {

@@ -54,6 +54,11 @@ pub(crate) trait Act: Display {
         Vec::new()
     }
 
+    /// Whether it can't be done twice, though it makes no link and takes no port.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
     /// The link that it dies with, so that it need not be undone when that link is.
     fn dies_with(&self) -> Option<(Place, &IfName)> {
         None

@@ -2,7 +2,7 @@
 use crate::{
     allowlist::NotAllowed, check::Difference, crowded::Crowded, device::NoDevice, free_port::TakenRange,
     host_end::NoHostEnd, host_port::HostPort, parent::NoParent, places::Place, step::Published, tap::NoTap,
-    tune::NoParameter,
+    tune::NoParameter, vrf::NoVrf,
 };
 use std::{fmt, io, path::PathBuf};
 use types::{IfName, Prefix};
@@ -98,6 +98,9 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+    /// An interface can't be in the VRF that it was to be in.
+    #[error(transparent)]
+    Vrf(#[from] NoVrf),
     /// An interface that a step works on is missing.
     #[error("no interface \"{name}\" {place}")]
     NoLink {
@@ -229,6 +232,7 @@ impl Error {
             Error::Parameter(cause) => Some(cause.hint()),
             Error::NotAllowed(cause) => Some(cause.hint()),
             Error::Lock { .. } => None,
+            Error::Vrf(cause) => Some(cause.hint()),
             Error::NoLink { name, .. } => {
                 Some(format!("something else removed {name}; DEL the attachment and ADD it again"))
             }

@@ -13,6 +13,7 @@ use crate::{
     step::{Family, Interface as IptInterface, IpvlanPort, Published, VlanParent},
     tap::WantedTap,
     tune::{self, Settings},
+    vrf::{NoVrf, VrfFact, WantedVrf},
 };
 use kernel::{addr, link, route, sysctl};
 use std::{
@@ -55,6 +56,8 @@ pub enum Query {
     Allowed(Vec<String>),
     /// Which routes lead through this interface of the container, and which tables has the container?
     Routing(IfName),
+    /// Which table has the VRF that an interface is to be in, and what has the interface now? It is an error if it can't be.
+    Vrf(WantedVrf),
     /// Which interface of the host leads to this address?
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
@@ -116,6 +119,8 @@ pub struct Facts {
     pub parameters: BTreeMap<Vec<String>, Option<String>>,
     /// The container's routes and tables, if they were asked for.
     pub routing: Option<Routing>,
+    /// The VRF to be in, if it was asked for.
+    pub vrf: Option<VrfFact>,
     /// The interfaces that lead to the addresses that were asked for, but for those that none leads to.
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
@@ -145,6 +150,7 @@ impl Query {
                 | Query::Parameters(_)
                 | Query::Allowed(_)
                 | Query::Routing(_)
+                | Query::Vrf(_)
         )
     }
 
@@ -205,6 +211,7 @@ impl Facts {
                 Query::Allowed(keys) => allowlist::allow(keys)?,
                 Query::HostEnd(_)
                 | Query::Ipv6(_)
+                | Query::Vrf(_)
                 | Query::Settings(_)
                 | Query::Parameters(_)
                 | Query::Routing(_) => facts.look_inside(query, places)?,
@@ -217,6 +224,7 @@ impl Facts {
     fn look_inside(&mut self, query: &Query, places: &mut Places) -> Result<(), Error> {
         match query {
             _ if !places.has_container() => {}
+            Query::Vrf(wanted) => self.vrf = Some(wanted.find(places)?),
             Query::HostEnd(wanted) => self.host_end = Some(HostEnd::find(wanted, places)?),
             Query::Settings(name) => self.settings = Some(Settings::look(places, name)?),
             Query::Parameters(paths) => self.parameters.extend(tune::look(places, paths)?),
@@ -270,6 +278,11 @@ impl Facts {
             Query::Device(_) => plan.taken_device().cloned().map(|taken| DeviceFact::Link(Box::new(taken))),
             _ => None,
         });
+        for query in &told {
+            if let Query::Vrf(wanted) = query {
+                facts.vrf = Some(wanted.recall(places, plan.vrf())?);
+            }
+        }
         Ok(facts)
     }
 
@@ -279,6 +292,7 @@ impl Facts {
             Error::PortTaken { wanted, .. } | Error::PortListenedOn { wanted } => {
                 self.free_ports.contains(&wanted.number)
             }
+            Error::Vrf(NoVrf::TableTaken { .. }) => true,
             _ => false,
         }
     }

@@ -51,6 +51,7 @@ mod users;
 mod veth;
 mod vlan;
 mod vlan_parent;
+mod vrf;
 mod within;
 mod xtables;
 mod zone_source;
@@ -80,6 +81,7 @@ pub use step::Step;
 pub use tap::{LARGEST_OF_TAP, NoTap, WantedTap};
 pub use tune::{NoParameter, Settings};
 pub use undo::{stands, undo};
+pub use vrf::{NoVrf, VrfFact, WantedVrf};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -24,6 +24,7 @@ pub use crate::shim::Shim;
 pub use crate::tap::Tap;
 pub use crate::tune::{Backup, LeftTuning, Parameter, Parameters, Tuned};
 pub use crate::vlan_parent::VlanParent;
+pub use crate::vrf::{InVrf, LeftVrf, Vrf};
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
@@ -50,6 +51,9 @@ pub enum Step {
     Announce(Announce),
     Device(Device),
     LeftDevice(LeftDevice),
+    Vrf(Vrf),
+    InVrf(InVrf),
+    LeftVrf(LeftVrf),
     BridgeAddress(BridgeAddress),
     Forwarding(Forwarding),
     Tap(Tap),
@@ -130,6 +134,9 @@ step_from!(
     Announce,
     Device,
     LeftDevice,
+    Vrf,
+    InVrf,
+    LeftVrf,
     BridgeAddress,
     Forwarding,
     Tap,

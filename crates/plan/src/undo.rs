@@ -6,6 +6,7 @@ use crate::{
     places::{Place, Places},
     record::Key,
     step::Published,
+    vrf::VrfFact,
 };
 use types::IfName;
 
@@ -60,7 +61,7 @@ pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
 /// A port of several that is gone, or a rule of those that lead from them, was given back by a DEL that did not come to its end.
 fn holds_its_ports(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
     let own = plan.own_steps();
-    if own.iter().all(|step| step.act().claims().is_empty()) {
+    if own.iter().all(|step| step.act().claims().is_empty() && !step.act().is_exclusive()) {
         return Ok(false);
     }
     for step in own {
@@ -114,10 +115,20 @@ impl Plan {
         })
     }
 
+    /// The VRF that it put an interface in.
+    pub(crate) fn vrf(&self) -> Option<VrfFact> {
+        self.steps().find_map(|(_, step)| match step {
+            Step::InVrf(it) => {
+                Some(VrfFact { table: it.table, chosen: false, belongings: it.belongings.clone() })
+            }
+            _ => None,
+        })
+    }
+
     /// Whether it makes links of its own or takes ports, so that it can't be applied twice.
     pub fn is_exclusive(&self) -> bool {
         self.steps()
             .map(|(_, step)| step.act())
-            .any(|step| !step.claims().is_empty() || !step.takes_along().is_empty())
+            .any(|step| step.is_exclusive() || !step.claims().is_empty() || !step.takes_along().is_empty())
     }
 }

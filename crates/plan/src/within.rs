@@ -1,10 +1,12 @@
 //! Steps on an interface that is there already: its state, its addresses, its routes, its parameters. All die with it.
 use crate::{
     act::{Act, Work},
+    belongings::MAIN,
     crowded,
     error::Error,
     places::{Place, Places},
     step::{Address, Alone, Carrier, Route, Sysctl, Unnumbered, Up},
+    vrf::table_of_master,
 };
 use kernel::{Link, Message, addr, link, route, rule, sysctl};
 use nix::errno::Errno;
@@ -133,11 +135,10 @@ impl Route {
     }
 
     /// Whether the kernel's route is this one; what this one leaves open the kernel has filled in.
-    fn is(&self, found: &route::Route) -> bool {
-        let main = 254;
+    fn is(&self, found: &route::Route, main: u32) -> bool {
         found.dst == self.dst
             && found.gateway == self.gateway
-            && found.table.unwrap_or(main) == self.table.unwrap_or(main)
+            && found.table.unwrap_or(MAIN) == self.table.unwrap_or(main)
             && (self.source.is_none() || found.source == self.source)
             && (self.priority.is_none() || found.priority == self.priority)
             && (self.mtu.is_none() || found.mtu == self.mtu)
@@ -150,7 +151,7 @@ impl Route {
     fn was_moved(&self, found: &[route::Route], places: &mut Places) -> Result<bool, Error> {
         let tables = found.iter().filter_map(|route| route.table);
         let tables: Vec<u32> =
-            tables.filter(|table| found.iter().any(|it| self.in_table(*table).is(it))).collect();
+            tables.filter(|table| found.iter().any(|it| self.in_table(*table).is(it, MAIN))).collect();
         if self.table.is_some() || tables.is_empty() {
             return Ok(false);
         }
@@ -187,11 +188,14 @@ impl Act for Route {
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let Some(index) = index_if_there(places, self.place, &self.link)? else {
+        let there = self.place == Place::Host || places.has_container();
+        let Some(link) = (if there { places.link(self.place, &self.link)? } else { None }) else {
             return Ok(Some(format!("there is no {} {}", self.link, self.place)));
         };
-        let found = route::of(places.rtnl(self.place)?, index)?;
-        if found.iter().any(|route| self.is(route)) || self.was_moved(&found, places)? {
+        // A chained `vrf` has taken them along.
+        let main = table_of_master(places, self.place, &link)?.unwrap_or(MAIN);
+        let found = route::of(places.rtnl(self.place)?, link.index)?;
+        if found.iter().any(|route| self.is(route, main)) || self.was_moved(&found, places)? {
             return Ok(None);
         }
         Ok(Some("there is no such route".into()))

@@ -127,6 +127,7 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::Crowded(cause) if cause.may_pass() => Code::TryAgain,
         plan::Error::Lock { .. } => Code::Io,
         plan::Error::Device(plan::NoDevice::NameTaken { .. })
+        | plan::Error::Vrf(_)
         | plan::Error::NameTaken { .. }
         | plan::Error::Crowded(_)
         | plan::Error::LinkExists { .. }

@@ -3,7 +3,7 @@
 //! that comes instead makes the attachment after all, and so does one of another container.
 //!
 //! The same with a VLAN, whose gateway goes with its last user, and with masquerade, which does so too: alone, and beside a container
-//! that still needs it. And the plugins of which a container has but an interface.
+//! that still needs it. And the plugins of which a container has but an interface; and `vrf`, which comes after another.
 //!
 //! Some sixty of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
@@ -58,17 +58,94 @@ fn trials() -> Vec<Trial> {
             (format!("ptp_alone_{name}"), Beside::Nobody(ptp), true),
             (format!("ptp_beside_another_{name}"), Beside::Another(ptp), true),
         ];
-        let links = links_of_drivers(&name, then, able_drivers);
-        let others = on_a_lan(&name).into_iter().chain(with_a_device(&name, then)).chain(links);
+        let others = on_a_lan(&name).into_iter().chain(with_a_device(&name, then));
+        let others = others.chain(links_of_drivers(&name, then, able_drivers));
         for (name, beside, able) in kinds.into_iter().chain(others) {
-            let trial = Trial::test(name.clone(), move || {
-                everywhere(&name, at, beside, (kill, then));
-                Ok(())
-            });
-            trials.push(trial.with_ignored_flag(!able));
+            trials.push(one(name, at, beside, (kill, then)).with_ignored_flag(!able));
         }
+        trials.extend(with_vrf(&name, at, kill, then));
     }
     trials
+}
+
+fn one(name: String, at: usize, beside: Beside, what: (Kill, Then)) -> Trial {
+    Trial::test(name.clone(), move || {
+        everywhere(&name, at, beside, what);
+        Ok(())
+    })
+}
+
+/// `vrf` is chained: a container has its interface from somebody else, and it is the container that has what is left.
+fn with_vrf(name: &str, at: usize, kill: Kill, then: Then) -> Option<Trial> {
+    let name = format!("with_vrf_{name}");
+    let told = name.clone();
+    let goes_on = !matches!(then, Then::DieAndDel | Then::AnotherAndDel);
+    let trial = Trial::test(name, move || {
+        in_a_vrf(&told, at, kill, then);
+        Ok(())
+    });
+    goes_on.then(|| trial.with_ignored_flag(!netlab::has_links_of("vrf")))
+}
+
+fn in_a_vrf(name: &str, at: usize, kill: Kill, then: Then) {
+    let host = host().unwrap();
+    let stops = {
+        let (container, config) = wired(&host);
+        let [add, del] = ["ADD", "DEL"]
+            .map(|verb| run(&host.attach(verb, &config, &container, "eth0").unwrap(), None).unwrap());
+        assert!(!add.stdout.is_empty() && del.stdout.is_empty(), "{}", add.stdout + &del.stdout);
+        if kill == Kill::Add { add.stops } else { del.stops }
+    };
+    let (before, points) = (host.snapshot().unwrap(), points(stops, at));
+    for point in &points {
+        let (container, config) = wired(&host);
+        let inside = container.snapshot().unwrap();
+        if kill == Kill::Del {
+            host.add(&config, &container, "eth0").unwrap().result().unwrap();
+        }
+        let verb = if kill == Kill::Add { "ADD" } else { "DEL" };
+        let killed = run(&host.attach(verb, &config, &container, "eth0").unwrap(), Some(*point)).unwrap();
+        let reply = match then {
+            Then::DelWithoutNetns => host.del_without_netns(&config, &container, "eth0").unwrap(),
+            Then::Gc => host.gc(&config, &[]).unwrap(),
+            _ => {
+                if then == Then::AddAndDel {
+                    let again = host.add(&config, &container, "eth0").unwrap();
+                    assert!(again.code() == Some(101) || again.success(), "{again:?} after {killed:?}");
+                    let check = host.check(&config, &container, "eth0", &config["prevResult"]).unwrap();
+                    assert!(check.success(), "{check:?} after {killed:?}");
+                }
+                host.del(&config, &container, "eth0").unwrap()
+            }
+        };
+        assert!(reply.success(), "{reply:?} after {killed:?}");
+        assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "killed at {point}: {killed:?}");
+        assert_eq!(host.changes_since(&before).unwrap(), "", "killed at {point}: {killed:?}");
+        container.kill().unwrap();
+    }
+    eprintln!("{name}: killed at {} of {stops} stops", points.len());
+}
+
+/// A container with an interface, and the configuration that puts that into a VRF. There was one before: the kernel makes a rule with the first.
+fn wired(host: &Host) -> (Container, Value) {
+    let container = host.container().unwrap();
+    for command in [
+        "link add first type vrf table 4000",
+        "link del first",
+        "link add eth0 type veth peer name p0",
+        "link set p0 up",
+        "link set eth0 up",
+        "addr add 10.1.0.2/24 dev eth0",
+        "addr add fd01::2/64 dev eth0 nodad",
+        "route add default via 10.1.0.9",
+        "route add default via fd01::9",
+        "route add 10.7.0.0/16 via 10.1.0.9 table 77",
+    ] {
+        container.ip(command).unwrap();
+    }
+    let eth0 = json!({"name": "eth0", "sandbox": container.netns()});
+    let result = json!({"cniVersion": "1.1.0", "interfaces": [eth0]});
+    (container, host.config(&json!({"type": "vrf", "vrfname": "blue", "prevResult": result})))
 }
 
 /// There is one device, and a virtual one dies with its namespace.

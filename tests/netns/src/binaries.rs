@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 18] = [
+pub const PLUGINS: [&str; 19] = [
     "bandwidth",
     "bridge",
     "firewall",
@@ -33,6 +33,7 @@ pub const PLUGINS: [&str; 18] = [
     "ipvlan",
     "sbr",
     "tuning",
+    "vrf",
 ];
 const MULTICALL: &str = "sealane";
 

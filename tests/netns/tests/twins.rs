@@ -38,9 +38,10 @@ fn main() -> std::process::ExitCode {
 fn links_of_drivers() -> Vec<Trial> {
     let dummies = netlab::with_links_of("dummy", netlab::trials![a_link_of_dummy]);
     let vlans = netlab::trials![a_link_of_vlan, a_link_of_vlan_with_every_key];
+    let vrfs = netlab::trials![a_link_of_vrf_behind_a_bridge, a_link_of_vrf_of_a_table];
     let ipvlans =
         netlab::trials![a_link_of_ipvlan, a_link_of_ipvlan_in_each_mode, a_link_of_ipvlan_in_a_container];
-    let others = [("vlan", vlans), ("ipvlan", ipvlans)];
+    let others = [("vlan", vlans), ("ipvlan", ipvlans), ("vrf", vrfs)];
     let others = others.into_iter().flat_map(|(driver, trials)| netlab::with_links_of(driver, trials));
     dummies.into_iter().chain(others).collect()
 }
@@ -648,6 +649,22 @@ fn a_link_of_dummy() {
             ("sysctl ipv6/conf/eth0/accept_dad ", "tests nothing on such a link"),
             ("address eth0 fd01::2/64 ", "ADD never waits"),
         ])
+        .compare();
+}
+
+/// What `bridge` finds of its routes.
+const VRF: &[Difference] = &[("after ADD CHECK ", "are in the VRF's table")];
+
+fn a_link_of_vrf_behind_a_bridge() {
+    let bridge = json!({"type": "bridge", "bridge": "b0", "isGateway": true, "ipam": both()});
+    Row::new(json!([bridge, {"type": "vrf", "vrfname": "blue"}])).may(BRIDGE).but(VRF).compare();
+}
+
+fn a_link_of_vrf_of_a_table() {
+    let bridge = json!({"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "ipam": v4()});
+    Row::new(json!([bridge, {"type": "vrf", "vrfname": "blue", "table": 1000}]))
+        .may(BRIDGE)
+        .but(VRF)
         .compare();
 }
 

@@ -31,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sbr", PLUGIN),
     ("tap", PLUGIN),
     ("tuning", PLUGIN),
+    ("vrf", PLUGIN),
     ("host-local", &["cni", "ipam"]),
     ("static", &["cni", "ipam"]),
     (
@@ -60,6 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tuning",
             "types",
             "vlan",
+            "vrf",
         ],
     ),
     ("netlab", &["cni"]),

@@ -1,0 +1,6 @@
+//! The `vrf` plugin as an executable of its own.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    plugin::run::<vrf::Vrf>()
+}
