@@ -44,7 +44,15 @@ fn links_of_drivers() -> Vec<Trial> {
         a_full_pool_leaves_no_link_of_vlan,
         an_address_is_free_again_though_the_master_of_a_link_of_vlan_is_gone,
     ];
-    netlab::with_links_of("vlan", vlans)
+    let ipvlans = netlab::trials![
+        a_full_pool_leaves_no_link_of_ipvlan,
+        an_address_is_free_again_though_a_link_of_ipvlan_could_not_be_made,
+        an_address_is_free_again_though_a_link_of_ipvlan_has_no_way_out,
+    ];
+    [("vlan", vlans), ("ipvlan", ipvlans)]
+        .into_iter()
+        .flat_map(|(driver, trials)| netlab::with_links_of(driver, trials))
+        .collect()
 }
 
 fn publishing() -> Vec<Trial> {
@@ -55,6 +63,8 @@ fn publishing() -> Vec<Trial> {
         two_interfaces_on_one_network_have_a_limit_each,
         limits_go_though_their_configuration_has_become_bad,
         nobody_is_isolated_from_a_network_that_is_gone,
+        parameters_are_as_before_when_the_network_is_gone,
+        parameters_that_the_runtime_asks_for_are_set,
     ]
 }
 
@@ -213,6 +223,36 @@ fn an_address_is_free_again_though_the_master_of_a_link_of_vlan_is_gone() {
     assert!(!is_held(&host));
 }
 
+/// ipvlan: as with vlan.
+fn a_full_pool_leaves_no_link_of_ipvlan() {
+    let host = Host::new().unwrap();
+    cable();
+    leaves_no_link(&host, &host.config(&json!({"type": "ipvlan", "master": "p0", "ipam": one()})));
+}
+
+/// ipvlan: what gives the lease back looks at another error than the one that there is.
+fn an_address_is_free_again_though_a_link_of_ipvlan_could_not_be_made() {
+    let host = Host::new().unwrap();
+    cable();
+    let ipam = with(&one(), "routes", &json!([{"dst": "10.9.0.0/16", "gw": "10.250.0.1"}]));
+    let config = host.config(&json!({"type": "ipvlan", "master": "p0", "ipam": ipam}));
+    assert!(!host.add(&config, &host.container().unwrap(), "eth0").unwrap().success());
+    assert!(!is_held(&host));
+}
+
+/// ipvlan: DEL looks for the default route first, where no master is named.
+fn an_address_is_free_again_though_a_link_of_ipvlan_has_no_way_out() {
+    let host = Host::new().unwrap();
+    cable();
+    ip("addr add 192.0.2.2/24 dev p0").unwrap();
+    ip("route add default via 192.0.2.1").unwrap();
+    let config = host.config(&json!({"type": "ipvlan", "ipam": one()}));
+    let (container, _) = add(&host, &config);
+    ip("route del default").unwrap();
+    succeeds(host.del(&config, &container, "eth0"));
+    assert!(!is_held(&host));
+}
+
 /// A link of the host's, `p0`, and where it leads to.
 fn cable() {
     for command in ["add p0 type veth peer name q0", "set p0 up", "set q0 up"] {
@@ -338,6 +378,27 @@ fn nobody_is_isolated_from_a_network_that_is_gone() {
         chain.del(&container, &Value::Null, &added).unwrap();
         assert!(!rules().contains("\"b0\""), "{policy}: {}", rules());
     }
+}
+
+/// tuning: what was changed of the namespace, which others may share, stays changed.
+fn parameters_are_as_before_when_the_network_is_gone() {
+    let (host, keys) =
+        (Host::new().unwrap(), json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "77"}}));
+    let (container, chain) = (host.container().unwrap(), chained(&host, &keys));
+    let before = container.sysctl("core/somaxconn").unwrap();
+    let added = chain.add(&container, &Value::Null).unwrap();
+    assert_eq!(container.sysctl("core/somaxconn").unwrap(), "77");
+    chain.del(&container, &Value::Null, &added).unwrap();
+    assert_eq!(container.sysctl("core/somaxconn").unwrap(), before);
+}
+
+/// tuning: without parameters in the configuration it panics over those of the runtime.
+fn parameters_that_the_runtime_asks_for_are_set() {
+    let host = Host::new().unwrap();
+    let keys = json!({"type": "tuning", "args": {"cni": {"sysctl": {"net.core.somaxconn": "77"}}}});
+    let container = host.container().unwrap();
+    chained(&host, &keys).add(&container, &Value::Null).unwrap();
+    assert_eq!(container.sysctl("core/somaxconn").unwrap(), "77");
 }
 
 /// GC with nobody left, after an ADD of a plugin that takes an address.

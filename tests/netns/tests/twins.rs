@@ -36,14 +36,34 @@ fn main() -> std::process::ExitCode {
 
 /// Of drivers that a kernel may lack.
 fn links_of_drivers() -> Vec<Trial> {
-    let dummies = netlab::with_links_of("dummy", netlab::trials![a_link_of_dummy]);
-    let vlans = netlab::trials![a_link_of_vlan, a_link_of_vlan_with_every_key];
+    let dummies = netlab::trials![a_link_of_dummy, a_link_of_dummy_with_static_addresses];
+    let vlans =
+        netlab::trials![a_link_of_vlan, a_link_of_vlan_with_every_key, a_link_of_vlan_with_static_addresses];
+    let ipvlans = netlab::trials![
+        a_link_of_ipvlan,
+        a_link_of_ipvlan_in_each_mode,
+        a_link_of_ipvlan_in_a_container,
+        a_link_of_ipvlan_by_the_default_route,
+        a_link_of_ipvlan_with_static_addresses,
+    ];
     let vrfs = netlab::trials![a_link_of_vrf_behind_a_bridge, a_link_of_vrf_of_a_table];
-    let ipvlans =
-        netlab::trials![a_link_of_ipvlan, a_link_of_ipvlan_in_each_mode, a_link_of_ipvlan_in_a_container];
-    let others = [("vlan", vlans), ("ipvlan", ipvlans), ("vrf", vrfs)];
-    let others = others.into_iter().flat_map(|(driver, trials)| netlab::with_links_of(driver, trials));
-    dummies.into_iter().chain(others).collect()
+    let of_drivers = [("dummy", dummies), ("vlan", vlans), ("ipvlan", ipvlans), ("vrf", vrfs)].into_iter();
+    let of_drivers = of_drivers.flat_map(|(driver, trials)| netlab::with_links_of(driver, trials));
+    of_drivers.chain(bridges_with_vlans()).collect()
+}
+
+fn bridges_with_vlans() -> Vec<Trial> {
+    let trials = netlab::trials![
+        a_link_of_bridge_in_a_vlan,
+        a_link_of_bridge_in_a_trunk,
+        a_link_of_bridge_in_a_vlan_and_a_trunk,
+        a_link_of_bridge_in_a_vlan_with_a_gateway,
+    ];
+    let able = netlab::bridges_know_vlans();
+    if !able {
+        eprintln!("skipped: kernel lacks VLANs of bridges");
+    }
+    trials.into_iter().map(|trial| trial.with_ignored_flag(!able)).collect()
 }
 
 fn bridges() -> Vec<Trial> {
@@ -102,7 +122,10 @@ fn tuned() -> Vec<Trial> {
         a_tuned_bridge,
         a_bridge_tuned_by_args,
         a_bridge_with_routes_by_source,
-        a_bridge_with_rules_for_a_table
+        a_bridge_with_rules_for_a_table,
+        a_bridge_with_a_mac_of_the_runtimes,
+        a_bridge_that_is_left_as_it_is,
+        a_ptp_with_routes_by_source,
     ]
 }
 
@@ -152,7 +175,13 @@ fn devices() -> Vec<Trial> {
 }
 
 fn taps() -> Vec<Trial> {
-    netlab::trials![a_tap_without_addresses, a_tap_with_an_address_on_a_bridge, a_tap_of_two_families]
+    netlab::trials![
+        a_tap_without_addresses,
+        a_tap_with_an_address_on_a_bridge,
+        a_tap_of_two_families,
+        a_tap_with_static_addresses,
+        a_tap_of_an_owner_and_a_group,
+    ]
 }
 
 /// What is different with a bridge, if it is there.
@@ -234,6 +263,18 @@ fn a_bridge_with_routes_by_source() {
 
 fn a_bridge_with_rules_for_a_table() {
     bridge_and(&json!({"type": "sbr", "table": 777})).compare();
+}
+
+fn a_bridge_with_a_mac_of_the_runtimes() {
+    bridge_and(&json!({"type": "tuning", "runtimeConfig": {"mac": "02:00:00:00:00:07"}})).compare();
+}
+
+fn a_bridge_that_is_left_as_it_is() {
+    bridge_and(&json!({"type": "tuning"})).compare();
+}
+
+fn a_ptp_with_routes_by_source() {
+    Row::new(json!([{"type": "ptp", "ipam": both()}, {"type": "sbr"}])).may(PTP).but(SBR).compare();
 }
 
 fn a_bridge_with_addresses_of_its_own() {
@@ -642,6 +683,36 @@ fn a_device_by_its_hardware_address() {
         .compare();
 }
 
+fn a_link_of_bridge_in_a_vlan() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "vlan": 7, "ipam": v4()}])).may(BRIDGE).compare();
+}
+
+fn a_link_of_bridge_in_a_trunk() {
+    let trunk = json!([{"minID": 100, "maxID": 102}, {"id": 200}]);
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "vlanTrunk": trunk, "ipam": v4()}]))
+        .may(BRIDGE)
+        .compare();
+}
+
+fn a_link_of_bridge_in_a_vlan_and_a_trunk() {
+    let keys = json!({"type": "bridge", "bridge": "b0", "vlan": 7, "vlanTrunk": [{"id": 200}], "preserveDefaultVlan": true,
+        "ipam": v4()});
+    Row::new(json!([keys])).may(BRIDGE).compare();
+}
+
+fn a_link_of_bridge_in_a_vlan_with_a_gateway() {
+    Row::new(json!([{"type": "bridge", "bridge": "b0", "vlan": 7, "isGateway": true, "ipam": both()}]))
+        .may(BRIDGE)
+        .but(&[
+            ("after DEL host *b0.7", "goes with the last attachment"),
+            ("after DEL host *END0", "goes with the last attachment"),
+            ("ipv6/conf/b0.7/accept_ra ", "while IPv6 is not forwarded"),
+            ("ipv6/conf/END1/accept_ra ", "while IPv6 is not forwarded"),
+            ("link END1 txqlen ", "`txqlen`"),
+        ])
+        .compare();
+}
+
 fn a_link_of_dummy() {
     Row::new(json!([{"type": "dummy", "ipam": both()}]))
         .but(&[
@@ -686,6 +757,32 @@ const ROUTED: &[&str] = &[
     "route add default via 192.0.2.1",
 ];
 
+fn a_link_of_dummy_with_static_addresses() {
+    let addresses = json!([{"address": "10.1.0.7/32"}, {"address": "fd01::7/128"}]);
+    Row::new(json!([{"type": "dummy", "dns": {"nameservers": ["10.1.0.53"]}, "ipam": {"type": "static", "addresses": addresses}}]))
+
+        .but(&[
+            ("sysctl ipv4/conf/eth0/arp_notify ", "with what brings the interface up"),
+            ("sysctl ipv6/conf/eth0/accept_dad ", "tests nothing on such a link"),
+            ("address eth0 fd01::7/128 nodad ", "ADD never waits"),
+            (" result ", "is lost, the configuration's, too"),
+            (" CHECK ", "Failed to find Gateway"),
+        ])
+        .compare();
+}
+
+fn a_link_of_vlan_with_static_addresses() {
+    Row::new(json!([{"type": "vlan", "master": "p0", "vlanId": 7, "ipam": fixed()}]))
+        .on_host(CABLE)
+        .but(UNDER_PARENTS_MAC)
+        .but(&[
+            ("sysctl ipv4/conf/eth0/arp_notify ", "machines hear of the addresses when"),
+            (" result ", "lost unless the network has its own"),
+            METRICS,
+        ])
+        .compare();
+}
+
 fn a_tap_without_addresses() {
     Row::new(json!([{"type": "tap", "mac": "02:00:00:00:00:07", "mtu": 1400, "multiQueue": true}])).compare();
 }
@@ -697,8 +794,28 @@ fn a_tap_with_an_address_on_a_bridge() {
 }
 
 fn a_tap_of_two_families() {
-    let tested = [("64 nodad ", "ADD never waits"), ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`")];
-    Row::new(json!([{"type": "tap", "owner": 0, "ipam": both()}])).but(&tested).compare();
+    Row::new(json!([{"type": "tap", "owner": 0, "ipam": both()}])).but(TAP).compare();
+}
+
+/// What is different with a `tap` that has an IPv6 address.
+const TAP: &[Difference] =
+    &[("64 nodad ", "ADD never waits"), ("sysctl ipv6/conf/eth0/accept_dad ", "follows `dad`")];
+
+fn a_tap_with_static_addresses() {
+    let keys = json!({"type": "tap", "dns": {"nameservers": ["10.1.0.54"]}, "ipam": fixed(), "runtimeConfig": {"mac": "02:00:00:00:00:07"}});
+    Row::new(json!([keys])).but(TAP).but(&[METRICS]).compare();
+}
+
+fn a_tap_of_an_owner_and_a_group() {
+    Row::new(json!([{"type": "tap", "owner": 0, "group": 0, "mtu": 1400, "mac": "02:00:00:00:00:07"}]))
+        .but(&[
+            ("link eth0 address ", "`mac` and `mtu` are passed over"),
+            ("mtu ", "`mac` and `mtu` are passed over"),
+            (" result ", "`mac` and `mtu` are passed over"),
+            ("info_data vnet_hdr ", "the device says `vnet_hdr on`"),
+            ("info_data pi ", "the device says `vnet_hdr on`"),
+        ])
+        .compare();
 }
 
 /// What is different with a link that has its master's MAC address.
@@ -726,6 +843,22 @@ fn a_link_of_ipvlan_in_each_mode() {
             .on_host(CABLE)
             .compare();
     }
+}
+
+fn a_link_of_ipvlan_by_the_default_route() {
+    let keys = json!({"type": "ipvlan", "dns": {"nameservers": ["10.1.0.54"]}, "ipam": v4()});
+    Row::new(json!([keys]))
+        .on_host(ROUTED)
+        .but(&[(" CHECK ", "CHECK in a chain, or without `master`")])
+        .compare();
+}
+
+fn a_link_of_ipvlan_with_static_addresses() {
+    Row::new(json!([{"type": "ipvlan", "master": "p0", "ipam": fixed()}]))
+        .on_host(CABLE)
+        .but(UNDER_PARENTS_MAC)
+        .but(&[METRICS, (" result ", "lost unless the network has its own")])
+        .compare();
 }
 
 fn a_link_of_ipvlan_in_a_container() {
