@@ -7,9 +7,14 @@ pub fn boot_id() -> Result<String, Error> {
     identifier(Path::new("/proc/sys/kernel/random/boot_id"))
 }
 
-/// The installation's identifier: 32 hexadecimal digits (`machine-id(5)`). An image that was never booted has none.
+/// The installation's identifier: 32 hexadecimal digits (`machine-id(5)`). Where there is none, as without systemd or D-Bus and in an
+/// image that was never booted, it is the boot's.
 pub fn machine_id() -> Result<String, Error> {
-    identifier(Path::new("/etc/machine-id"))
+    machine_at(Path::new("/etc/machine-id"))
+}
+
+fn machine_at(path: &Path) -> Result<String, Error> {
+    identifier(path).or_else(|_| boot_id())
 }
 
 fn identifier(path: &Path) -> Result<String, Error> {
@@ -28,6 +33,13 @@ mod tests {
     fn a_boot_has_one_identifier() {
         assert_eq!(boot_id().unwrap().len(), 36);
         assert_eq!(boot_id().unwrap(), boot_id().unwrap());
+    }
+
+    #[test]
+    fn a_machine_without_an_identifier_has_the_boots() {
+        for path in ["/nowhere", "/proc/version"] {
+            assert_eq!(machine_at(Path::new(path)).unwrap(), boot_id().unwrap());
+        }
     }
 
     #[test]
