@@ -42,9 +42,9 @@ pub fn address(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
     routes(plan, endpoint, lease);
 }
 
-/// The same on a link that has the MAC address of the one that it is on, and shall go on following that: to be told that is no way to have it
-/// announce its addresses. It does so when it comes up, so they are there before.
-pub fn address_under_parents_mac(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
+/// The same on a link whose MAC address is not ours to say again, as it is that of the link that it is on, or a device's own: so it can't be had
+/// to announce its addresses in that way. It does so when it comes up, and they are there before.
+pub fn address_before_up(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
     let path = ["ipv4", "conf", endpoint.ifname.as_str(), "arp_notify"].map(str::to_owned).into();
     plan.once(step::Sysctl { place: Place::Container, path, value: "1".into(), optional: true });
     set_parameters(plan, endpoint, lease, dad, true);

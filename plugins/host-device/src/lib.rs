@@ -44,7 +44,7 @@ impl Recipe for HostDevice {
             None => {}
         }
         if config.addressed {
-            interface::address(&mut plan, endpoint, lease, config.dad);
+            interface::address_before_up(&mut plan, endpoint, lease, config.dad);
         } else {
             let link = endpoint.ifname.clone();
             plan.own(step::Up { place: Place::Container, link, announce: false });

@@ -97,15 +97,16 @@ fn addresses_are_tested_while_they_are_used() {
     let (plan, result) = add(&keys, &both_families(), found(taken));
     let expected = "\
 own    device eno1 as net1 in the container; back with mac 52:54:00:00:00:01, mtu 9000, down, 0 addresses and 0 routes, on bond0
+once   sysctl net/ipv4/conf/net1/arp_notify = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/net1/disable_ipv6 = 0 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/net1/accept_dad = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/net1/keep_addr_on_down = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/net1/ndisc_notify = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/net1/enhanced_dad = 1 in the container, if the kernel has it
 once   sysctl net/ipv6/conf/net1/optimistic_dad = 1 in the container, if the kernel has it
-own    net1 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on net1 in the container
 own    address fd01::2/64 on net1 in the container, until somebody else has it
+own    net1 up in the container
 own    route to 0.0.0.0/0 via 10.1.0.1 dev net1 in the container
 ";
     assert_eq!(plan, expected);

@@ -55,7 +55,7 @@ impl Recipe for Ipvlan {
             mtu: config.mtu,
             ..link(endpoint, mode, flag)
         });
-        interface::address_under_parents_mac(&mut plan, endpoint, lease, config.dad);
+        interface::address_before_up(&mut plan, endpoint, lease, config.dad);
         plan
     }
 

@@ -38,7 +38,7 @@ impl Recipe for Vlan {
         let parent = step::Parent { place: config.place, name: config.master.clone() };
         let link = step::Link { parent: Some(parent), mtu: config.mtu, ..link(endpoint, config.frames) };
         plan.own(link);
-        interface::address_under_parents_mac(&mut plan, endpoint, lease, config.dad);
+        interface::address_before_up(&mut plan, endpoint, lease, config.dad);
         plan
     }
 

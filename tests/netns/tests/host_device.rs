@@ -4,7 +4,7 @@
 //! Devices of hardware, which the kernel gives back when their namespace dies, are in the virtual machine of `.ci/vm`: `.ci/devices`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use libtest_mimic::Trial;
-use netlab::{Binaries, Container, Host, Protocol, Reply, ip, reaches, serve, with};
+use netlab::{Binaries, Container, Host, Protocol, Reply, ip, reaches, serve, soon, with};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -15,6 +15,7 @@ use std::{fs, net::IpAddr, os::unix::fs::symlink, path::Path, process::ExitCode}
 fn main() -> ExitCode {
     let mut trials: Vec<Trial> = netlab::trials![
         a_device_talks_from_the_container_and_comes_back_as_it_was,
+        the_neighbours_learn_at_once_where_its_addresses_are,
         whatever_the_container_did_to_it_the_device_comes_back_as_it_was,
         a_device_comes_back_down_where_it_was_down,
         a_device_is_found_by_any_of_its_names,
@@ -147,6 +148,23 @@ fn a_device_talks_from_the_container_and_comes_back_as_it_was() {
     assert_eq!(cable.host.changes_since(&before).unwrap(), "");
     assert_eq!(link("d0")["altnames"], json!(["the-cable-to-the-outside"]));
     assert!(c1.ip("link show dev net1").is_err());
+}
+
+fn the_neighbours_learn_at_once_where_its_addresses_are() {
+    let cable = Cable::new();
+    // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
+    for (path, value) in [
+        ("ipv4/conf/p0/arp_accept", "1"),
+        ("ipv6/conf/p0/forwarding", "1"),
+        ("ipv6/conf/p0/accept_untracked_na", "1"),
+    ] {
+        cable.outside.exec(|| fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
+    }
+    cable.add(&cable.network(&json!({})));
+    for address in ["10.7.0.1", "fd07::1"] {
+        let known = || cable.outside.ip(&format!("neigh show {address}")).unwrap()[0]["lladdr"].clone();
+        assert!(soon(|| known() == MAC), "{address} is at {}", known());
+    }
 }
 
 fn whatever_the_container_did_to_it_the_device_comes_back_as_it_was() {
