@@ -12,32 +12,36 @@ use plan::{Departure, Error, Intent, Key, Place, Places, Plan, State, Step, appl
 use serde_json::json;
 use types::{Dad, IpvlanFlag, IpvlanMode, LinkKind, MacvlanMode};
 
-netlab::tests! {
-    a_bridge_is_made_once_and_stays,
-    a_link_on_another_is_born_in_the_container_and_is_its_own,
-    a_mac_that_was_asked_for_is_its_holders_until_undone,
-    all_ipvlan_on_a_parent_are_in_one_mode_until_the_last_goes,
-    a_neighbour_is_known_until_undone,
-    the_hosts_link_beside_its_containers_is_silent_and_goes,
-    a_link_is_there_before_what_is_on_it,
-    a_bridge_that_is_down_or_listens_is_put_right,
-    a_link_that_is_no_bridge_is_refused_by_name,
-    a_gateway_address_is_made_once_and_stays,
-    a_second_gateway_address_is_refused_unless_forced,
-    forwarding_is_switched_on_and_stays,
-    a_tap_comes_and_goes_and_another_of_its_name_stays,
-    a_veth_comes_and_goes_whole,
-    a_veth_whose_name_is_taken_says_where,
-    a_veth_of_another_suite_goes_by_its_end_in_the_container,
-    a_port_has_its_settings_until_undone,
-    a_parameter_is_written_and_compared,
-    an_interface_announces_its_addresses_until_undone,
-    an_interface_goes_up_and_down,
-    an_address_comes_and_goes,
-    an_address_alone_brings_no_route_to_its_subnet,
-    an_ipv6_address_is_tested_only_if_asked_to,
-    a_route_comes_and_goes_with_all_it_says,
-    an_interface_that_is_to_be_alone_is_compared,
+fn main() -> std::process::ExitCode {
+    let mut trials = netlab::trials![
+        a_bridge_is_made_once_and_stays,
+        a_link_on_another_is_born_in_the_container_and_is_its_own,
+        a_mac_that_was_asked_for_is_its_holders_until_undone,
+        all_ipvlan_on_a_parent_are_in_one_mode_until_the_last_goes,
+        a_neighbour_is_known_until_undone,
+        the_hosts_link_beside_its_containers_is_silent_and_goes,
+        a_link_is_there_before_what_is_on_it,
+        a_bridge_that_is_down_or_listens_is_put_right,
+        a_link_that_is_no_bridge_is_refused_by_name,
+        a_gateway_address_is_made_once_and_stays,
+        a_second_gateway_address_is_refused_unless_forced,
+        forwarding_is_switched_on_and_stays,
+        a_veth_comes_and_goes_whole,
+        a_veth_whose_name_is_taken_says_where,
+        a_veth_of_another_suite_goes_by_its_end_in_the_container,
+        a_port_has_its_settings_until_undone,
+        a_parameter_is_written_and_compared,
+        an_interface_announces_its_addresses_until_undone,
+        an_interface_goes_up_and_down,
+        an_address_comes_and_goes,
+        an_address_alone_brings_no_route_to_its_subnet,
+        an_ipv6_address_is_tested_only_if_asked_to,
+        a_route_comes_and_goes_with_all_it_says,
+        an_interface_that_is_to_be_alone_is_compared,
+    ];
+    let tap = netlab::trials![a_tap_comes_and_goes_and_another_of_its_name_stays];
+    trials.extend(netlab::with_tap_devices(tap));
+    netlab::main(trials)
 }
 
 struct Lab {

@@ -1,7 +1,7 @@
 //! Every other plugin, killed at the entry and at the exit of system calls of ADD and of DEL: whatever was left half done, what comes next
 //! takes all of it away, on the host and in the container.
 //!
-//! A row is a chain of plugins, of which the last is killed. Each kill has a container of its own. Some twenty of the stops are taken each time,
+//! A row is a chain of plugins, of which the last is killed. Each kill has a container of its own. Some twenty-four of the stops are taken each time,
 //! others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use chaos::{points, run, well};

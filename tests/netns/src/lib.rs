@@ -35,7 +35,9 @@ pub use lab::{Lab, Said, sealane};
 pub use lan::Lan;
 pub use outside::{OUTSIDE, address, addresses};
 pub use patience::{PATIENCE, soon, wait};
-pub use probe::{bridges_know_vlans, has_links_of, in_the_vm, with_links_of};
+pub use probe::{
+    bridges_know_vlans, has_links_of, has_tap_devices, in_the_vm, with_links_of, with_tap_devices,
+};
 pub use shape::shape;
 pub use snapshot::Snapshot;
 pub use terminal::Terminal;

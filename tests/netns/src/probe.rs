@@ -1,6 +1,6 @@
 //! What the kernel can do, asked before the tests begin.
 use libtest_mimic::Trial;
-use std::{env, process::Command};
+use std::{env, fs::OpenOptions, process::Command};
 
 /// Whether its bridges keep VLANs apart (`CONFIG_BRIDGE_VLAN_FILTERING`). In the virtual machine (`SEALANE_VM`) it is
 /// taken for granted: what can't be tested there is a failure.
@@ -24,6 +24,20 @@ pub fn with_links_of(driver: &str, trials: Vec<Trial>) -> Vec<Trial> {
         eprintln!("skipped: kernel lacks {driver}");
     }
     trials.into_iter().map(|trial| crate::ignored_if(trial, !able)).collect()
+}
+
+/// These tests, which make TAP devices. Where this user may not, which is said, they are ignored, and counted so.
+pub fn with_tap_devices(trials: Vec<Trial>) -> Vec<Trial> {
+    let able = has_tap_devices();
+    if !able {
+        eprintln!("skipped: this user may not open /dev/net/tun");
+    }
+    trials.into_iter().map(|trial| crate::ignored_if(trial, !able)).collect()
+}
+
+/// Whether this user may open what TAP devices are made by: with udev everybody may.
+pub fn has_tap_devices() -> bool {
+    in_the_vm() || OpenOptions::new().read(true).write(true).open("/dev/net/tun").is_ok()
 }
 
 /// Whether it makes links of this driver.

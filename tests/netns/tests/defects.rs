@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::{net::UdpSocket, process::Command, time::Duration};
 
 fn main() -> std::process::ExitCode {
-    let trials = [bridges(), links(), links_of_drivers(), publishing(), forgotten()];
+    let trials = [bridges(), links(), taps(), links_of_drivers(), publishing(), forgotten()];
     netlab::main(trials.into_iter().flatten().collect())
 }
 
@@ -33,9 +33,12 @@ fn links() -> Vec<Trial> {
         a_ptp_container_that_died_is_no_longer_masqueraded,
         a_ptp_container_whose_link_is_gone_is_no_longer_masqueraded,
         a_full_pool_leaves_no_macvlan,
-        a_full_pool_leaves_no_tap,
         a_device_s_container_that_died_gives_its_address_back,
     ]
+}
+
+fn taps() -> Vec<Trial> {
+    netlab::with_tap_devices(netlab::trials![a_full_pool_leaves_no_tap, gc_takes_a_forgotten_tap_away])
 }
 
 /// Of drivers that a kernel may lack.
@@ -73,7 +76,6 @@ fn forgotten() -> Vec<Trial> {
         gc_takes_a_forgotten_container_off_its_bridge,
         gc_takes_a_forgotten_macvlan_away,
         gc_takes_a_forgotten_ptp_away,
-        gc_takes_a_forgotten_tap_away,
         gc_gives_a_forgotten_device_back,
         gc_withdraws_forgotten_ports,
         gc_takes_a_forgotten_policy_away,

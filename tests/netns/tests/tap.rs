@@ -33,7 +33,7 @@ fn main() -> std::process::ExitCode {
     ];
     let beside = netlab::trials![what_the_reference_has_attached_is_checked_and_taken_away];
     trials.extend(netlab::beside_the_reference(beside));
-    netlab::main(trials)
+    netlab::main(netlab::with_tap_devices(trials))
 }
 
 fn network(host: &Host, keys: &Value) -> Value {

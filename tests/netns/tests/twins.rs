@@ -175,13 +175,13 @@ fn devices() -> Vec<Trial> {
 }
 
 fn taps() -> Vec<Trial> {
-    netlab::trials![
+    netlab::with_tap_devices(netlab::trials![
         a_tap_without_addresses,
         a_tap_with_an_address_on_a_bridge,
         a_tap_of_two_families,
         a_tap_with_static_addresses,
         a_tap_of_an_owner_and_a_group,
-    ]
+    ])
 }
 
 /// What is different with a bridge, if it is there.

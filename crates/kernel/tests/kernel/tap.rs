@@ -10,12 +10,12 @@ use netlab::{Host, ip};
 use types::IfName;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    trials![tap:
+    netlab::with_tap_devices(trials![tap:
         a_tap_is_born_whole_and_stays,
         one_that_can_not_be_whole_is_not_there,
         a_name_that_is_taken_is_busy,
         without_selinux_there_is_no_label,
-    ]
+    ])
 }
 
 fn spec(name: &IfName) -> Tap<'_> {
