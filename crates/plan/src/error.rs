@@ -231,7 +231,7 @@ impl Error {
             Error::Device(cause) => Some(cause.hint()),
             Error::Parameter(cause) => Some(cause.hint()),
             Error::NotAllowed(cause) => Some(cause.hint()),
-            Error::Lock { .. } => None,
+            Error::Lock { .. } => Some("another plugin, or a process of the container's, has its file locked: `lsns -t net`, and try again".into()),
             Error::Vrf(cause) => Some(cause.hint()),
             Error::NoLink { name, .. } => {
                 Some(format!("something else removed {name}; DEL the attachment and ADD it again"))

@@ -2,7 +2,10 @@
 use crate::{error::Error, filter::Filter, journal::Intent, state::State};
 use firewalld::Firewalld;
 use kernel::{Link, Netns, NetnsId, Rtnl, link, netns_cookie, route, sysctl};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -10,6 +13,8 @@ use std::{
     fs::File,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
+    thread,
+    time::{Duration, Instant},
 };
 use types::IfName;
 
@@ -245,8 +250,7 @@ impl Places {
         if self.tables.is_none() {
             let failed = |cause| Error::Lock { cause };
             let file = self.container()?.as_fd().try_clone_to_owned().map_err(failed)?;
-            let held = Flock::lock(file, FlockArg::LockExclusive);
-            self.tables = Some(held.map_err(|(_, errno)| failed(errno.into()))?);
+            self.tables = Some(lock_within(LIMIT, file).map_err(|errno| failed(errno.into()))?);
         }
         Ok(())
     }
@@ -270,5 +274,21 @@ impl Places {
             Place::Host => host,
             Place::Container => container,
         }
+    }
+}
+
+/// How long one run waits for another, or for a process of the container's that has locked its own namespace's file.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Locks a file, and no longer than so waits for whoever has it locked: `EWOULDBLOCK`.
+fn lock_within(limit: Duration, file: OwnedFd) -> Result<Flock<OwnedFd>, Errno> {
+    let (end, mut file) = (Instant::now() + limit, file);
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(held),
+            Err((unlocked, Errno::EWOULDBLOCK)) if Instant::now() < end => file = unlocked,
+            Err((_, errno)) => return Err(errno),
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }

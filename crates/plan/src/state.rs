@@ -59,6 +59,14 @@ impl State {
         Ok(names.into_iter().filter_map(parse).collect())
     }
 
+    /// Whether that interface of the container's is one that another network has attached, by whichever plugins.
+    pub fn has_elsewhere(&self, key: &Key) -> Result<bool, Error> {
+        let others =
+            entries(&self.attachments)?.into_iter().filter(|network| *network != key.network.as_str());
+        let mut there = others.map(|network| self.attachments.join(network).join(key.directory()));
+        Ok(there.any(|directory| directory.exists()))
+    }
+
     /// What the records of a container's attachments to a network announce, of whichever plugins.
     pub(crate) fn plans_of(
         &self,

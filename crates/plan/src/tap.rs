@@ -223,7 +223,8 @@ impl Own for Tap {
         Ok(())
     }
 
+    /// By a child under another label it is made later, if that is late.
     fn is_whole(&self) -> bool {
-        true
+        self.label.is_none()
     }
 }

@@ -11,6 +11,7 @@ pub use backup::{Backup, LeftTuning};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
+    parent::NoParent,
     places::{Place, Places},
     within::{gone, index_if_there},
 };
@@ -127,6 +128,23 @@ impl Settings {
     }
 }
 
+impl Tuned {
+    /// Why the kernel says no more of an MTU than that it is invalid: the link on the host that this one is on carries less.
+    fn too_large(&self, places: &mut Places) -> Result<Option<NoParent>, Error> {
+        let link::Setting::Mtu(wanted) = self.setting else { return Ok(None) };
+        let inside = places.link(Place::Container, &self.link)?;
+        // A pair's other end carries what it likes.
+        let on = inside.filter(|link| link.kind.as_deref() != Some("veth")).and_then(|link| link.peer);
+        let Some(parent) = on.map(link::name_of).transpose()?.flatten() else { return Ok(None) };
+        let carries = places.link(Place::Host, &parent)?.map(|link| link.mtu);
+        Ok(carries.filter(|carries| wanted > *carries).map(|carries| NoParent::MtuTooLarge {
+            wanted,
+            parent,
+            carries,
+        }))
+    }
+}
+
 impl fmt::Display for Tuned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.link, self.setting, Place::Container)?;
@@ -142,6 +160,13 @@ impl Act for Tuned {
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         let index = places.index(Place::Container, &self.link)?;
         Ok(Work::Netlink(link::change(index, self.setting)))
+    }
+
+    fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
+        match self.too_large(places) {
+            Ok(Some(too_large)) if cause.errno() == Some(Errno::EINVAL) => too_large.into(),
+            _ => Error::Step { step: self.to_string(), cause },
+        }
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {

@@ -28,7 +28,7 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let netns = endpoint.netns::<R>()?;
     let mut places = Places::new(Some(netns.clone()), departure());
     // Who does not work inside does not go in for this either.
-    let inside = !R::CHAINED && !R::SHARES_NETNS;
+    let inside = R::INSIDE && !R::SHARES_NETNS;
     let netns_id = if inside { places.netns_id().map_err(Error::Plan)? } else { netns.id() };
     let mut record = run.state.claim(&run.key).map_err(Error::Plan)?;
     run.settle::<R>(&record, &mut places, netns_id)?;

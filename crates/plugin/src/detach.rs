@@ -19,7 +19,8 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     if let Some(record) = state.find(&key, PATIENCE).map_err(Error::Plan)? {
         return detach::<R>(delegates, call, at, record);
     }
-    if !R::may_remain(call) {
+    // What goes by the interface's name alone would be that one's. A runtime sends DEL after an ADD that was refused, too.
+    if !R::may_remain(call) || state.has_elsewhere(&key).map_err(Error::Plan)? {
         return release(delegates, call, at, ipam::<R>(call));
     }
     let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());

@@ -125,7 +125,6 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Tap(plan::NoTap::NoDriver(_))
         | plan::Error::NoVlans { .. } => Code::Kernel,
         plan::Error::Crowded(cause) if cause.may_pass() => Code::TryAgain,
-        plan::Error::Lock { .. } => Code::Io,
         plan::Error::Device(plan::NoDevice::NameTaken { .. })
         | plan::Error::Vrf(_)
         | plan::Error::NameTaken { .. }
@@ -144,6 +143,7 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::Differs(_) => Code::Check,
         plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,
         plan::Error::Busy { .. }
+        | plan::Error::Lock { .. }
         | plan::Error::PortTaken { .. }
         | plan::Error::PortListenedOn { .. }
         | plan::Error::NoFreePort { .. }

@@ -48,6 +48,9 @@ pub trait Recipe: Sync {
     /// its lease; and no IPAM plugin is asked.
     const CHAINED: bool = false;
 
+    /// Whether it works in the container's namespace, which its record then knows for certain.
+    const INSIDE: bool = !Self::CHAINED;
+
     /// Whether what it has found is no longer there once it is done, so that no second look can tell what its steps were: CHECK then takes
     /// them from the record, if there is one.
     const MOVES: bool = false;

@@ -20,6 +20,7 @@ pub struct Sbr;
 impl Recipe for Sbr {
     const NAME: &'static str = "sbr";
     const CHAINED: bool = true;
+    const INSIDE: bool = true;
     const MOVES: bool = true;
     type Config = Config;
 

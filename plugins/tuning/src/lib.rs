@@ -20,6 +20,7 @@ pub struct Tuning;
 impl Recipe for Tuning {
     const NAME: &'static str = "tuning";
     const CHAINED: bool = true;
+    const INSIDE: bool = true;
     type Config = Config;
 
     fn configure(call: &Call) -> Result<Config, Fail> {

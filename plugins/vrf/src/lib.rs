@@ -18,6 +18,7 @@ pub struct Vrf;
 impl Recipe for Vrf {
     const NAME: &'static str = "vrf";
     const CHAINED: bool = true;
+    const INSIDE: bool = true;
     const VERSIONS: &'static [Version] =
         &[Version::V0_3_1, Version::V0_4_0, Version::V1_0_0, Version::V1_1_0];
     type Config = Config;

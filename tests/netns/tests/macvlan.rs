@@ -12,6 +12,7 @@ fn main() -> std::process::ExitCode {
         in_the_mode_vepa_containers_hear_each_other_by_way_of_the_switch,
         in_the_mode_passthru_the_container_is_the_parent_to_the_network,
         the_outside_learns_at_once_where_addresses_are,
+        del_of_what_was_refused_leaves_the_other_networks_interface,
         an_address_of_a_machine_outside_is_given_up,
         every_key_is_heeded,
         without_a_master_it_is_the_default_routes,
@@ -827,4 +828,18 @@ fn check_names_a_vlan_that_has_drifted() {
     ip("link del eth0.10").unwrap();
     assert!(refused(&check(), 102).contains("there is no vlan 10 eth0.10"), "{:?}", check());
     lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+}
+
+/// A runtime sends DEL after an ADD that was refused, too; of that one there is no record.
+fn del_of_what_was_refused_leaves_the_other_networks_interface() {
+    let lan = Lan::new().unwrap();
+    let config = network(&lan, &json!({}));
+    let (container, result) = add(&lan, &config);
+    let other = with(&config, "name", &json!("other"));
+    let refused = lan.host.add(&other, &container, "eth0").unwrap();
+    assert_eq!(refused.code(), Some(101), "{refused:?}");
+    lan.host.del(&other, &container, "eth0").unwrap().result().unwrap();
+    lan.host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert!(container.ip("link show dev eth0").is_err());
 }

@@ -562,10 +562,10 @@ fn the_references_lock_keeps_ours_out() {
     let mut stdin = running.stdin.take().unwrap();
     std::io::Write::write_all(&mut stdin, site.config(&json!({})).to_string().as_bytes()).unwrap();
     drop(stdin);
-    // It waits in flock(2) (number 73), and has done nothing by then.
+    // It tries again and again, in between asleep (`clock_nanosleep`, number 230), and has done nothing by then.
     let waits = || {
         let call = fs::read_to_string(format!("/proc/{}/syscall", running.id())).unwrap_or_default();
-        call.starts_with("73 ")
+        call.starts_with("230 ")
     };
     assert!(netlab::soon(waits));
     assert!(site.inside().lines_with("rule ").iter().all(|rule| !rule.contains("\"100\"")));

@@ -20,6 +20,7 @@ fn main() -> std::process::ExitCode {
         a_sysctl_that_is_not_there_is_named_before_anything_is_changed,
         an_interface_that_is_not_there_is_named,
         a_failed_add_leaves_everything_as_it_was,
+        an_mtu_that_the_parent_cannot_carry_is_refused_with_both_numbers,
         only_what_the_hosts_list_allows_is_set,
         check_names_each_drift,
         an_add_again_is_instead_of_the_first_and_the_former_values_stay_the_same,
@@ -275,6 +276,17 @@ fn a_failed_add_leaves_everything_as_it_was() {
     assert_eq!(site.somaxconn(), "4096");
     site.is_as(&before);
     site.well("DEL", &keys);
+}
+
+fn an_mtu_that_the_parent_cannot_carry_is_refused_with_both_numbers() {
+    let site = Site::of(Host::new().unwrap());
+    ip("link add up0 mtu 1400 type veth peer name up1").unwrap();
+    site.container.ip("link del eth0").unwrap();
+    let netns = site.container.netns().display();
+    ip(&format!("link add link up0 name eth0 netns {netns} type macvlan")).unwrap();
+    let (code, says) = site.refused("ADD", &json!({"mtu": 1450}));
+    assert!(code == 7 && says.contains("invalid MTU 1450, must be [0, up0's MTU (1400)]"), "{code} {says}");
+    assert_eq!(site.link()["mtu"], 1400);
 }
 
 fn only_what_the_hosts_list_allows_is_set() {

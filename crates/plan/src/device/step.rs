@@ -234,7 +234,10 @@ impl LeftDevice {
         if places.has_container()
             && let Some(link) = places.link(Place::Container, &self.ifname)?
             && let Some(name) = former(&link)
-            && self.mac.is_none_or(|mac| link.mac == Some(mac))
+            && self.mac.map_or_else(
+                || self.name.as_ref().is_none_or(|asked| *asked == name),
+                |mac| link.mac == Some(mac),
+            )
         {
             return Ok(Some((Place::Container, link, name)));
         }
