@@ -77,7 +77,7 @@ fn one(name: String, at: usize, beside: Beside, what: (Kill, Then)) -> Trial {
 
 /// `vrf` is chained: a container has its interface from somebody else, and it is the container that has what is left.
 fn with_vrf(name: &str, at: usize, kill: Kill, then: Then) -> Option<Trial> {
-    let name = format!("with_vrf_{name}");
+    let name = format!("link_of_vrf_{name}");
     let told = name.clone();
     let goes_on = !matches!(then, Then::DieAndDel | Then::AnotherAndDel);
     let trial = Trial::test(name, move || {
@@ -123,7 +123,7 @@ fn in_a_vrf(name: &str, at: usize, kill: Kill, then: Then) {
         assert_eq!(host.changes_since(&before).unwrap(), "", "killed at {point}: {killed:?}");
         container.kill().unwrap();
     }
-    eprintln!("{name}: killed at {} of {stops} stops", points.len());
+    netlab::remark(format!("{name}: killed at {} of {stops} stops", points.len()));
 }
 
 /// A container with an interface, and the configuration that puts that into a VRF. There was one before: the kernel makes a rule with the first.
@@ -216,7 +216,7 @@ fn everywhere(name: &str, at: usize, beside: Beside, (kill, then): (Kill, Then))
     for point in &points {
         killed_at(&host, &config, &before, (kill, then), *point);
     }
-    eprintln!("{name}: killed at {} of {stops} stops", points.len());
+    netlab::remark(format!("{name}: killed at {} of {stops} stops", points.len()));
 }
 
 fn killed_at(host: &Host, config: &Value, before: &Snapshot, (kill, then): (Kill, Then), point: usize) {
@@ -311,7 +311,7 @@ fn an_add_killed_on_a_fresh_host(network: fn(&Host) -> Value) {
         assert_eq!(left, [""; 0], "killed at stop {point}, system call {:?}", killed.calls.last());
         container.kill().unwrap();
     }
-    eprintln!("on a fresh host: killed at {} of {stops} stops", points.len());
+    netlab::remark(format!("on a fresh host: killed at {} of {stops} stops", points.len()));
 }
 
 /// The IPAM plugin that `CNI_PATH` leads to is the very program that runs, so it is called, not executed.
@@ -362,7 +362,7 @@ fn other_leases_cost_no_system_call() {
         let container = host.container().unwrap();
         [calls("ADD", &container), calls("DEL", &container)]
     });
-    eprintln!("system calls of ADD and DEL: {few:?} beside 10 leases, {many:?} beside 50,000");
+    netlab::remark(format!("system calls of ADD and DEL: {few:?} beside 10 leases, {many:?} beside 50,000"));
     assert_eq!(few, many);
 }
 

@@ -67,7 +67,7 @@ fn everywhere(name: &str, at: usize, (verb, then): (&'static str, Then), beside:
         lab.recover(then, &told);
         assert_eq!(lab.host.changes_since(&before).unwrap(), "", "{told}");
     }
-    eprintln!("{name}: killed at {} of {stops} stops", points.len());
+    netlab::remark(format!("{name}: killed at {} of {stops} stops", points.len()));
 }
 
 /// Whoever is neither the first on the bridge nor the last pays for himself alone.

@@ -99,7 +99,7 @@ fn everywhere(name: &str, at: usize, row: &Row, (verb, then): (&'static str, The
     for point in &points {
         lab.kill_at(*point, verb, then);
     }
-    eprintln!("{name}: killed at {} of {stops} stops", points.len());
+    netlab::remark(format!("{name}: killed at {} of {stops} stops", points.len()));
 }
 
 struct Lab<'a> {

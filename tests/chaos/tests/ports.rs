@@ -39,7 +39,7 @@ fn everywhere(name: &str, verb: &'static str, then: Then) {
         lab.recover(then, &told);
         assert_eq!(lab.left(), before, "{told}");
     }
-    eprintln!("{name}: killed at {stops} stops");
+    netlab::remark(format!("{name}: killed at {stops} stops"));
 }
 
 struct Lab {

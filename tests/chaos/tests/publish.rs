@@ -60,7 +60,7 @@ fn everywhere(name: &str, at: usize, (verb, then): (&'static str, Then), keys: &
         let changes: Vec<_> = left.symmetric_difference(&before).collect();
         assert!(changes.is_empty(), "{told}: {changes:#?}");
     }
-    eprintln!("{name}: killed at {} of {stops} stops", points.len());
+    netlab::remark(format!("{name}: killed at {} of {stops} stops", points.len()));
 }
 
 struct Lab {

@@ -18,6 +18,7 @@ mod lan;
 mod outside;
 mod patience;
 mod probe;
+mod remark;
 mod shape;
 mod snapshot;
 mod terminal;
@@ -38,6 +39,7 @@ pub use patience::{PATIENCE, soon, wait};
 pub use probe::{
     bridges_know_vlans, has_links_of, has_tap_devices, in_the_vm, with_links_of, with_tap_devices,
 };
+pub use remark::remark;
 pub use shape::shape;
 pub use snapshot::Snapshot;
 pub use terminal::Terminal;
@@ -58,7 +60,9 @@ pub fn main(trials: Vec<Trial>) -> ExitCode {
         eprintln!("netlab: {error}");
         return ExitCode::FAILURE;
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    remark::print_remarks();
+    conclusion.exit_code()
 }
 
 /// `fn main` of a test file: `netlab::tests! { a_test, another }`, each a `fn()` that panics when it fails.

@@ -258,7 +258,7 @@ fn the_gateway_hears_a_new_container_over_ipv6_at_once() {
 /// Each of the three lines of the record in turn can't be written.
 fn a_state_directory_that_is_full_leaves_nothing() {
     if !std::path::Path::new("/usr/bin/strace").exists() {
-        return eprintln!("skipped: no strace to make a write fail");
+        return netlab::remark("skipped: no strace to make a write fail");
     }
     let host = warm();
     let (container, config) = (host.container().unwrap(), network(&host, &json!({})));
@@ -305,7 +305,7 @@ fn without_nftables(host: &Host, verb: &str, config: &Value, container: &Contain
 
 fn a_kernel_without_nftables_hinders_only_what_needs_it() {
     if !std::path::Path::new("/usr/bin/strace").exists() {
-        return eprintln!("skipped: no strace to refuse a socket");
+        return netlab::remark("skipped: no strace to refuse a socket");
     }
     let host = warm();
     let (container, plain) = (host.container().unwrap(), network(&host, &json!({})));

@@ -76,7 +76,7 @@ impl Site {
             for family in ["iptables", "ip6tables"].into_iter().filter(|_| !way.is_empty()) {
                 fs::write(format!("{BRIDGED}/bridge-nf-call-{family}"), way).unwrap();
             }
-            eprintln!("br_netfilter {way}");
+            netlab::remark(format!("br_netfilter {way}"));
             test(&site);
         }
     }

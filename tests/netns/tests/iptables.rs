@@ -301,7 +301,7 @@ fn nothing_but_iptables_restore_is_run() {
 /// What could not be deleted stays, and its record with it: the next DEL finds both.
 fn a_del_that_iptables_refuses_fails_and_loses_nothing() {
     if !Path::new(LEGACY).exists() {
-        eprintln!("skipped: there is no {LEGACY}");
+        netlab::remark(format!("skipped: there is no {LEGACY}"));
         return;
     }
     let chain = Chain::new(&Binaries::under_test().unwrap(), "iptables").by_legacy();
@@ -402,7 +402,7 @@ fn what_the_reference_added_we_delete_whatever_its_backend() {
 fn what_the_reference_added_by_the_older_iptables_we_delete() {
     let Some(theirs) = Binaries::reference() else { return };
     if !Path::new(LEGACY).exists() {
-        eprintln!("skipped: there is no {LEGACY}");
+        netlab::remark(format!("skipped: there is no {LEGACY}"));
         return;
     }
     switch_over(Chain::new(&theirs, "iptables").by_legacy(), true);

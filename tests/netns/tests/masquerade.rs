@@ -314,7 +314,7 @@ fn twenty_at_once_are_all_masqueraded_and_leave_nothing() {
 fn whoever_is_neither_first_nor_last_does_not_touch_the_packet_filter() {
     let strace = "/usr/bin/strace";
     if !fs::exists(strace).unwrap() {
-        return eprintln!("skipped: no strace to see which sockets are opened");
+        return netlab::remark("skipped: no strace to see which sockets are opened");
     }
     let world = World::new();
     let config = world.network(1, &json!({}));

@@ -691,7 +691,7 @@ fn a_container_that_was_started_again_with_its_namespaces_number_has_its_port_ba
     };
     let (container, before) = site.host.reborn(publish, withdraw).unwrap();
     if !site.record(&before, "portmap").1.contains("\"cookie\"") {
-        eprintln!("not tested: this kernel tells a namespace's cookie inside only");
+        netlab::remark("not tested: this kernel tells a namespace's cookie inside only");
         return;
     }
     let after = publish(&container);
@@ -1155,7 +1155,7 @@ fn what_the_host_has_sent_from_the_port_keeps_no_conversation_there() {
 /// As if the first that is to be forgotten were one that hardware has taken over.
 fn a_connection_that_cannot_be_forgotten_keeps_no_other_where_it_was() {
     if !fs::exists("/usr/bin/strace").unwrap() {
-        return eprintln!("skipped: no strace to have the kernel refuse something");
+        return netlab::remark("skipped: no strace to have the kernel refuse something");
     }
     let site = Site::new();
     let inside = site.inside(1);
