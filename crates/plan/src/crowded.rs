@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     host_port::Holder,
     places::{Place, Places},
-    step::Link,
+    step::{Link, Parent},
 };
 use kernel::{Errno, link};
 use types::{IfName, LinkKind, Mac, MacvlanMode};
@@ -130,15 +130,7 @@ pub(crate) fn refusal(made: &Link, cause: &kernel::Error, places: &mut Places) -
             let master = places.within(parent.place, || link::name_of(master)).ok()?.ok()??;
             Some(Crowded::Port { parent: parent.name.clone(), master })
         }
-        Errno::EEXIST if made.kind.driver() == "vlan" => {
-            let theirs = |step: &Step| match step {
-                Step::Link(link) if link.kind == made.kind && link.parent == made.parent => Some(()),
-                _ => None,
-            };
-            let by = places.state().and_then(|state| state.who(theirs)).ok()?;
-            let by = by.map(|(holder, ())| Box::new(holder));
-            Some(Crowded::Vlan { vlan: made.kind, parent: parent.name.clone(), by })
-        }
+        Errno::EEXIST if made.kind.driver() == "vlan" => vlan_taken(made.kind, parent, places).ok(),
         Errno::EINVAL => {
             let LinkKind::Macvlan { mode, .. } = made.kind else { return None };
             let (found, by) = first_on_the_parent(made, mode, places).ok()??;
@@ -146,6 +138,16 @@ pub(crate) fn refusal(made: &Link, cause: &kernel::Error, places: &mut Places) -
         }
         _ => None,
     }
+}
+
+/// Who has this VLAN of that link, which has one.
+pub(crate) fn vlan_taken(vlan: LinkKind, parent: &Parent, places: &mut Places) -> Result<Crowded, Error> {
+    let theirs = |step: &Step| match step {
+        Step::Link(link) if link.kind == vlan && link.parent.as_ref() == Some(parent) => Some(()),
+        _ => None,
+    };
+    let by = places.state()?.who(theirs)?.map(|(holder, ())| Box::new(holder));
+    Ok(Crowded::Vlan { vlan, parent: parent.name.clone(), by })
 }
 
 /// A macvlan that is in the way of one of this mode: of an attachment that lives, else one of the host's.

@@ -88,11 +88,6 @@ impl State {
         gone(&directory, fs::remove_dir(&directory))
     }
 
-    /// Whether the thing has users, or had some of which the last did not get to take it away.
-    pub(crate) fn is_used(&self, thing: &str) -> bool {
-        self.shared(thing).exists()
-    }
-
     /// What a user has made in this namespace. Asked by one who has joined, so nobody takes away what is there.
     fn made(&self, thing: &str, namespace: u64) -> Result<Option<String>, Error> {
         let mark = self.shared(thing).join(MARK);

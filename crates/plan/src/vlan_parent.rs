@@ -1,16 +1,21 @@
 //! A VLAN of the host's that macvlan links are on, made because nobody had: `eth0.10` is VLAN 10 on `eth0`, as docker has it.
 //!
-//! One that was there stays: it is in nobody's plan. That one which is there was made here is known by its users: who asks while it has some
-//! becomes one of them.
+//! # Theory of operation
+//! What was made here bears a mark (`ifalias`), and gets its name last: so whoever sees a VLAN of that name sees at once, without a lock, whose it is. One that has the
+//! mark is counted for, and taken away with its last user. One that has not is somebody else's: it is in nobody's plan, is used as it is and stays, also where it
+//! took the place of one that was made here and has gone with its card.
 use crate::{
     act::{Act, Shared, Work},
+    crowded,
     error::Error,
     lock::Scope,
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     shared::{Reversal, send, silence},
+    step::Parent,
+    within::index_if_there,
 };
-use kernel::{Link, link};
+use kernel::{Errno, Link, link};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use types::{IfName, LinkKind, VlanId};
@@ -37,16 +42,16 @@ impl VlanParent {
     }
 
     /// The one that is to be the parent, if it is missing or was made here; and what it is like, or will be. None of a link that is there and was not
-    /// made here, or of which the other one is missing.
+    /// made here, or of one that is missing like the one it would be on.
     pub(crate) fn wanted(
         wanted: &WantedParent,
         places: &mut Places,
     ) -> Result<Option<(Self, ParentLink)>, Error> {
         let of_host = wanted.name.as_ref().filter(|_| wanted.place == Place::Host);
         let Some(vlan) = of_host.and_then(Self::named) else { return Ok(None) };
-        let there = places.seen(Place::Host, &vlan.name)?;
-        if there.is_some() && !places.state()?.is_used(&vlan.thing()) {
-            return Ok(None);
+        if let Some(there) = places.seen(Place::Host, &vlan.name)? {
+            // Once, and no second look at anything: it may go at any moment with its last user, and is then made again.
+            return if vlan.made(&there) { Ok(Some((vlan, wanted.find(places)?))) } else { Ok(None) };
         }
         let below = WantedParent { name: Some(vlan.on.clone()), ..wanted.clone() };
         let below = match places.seen(Place::Host, &vlan.on)? {
@@ -55,6 +60,16 @@ impl VlanParent {
         };
         // It has the address and the MTU of what it is on.
         Ok(Some((vlan.clone(), ParentLink { name: vlan.name, ..below })))
+    }
+
+    /// Whether a link of its name is one that was made here.
+    fn made(&self, link: &Link) -> bool {
+        link.driver == Some(self.kind()) && link.alias.as_deref() == Some(MARK)
+    }
+
+    /// What it is called until it bears its mark. Nobody else's bears such a name.
+    fn unborn(&self) -> IfName {
+        IfName::derived("vlan", &[self.name.as_str()])
     }
 
     fn thing(&self) -> String {
@@ -91,17 +106,20 @@ impl Act for VlanParent {
         Some(self.thing())
     }
 
+    /// Only what was made here, and is where it was made.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        if self.found(places)?.is_some() {
-            places.unlink(Place::Host, &self.name)?;
-        }
-        Ok(())
+        let below = index_if_there(places, Place::Host, &self.on)?;
+        let is_on = |link: &Link| below.is_none_or(|below| link.peer == Some(below));
+        let ours = self.found(places)?.filter(|link| self.made(link) && is_on(link));
+        let name = ours.map_or_else(|| self.unborn(), |link| link.name);
+        places.unlink(Place::Host, &name).map(drop)
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
         let below = places.link(Place::Host, &self.on)?.map(|link| link.index);
         Ok(match self.found(places)? {
             None => Some(format!("there is no {} {}", self.kind(), self.name)),
+            Some(link) if !self.made(&link) => None,
             Some(link) if !link.up => Some(format!("{} is down", self.name)),
             Some(link) if link.peer != below => Some(format!("{} is not on {}", self.name, self.on)),
             Some(_) => None,
@@ -114,29 +132,22 @@ impl Shared for VlanParent {
         Scope::Host
     }
 
-    /// It is brought up last, so it is complete when it is up.
+    /// It is brought up last, so it is complete when it is up. Somebody else's, who was faster, is used as it is.
     fn stands(&self, places: &mut Places) -> Result<bool, Error> {
         let Some(found) = self.found(places)? else { return Ok(false) };
         places.met(Place::Host, &self.name, found.index);
-        Ok(found.up)
+        Ok(found.up || !self.made(&found))
     }
 
     /// What is made here is not reversed change by change: it goes with its last user.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
         places.forget(Place::Host, &self.name);
-        if self.found(places)?.is_none() {
-            let spec = link::NewLink {
-                name: &self.name,
-                kind: self.kind(),
-                parent: Some(places.index(Place::Host, &self.on)?),
-                mac: None,
-                mtu: None,
-                index: None,
-                netns: None,
-            };
-            send(places, self, link::make(&spec))?;
-        }
-        let index = places.index(Place::Host, &self.name)?;
+        let index = match self.found(places)? {
+            Some(found) if !self.made(&found) => return Ok(()),
+            Some(found) => found.index,
+            None => self.create(places)?,
+        };
+        places.met(Place::Host, &self.name, index);
         // It is there for the containers: the host itself is not on that network.
         send(places, self, link::set_unnumbered(&self.name))?;
         silence(&self.name, &mut Vec::new())?;
@@ -146,6 +157,42 @@ impl Shared for VlanParent {
         send(places, self, link::query(&self.name))
     }
 }
+
+impl VlanParent {
+    /// It has its name when it has the mark. One that a run has left before that is finished.
+    fn create(&self, places: &mut Places) -> Result<u32, Error> {
+        let unborn = self.unborn();
+        let index = match places.link(Place::Host, &unborn)? {
+            Some(left) => left.index,
+            None => self.begin(&unborn, places)?,
+        };
+        send(places, self, link::set_alias(index, Some(MARK)))?;
+        send(places, self, link::rename(index, &self.name))?;
+        Ok(index)
+    }
+
+    fn begin(&self, unborn: &IfName, places: &mut Places) -> Result<u32, Error> {
+        let spec = link::NewLink {
+            name: unborn,
+            kind: self.kind(),
+            parent: Some(places.index(Place::Host, &self.on)?),
+            mac: None,
+            mtu: None,
+            index: None,
+            netns: None,
+        };
+        match send(places, self, link::make(&spec)) {
+            Err(Error::Step { cause, .. }) if cause.errno() == Some(Errno::EEXIST) => {
+                let on = Parent { place: Place::Host, name: self.on.clone() };
+                Err(crowded::vlan_taken(self.kind(), &on, places)?.into())
+            }
+            other => other.and_then(|()| places.index(Place::Host, unborn)),
+        }
+    }
+}
+
+/// What is written on it, for whoever looks at the host's links. Without it, it stays.
+const MARK: &str = "sealane: goes with its last container";
 
 #[cfg(test)]
 mod tests {

@@ -151,6 +151,21 @@ fn become_the_plugin() -> Result<(), Error> {
 /// Runs a plugin up to a stop, counted from 0 (stop `2n` is the entry of system call `n`, stop `2n + 1` its exit), and
 /// kills it there; to its end if there is none. Nobody of it is left at work when this returns.
 pub fn run(call: &Call, kill_at: Option<usize>) -> Result<Run, Error> {
+    run_by(call, |stop| kill_at != Some(stop))
+}
+
+/// Runs a plugin to its end, and does something else while it is held at a stop.
+pub fn run_amid(call: &Call, held_at: usize, mut meanwhile: impl FnMut()) -> Result<Run, Error> {
+    run_by(call, |stop| {
+        if stop == held_at {
+            meanwhile();
+        }
+        true
+    })
+}
+
+/// Runs a plugin as long as it may go on.
+fn run_by(call: &Call, goes_on: impl FnMut(usize) -> bool) -> Result<Run, Error> {
     let mut command = call.clone().program(env::current_exe()?).command();
     let mut child = command.arg(TRACED).arg(call.path()).process_group(0).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
@@ -162,13 +177,13 @@ pub fn run(call: &Call, kill_at: Option<usize>) -> Result<Run, Error> {
         other => return Err(Error::NotStopped(other)),
     }
     ptrace::setoptions(plugin, ptrace::Options::PTRACE_O_TRACESYSGOOD | ptrace::Options::PTRACE_O_EXITKILL)?;
-    let mut run = follow(plugin, kill_at)?;
+    let mut run = follow(plugin, goes_on)?;
     wait_for_the_group(plugin)?;
     run.stdout = printed(&mut child)?;
     Ok(run)
 }
 
-fn follow(plugin: Pid, kill_at: Option<usize>) -> Result<Run, Error> {
+fn follow(plugin: Pid, mut goes_on: impl FnMut(usize) -> bool) -> Result<Run, Error> {
     let mut run = Run { calls: Vec::new(), stops: 0, killed: false, stdout: String::new() };
     let mut signal = None;
     loop {
@@ -178,7 +193,7 @@ fn follow(plugin: Pid, kill_at: Option<usize>) -> Result<Run, Error> {
                 if !run.stopped(&ptrace::getregs(plugin)?) {
                     continue;
                 }
-                if kill_at == Some(run.stops) {
+                if !goes_on(run.stops) {
                     kill(plugin, Signal::SIGKILL)?;
                     waitpid(plugin, None)?;
                     return Ok(Run { killed: true, ..run });
@@ -194,6 +209,14 @@ fn follow(plugin: Pid, kill_at: Option<usize>) -> Result<Run, Error> {
 }
 
 impl Run {
+    /// The stops at which it has just learned of the kernel, or got a lock: what it knows may not be so any more when it goes on.
+    pub fn moments(&self) -> Vec<usize> {
+        use nix::libc::{SYS_flock, SYS_recvfrom, SYS_recvmsg};
+        let learns = |call: u64| [SYS_flock, SYS_recvfrom, SYS_recvmsg].contains(&call.cast_signed());
+        let exits = self.calls.iter().zip((1..).step_by(2));
+        exits.filter(|(call, _)| learns(**call)).map(|(_, exit)| exit).collect()
+    }
+
     /// Notes a stop, unless it is the exit of a system call that the kernel is going to begin anew, unseen by the
     /// plugin: the write of some sysctls, as often as it finds the lock of the network configuration taken.
     fn stopped(&mut self, registers: &user_regs_struct) -> bool {

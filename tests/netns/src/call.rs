@@ -3,6 +3,7 @@
 use crate::{Error, PATIENCE};
 use serde_json::Value;
 use std::{
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -107,6 +108,13 @@ impl Running {
     /// Kills it, and nothing that it has started.
     pub fn kill(mut self) -> Result<(), Error> {
         self.0.kill().and_then(|()| self.0.wait().map(drop)).map_err(Error::io("kill a plugin"))
+    }
+
+    /// Whether it has ended, or sleeps until somebody lets go of a file's lock (`flock(2)` of the x86-64 ABI).
+    pub fn is_at_rest(&mut self) -> bool {
+        let process = |what| fs::read_to_string(format!("/proc/{}/{what}", self.0.id())).unwrap_or_default();
+        let waits = process("syscall").starts_with("73 ") && process("stat").contains(") S ");
+        waits || self.0.try_wait().is_ok_and(|status| status.is_some())
     }
 
     /// Waits for the end.

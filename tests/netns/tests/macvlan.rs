@@ -41,6 +41,8 @@ fn main() -> std::process::ExitCode {
     let with_a_vlan = netlab::trials![
         a_vlan_is_made_for_the_first_container_and_goes_with_the_last,
         a_vlan_that_was_there_stays,
+        a_vlan_that_somebody_made_when_ours_was_gone_stays,
+        a_vlan_that_has_another_link_is_refused_by_name,
         an_add_that_fails_takes_its_vlan_along,
         check_names_a_vlan_that_has_drifted,
     ];
@@ -804,6 +806,46 @@ fn a_vlan_that_was_there_stays() {
     }
     assert!(there_is("eth0.10"));
     assert_eq!(lan.host.changes_since(&before).unwrap(), "");
+}
+
+/// Ours goes with its card; then somebody makes one, under the same name, before our containers have gone.
+fn a_vlan_that_somebody_made_when_ours_was_gone_stays() {
+    let lan = Lan::new().unwrap();
+    let config = in_vlan_10(&lan);
+    let (c1, _) = add(&lan, &config);
+    ip("link del eth0.10").unwrap();
+    ip("link add link eth0 name eth0.10 type vlan id 10").unwrap();
+    ip("link set eth0.10 up alias theirs").unwrap();
+    let shown = || ["ifindex", "ifalias"].map(|key| ip("link show dev eth0.10").unwrap()[0][key].clone());
+    let theirs = shown();
+    let (c2, result) = add(&lan, &config);
+    talks(&c2, &addresses(&result)[..1], &lan.outside, &["10.10.0.254".parse().unwrap()], 1);
+    lan.host.check(&config, &c2, "eth0", &result).unwrap().result().unwrap();
+    for container in [c1, c2] {
+        lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+    assert_eq!(shown(), theirs);
+    ip("link del eth0.10").unwrap();
+    // One that somebody has taken over, and says so.
+    let (c3, _) = add(&lan, &config);
+    ip("link set eth0.10 alias mine").unwrap();
+    lan.host.del(&config, &c3, "eth0").unwrap().result().unwrap();
+    assert!(there_is("eth0.10"));
+}
+
+fn a_vlan_that_has_another_link_is_refused_by_name() {
+    let lan = Lan::new().unwrap();
+    let config = in_vlan_10(&lan);
+    ip("link add link eth0 name office type vlan id 10").unwrap();
+    let container = lan.host.container().unwrap();
+    let reply = refused_and_nothing_left(&lan, &config, &container);
+    assert!(refused(&reply, 11).contains("vlan 10 of \"eth0\" has a link already"), "{reply:?}");
+    ip("link del office").unwrap();
+    let vlan = with(&with(&config, "type", &json!("vlan")), "vlanId", &json!(10));
+    let vlan = with(&with(&vlan, "name", &json!("tagged")), "master", &json!("eth0"));
+    lan.host.add(&vlan, &container, "eth0").unwrap().result().unwrap();
+    let reply = refused_and_nothing_left(&lan, &config, &lan.host.container().unwrap());
+    assert!(refused(&reply, 101).contains("vlan 10 of \"eth0\" has a link already, that of"), "{reply:?}");
 }
 
 fn an_add_that_fails_takes_its_vlan_along() {
