@@ -67,7 +67,7 @@ struct RawRange {
     gateway: Option<String>,
 }
 
-/// What DEL, CHECK and GC need: no range, for the configuration may have been edited since ADD.
+/// What CHECK and GC need: no range, for the configuration may have been edited since ADD.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RawPlace {
@@ -116,6 +116,11 @@ impl Config {
 pub(crate) fn data_dir(call: &Call) -> Result<PathBuf, Fail> {
     let raw: RawPlace = call.decode()?;
     Ok(place(raw.ipam.data_dir.as_deref())?)
+}
+
+/// The same for DEL: one that is no path was no ADD's.
+pub(crate) fn data_dir_if_it_can_be(call: &Call) -> Result<PathBuf, Fail> {
+    Ok(place(call.key::<String>(&["ipam", "dataDir"]).as_deref())?)
 }
 
 fn place(data_dir: Option<&str>) -> Result<PathBuf, Error> {

@@ -51,8 +51,8 @@ impl Handler for HostLocal {
     }
 
     fn del(&self, call: &Call, at: &Attachment) -> Result<(), Fail> {
-        let leases = Leases::of(&call.network)?;
-        Ok(release_from(&leases, &call.network, &attachment_id(at), &config::data_dir(call)?)?)
+        let (leases, data_dir) = (Leases::of(&call.network)?, config::data_dir_if_it_can_be(call)?);
+        Ok(release_from(&leases, &call.network, &attachment_id(at), &data_dir)?)
     }
 
     fn gc(&self, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {

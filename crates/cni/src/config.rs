@@ -2,12 +2,12 @@
 use crate::{
     args::Args,
     error::Error,
-    json::{self, DecodeError},
+    json::{self, DecodeError, Wanted},
     request::{AttachmentId, Call, Verb},
     result::{AddResult, Dns},
     version::Version,
 };
-use serde::{Deserialize, de::Error as _};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::path::PathBuf;
 use types::NetworkName;
@@ -61,7 +61,7 @@ impl Named {
     pub(crate) fn read(stdin: Vec<u8>) -> Result<Self, Error> {
         let config = json::parse(&stdin).map_err(Error::Config)?;
         if !config.is_object() && !config.is_null() {
-            return Err(Error::Config(DecodeError::custom("it is not an object")));
+            return Err(Error::Config(DecodeError::wrong_type(&config, Wanted::Object)));
         }
         let network = match text(&config, "name").map_err(Error::Config)? {
             "" => return Err(Error::MissingName),
@@ -78,9 +78,16 @@ impl Named {
         cni_path: Vec<PathBuf>,
         supported: &'static [Version],
     ) -> Result<Call, Error> {
-        let version = text(&self.config, "cniVersion").map_err(Error::VersionType)?;
-        let version = known_version(version, verb, supported)?;
-        let envelope: Envelope = json::decode(&self.config).map_err(Error::Config)?;
+        let version = text(&self.config, "cniVersion").map_err(Error::VersionType);
+        let version = version.and_then(|version| known_version(version, verb, supported));
+        let (version, envelope) = match verb {
+            Verb::Del => {
+                (version.unwrap_or_else(|_| newest(supported)), Envelope::of_what_can_be(&self.config))
+            }
+            Verb::Add | Verb::Check | Verb::Gc | Verb::Status | Verb::Version => {
+                (version?, json::decode(&self.config).map_err(Error::Config)?)
+            }
+        };
         Ok(Call {
             version,
             network: self.network,
@@ -96,12 +103,33 @@ impl Named {
     }
 }
 
+impl Envelope {
+    /// Of a configuration that may have become another one since ADD: what is of the wrong type is absent. An attachment is taken away by its
+    /// record, and must not stay because of a key that this does not need.
+    fn of_what_can_be(config: &Value) -> Self {
+        Self {
+            r#type: part(config, "type"),
+            ipam: part(config, "ipam"),
+            dns: part(config, "dns"),
+            prev_result: json::field(config, "prevResult").cloned(),
+        }
+    }
+}
+
+fn part<T: DeserializeOwned + Default>(config: &Value, key: &str) -> T {
+    json::field(config, key).and_then(|value| json::decode(value).ok()).unwrap_or_default()
+}
+
+fn newest(supported: &'static [Version]) -> Version {
+    supported.last().copied().unwrap_or(Version::LATEST)
+}
+
 /// A text field; empty when it is absent.
 fn text<'a>(config: &'a Value, key: &str) -> Result<&'a str, DecodeError> {
     match json::field(config, key) {
         None => Ok(""),
         Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(DecodeError::custom(format_args!("{other} is not a string")).under(key)),
+        Some(other) => Err(DecodeError::wrong_type(other, Wanted::Text).under(key)),
     }
 }
 
@@ -135,7 +163,7 @@ fn numbers(text: &str) -> Result<[u32; 3], Error> {
 fn prev_result(value: Option<Value>, version: Version, verb: Verb) -> Result<Option<AddResult>, Error> {
     let result = value.map(|value| AddResult::from_json(value, version)).transpose();
     match verb {
-        Verb::Add | Verb::Check => result.map_err(Error::PrevResult),
+        Verb::Add | Verb::Check => result.map_err(|error| Error::PrevResult(error.under("prevResult"))),
         Verb::Del | Verb::Gc | Verb::Status | Verb::Version => Ok(result.unwrap_or_default()),
     }
 }

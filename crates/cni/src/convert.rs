@@ -33,6 +33,16 @@ pub enum ConvertError {
     Encode(#[from] serde_json::Error),
 }
 
+impl ConvertError {
+    /// The same error, seen from the value that holds the result under `key`.
+    pub(crate) fn under(self, key: &str) -> Self {
+        match self {
+            ConvertError::Decode(cause) => ConvertError::Decode(cause.under(key)),
+            ConvertError::NoAddress | ConvertError::Version(_) | ConvertError::Encode(_) => self,
+        }
+    }
+}
+
 impl Failure for ConvertError {
     fn code(&self) -> Code {
         match self {
@@ -46,7 +56,12 @@ impl Failure for ConvertError {
                 "results before cniVersion 0.3.0 need an address: use a newer version, or an ipam plugin"
                     .into(),
             ),
-            ConvertError::Version(_) | ConvertError::Decode(_) | ConvertError::Encode(_) => None,
+            ConvertError::Version(_) => {
+                let known = Version::ALL.map(Version::as_str).join(", ");
+                Some(format!("the result's cniVersion is to be one of {known}"))
+            }
+            ConvertError::Decode(cause) => Some(cause.hint()),
+            ConvertError::Encode(_) => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     path::PathBuf,
 };
-use types::{ContainerId, IfName};
+use types::{ContainerId, IfName, InvalidName};
 
 /// Where variables come from; one that is empty is as good as not set.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -17,7 +17,7 @@ pub(crate) struct Environment {
     pub(crate) cni_path: Vec<PathBuf>,
     /// Whether `CNI_NETNS` may be the plugin's own.
     pub(crate) may_share_netns: bool,
-    /// There for ADD, CHECK and DEL.
+    /// There for ADD, CHECK and DEL; but not for a DEL of an interface that ADD would have refused, as its name can be nobody's.
     pub(crate) attachment: Option<Attachment>,
 }
 
@@ -39,7 +39,11 @@ impl Environment {
         need("CNI_COMMAND", true);
         let container = need("CNI_CONTAINERID", attaches).map(|value| container_id(&value)).transpose()?;
         need("CNI_NETNS", attaches && command != "DEL");
-        let ifname = need("CNI_IFNAME", attaches).map(|value| interface_name(&value)).transpose()?;
+        let ifname = match need("CNI_IFNAME", attaches).map(|value| interface_name(&value)).transpose() {
+            // The reference's DEL succeeds with it, and a runtime sends it once ADD was refused.
+            Err(Error::IfNameOfNobody(_)) if command == "DEL" => None,
+            ifname => ifname?,
+        };
         let path = need("CNI_PATH", attaches || matches!(command.as_str(), "GC" | "STATUS"));
         if !missing.is_empty() {
             return Err(Error::MissingEnv(missing));
@@ -68,12 +72,19 @@ fn container_id(value: &OsStr) -> Result<ContainerId, Error> {
 }
 
 fn interface_name(value: &OsStr) -> Result<IfName, Error> {
-    let value = value.to_string_lossy();
-    if value.len() > 15 {
-        return Err(Error::IfNameTooLong(value.into_owned()));
+    let text = value.to_string_lossy();
+    if text.len() > 15 {
+        return Err(Error::IfNameTooLong(text.into_owned()));
     }
-    if value == "." || value == ".." {
-        return Err(Error::IfNameDots);
+    if text == "." || text == ".." {
+        return Err(Error::IfNameDots(text.into_owned()));
     }
-    value.parse().map_err(|_| Error::IfNameCharacters(value.into_owned()))
+    if text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace()) {
+        return Err(Error::IfNameCharacters(text.into_owned()));
+    }
+    if value.to_str().is_none() {
+        let (what, value) = ("interface name", text.into_owned());
+        return Err(Error::IfNameOfNobody(InvalidName::Characters { what, value }));
+    }
+    text.parse().map_err(Error::IfNameOfNobody)
 }

@@ -1,7 +1,8 @@
 //! What a runtime sees of a failure: a code, a message with the value at fault, and a hint (CNI spec 1.1, "Error").
 use crate::{convert::ConvertError, json::DecodeError, version::Version};
 use serde::{Deserialize, Serialize};
-use std::{error::Error as StdError, fmt, path::PathBuf};
+use std::{borrow::Cow, error::Error as StdError, fmt, path::PathBuf};
+use types::InvalidName;
 
 /// A failure of any part of a plugin, ready to be answered.
 pub type Fail = Box<dyn Failure>;
@@ -148,10 +149,13 @@ pub enum Error {
     IfNameTooLong(String),
     /// `CNI_IFNAME` is a name that no interface can have.
     #[error("interface name is . or ..")]
-    IfNameDots,
+    IfNameDots(String),
     /// `CNI_IFNAME` has a character that no interface's name can have.
     #[error("interface name contains / or : or whitespace characters")]
     IfNameCharacters(String),
+    /// `CNI_IFNAME` is a name that the kernel takes for something else, or no text. The reference goes on, and may leave a link of another name.
+    #[error("invalid CNI_IFNAME")]
+    IfNameOfNobody(#[source] InvalidName),
     /// The configuration could not be read.
     #[error("error reading from stdin")]
     Stdin(#[source] std::io::Error),
@@ -271,8 +275,9 @@ impl Failure for Error {
             | Error::UnknownCommand(_)
             | Error::ContainerId(_)
             | Error::IfNameTooLong(_)
-            | Error::IfNameDots
-            | Error::IfNameCharacters(_) => Code::InvalidEnvironment,
+            | Error::IfNameDots(_)
+            | Error::IfNameCharacters(_)
+            | Error::IfNameOfNobody(_) => Code::InvalidEnvironment,
             Error::Stdin(_) => Code::Io,
             Error::Config(_)
             | Error::VersionType(_)
@@ -291,9 +296,9 @@ impl Failure for Error {
                 Code::IncompatibleVersion
             }
             Error::OwnNetns(_) | Error::UnknownNetns(_) => Code::InvalidNetns,
-            Error::NoPath | Error::PluginNotFound { .. } | Error::Exec { .. } | Error::Silent { .. } => {
-                Code::Delegate
-            }
+            Error::NoPath | Error::Exec { .. } | Error::Silent { .. } => Code::Delegate,
+            // The reference's.
+            Error::PluginNotFound { .. } => Code::Internal,
         }
     }
 
@@ -303,7 +308,14 @@ impl Failure for Error {
             Error::IfNameTooLong(value) => {
                 Some(format!("interface name should be less than 16 characters: {value:?}"))
             }
-            Error::IfNameCharacters(value) => Some(format!("{value:?}")),
+            Error::IfNameDots(value) | Error::IfNameCharacters(value) => {
+                Some(format!("CNI_IFNAME is {value:?}: {A_NAME}"))
+            }
+            Error::IfNameOfNobody(_) => Some(A_NAME.into()),
+            Error::MissingEnv(_) => {
+                Some("the runtime sets them for each call (CNI spec 1.1, section 2)".into())
+            }
+            Error::UnknownCommand(_) => Some("CNI_COMMAND is ADD, DEL, CHECK, GC, STATUS or VERSION".into()),
             Error::Incompatible { config, supported } => {
                 let supported: Vec<String> =
                     supported.iter().map(|version| format!("{:?}", version.as_str())).collect();
@@ -318,21 +330,19 @@ impl Failure for Error {
                 Some("an empty list means that nothing is valid; no list, that nobody knows".into())
             }
             Error::MissingName => Some("every configuration needs a \"name\"".into()),
+            Error::Config(cause) | Error::Netconf(cause) | Error::ValidAttachments(cause) => {
+                Some(cause.hint())
+            }
+            Error::VersionType(_) | Error::VersionNumber(_) => {
+                Some(format!("write \"cniVersion\" as \"{}\"", Version::LATEST))
+            }
+            Error::PluginTooOld { .. } => Some(format!("\"cniVersion\" is at most {}", Version::LATEST)),
+            Error::NoPluginName => Some("\"type\" says which plugin it is, such as host-local".into()),
+            Error::PluginName(_) => Some("\"type\" is a file's name in CNI_PATH, such as host-local".into()),
             Error::NoPath => Some("CNI_PATH must name the folder that has the plugins".into()),
-            Error::MissingEnv(_)
-            | Error::UnknownCommand(_)
-            | Error::IfNameDots
-            | Error::Stdin(_)
-            | Error::Config(_)
-            | Error::VersionType(_)
-            | Error::VersionNumber(_)
-            | Error::PluginTooOld { .. }
+            Error::PluginNotFound { plugin, path } => Some(not_found(plugin, path)),
+            Error::Stdin(_)
             | Error::UnknownNetns(_)
-            | Error::Netconf(_)
-            | Error::ValidAttachments(_)
-            | Error::NoPluginName
-            | Error::PluginName(_)
-            | Error::PluginNotFound { .. }
             | Error::Exec { .. }
             | Error::Silent { .. }
             | Error::Diagnostic { .. }
@@ -340,6 +350,23 @@ impl Failure for Error {
         }
     }
 }
+
+/// What `CNI_IFNAME` may be.
+const A_NAME: &str = "the interface's name in the container is at most 15 bytes, such as eth0";
+
+/// Which plugin was meant, perhaps, and where it is to be.
+fn not_found(plugin: &str, path: &[PathBuf]) -> String {
+    let (word, ipam) = (plugin.to_lowercase(), IPAM.join(", "));
+    let similar = IPAM.into_iter().find(|name| strsim::damerau_levenshtein(&word, name) <= 2);
+    if let Some(name) = similar.filter(|name| *name != plugin) {
+        return format!("did you mean {name:?}? Addresses come from {ipam}, or another plugin in CNI_PATH");
+    }
+    let folder = path.first().map_or(Cow::Borrowed("a folder of CNI_PATH"), |it| it.to_string_lossy());
+    format!("put {plugin:?} into {folder}, or name another as \"type\": addresses come from {ipam}")
+}
+
+/// The plugins that give addresses, of the reference.
+const IPAM: [&str; 3] = ["host-local", "static", "dhcp"];
 
 /// Folders as the reference lists them: with blanks between.
 struct Folders<'a>(&'a [PathBuf]);

@@ -6,7 +6,11 @@
 //! - `null` is absent: the field is simply not there, and a `null` for a whole struct is one without fields.
 //!
 //! `#[serde(flatten)]` turns a struct into a map and so switches this off: do not use it here.
+mod error;
 mod fields;
+
+pub use error::DecodeError;
+pub(crate) use error::Wanted;
 
 use fields::{Fields, Items};
 use serde::{
@@ -14,45 +18,13 @@ use serde::{
     de::{self, DeserializeOwned, Unexpected, Visitor},
     forward_to_deserialize_any,
 };
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::{borrow::Borrow, borrow::Cow, fmt, str::FromStr};
-
-/// The text is not JSON, or not the JSON that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodeError {
-    /// Where in the value, outermost key or index first; empty for the value itself.
-    path: Vec<String>,
-    cause: String,
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            write!(out, "{}: ", self.path.join("."))?;
-        }
-        out.write_str(&self.cause)
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
-impl de::Error for DecodeError {
-    fn custom<T: fmt::Display>(cause: T) -> Self {
-        Self { path: Vec::new(), cause: cause.to_string() }
-    }
-}
-
-impl DecodeError {
-    /// The same error, seen from the value that holds `key`.
-    pub(crate) fn under(mut self, key: &str) -> Self {
-        self.path.insert(0, key.to_owned());
-        self
-    }
-}
 
 /// Reads one JSON text; anything but white space after it is an error.
 pub fn parse(bytes: &[u8]) -> Result<Value, DecodeError> {
-    serde_json::from_slice(bytes).map_err(de::Error::custom)
+    serde_json::from_slice(bytes)
+        .map_err(|error| DecodeError::not_json(&error, bytes.trim_ascii().is_empty()))
 }
 
 /// Makes a `T` of a value (or a reference to one), by the rules of this module.
@@ -91,6 +63,15 @@ pub(crate) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     value.as_object()?.iter().rfind(present).map(|(_, value)| value)
 }
 
+/// Not by `serde_json`, which would complain of it in its own words.
+fn visit_number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::Value, DecodeError> {
+    match (number.as_u64(), number.as_i64()) {
+        (Some(number), _) => visitor.visit_u64(number),
+        (None, Some(number)) => visitor.visit_i64(number),
+        (None, None) => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
+    }
+}
+
 /// A value that is read by the rules of this module.
 #[derive(Clone, Copy)]
 struct Lenient<'de>(&'de Value);
@@ -102,7 +83,7 @@ impl<'de> Deserializer<'de> for Lenient<'de> {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(truth) => visitor.visit_bool(*truth),
-            Value::Number(number) => number.deserialize_any(visitor).map_err(de::Error::custom),
+            Value::Number(number) => visit_number(number, visitor),
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(items) => visitor.visit_seq(Items::of(items)),
             Value::Object(map) => visitor.visit_map(Fields::all(map)),

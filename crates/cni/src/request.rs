@@ -2,7 +2,7 @@
 use crate::{
     args::Args,
     error::{Error, Fail},
-    json,
+    json::{self, DecodeError, Wanted},
     result::{AddResult, Dns},
     version::Version,
 };
@@ -115,6 +115,11 @@ impl Call {
         Ok(json::decode(&self.config).map_err(Error::Netconf)?)
     }
 
+    /// One key of the plugin's own, for a DEL, which whatever else the configuration says must not stop. Of another type than is wanted it is absent.
+    pub fn key<T: DeserializeOwned>(&self, path: &[&str]) -> Option<T> {
+        self.inner(path).ok().flatten()
+    }
+
     /// What the runtime sends for a capability: `runtimeConfig.<key>`.
     pub fn runtime_config<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fail> {
         self.inner(&["runtimeConfig", key])
@@ -125,9 +130,20 @@ impl Call {
         self.inner(&["args", "cni", key])
     }
 
+    /// What is on the way to the last key must be an object, or absent.
     fn inner<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>, Fail> {
-        let found = path.iter().try_fold(&self.config, |value, key| json::field(value, key));
-        let decoded = found.map(json::decode::<T>).transpose();
-        Ok(decoded.map_err(|error| Error::Netconf(error.under(&path.join("."))))?)
+        let within = |error: DecodeError, path: &[&str]| {
+            Error::Netconf(path.iter().rev().fold(error, |error, key| error.under(key)))
+        };
+        let mut value = &self.config;
+        for (depth, key) in path.iter().enumerate() {
+            if !value.is_object() && !value.is_null() {
+                let above = path.get(..depth).unwrap_or_default();
+                return Err(within(DecodeError::wrong_type(value, Wanted::Object), above).into());
+            }
+            let Some(inner) = json::field(value, key) else { return Ok(None) };
+            value = inner;
+        }
+        Ok(Some(json::decode(value).map_err(|error| within(error, path))?))
     }
 }

@@ -105,7 +105,9 @@ fn dispatch(
         (Verb::Gc, _) => handler.gc(call, &call.valid_attachments()?)?,
         (Verb::Status, _) => handler.status(call)?,
         (Verb::Version, _) => return Ok(versions(handler)),
-        (Verb::Add | Verb::Check | Verb::Del, None) => {
+        // Of an interface that nobody can have.
+        (Verb::Del, None) => {}
+        (Verb::Add | Verb::Check, None) => {
             return Err(Error::MissingEnv(vec!["CNI_CONTAINERID", "CNI_IFNAME"]).into());
         }
     }

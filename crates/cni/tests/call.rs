@@ -49,6 +49,27 @@ fn the_configuration_is_kept_byte_for_byte_for_delegates() {
 }
 
 #[test]
+fn what_is_of_the_wrong_type_stops_no_del() {
+    let config = json!({"name": "n", "cniVersion": 5, "type": [], "ipam": 7, "dns": "x", "prevResult": [1]});
+    let stdin = serde_json::to_vec(&config).unwrap();
+    let call = |verb| Call::new(verb, stdin.clone(), Args::default(), Vec::new(), &Version::ALL);
+    let del = call(Verb::Del).unwrap();
+    assert_eq!((del.version, &*del.plugin_type), (Version::LATEST, ""));
+    assert_eq!((del.ipam_type, del.prev_result, del.dns.is_empty()), (None, None, true));
+    for verb in [Verb::Add, Verb::Check, Verb::Gc, Verb::Status] {
+        assert!(call(verb).is_err(), "{verb:?}");
+    }
+    let unknown = json!({"name": "n", "cniVersion": "9.9.9", "ipam": {"type": "host-local", "subnet": 5}});
+    let stdin = serde_json::to_vec(&unknown).unwrap();
+    let del = Call::new(Verb::Del, stdin, Args::default(), Vec::new(), &Version::ALL).unwrap();
+    assert_eq!((del.version, del.ipam_type.as_deref()), (Version::LATEST, Some("host-local")));
+    for nobodys in ["{\"name\": 5}", "{}", "[]", ""] {
+        let call = Call::new(Verb::Del, nobodys.into(), Args::default(), Vec::new(), &Version::ALL);
+        assert!(call.is_err(), "{nobodys}");
+    }
+}
+
+#[test]
 fn capabilities_and_arguments_are_found_and_null_is_absent() {
     #[derive(Deserialize, Debug, PartialEq)]
     #[serde(rename_all = "camelCase")]
@@ -70,8 +91,26 @@ fn capabilities_and_arguments_are_found_and_null_is_absent() {
     let error = call.runtime_config::<u32>("mac").unwrap_err();
     assert_eq!(
         cni::ErrorReply::new("1.0.0", &*error).msg,
-        "failed to load netconf: runtimeConfig.mac: invalid type: string \"last\", expected u32"
+        "failed to load netconf: \"runtimeConfig.mac\" is the text \"last\": a whole number from 0 to 4294967295 is expected"
     );
+}
+
+#[test]
+fn arguments_that_are_no_object_are_refused_and_a_del_passes_them_over() {
+    let call =
+        call(&json!({"name": "n", "runtimeConfig": 5, "args": {"cni": [1]}, "mtu": "big", "dataDir": "/x"}));
+    let message = |error: cni::Fail| cni::ErrorReply::new("1.0.0", &*error).msg;
+    assert_eq!(
+        message(call.runtime_config::<String>("mac").unwrap_err()),
+        "failed to load netconf: \"runtimeConfig\" is 5: an object is expected"
+    );
+    assert_eq!(
+        message(call.cni_arg::<String>("mac").unwrap_err()),
+        "failed to load netconf: \"args.cni\" is a list: an object is expected"
+    );
+    assert_eq!(call.key::<String>(&["dataDir"]).as_deref(), Some("/x"));
+    assert_eq!((call.key::<u32>(&["mtu"]), call.key::<String>(&["ipam", "dataDir"])), (None, None));
+    assert_eq!(call.key::<String>(&["runtimeConfig", "mac"]), None);
 }
 
 #[test]
@@ -84,7 +123,10 @@ fn a_plugins_own_configuration_that_is_wrong_is_a_decoding_failure() {
     let error = call(&json!({"name": "n", "mtu": 70_000})).decode::<Own>().unwrap_err();
     let reply = cni::ErrorReply::new("1.0.0", &*error);
     assert_eq!(reply.code, 6);
-    assert_eq!(reply.msg, "failed to load netconf: mtu: invalid value: integer `70000`, expected u16");
+    assert_eq!(
+        reply.msg,
+        "failed to load netconf: \"mtu\" is 70000: a whole number from 0 to 65535 is expected"
+    );
 }
 
 #[test]

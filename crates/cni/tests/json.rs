@@ -68,7 +68,7 @@ fn null_is_absent() {
     assert_eq!(config(Value::Null), Config::default());
     let error =
         decode::<Mapping>(json!({"hostPort": null, "containerPort": 1, "protocol": "tcp"})).unwrap_err();
-    assert_eq!(error.to_string(), "missing field `hostPort`");
+    assert_eq!(error.to_string(), "\"hostPort\" is missing");
 }
 
 #[test]
@@ -95,11 +95,65 @@ fn an_error_names_the_place_and_the_value() {
         json!({"portMappings": [{"hostPort": 1, "containerPort": 2, "protocol": "tcp", "hostIP": "10.0.0"}]});
     assert_eq!(
         decode::<Config>(wrong).unwrap_err().to_string(),
-        "portMappings.0.hostIP: invalid value \"10.0.0\": invalid IP address syntax"
+        "\"portMappings[0].hostIP\": invalid value \"10.0.0\": invalid IP address syntax"
     );
-    let error = decode::<Config>(json!({"MTU": "big"})).unwrap_err();
-    assert_eq!(error.to_string(), "mtu: invalid type: string \"big\", expected u32");
     assert!(decode::<Config>(json!({"mtu": -1})).is_err() && decode::<Config>(json!([1])).is_err());
+}
+
+/// A configuration, what is said of it, and the beginning of the hint.
+const WRONG_TYPES: [(&str, &str, &str); 17] = [
+    (r#"{"MTU": "big"}"#, r#""mtu" is the text "big": UP_TO_U32"#, "put \"mtu\" right"),
+    (r#"{"mtu": "1500"}"#, r#""mtu" is the text "1500": UP_TO_U32"#, "write 1500, without quotes"),
+    (r#"{"mtu": -1}"#, r#""mtu" is -1: UP_TO_U32"#, "put"),
+    (r#"{"mtu": 1500.5}"#, r#""mtu" is 1500.5: UP_TO_U32"#, "put"),
+    (r#"{"mtu": 4294967296}"#, r#""mtu" is 4294967296: UP_TO_U32"#, "put"),
+    (r#"{"mtu": {"a": 1}}"#, r#""mtu" is an object: UP_TO_U32"#, "put"),
+    (r#"{"snat": "true"}"#, r#""snat" is the text "true": true or false is expected"#, "write true, without"),
+    (r#"{"snat": "yes"}"#, r#""snat" is the text "yes": true or false is expected"#, "put \"snat\" right"),
+    (r#"{"wrapped": 7}"#, r#""wrapped" is 7: a text is expected"#, "write \"7\", in quotes"),
+    (r#"{"wrapped": true}"#, r#""wrapped" is true: a text is expected"#, "write \"true\", in quotes"),
+    (r#"{"portMappings": {}}"#, r#""portMappings" is an object: a list is expected"#, "write [{...}], with"),
+    (
+        r#"{"portMappings": "80"}"#,
+        r#""portMappings" is the text "80": a list is expected"#,
+        "write [\"80\"], in",
+    ),
+    (
+        r#"{"portMappings": [7]}"#,
+        r#""portMappings[0]" is 7: an object is expected"#,
+        "put \"portMappings[0]\"",
+    ),
+    (
+        r#"{"portMappings": [{}]}"#,
+        r#""portMappings[0].hostPort" is missing"#,
+        "put \"portMappings[0].hostPort\"",
+    ),
+    (r#"{"sysctl": {"net.x": 1}}"#, r#""sysctl.net.x" is 1: a text is expected"#, "write \"1\", in quotes"),
+    (r#"{"sysctl": [1]}"#, r#""sysctl" is a list: an object is expected"#, "put"),
+    ("[1]", "it is a list: an object is expected", "it is one JSON object"),
+];
+
+#[test]
+fn a_wrong_type_is_told_with_what_is_there_what_should_be_and_how_to_write_it() {
+    for (given, message, hint) in WRONG_TYPES {
+        let error = decode::<Config>(parse(given.as_bytes()).unwrap()).unwrap_err();
+        let message = message.replace("UP_TO_U32", "a whole number from 0 to 4294967295 is expected");
+        assert_eq!(error.to_string(), message, "{given}");
+        assert!(error.hint().starts_with(hint), "{given}: {}", error.hint());
+    }
+}
+
+#[test]
+fn a_text_that_is_no_json_is_told_with_the_place() {
+    for (text, message) in [
+        ("", "it is empty"),
+        (" \n", "it is empty"),
+        ("{\"a\": 1", "it ends too early: EOF while parsing an object at line 1 column 7"),
+        ("{\"a\" 1}", "it is not JSON: expected `:` at line 1 column 6"),
+        ("{} {}", "it is not JSON: trailing characters at line 1 column 4"),
+    ] {
+        assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), message);
+    }
 }
 
 #[test]

@@ -20,6 +20,18 @@ pub enum InvalidName {
         /// The value at fault.
         value: String,
     },
+    /// With a `%`, which the kernel takes for a template such as `eth%d` (`__dev_alloc_name`): the link would be called something else.
+    #[error("interface name {value:?} has a %, which the kernel takes for a place to put a number")]
+    Template {
+        /// The value at fault.
+        value: String,
+    },
+    /// `all` or `default` (kernel `sysctl_dev_name_is_allowed`).
+    #[error("interface name {value:?} is the kernel's own, for the parameters of interfaces in general")]
+    Reserved {
+        /// The value at fault.
+        value: String,
+    },
 }
 
 macro_rules! name {
@@ -73,7 +85,8 @@ macro_rules! name {
 }
 
 name!(
-    /// A network interface's name: 1 to 15 bytes, no `/`, `:` or white space, not `.` or `..` (kernel `dev_valid_name`).
+    /// A network interface's name: 1 to 15 bytes, no `/`, `:`, `%` or white space, none of `.`, `..`, `all` and `default` (kernel `dev_valid_name`,
+    /// `dev_get_valid_name`).
     IfName,
     check_ifname
 );
@@ -106,10 +119,20 @@ impl IfName {
 fn check_ifname(text: &str) -> Result<(), InvalidName> {
     let value = text.to_owned();
     let bad = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
-    if text.is_empty() || text == "." || text == ".." || text.contains(bad) {
+    if text.is_empty() || text == "." || text == ".." || text.contains(bad) || text.bytes().any(is_blank) {
         return Err(InvalidName::Characters { what: "interface name", value });
     }
-    if text.len() > 15 { Err(InvalidName::TooLong { value }) } else { Ok(()) }
+    match text {
+        _ if text.len() > 15 => Err(InvalidName::TooLong { value }),
+        _ if text.contains('%') => Err(InvalidName::Template { value }),
+        "all" | "default" => Err(InvalidName::Reserved { value }),
+        _ => Ok(()),
+    }
+}
+
+/// What the kernel's `isspace` has besides: a byte of Latin-1, which is the second one of `à`.
+fn is_blank(byte: u8) -> bool {
+    byte == 0xa0
 }
 
 fn check_network(text: &str) -> Result<(), InvalidName> {
@@ -143,8 +166,21 @@ mod tests {
     fn an_interface_name_has_at_most_fifteen_bytes() {
         assert!("a".repeat(15).parse::<IfName>().is_ok());
         assert_eq!("a".repeat(16).parse::<IfName>(), Err(InvalidName::TooLong { value: "a".repeat(16) }));
-        for bad in ["", ".", "..", "a/b", "a:b", "a b", "a\tb", "a\0"] {
+        for bad in ["", ".", "..", "a/b", "a:b", "a b", "a\tb", "a\0", "a\u{a0}", "à"] {
             assert!(bad.parse::<IfName>().is_err(), "{bad:?}");
+        }
+        for good in ["é", "-x", "a\"b", "a$b", "all0", "Default", "lo"] {
+            assert!(good.parse::<IfName>().is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_kernel_takes_for_something_else_is_refused() {
+        for value in ["a%d", "%", "eth%"].map(str::to_owned) {
+            assert_eq!(value.parse::<IfName>(), Err(InvalidName::Template { value }));
+        }
+        for value in ["all", "default"].map(str::to_owned) {
+            assert_eq!(value.parse::<IfName>(), Err(InvalidName::Reserved { value }));
         }
     }
 }

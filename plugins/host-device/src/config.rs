@@ -131,8 +131,7 @@ impl Config {
 
     /// What the device was called on the host, if the configuration says so. It need not be one that an ADD would take.
     pub(crate) fn device_name(call: &Call) -> Option<IfName> {
-        let raw: RawConfig = call.decode().ok()?;
-        raw.device?.parse().ok()
+        call.key::<String>(&["device"])?.parse().ok()
     }
 }
 

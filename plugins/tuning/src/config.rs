@@ -89,7 +89,7 @@ impl Config {
 
     /// The folder of backups of a configuration, whatever else it says.
     pub(crate) fn data_dir(call: &Call) -> Option<PathBuf> {
-        let raw: RawConfig = call.decode().ok()?;
+        let raw = RawConfig { data_dir: call.key(&["dataDir"]), ..RawConfig::default() };
         Some(raw.data_dir()).filter(|path| path.is_absolute())
     }
 

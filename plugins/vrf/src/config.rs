@@ -55,6 +55,6 @@ impl Config {
 
     /// The VRF's name, also of a configuration that an ADD would not take.
     pub(crate) fn name(call: &Call) -> Option<IfName> {
-        call.decode::<RawConfig>().ok()?.vrfname?.parse().ok()
+        call.key::<String>(&["vrfname"])?.parse().ok()
     }
 }

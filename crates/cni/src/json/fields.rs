@@ -75,6 +75,6 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         seed: S,
     ) -> Result<Option<S::Value>, DecodeError> {
         let Some((index, value)) = self.0.next() else { return Ok(None) };
-        seed.deserialize(Lenient(value)).map(Some).map_err(|error| error.under(&index.to_string()))
+        seed.deserialize(Lenient(value)).map(Some).map_err(|error| error.at(index))
     }
 }

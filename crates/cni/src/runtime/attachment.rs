@@ -54,6 +54,9 @@ impl RuntimeAttachment {
             }
             Err(InvalidName::TooLong { value }) => Err(AttachmentError::LongInterface(value)),
             Err(InvalidName::Characters { value, .. }) => Err(AttachmentError::Interface(value)),
+            Err(cause @ (InvalidName::Template { .. } | InvalidName::Reserved { .. })) => {
+                Err(AttachmentError::NobodysInterface(cause))
+            }
         }
     }
 
@@ -103,6 +106,9 @@ pub enum AttachmentError {
     /// A character the kernel refuses.
     #[error("interface name contains / or : or whitespace characters: {0:?}")]
     Interface(String),
+    /// A name that the kernel takes for something else.
+    #[error("no interface can have the name")]
+    NobodysInterface(#[source] InvalidName),
     /// `CAP_ARGS` is not a JSON object.
     #[error("invalid CAP_ARGS")]
     CapabilityArgs(#[source] DecodeError),
@@ -120,6 +126,7 @@ impl Failure for AttachmentError {
             | AttachmentError::LongInterface(_)
             | AttachmentError::DotInterface(_)
             | AttachmentError::Interface(_)
+            | AttachmentError::NobodysInterface(_)
             | AttachmentError::CapabilityArgs(_)
             | AttachmentError::Pair(_) => Code::InvalidEnvironment,
         }
@@ -134,6 +141,7 @@ impl Failure for AttachmentError {
                 Some("it is a JSON object, one member a capability".to_owned())
             }
             AttachmentError::Pair(_) => Some("CNI_ARGS is KEY=VALUE;KEY=VALUE".to_owned()),
+            AttachmentError::NobodysInterface(_) => Some("name it eth0, or leave it out".to_owned()),
             AttachmentError::NoContainer
             | AttachmentError::Container(_)
             | AttachmentError::NoInterface

@@ -116,15 +116,19 @@ fn nonsense() -> Result<(), Failed> {
         (
             "echo junk; exit 1",
             6,
-            r#"netplugin failed but error parsing its diagnostic message "junk\n": expected value at line 1 column 1"#,
+            r#"netplugin failed but error parsing its diagnostic message "junk\n": it is not JSON: expected value at line 1 column 1"#,
         ),
-        ("echo junk", 6, r#"failed to unmarshal raw result "junk\n": expected value at line 1 column 1"#),
-        ("", 6, r#"failed to unmarshal raw result "": EOF while parsing a value at line 1 column 0"#),
+        (
+            "echo junk",
+            6,
+            r#"failed to unmarshal raw result "junk\n": it is not JSON: expected value at line 1 column 1"#,
+        ),
+        ("", 6, r#"failed to unmarshal raw result "": it is empty"#),
         (
             r#"echo '{"ips":[{"address":"x"}]}'"#,
             6,
             "failed to unmarshal raw result \"{\\\"ips\\\":[{\\\"address\\\":\\\"x\\\"}]}\\n\": \
-             ips.0.address: \"x\" is not an address with a prefix length such as 10.1.2.0/24",
+             \"ips[0].address\": \"x\" is not an address with a prefix length such as 10.1.2.0/24",
         ),
         (r#"echo '{"cniVersion":"9.9.9"}'"#, 6, "unsupported CNI result version \"9.9.9\""),
     ] {
@@ -146,7 +150,18 @@ fn not_found() -> Result<(), Failed> {
     let path = format!("/nowhere:{here}");
     for plugin in ["folder", "inner"] {
         let (code, msg, _) = run(plugin, &path)?;
-        assert_eq!((code, msg), (104, format!("failed to find plugin {plugin:?} in path [/nowhere {here}]")));
+        assert_eq!((code, msg), (999, format!("failed to find plugin {plugin:?} in path [/nowhere {here}]")));
+    }
+    for (plugin, hint) in [
+        (
+            "inner",
+            "put \"inner\" into /nowhere, or name another as \"type\": addresses come from host-local, static, dhcp",
+        ),
+        ("host_local", "did you mean \"host-local\"?"),
+        ("Static", "did you mean \"static\"?"),
+        ("dhcp", "put \"dhcp\" into /nowhere"),
+    ] {
+        assert!(run(plugin, &path)?.2.starts_with(hint), "{plugin}: {:?}", run(plugin, &path)?);
     }
     assert_eq!(run("a/b", &path)?.1, "invalid plugin name: a/b");
     assert_eq!(run("../puppet", &path)?.0, 7);

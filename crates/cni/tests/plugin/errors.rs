@@ -45,8 +45,9 @@ fn bad_names() -> Result<(), Failed> {
         ("a:b", "interface name contains / or : or whitespace characters"),
         ("a b", "interface name contains / or : or whitespace characters"),
     ] {
-        let (code, msg, _) = error(&[("CNI_IFNAME", ifname)])?;
+        let (code, msg, details) = error(&[("CNI_IFNAME", ifname)])?;
         assert_eq!((code, msg.as_str()), (4, message), "{ifname:?}");
+        assert!(details.contains(ifname), "{details}");
     }
     assert!(bin.verb("ADD", &[("CNI_IFNAME", "abcdefghijklmno")], OK).ok, "15 bytes are a name");
 
@@ -56,35 +57,50 @@ fn bad_names() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A verb and a configuration; the code, the message and the beginning of the hint.
+const BAD_CONFIGURATIONS: [(&str, &str, (u64, &str, &str)); 13] = [
+    ("ADD", "", (6, "error unmarshall network config: it is empty", "`jq")),
+    (
+        "ADD",
+        "[]",
+        (6, "error unmarshall network config: it is a list: an object is expected", "it is one JSON object"),
+    ),
+    (
+        "ADD",
+        r#"{"name":5}"#,
+        (6, "error unmarshall network config: \"name\" is 5: a text is expected", "write \"5\", in quotes"),
+    ),
+    ("ADD", "null", (7, "missing network name", "every configuration needs a \"name\"")),
+    ("ADD", "{}", (7, "missing network name", "every configuration needs a \"name\"")),
+    ("ADD", r#"{"name":null}"#, (7, "missing network name", "every configuration needs a \"name\"")),
+    ("FOO", "{}", (7, "missing network name", "every configuration needs a \"name\"")),
+    ("FOO", OK, (4, "unknown CNI_COMMAND: FOO", "")),
+    ("ADD", r#"{"name":"a/b"}"#, (7, "invalid characters found in network name", "a/b")),
+    (
+        "ADD",
+        r#"{"name":"n","ipam":5}"#,
+        (6, "error unmarshall network config: \"ipam\" is 5: an object is expected", "put \"ipam\" right"),
+    ),
+    (
+        "ADD",
+        r#"{"name":"n","cniVersion":"1.0.0","prevResult":{"ips":[{"address":"x"}]}}"#,
+        (6, "could not parse prevResult: ", "put \"prevResult.ips[0].address\" right"),
+    ),
+    (
+        "GC",
+        r#"{"name":"n","cniVersion":"1.1.0"}"#,
+        (7, "the configuration has no cni.dev/valid-attachments", ""),
+    ),
+    (
+        "GC",
+        r#"{"name":"n","cniVersion":"1.1.0","cni.dev/valid-attachments":[{"containerID":"a/b"}]}"#,
+        (7, "could not read cni.dev/valid-attachments: ", ""),
+    ),
+];
+
 fn bad_configurations() -> Result<(), Failed> {
     let bin = Bin::new();
-    for (verb, stdin, expected) in [
-        ("ADD", "", (6, "error unmarshall network config: EOF while parsing a value at line 1 column 0", "")),
-        ("ADD", "[]", (6, "error unmarshall network config: it is not an object", "")),
-        ("ADD", r#"{"name":5}"#, (6, "error unmarshall network config: name: 5 is not a string", "")),
-        ("ADD", "null", (7, "missing network name", "every configuration needs a \"name\"")),
-        ("ADD", "{}", (7, "missing network name", "every configuration needs a \"name\"")),
-        ("ADD", r#"{"name":null}"#, (7, "missing network name", "every configuration needs a \"name\"")),
-        ("FOO", "{}", (7, "missing network name", "every configuration needs a \"name\"")),
-        ("FOO", OK, (4, "unknown CNI_COMMAND: FOO", "")),
-        ("ADD", r#"{"name":"a/b"}"#, (7, "invalid characters found in network name", "a/b")),
-        ("ADD", r#"{"name":"n","ipam":5}"#, (6, "error unmarshall network config: ipam: ", "")),
-        (
-            "ADD",
-            r#"{"name":"n","cniVersion":"1.0.0","prevResult":{"ips":[{"address":"x"}]}}"#,
-            (6, "could not parse prevResult: ", ""),
-        ),
-        (
-            "GC",
-            r#"{"name":"n","cniVersion":"1.1.0"}"#,
-            (7, "the configuration has no cni.dev/valid-attachments", ""),
-        ),
-        (
-            "GC",
-            r#"{"name":"n","cniVersion":"1.1.0","cni.dev/valid-attachments":[{"containerID":"a/b"}]}"#,
-            (7, "could not read cni.dev/valid-attachments: ", ""),
-        ),
-    ] {
+    for (verb, stdin, expected) in BAD_CONFIGURATIONS {
         let (code, msg, details) = bin.verb(verb, &[], stdin).error()?;
         let (expected_code, expected_msg, expected_details) = expected;
         assert_eq!(code, expected_code, "{stdin}: {msg}");
@@ -92,7 +108,7 @@ fn bad_configurations() -> Result<(), Failed> {
         let same =
             if expected_msg.ends_with(": ") { msg.starts_with(expected_msg) } else { msg == expected_msg };
         assert!(same, "{stdin}: {msg}");
-        assert!(expected_details.is_empty() || details == expected_details, "{stdin}: {details}");
+        assert!(details.starts_with(expected_details), "{stdin}: {details}");
     }
     Ok(())
 }
@@ -101,7 +117,7 @@ fn bad_versions() -> Result<(), Failed> {
     let bin = Bin::new();
     for (verb, version, code, message) in [
         ("ADD", r#""2.0.0""#, 1, "incompatible CNI versions"),
-        ("DEL", r#""0.3.2""#, 1, "incompatible CNI versions"),
+        ("ADD", r#""0.3.2""#, 1, "incompatible CNI versions"),
         ("ADD", r#""abc""#, 1, "incompatible CNI versions"),
         ("CHECK", r#""0.4.5""#, 1, "incompatible CNI versions"),
         ("CHECK", r#""1""#, 1, "incompatible CNI versions"),
@@ -114,7 +130,7 @@ fn bad_versions() -> Result<(), Failed> {
         ("STATUS", r#""1.0.0""#, 1, "config version does not allow STATUS"),
         ("CHECK", r#""1.0.0.0""#, 6, "invalid version \"1.0.0.0\""),
         ("CHECK", r#""abc""#, 6, "invalid version \"abc\""),
-        ("ADD", "1", 6, "decoding version from network config: cniVersion: 1 is not a string"),
+        ("ADD", "1", 6, "decoding version from network config: \"cniVersion\" is 1: a text is expected"),
     ] {
         let stdin = format!(r#"{{"name":"n","cniVersion":{version}}}"#);
         let (got, msg, details) = bin.verb(verb, &[], &stdin).error()?;

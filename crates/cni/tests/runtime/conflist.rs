@@ -81,7 +81,10 @@ fn what_is_wrong_with_a_list_is_said_with_the_value_at_fault() {
         assert_eq!(refusal(&members), expected);
     }
     let plugin = refusal(&json!({"plugins": [{"type": "a", "capabilities": {"mac": "yes"}}]}));
-    assert!(plugin.starts_with("failed to parse plugin config 0: capabilities.mac: "), "{plugin}");
+    assert!(
+        plugin.starts_with("failed to parse plugin config 0: \"capabilities.mac\" is the text \"yes\""),
+        "{plugin}"
+    );
     assert!(matches!(Network::parse(b"{}"), Err(ConfigError::NoName)));
     assert!(matches!(Network::parse(br#"{"name": "n"}"#), Err(ConfigError::NoPlugins)));
     let inlined = Network::parse(br#"{"name": "n", "loadOnlyInlinedPlugins": true}"#);
