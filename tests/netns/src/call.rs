@@ -165,6 +165,16 @@ impl Reply {
     }
 }
 
+/// That it is a CNI error of this code, with a hint for a person; its message.
+///
+/// # Panics
+/// If it is not.
+pub fn refused(reply: &Reply, code: u64) -> String {
+    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
+    assert_ne!(reply.hint(), "", "{reply:?}");
+    reply.msg()
+}
+
 /// Tries again while the executable is open for writing: a test that forks while another one copies a plugin has that
 /// descriptor for a moment.
 fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -197,6 +197,23 @@ pub fn sysctl(path: &str) -> Result<String, Error> {
     Ok(text.trim_end().to_owned())
 }
 
+/// An ADD that succeeds, of a new container and its `eth0`; the result.
+///
+/// # Panics
+/// If it does not succeed.
+#[expect(clippy::unwrap_used, reason = "a test says what it is to be")]
+pub fn add(host: &Host, config: &Value) -> (Container, Value) {
+    let container = host.container().unwrap();
+    let result = host.add(config, &container, "eth0").unwrap().result().unwrap();
+    (container, result)
+}
+
+/// A JSON object with these keys set to other values.
+pub fn with_all(object: &Value, keys: &Value) -> Value {
+    let keys = keys.as_object().into_iter().flatten();
+    keys.fold(object.clone(), |object, (key, value)| with(&object, key, value))
+}
+
 /// A JSON object with one key set to another value.
 pub fn with(object: &Value, key: &str, value: &Value) -> Value {
     let mut object = object.clone();

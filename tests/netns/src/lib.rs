@@ -26,14 +26,14 @@ mod traces;
 mod traffic;
 
 pub use binaries::{Binaries, PLUGINS, cargo};
-pub use call::{Call, Reply, Running};
+pub use call::{Call, Reply, Running, refused};
 pub use chain::Chain;
 pub use container::Container;
 pub use enter::enter;
 pub use error::Error;
-pub use host::{Host, ip, sysctl, with};
+pub use host::{Host, add, ip, sysctl, with, with_all};
 pub use lab::{Lab, Said, sealane};
-pub use lan::Lan;
+pub use lan::{Lan, cable};
 pub use outside::{OUTSIDE, address, addresses};
 pub use patience::{PATIENCE, soon, wait};
 pub use probe::{
@@ -44,15 +44,17 @@ pub use shape::shape;
 pub use snapshot::Snapshot;
 pub use terminal::Terminal;
 pub use traces::{Namespaces, traces};
-pub use traffic::{Protocol, do_not_get_through, get_through, is_cut_off, reaches, serve};
+pub use traffic::{Protocol, do_not_get_through, get_through, is_cut_off, is_mute, reaches, serve, talks};
 
 use libtest_mimic::{Arguments, Trial};
-use std::process::ExitCode;
+use std::{process::ExitCode, thread};
 
 /// The whole of a test executable's `main`: enters a lab and runs the trials in it. Takes the command line of libtest, so
 /// `cargo test` and nextest drive it like any other.
 pub fn main(trials: Vec<Trial>) -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    let cores = thread::available_parallelism().map_or(1, Into::into);
+    arguments.test_threads.get_or_insert(TESTS_A_CORE * cores);
     // nextest asks for the list in a process of its own, and needs no namespace for that.
     if !arguments.list
         && let Err(error) = enter()
@@ -64,6 +66,9 @@ pub fn main(trials: Vec<Trial>) -> ExitCode {
     remark::print_remarks();
     conclusion.exit_code()
 }
+
+/// Most of a test's time is spent waiting: for a connection that must not come about, or for the kernel to let go of a namespace.
+const TESTS_A_CORE: usize = 2;
 
 /// `fn main` of a test file: `netlab::tests! { a_test, another }`, each a `fn()` that panics when it fails.
 #[macro_export]

@@ -73,13 +73,54 @@ pub fn get_through(from: &Container, at: IpAddr, port: u16) {
     assert!(matches!(reached, Ok(Ok(_))), "{} to {at} port {port}: {reached:?}", from.id());
 }
 
-/// A word from the container does not come back from there, over TCP.
+/// A word from the container comes back from nobody there, over TCP.
 ///
 /// # Panics
 /// If it does.
-pub fn do_not_get_through(from: &Container, at: IpAddr, port: u16) {
-    let cut_off = from.exec(|| is_cut_off(Protocol::Tcp, at, port));
-    assert!(matches!(cut_off, Ok(true)), "{} to {at} port {port}: {cut_off:?}", from.id());
+pub fn do_not_get_through(from: &Container, at: &[IpAddr], port: u16) {
+    let answered = from.exec(|| answer(Protocol::Tcp, at, port));
+    assert!(matches!(&answered, Ok(who) if who.is_empty()), "{} to port {port}: {answered:?}", from.id());
+}
+
+/// One reaches the other on its addresses, and is known to it by its own.
+///
+/// # Panics
+/// If it is not so.
+#[expect(clippy::unwrap_used, reason = "a test says what it is to be")]
+pub fn talks(from: &Container, own: &[IpAddr], to: &Container, at: &[IpAddr], port: u16) {
+    for (own, at) in own.iter().zip(at) {
+        to.exec(|| serve(Protocol::Tcp, *at, port)).unwrap().unwrap();
+        let from = from.exec(|| reaches(Protocol::Tcp, *at, port)).unwrap().unwrap();
+        assert_eq!(from, *own, "to {at}");
+    }
+}
+
+/// Whether nothing that is sent by one comes back from the other, who answers at these addresses.
+///
+/// # Panics
+/// If it can't be tried.
+#[expect(clippy::unwrap_used, reason = "a test says what it is to be")]
+pub fn is_mute(from: &Container, to: &Container, at: &[IpAddr], port: u16) -> bool {
+    for at in at {
+        to.exec(|| serve(Protocol::Udp, *at, port)).unwrap().unwrap();
+    }
+    from.exec(|| answer(Protocol::Udp, at, port)).unwrap().is_empty()
+}
+
+/// From which of these a word comes back that is sent from this thread's network namespace. They are asked at once, for the silence of
+/// each takes its moment.
+fn answer(protocol: Protocol, addresses: &[IpAddr], port: u16) -> Vec<IpAddr> {
+    thread::scope(|scope| {
+        let ask = |at: &IpAddr| {
+            let at = *at;
+            scope.spawn(move || (!is_cut_off(protocol, at, port)).then_some(at))
+        };
+        let asked: Vec<_> = addresses.iter().map(ask).collect();
+        let heard = |one: thread::ScopedJoinHandle<'_, _>| {
+            one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        asked.into_iter().filter_map(heard).collect()
+    })
 }
 
 fn echoed(protocol: Protocol, to: SocketAddr, patience: Duration) -> io::Result<IpAddr> {

@@ -10,7 +10,9 @@
     reason = "a test without libtest's attribute"
 )]
 use libtest_mimic::Trial;
-use netlab::{Container, Host, OUTSIDE, Protocol, Reply, address, ip, reaches, serve, soon, with};
+use netlab::{
+    Container, Host, OUTSIDE, Protocol, Reply, add, address, cable, ip, reaches, serve, soon, with,
+};
 use serde_json::{Value, json};
 use std::{net::UdpSocket, process::Command, time::Duration};
 
@@ -90,12 +92,6 @@ fn one() -> Value {
 
 fn is_held(host: &Host) -> bool {
     host.networks_dir().join("net/10.1.0.2").exists()
-}
-
-fn add(host: &Host, config: &Value) -> (Container, Value) {
-    let container = host.container().unwrap();
-    let result = host.add(config, &container, "eth0").unwrap().result().unwrap();
-    (container, result)
 }
 
 fn succeeds(reply: Result<Reply, netlab::Error>) {
@@ -192,7 +188,7 @@ fn a_ptp_container_whose_link_is_gone_is_no_longer_masqueraded() {
 /// macvlan: what takes the link back looks at another error than the one that there is.
 fn a_full_pool_leaves_no_macvlan() {
     let host = Host::new().unwrap();
-    cable();
+    cable().unwrap();
     leaves_no_link(&host, &host.config(&json!({"type": "macvlan", "master": "p0", "ipam": one()})));
 }
 
@@ -205,7 +201,7 @@ fn a_full_pool_leaves_no_tap() {
 /// vlan: nobody takes the link back.
 fn a_full_pool_leaves_no_link_of_vlan() {
     let host = Host::new().unwrap();
-    cable();
+    cable().unwrap();
     let config = host.config(&json!({"type": "vlan", "master": "p0", "vlanId": 7, "ipam": one()}));
     add(&host, &config);
     let second = host.container().unwrap();
@@ -217,7 +213,7 @@ fn a_full_pool_leaves_no_link_of_vlan() {
 /// vlan: DEL looks for the master first.
 fn an_address_is_free_again_though_the_master_of_a_link_of_vlan_is_gone() {
     let host = Host::new().unwrap();
-    cable();
+    cable().unwrap();
     let config = host.config(&json!({"type": "vlan", "master": "p0", "vlanId": 7, "ipam": one()}));
     let (container, _) = add(&host, &config);
     ip("link del p0").unwrap();
@@ -228,14 +224,14 @@ fn an_address_is_free_again_though_the_master_of_a_link_of_vlan_is_gone() {
 /// ipvlan: as with vlan.
 fn a_full_pool_leaves_no_link_of_ipvlan() {
     let host = Host::new().unwrap();
-    cable();
+    cable().unwrap();
     leaves_no_link(&host, &host.config(&json!({"type": "ipvlan", "master": "p0", "ipam": one()})));
 }
 
 /// ipvlan: what gives the lease back looks at another error than the one that there is.
 fn an_address_is_free_again_though_a_link_of_ipvlan_could_not_be_made() {
     let host = Host::new().unwrap();
-    cable();
+    cable().unwrap();
     let ipam = with(&one(), "routes", &json!([{"dst": "10.9.0.0/16", "gw": "10.250.0.1"}]));
     let config = host.config(&json!({"type": "ipvlan", "master": "p0", "ipam": ipam}));
     assert!(!host.add(&config, &host.container().unwrap(), "eth0").unwrap().success());
@@ -245,7 +241,7 @@ fn an_address_is_free_again_though_a_link_of_ipvlan_could_not_be_made() {
 /// ipvlan: DEL looks for the default route first, where no master is named.
 fn an_address_is_free_again_though_a_link_of_ipvlan_has_no_way_out() {
     let host = Host::new().unwrap();
-    cable();
+    cable().unwrap();
     ip("addr add 192.0.2.2/24 dev p0").unwrap();
     ip("route add default via 192.0.2.1").unwrap();
     let config = host.config(&json!({"type": "ipvlan", "ipam": one()}));
@@ -256,17 +252,11 @@ fn an_address_is_free_again_though_a_link_of_ipvlan_has_no_way_out() {
 }
 
 /// A link of the host's, `p0`, and where it leads to.
-fn cable() {
-    for command in ["add p0 type veth peer name q0", "set p0 up", "set q0 up"] {
-        ip(&format!("link {command}")).unwrap();
-    }
-}
-
 /// host-device: the namespace is opened before anything else.
 fn a_device_s_container_that_died_gives_its_address_back() {
     for del in WAYS {
         let host = Host::new().unwrap();
-        cable();
+        cable().unwrap();
         let config = host.config(&json!({"type": "host-device", "device": "p0", "ipam": one()}));
         let (container, _) = add(&host, &config);
         container.kill().unwrap();
@@ -421,7 +411,7 @@ fn gc_takes_a_forgotten_container_off_its_bridge() {
 
 fn gc_takes_a_forgotten_macvlan_away() {
     let host = Host::new().unwrap();
-    cable();
+    cable().unwrap();
     is_swept_up(&host, &json!({"type": "macvlan", "master": "p0"}));
 }
 
@@ -436,7 +426,7 @@ fn gc_takes_a_forgotten_tap_away() {
 
 fn gc_gives_a_forgotten_device_back() {
     let host = Host::new().unwrap();
-    cable();
+    cable().unwrap();
     let config = host.config(&json!({"type": "host-device", "device": "p0"}));
     add(&host, &config);
     succeeds(host.gc(&config, &[]));

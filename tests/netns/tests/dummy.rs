@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 mod life;
 
-use life::{add, all, del, ipam};
-use netlab::{Binaries, Container, Host, Protocol, is_cut_off, reaches, serve, shape, with};
+use life::{del, ipam, mac};
+use netlab::{Host, Protocol, add, is_cut_off, reaches, refused, serve, with, with_all};
 use serde_json::{Value, json};
 use std::{net::IpAddr, process::ExitCode};
 
@@ -18,12 +18,6 @@ fn main() -> ExitCode {
         the_last_result_has_the_networks_dns,
     ];
     trials.extend(life::trials(network));
-    let beside = netlab::trials![
-        a_result_is_that_of_the_reference,
-        what_the_reference_added_we_check_and_delete,
-        what_we_added_the_reference_deletes,
-    ];
-    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(netlab::with_links_of("dummy", trials))
 }
 
@@ -33,10 +27,6 @@ fn network(host: &Host) -> Value {
 
 fn addresses() -> [IpAddr; 2] {
     ["10.1.0.2", "fd01::2"].map(|address| address.parse().unwrap())
-}
-
-fn mac(container: &Container) -> Value {
-    container.ip("link show dev eth0").unwrap()[0]["address"].clone()
 }
 
 fn the_container_answers_on_its_addresses() {
@@ -79,11 +69,11 @@ fn it_has_the_same_mac_address_each_time() {
 
 fn names_of_fields_match_whatever_their_case() {
     let host = Host::new().unwrap();
-    let config = all(&network(&host), &json!({"DAD": "sometimes"}));
+    let config = with_all(&network(&host), &json!({"DAD": "sometimes"}));
     let reply = host.add(&config, &host.container().unwrap(), "eth0").unwrap();
-    let said = life::refused(&reply, 7);
+    let said = refused(&reply, 7);
     assert!(said.contains("sometimes"), "{said}");
-    let config = all(&network(&host), &json!({"dad": null, "unknown": 7}));
+    let config = with_all(&network(&host), &json!({"dad": null, "unknown": 7}));
     add(&host, &config);
 }
 
@@ -93,7 +83,7 @@ fn check_names_another_mac_address() {
     let (container, result) = add(&host, &config);
     container.ip("link set eth0 address 02:00:00:00:00:77").unwrap();
     let reply = host.check(&config, &container, "eth0", &result).unwrap();
-    assert!(life::refused(&reply, 102).contains("eth0 has mac 02:00:00:00:00:77"), "{reply:?}");
+    assert!(refused(&reply, 102).contains("eth0 has mac 02:00:00:00:00:77"), "{reply:?}");
 }
 
 fn the_last_result_has_the_networks_dns() {
@@ -101,45 +91,4 @@ fn the_last_result_has_the_networks_dns() {
     let dns = json!({"nameservers": ["10.1.0.53"]});
     let (_, result) = add(&host, &with(&network(&host), "dns", &dns));
     assert_eq!(result["dns"], dns);
-}
-
-fn suites() -> [Binaries; 2] {
-    [Binaries::under_test().unwrap(), Binaries::reference().unwrap()]
-}
-
-fn a_result_is_that_of_the_reference() {
-    for version in ["0.2.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
-        let [ours, theirs] = suites().map(|suite| {
-            let host = Host::with(&suite).unwrap();
-            let (_, result) = add(&host, &with(&network(&host), "cniVersion", &json!(version)));
-            shape(&result)
-        });
-        assert_eq!(ours, theirs, "{version}");
-    }
-}
-
-fn what_the_reference_added_we_check_and_delete() {
-    let [ours, theirs] = suites();
-    let mut host = Host::with(&theirs).unwrap();
-    let config = network(&host);
-    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
-    let inside = container.snapshot().unwrap();
-    let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
-    host.use_binaries(&ours);
-    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-    del(&host, &with(&config, "prevResult", &result), &container);
-    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
-    assert_eq!(host.changes_since(&before).unwrap(), "");
-}
-
-fn what_we_added_the_reference_deletes() {
-    let [ours, theirs] = suites();
-    let mut host = Host::with(&ours).unwrap();
-    let config = network(&host);
-    let (container, result) = add(&host, &config);
-    host.use_binaries(&theirs);
-    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-    del(&host, &with(&config, "prevResult", &result), &container);
-    assert!(container.ip("link show dev eth0").is_err());
-    assert_eq!(host.snapshot().unwrap().lines_with("/10.1.0."), [""; 0]);
 }

@@ -1,6 +1,6 @@
 //! What goes wrong, and that nothing is left of it. The reference plugins fail many of these.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Container, Host, Protocol, Reply, ip, reaches, serve, sysctl, with};
+use netlab::{Container, Host, Protocol, Reply, ip, reaches, refused, serve, sysctl, with, with_all};
 use serde_json::{Value, json};
 use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt, process::Command};
 
@@ -30,9 +30,7 @@ const CODES: [u64; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 100, 101, 102, 103];
 fn network(host: &Host, keys: &Value) -> Value {
     let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
     let config = json!({"type": "bridge", "bridge": "b0", "isDefaultGateway": true, "ipam": {"type": "host-local", "ranges": ranges}});
-    host.config(
-        &keys.as_object().unwrap().iter().fold(config, |config, (key, value)| with(&config, key, value)),
-    )
+    host.config(&with_all(&config, keys))
 }
 
 /// A host on which the network has been used before, so that what is shared exists.
@@ -42,12 +40,6 @@ fn warm() -> Host {
     host.add(&config, &container, "eth0").unwrap().result().unwrap();
     host.del(&config, &container, "eth0").unwrap().result().unwrap();
     host
-}
-
-/// A CNI error that a person can act on; gives its message.
-fn refused(reply: &Reply, code: u64) -> String {
-    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
-    reply.msg()
 }
 
 fn a_failed_add_leaves_the_host_as_it_was() {

@@ -12,6 +12,7 @@ use std::{
     net::IpAddr,
     path::Path,
     process::{Command, ExitCode},
+    thread,
 };
 
 fn main() -> ExitCode {
@@ -68,17 +69,23 @@ impl Site {
         Self(Host::new().unwrap())
     }
 
-    /// On a host with `br_netfilter` off, and then on one with it on, where the kernel has it.
-    fn each_way(test: impl Fn(&Self)) {
+    /// On a host with `br_netfilter` off, and on one with it on, where the kernel has it: at once, for much of it is waiting.
+    fn each_way(test: impl Fn(&Self) + Sync) {
         let ways: &[&str] = if Path::new(BRIDGED).exists() { &["0", "1"] } else { &[""] };
-        for way in ways {
+        let one = |way: &str| {
             let site = Self::new();
             for family in ["iptables", "ip6tables"].into_iter().filter(|_| !way.is_empty()) {
                 fs::write(format!("{BRIDGED}/bridge-nf-call-{family}"), way).unwrap();
             }
             netlab::remark(format!("br_netfilter {way}"));
             test(&site);
-        }
+        };
+        thread::scope(|scope| {
+            let one = &one;
+            for way in ways {
+                scope.spawn(|| one(way));
+            }
+        });
     }
 
     /// The chain of a network: 10.N.0.0/24 and `fd0N::/64` on bridge `bN`.
@@ -139,7 +146,7 @@ fn talks(from: &Container, to: &Inside) {
 
 /// No address of that container is.
 fn is_kept_from(from: &Container, to: &Inside) {
-    to.addresses().into_iter().for_each(|at| do_not_get_through(from, at, PORT));
+    do_not_get_through(from, &to.addresses(), PORT);
 }
 
 fn run(command: &str) -> String {
@@ -274,14 +281,14 @@ fn an_internal_network_reaches_nothing_and_nothing_reaches_it() {
         talks(&first.container, &second);
         is_kept_from(&first.container, &open);
         is_kept_from(&open.container, &first);
-        do_not_get_through(&open.container, address("10.2.0.1"), 8080);
-        do_not_get_through(&first.container, address("10.1.0.1"), 8081);
-        for at in ["10.1.0.1", "10.2.0.1", "fd01::1", "fd02::1"].map(address) {
-            serve(Protocol::Tcp, at, 9).unwrap();
-            let beyond = at.to_string().contains('2');
-            let through = if beyond { do_not_get_through } else { get_through };
-            through(&first.container, at, 9);
+        do_not_get_through(&open.container, &[address("10.2.0.1")], 8080);
+        do_not_get_through(&first.container, &[address("10.1.0.1")], 8081);
+        let (own, beyond) = (["10.1.0.1", "fd01::1"].map(address), ["10.2.0.1", "fd02::1"].map(address));
+        own.iter().chain(&beyond).for_each(|at| serve(Protocol::Tcp, *at, 9).unwrap());
+        for at in own {
+            get_through(&first.container, at, 9);
         }
+        do_not_get_through(&first.container, &beyond, 9);
     });
 }
 
@@ -291,8 +298,8 @@ fn where_forward_drops_packets_are_let_through_by_iptables() {
     let outside = site.0.outside(PORT).unwrap();
     let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
     let none = site.publishing(1, &json!({"backend": "nftables"}), &port);
-    do_not_get_through(&none.container, address("192.0.2.9"), PORT);
-    do_not_get_through(&outside, address("192.0.2.1"), 8080);
+    do_not_get_through(&none.container, &[address("192.0.2.9")], PORT);
+    do_not_get_through(&outside, &[address("192.0.2.1")], 8080);
     none.leave();
     let inside = site.publishing(1, &json!({}), &port);
     for (out, back) in [("192.0.2.9", "192.0.2.1"), ("2001:db8::9", "2001:db8::1")] {
@@ -347,7 +354,7 @@ fn where_the_older_iptables_drops_packets_are_let_through_there() {
         let outside = site.0.outside(PORT).unwrap();
         let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
         let none = site.publishing(1, &json!({"backend": "nftables"}), &port);
-        do_not_get_through(&none.container, address("192.0.2.9"), PORT);
+        do_not_get_through(&none.container, &[address("192.0.2.9")], PORT);
         none.leave();
         let keys = with(&same_bridge(), "backend", &json!(backend));
         let first = site.publishing(1, &keys, &port);
@@ -687,7 +694,7 @@ fn containers_of_the_reference_stay_connected_while_ours_come_and_go() {
     connected();
     ours.leave();
     connected();
-    do_not_get_through(&outside, address("10.1.0.2"), PORT);
+    do_not_get_through(&outside, &[address("10.1.0.2")], PORT);
 }
 
 fn bridges_of_the_reference_and_ours_are_isolated_from_each_other() {

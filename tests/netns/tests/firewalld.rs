@@ -243,7 +243,7 @@ fn a_container_that_firewalld_would_cut_off_gets_through() {
     let outside = site.host.outside(PORT).unwrap();
     let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
     let none = site.inside(1, &json!({"backend": "nftables"}), &port);
-    do_not_get_through(&none.container, OUTSIDE[0], PORT);
+    do_not_get_through(&none.container, &OUTSIDE[..1], PORT);
     none.leave();
 
     let inside = site.inside(1, &firewalld(), &port);
@@ -262,7 +262,7 @@ fn policies_isolate_what_a_zone_trusts() {
     let same_bridge = with(&firewalld(), "ingressPolicy", &json!("same-bridge"));
     let [one, another] = [4, 5].map(|network| site.inside(network, &same_bridge, &Value::Null));
     get_through(&open.container, other.addresses()[0], PORT);
-    do_not_get_through(&one.container, another.addresses()[0], PORT);
+    do_not_get_through(&one.container, &another.addresses()[..1], PORT);
     let internal = site.inside(6, &with(&firewalld(), "internal", &json!(true)), &Value::Null);
     let sources = site.sources("trusted");
     assert!(!sources.contains(&internal.addresses()[0].to_string()), "{sources}");

@@ -4,7 +4,7 @@
 //! Devices of hardware, which the kernel gives back when their namespace dies, are in the virtual machine of `.ci/vm`: `.ci/devices`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use libtest_mimic::Trial;
-use netlab::{Binaries, Container, Host, Protocol, Reply, ip, reaches, serve, soon, with};
+use netlab::{Binaries, Container, Host, Protocol, ip, reaches, refused, serve, soon, with, with_all};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -80,7 +80,7 @@ impl Cable {
     }
 
     fn config(&self, keys: &Value) -> Value {
-        self.host.config(&all(&json!({"type": "host-device", "device": "d0"}), keys))
+        self.host.config(&with_all(&json!({"type": "host-device", "device": "d0"}), keys))
     }
 
     /// With addresses that the machine outside can be reached from.
@@ -88,7 +88,7 @@ impl Cable {
         let ranges = json!([[{"subnet": "10.7.0.0/24", "gateway": "10.7.0.254"}], [{"subnet": "fd07::/64", "gateway": "fd07::fe"}]]);
         let routes = json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
         let ipam = json!({"type": "host-local", "ranges": ranges, "routes": routes});
-        self.config(&all(&json!({"ipam": ipam, "dad": "off"}), keys))
+        self.config(&with_all(&json!({"ipam": ipam, "dad": "off"}), keys))
     }
 
     fn add(&self, config: &Value) -> (Container, Value) {
@@ -100,17 +100,6 @@ impl Cable {
     fn del(&self, config: &Value, container: &Container) {
         self.host.del(config, container, "net1").unwrap().result().unwrap();
     }
-}
-
-fn all(config: &Value, keys: &Value) -> Value {
-    keys.as_object().unwrap().iter().fold(config.clone(), |config, (key, value)| with(&config, key, value))
-}
-
-/// A CNI error that a person can act on; gives its message.
-fn refused(reply: &Reply, code: u64) -> String {
-    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
-    assert_ne!(reply.hint(), "", "{reply:?}");
-    reply.msg()
 }
 
 fn link(name: &str) -> Value {
@@ -294,7 +283,7 @@ fn a_device_that_a_program_drives_is_not_moved() {
         for keys in
             [json!({"pciBusID": id}), json!({"pciBusID": "0000:aa:00.0", "runtimeConfig": {"deviceID": id}})]
         {
-            let config = host.config(&all(&json!({"type": "host-device", "ipam": ipam}), &keys));
+            let config = host.config(&with_all(&json!({"type": "host-device", "ipam": ipam}), &keys));
             let c1 = host.container().unwrap();
             let reply = host.add(&config, &c1, "net1").unwrap();
             if driver == "i40e" {
@@ -410,7 +399,7 @@ fn what_cannot_be_is_refused_before_an_address_is_taken() {
         (json!({"runtimeConfig": {"deviceID": "mlx5_core.sf.99"}}), "mlx5_core.sf.99 on the auxiliary bus"),
         (json!({"device": "d0", "dad": "maybe"}), "\"dad\""),
     ] {
-        let config = cable.network(&all(&json!({"device": ""}), &keys));
+        let config = cable.network(&with_all(&json!({"device": ""}), &keys));
         let reply = cable.host.add(&config, &cable.host.container().unwrap(), "net1").unwrap();
         assert!(refused(&reply, 7).contains(said), "{keys}: {reply:?}");
     }

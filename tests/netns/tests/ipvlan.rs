@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 mod life;
 
-use life::{add, all, del, ipam, refused};
-use netlab::{Binaries, Container, Host, Lan, Protocol, ip, is_cut_off, reaches, serve, shape, soon, with};
+use life::{del, ipam, mac};
+use netlab::{
+    Container, Host, Lan, Protocol, add, addresses, cable, ip, is_cut_off, is_mute, refused, serve, soon,
+    talks, with, with_all,
+};
 use serde_json::{Value, json};
 use std::{net::IpAddr, process::ExitCode};
 
@@ -28,32 +31,18 @@ fn main() -> ExitCode {
         check_names_whatever_has_drifted,
     ];
     trials.extend(life::trials(network));
-    let beside = netlab::trials![
-        a_result_is_that_of_the_reference,
-        what_the_reference_added_we_check_and_delete,
-        what_we_added_the_reference_deletes,
-    ];
-    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(netlab::with_links_of("ipvlan", trials))
 }
 
 /// `ipvlan` on the cable `p0`.
 fn network(host: &Host) -> Value {
-    for command in ["add p0 type veth peer name p1", "set p0 up", "set p1 up"] {
-        ip(&format!("link {command}")).unwrap();
-    }
+    cable().unwrap();
     host.config(&json!({"type": "ipvlan", "master": "p0", "ipam": ipam()}))
 }
 
 /// `ipvlan` with these keys on the host's cable to a switch, with addresses that nobody outside has.
 fn on(lan: &Lan, keys: &Value) -> Value {
-    let ranges = json!([
-        [{"subnet": "10.7.0.0/24", "rangeStart": "10.7.0.2", "rangeEnd": "10.7.0.99", "gateway": "10.7.0.254"}],
-        [{"subnet": "fd07::/64", "rangeStart": "fd07::2", "rangeEnd": "fd07::99", "gateway": "fd07::fe"}],
-    ]);
-    let routes = json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
-    let ipam = json!({"type": "host-local", "ranges": ranges, "routes": routes});
-    lan.host.config(&all(&json!({"type": "ipvlan", "master": "eth0", "ipam": ipam}), keys))
+    lan.host.config(&with_all(&json!({"type": "ipvlan", "master": "eth0", "ipam": Lan::ipam()}), keys))
 }
 
 const OUTSIDE: [&str; 2] = ["10.7.0.254", "fd07::fe"];
@@ -62,34 +51,8 @@ fn outside() -> Vec<IpAddr> {
     OUTSIDE.iter().map(|address| address.parse().unwrap()).collect()
 }
 
-/// The addresses of a result, IPv4 first.
-fn addresses(result: &Value) -> Vec<IpAddr> {
-    let ips = result["ips"].as_array().unwrap().iter();
-    ips.map(|ip| ip["address"].as_str().unwrap().split('/').next().unwrap().parse().unwrap()).collect()
-}
-
-fn mac(container: &Container) -> Value {
-    container.ip("link show dev eth0").unwrap()[0]["address"].clone()
-}
-
 fn settings(container: &Container) -> Value {
     container.ip("link show dev eth0").unwrap()[0]["linkinfo"]["info_data"].clone()
-}
-
-/// One reaches the other on its addresses, and is known to it by its own.
-fn talks(from: &Container, own: &[IpAddr], to: &Container, at: &[IpAddr], port: u16) {
-    for (own, at) in own.iter().zip(at) {
-        to.exec(|| serve(Protocol::Tcp, *at, port)).unwrap().unwrap();
-        let from = from.exec(|| reaches(Protocol::Tcp, *at, port)).unwrap().unwrap();
-        assert_eq!(from, *own, "to {at}");
-    }
-}
-
-fn is_mute(from: &Container, to: &Container, at: &[IpAddr], port: u16) -> bool {
-    at.iter().all(|at| {
-        to.exec(|| serve(Protocol::Udp, *at, port)).unwrap().unwrap();
-        from.exec(|| is_cut_off(Protocol::Udp, *at, port)).unwrap()
-    })
 }
 
 fn two_containers_and_the_outside_talk_under_one_mac_address() {
@@ -184,7 +147,7 @@ fn an_address_of_a_machine_outside_is_given_up() {
 fn every_key_is_heeded() {
     let host = Host::new().unwrap();
     let keys = json!({"MODE": "l3s", "flag": "vepa", "mtu": 1400, "dns": {"nameservers": ["10.1.0.53"]}, "unknown": 7});
-    let (container, result) = add(&host, &all(&network(&host), &keys));
+    let (container, result) = add(&host, &with_all(&network(&host), &keys));
     let link = &container.ip("link show dev eth0").unwrap()[0];
     let info = &link["linkinfo"]["info_data"];
     assert_eq!((&link["mtu"], &info["mode"]), (&json!(1400), &json!("l3s")));
@@ -210,7 +173,7 @@ fn a_route_on_the_link_has_no_gateway() {
     let host = Host::new().unwrap();
     let routes = json!([{"dst": "0.0.0.0/0", "scope": 253}, {"dst": "::/0", "scope": 253}]);
     let keys = json!({"mode": "l3", "ipam": with(&ipam(), "routes", &routes)});
-    let config = host.config(&all(&network(&host), &keys));
+    let config = host.config(&with_all(&network(&host), &keys));
     let (container, result) = add(&host, &config);
     for family in ["-4", "-6"] {
         let route = &container.ip(&format!("{family} route show default")).unwrap()[0];
@@ -221,7 +184,7 @@ fn a_route_on_the_link_has_no_gateway() {
 
 fn a_master_in_the_container_is_found_there() {
     let host = Host::new().unwrap();
-    let config = host.config(&all(&network(&host), &json!({"master": "in0", "linkInContainer": true})));
+    let config = host.config(&with_all(&network(&host), &json!({"master": "in0", "linkInContainer": true})));
     let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
     let reply = host.add(&config, &container, "eth0").unwrap();
     assert!(refused(&reply, 7).contains("\"in0\" in the container"), "{reply:?}");
@@ -277,7 +240,7 @@ fn another_mode_or_flag_on_one_parent_is_refused_and_leaves_the_first_as_it_is()
         (json!({"mode": "l3"}), "ipvlan in mode l3 bridge"),
         (json!({"flag": "private", "name": "other"}), "ipvlan in mode l2 private"),
     ] {
-        let reply = host.add(&all(&config, &keys), &second, "eth0").unwrap();
+        let reply = host.add(&with_all(&config, &keys), &second, "eth0").unwrap();
         let said = refused(&reply, 101);
         for word in ["\"p0\" has ipvlan in mode l2 bridge", "container c1 on network net", wanted] {
             assert!(said.contains(word), "{word} is not in {said}");
@@ -319,7 +282,7 @@ fn what_cannot_be_is_refused_before_an_address_is_taken() {
         (json!({"mtu": 9000}), "invalid MTU 9000, must be [0, p0's MTU (1500)]"),
         (json!({"mtu": -4}), "invalid MTU -4"),
     ] {
-        let reply = host.add(&all(&config, &keys), &container, "eth0").unwrap();
+        let reply = host.add(&with_all(&config, &keys), &container, "eth0").unwrap();
         assert!(refused(&reply, 7).contains(word), "{keys}: {reply:?}");
         assert_eq!(host.changes_since(&before).unwrap(), "", "{keys}");
     }
@@ -354,7 +317,7 @@ fn check_names_whatever_has_drifted() {
     let config = network(&host);
     let (container, result) = add(&host, &config);
     ip("link add q0 type veth peer name q1").unwrap();
-    let check = |keys: &Value| host.check(&all(&config, keys), &container, "eth0", &result).unwrap();
+    let check = |keys: &Value| host.check(&with_all(&config, keys), &container, "eth0", &result).unwrap();
     check(&json!({})).result().unwrap();
     for (keys, complaint) in [
         (json!({"mode": "l3"}), "eth0 is a ipvlan in mode l2 bridge"),
@@ -370,45 +333,4 @@ fn check_names_whatever_has_drifted() {
     ip("link del p0").unwrap();
     let reply = check(&json!({}));
     assert!(refused(&reply, 7).contains("\"p0\" on the host"), "{reply:?}");
-}
-
-fn suites() -> [Binaries; 2] {
-    [Binaries::under_test().unwrap(), Binaries::reference().unwrap()]
-}
-
-fn a_result_is_that_of_the_reference() {
-    for version in ["0.2.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
-        let [ours, theirs] = suites().map(|suite| {
-            let host = Host::with(&suite).unwrap();
-            let (_, result) = add(&host, &with(&network(&host), "cniVersion", &json!(version)));
-            shape(&result)
-        });
-        assert_eq!(ours, theirs, "{version}");
-    }
-}
-
-fn what_the_reference_added_we_check_and_delete() {
-    let [ours, theirs] = suites();
-    let mut host = Host::with(&theirs).unwrap();
-    let config = network(&host);
-    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
-    let inside = container.snapshot().unwrap();
-    let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
-    host.use_binaries(&ours);
-    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-    del(&host, &with(&config, "prevResult", &result), &container);
-    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
-    assert_eq!(host.changes_since(&before).unwrap(), "");
-}
-
-fn what_we_added_the_reference_deletes() {
-    let [ours, theirs] = suites();
-    let mut host = Host::with(&ours).unwrap();
-    let config = network(&host);
-    let (container, result) = add(&host, &config);
-    host.use_binaries(&theirs);
-    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-    del(&host, &with(&config, "prevResult", &result), &container);
-    assert!(container.ip("link show dev eth0").is_err());
-    assert_eq!(host.snapshot().unwrap().lines_with("/10.1.0."), [""; 0]);
 }

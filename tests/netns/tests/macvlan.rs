@@ -1,7 +1,10 @@
 //! `macvlan` on a network that an outside machine is on too, with real traffic. Some tests are named for what people see of the
 //! reference plugin (`SEALANE_CNI_BIN`): there they fail.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Container, Lan, Protocol, Reply, ip, is_cut_off, reaches, serve, shape, soon, with};
+use netlab::{
+    Container, Lan, Protocol, Reply, addresses, ip, is_cut_off, is_mute, reaches, refused, serve, shape,
+    soon, talks, with, with_all,
+};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -52,59 +55,19 @@ fn main() -> std::process::ExitCode {
 
 /// `macvlan` on `eth0` with these keys, and addresses that nobody outside has.
 fn network(lan: &Lan, keys: &Value) -> Value {
-    let ranges = json!([
-        [{"subnet": "10.7.0.0/24", "rangeStart": "10.7.0.2", "rangeEnd": "10.7.0.99", "gateway": "10.7.0.254"}],
-        [{"subnet": "fd07::/64", "rangeStart": "fd07::2", "rangeEnd": "fd07::99", "gateway": "fd07::fe"}],
-    ]);
-    let ipam =
-        json!({"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]});
-    lan.host.config(&all(&json!({"type": "macvlan", "master": "eth0", "ipam": ipam}), keys))
+    lan.host.config(&with_all(&json!({"type": "macvlan", "master": "eth0", "ipam": Lan::ipam()}), keys))
 }
 
 /// The same without addresses.
 fn layer2(lan: &Lan, keys: &Value) -> Value {
-    lan.host.config(&all(&json!({"type": "macvlan", "master": "eth0"}), keys))
-}
-
-fn all(config: &Value, keys: &Value) -> Value {
-    keys.as_object().unwrap().iter().fold(config.clone(), |config, (key, value)| with(&config, key, value))
+    lan.host.config(&with_all(&json!({"type": "macvlan", "master": "eth0"}), keys))
 }
 
 fn add(lan: &Lan, config: &Value) -> (Container, Value) {
-    let container = lan.host.container().unwrap();
-    let result = lan.host.add(config, &container, "eth0").unwrap().result().unwrap();
-    (container, result)
-}
-
-/// A CNI error that a person can act on; gives its message.
-fn refused(reply: &Reply, code: u64) -> String {
-    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
-    reply.msg()
-}
-
-/// The addresses of a result, IPv4 first.
-fn addresses(result: &Value) -> Vec<IpAddr> {
-    let ips = result["ips"].as_array().unwrap().iter();
-    ips.map(|ip| ip["address"].as_str().unwrap().split('/').next().unwrap().parse().unwrap()).collect()
+    netlab::add(&lan.host, config)
 }
 
 const OUTSIDE: [&str; 2] = ["10.7.0.254", "fd07::fe"];
-
-/// One reaches the other on its addresses, and is known to it by its own.
-fn talks(from: &Container, own: &[IpAddr], to: &Container, at: &[IpAddr], port: u16) {
-    for (own, at) in own.iter().zip(at) {
-        to.exec(|| serve(Protocol::Tcp, *at, port)).unwrap().unwrap();
-        let from = from.exec(|| reaches(Protocol::Tcp, *at, port)).unwrap().unwrap();
-        assert_eq!(from, *own, "to {at}");
-    }
-}
-
-fn is_mute(from: &Container, to: &Container, at: &[IpAddr], port: u16) -> bool {
-    at.iter().all(|at| {
-        to.exec(|| serve(Protocol::Udp, *at, port)).unwrap().unwrap();
-        from.exec(|| is_cut_off(Protocol::Udp, *at, port)).unwrap()
-    })
-}
 
 fn outside() -> Vec<IpAddr> {
     OUTSIDE.iter().map(|address| address.parse().unwrap()).collect()
@@ -285,7 +248,7 @@ fn a_mac_is_taken_from_where_it_counts_most() {
     ];
     let mut keys = json!({});
     for (expected, way) in ways.iter().rev() {
-        keys = all(&keys, way);
+        keys = with_all(&keys, way);
         let container = lan.host.container().unwrap();
         let mut call = lan.host.attach("ADD", &layer2(&lan, &keys), &container, "eth0").unwrap();
         if *expected != "02:00:00:00:00:01" {
@@ -308,7 +271,7 @@ fn a_mac_is_taken_from_where_it_counts_most() {
 /// The reference leaves the link when an address, a route or a lease can't be had.
 fn a_failed_add_leaves_no_interface_in_the_container() {
     let lan = Lan::new().unwrap();
-    let ipam = |keys: Value| all(&json!({"type": "host-local", "subnet": "10.7.0.0/24"}), &keys);
+    let ipam = |keys: Value| with_all(&json!({"type": "host-local", "subnet": "10.7.0.0/24"}), &keys);
     let full = ipam(json!({"rangeStart": "10.7.0.8", "rangeEnd": "10.7.0.8"}));
     add(&lan, &network(&lan, &json!({"name": "small", "ipam": full})));
     let unreachable = ipam(json!({"routes": [{"dst": "10.99.0.0/16", "gw": "10.250.0.1"}]}));
@@ -489,7 +452,7 @@ fn del_leaves_nothing_however_often_and_whatever_is_gone() {
     let lan = Lan::new().unwrap();
     let config = network(&lan, &json!({}));
     let before = lan.host.snapshot().unwrap();
-    let changed = all(&config, &json!({"master": "gone", "mode": "nonsense", "mtu": -1}));
+    let changed = with_all(&config, &json!({"master": "gone", "mode": "nonsense", "mtu": -1}));
     for (what, config) in [("as it was", &config), ("changed", &changed)] {
         let (container, _) = add(&lan, &network(&lan, &json!({})));
         for _ in 0..2 {

@@ -3,10 +3,11 @@
 //! Tests that are named for what the reference gets wrong can be pointed at it: `SEALANE_CNI_BIN`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use netlab::{
-    Binaries, Container, Host, Protocol, Reply, ip, is_cut_off, reaches, serve, soon, sysctl, with,
+    Binaries, Container, Host, Protocol, add, addresses, ip, is_cut_off, reaches, refused, serve, soon,
+    sysctl, with, with_all,
 };
 use serde_json::{Value, json};
-use std::{net::IpAddr, process::Command};
+use std::process::Command;
 
 fn main() -> std::process::ExitCode {
     let mut trials = netlab::trials![
@@ -42,20 +43,11 @@ fn network(host: &Host, keys: &Value) -> Value {
     let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
     let routes = json!([{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]);
     let config = json!({"type": "ptp", "ipam": {"type": "host-local", "ranges": ranges, "routes": routes}});
-    host.config(
-        &keys.as_object().unwrap().iter().fold(config, |config, (key, value)| with(&config, key, value)),
-    )
+    host.config(&with_all(&config, keys))
 }
 
 fn attach(host: &Host, config: &Value) -> (Container, Value) {
-    let container = host.container().unwrap();
-    let result = host.add(config, &container, "eth0").unwrap().result().unwrap();
-    (container, result)
-}
-
-fn addresses(result: &Value) -> Vec<IpAddr> {
-    let address = |ip: &Value| ip["address"].as_str().unwrap().split('/').next().unwrap().parse().unwrap();
-    result["ips"].as_array().unwrap().iter().map(address).collect()
+    add(host, config)
 }
 
 /// The host's end of the pair, as ADD has answered.
@@ -79,12 +71,6 @@ fn outside(host: &Host) -> Container {
         }
     }
     outside
-}
-
-fn refused(reply: &Reply, code: u64) -> String {
-    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
-    assert!(!reply.hint().is_empty(), "{reply:?}");
-    reply.msg()
 }
 
 /// Whatever masquerades, by either backend: elements, or rules of a container's.

@@ -7,7 +7,7 @@
     clippy::print_stderr,
     reason = "a test without libtest's attribute"
 )]
-use netlab::{Binaries, Container, Host, Protocol, Reply, is_cut_off, reaches, soon, with};
+use netlab::{Binaries, Container, Host, Protocol, is_cut_off, reaches, refused, soon, with, with_all};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
@@ -39,21 +39,13 @@ fn main() -> std::process::ExitCode {
 fn network(host: &Host, keys: &Value) -> Value {
     let addresses = json!([{"address": "10.1.0.2/24", "gateway": "10.1.0.1"}, {"address": "fd01::2/64"}]);
     let config = json!({"type": "tap", "ipam": {"type": "static", "addresses": addresses}});
-    host.config(
-        &keys.as_object().unwrap().iter().fold(config, |config, (key, value)| with(&config, key, value)),
-    )
+    host.config(&with_all(&config, keys))
 }
 
 fn attach(host: &Host, config: &Value) -> (Container, Value) {
     let container = host.container().unwrap();
     let result = host.add(config, &container, "tap0").unwrap().result().unwrap();
     (container, result)
-}
-
-fn refused(reply: &Reply, code: u64) -> String {
-    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
-    assert!(!reply.hint().is_empty(), "{reply:?}");
-    reply.msg()
 }
 
 /// A machine behind the device: it has 10.1.0.1, tells so by ARP, and sends every UDP packet back to where it came from. It says a

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use libtest_mimic::Trial;
 use netlab::{
-    Binaries, Container, Host, Protocol, address, in_the_vm, ip, is_cut_off, reaches, serve, shape, sysctl,
-    with,
+    Binaries, Container, Host, Protocol, add, address, in_the_vm, ip, is_cut_off, reaches, serve, shape,
+    sysctl, with, with_all,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, process::Command, process::ExitCode};
@@ -52,22 +52,12 @@ fn main() -> ExitCode {
 fn network(host: &Host, keys: &Value) -> Value {
     let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
     let config = json!({"type": "bridge", "bridge": "b0", "ipam": {"type": "host-local", "ranges": ranges}});
-    host.config(&all(&config, keys))
+    host.config(&with_all(&config, keys))
 }
 
 /// The bridge `b0` with these keys, and no addresses.
 fn layer2(host: &Host, keys: &Value) -> Value {
-    host.config(&all(&json!({"type": "bridge", "bridge": "b0"}), keys))
-}
-
-fn all(config: &Value, keys: &Value) -> Value {
-    keys.as_object().unwrap().iter().fold(config.clone(), |config, (key, value)| with(&config, key, value))
-}
-
-fn add(host: &Host, config: &Value) -> (Container, Value) {
-    let container = host.container().unwrap();
-    let result = host.add(config, &container, "eth0").unwrap().result().unwrap();
-    (container, result)
+    host.config(&with_all(&json!({"type": "bridge", "bridge": "b0"}), keys))
 }
 
 fn del(host: &Host, config: &Value, container: &Container) {
@@ -450,7 +440,7 @@ fn the_reference_makes_the_same_of_every_configuration() {
             let keys: Value = serde_json::from_str(keys).unwrap();
             let config = match keys.get("ipam") {
                 None => layer2(&host, &keys),
-                Some(_) => network(&host, &all(&json!({}), &without(&keys, "ipam"))),
+                Some(_) => network(&host, &with_all(&json!({}), &without(&keys, "ipam"))),
             };
             let (container, result) = add(&host, &config);
             // Without IPAM the reference has nobody to ask, and fails.

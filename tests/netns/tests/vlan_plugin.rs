@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 mod life;
 
-use life::{add, all, del, ipam, refused};
-use netlab::{Binaries, Container, Host, Lan, Protocol, ip, is_cut_off, reaches, serve, shape, soon, with};
+use life::{del, ipam, mac};
+use netlab::{
+    Host, Lan, Protocol, add, address, cable, ip, is_cut_off, reaches, refused, serve, soon, with, with_all,
+};
 use serde_json::{Value, json};
-use std::{net::IpAddr, process::ExitCode};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut trials = netlab::trials![
@@ -26,20 +28,12 @@ fn main() -> ExitCode {
         check_names_whatever_has_drifted,
     ];
     trials.extend(life::trials(network));
-    let beside = netlab::trials![
-        a_result_is_that_of_the_reference,
-        what_the_reference_added_we_check_and_delete,
-        what_we_added_the_reference_deletes,
-    ];
-    trials.extend(netlab::beside_the_reference(beside));
     netlab::main(netlab::with_links_of("vlan", trials))
 }
 
 /// VLAN 7 of the cable `p0`.
 fn network(host: &Host) -> Value {
-    for command in ["add p0 type veth peer name p1", "set p0 up", "set p1 up"] {
-        ip(&format!("link {command}")).unwrap();
-    }
+    cable().unwrap();
     host.config(&json!({"type": "vlan", "master": "p0", "vlanId": 7, "ipam": ipam()}))
 }
 
@@ -61,20 +55,12 @@ fn lan() -> (Lan, Value) {
 const OUTSIDE: [&str; 2] = ["10.1.0.254", "fd01::fe"];
 const FIRST: [&str; 2] = ["10.1.0.2", "fd01::2"];
 
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn mac(container: &Container) -> Value {
-    container.ip("link show dev eth0").unwrap()[0]["address"].clone()
-}
-
 fn a_container_talks_to_machines_of_its_vlan_alone() {
     let (lan, seven) = lan();
     let (first, _) = add(&lan.host, &seven);
     let ranges = json!([[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.8"}], [{"subnet": "fd01::/64", "rangeStart": "fd01::8"}]]);
     let other = json!({"name": "eight", "vlanId": 8, "ipam": with(&ipam(), "ranges", &ranges)});
-    let (second, _) = add(&lan.host, &lan.host.config(&all(&seven, &other)));
+    let (second, _) = add(&lan.host, &lan.host.config(&with_all(&seven, &other)));
     for (own, outside) in FIRST.into_iter().zip(OUTSIDE) {
         lan.outside.exec(|| serve(Protocol::Tcp, address(outside), 7)).unwrap().unwrap();
         let from = first.exec(|| reaches(Protocol::Tcp, address(outside), 7)).unwrap().unwrap();
@@ -133,7 +119,7 @@ fn the_container_has_its_masters_mac_address_whatever_that_is() {
 fn every_key_is_heeded() {
     let host = Host::new().unwrap();
     let keys = json!({"vlanId": 4094, "MTU": 1400, "dns": {"nameservers": ["10.1.0.53"]}, "dad": "off", "unknown": 7});
-    let (container, result) = add(&host, &all(&network(&host), &keys));
+    let (container, result) = add(&host, &with_all(&network(&host), &keys));
     let link = &container.ip("link show dev eth0").unwrap()[0];
     assert_eq!((&link["mtu"], &link["linkinfo"]["info_data"]["id"]), (&json!(1400), &json!(4094)));
     assert_eq!(link["linkinfo"]["info_data"]["protocol"], "802.1Q");
@@ -164,7 +150,7 @@ fn without_a_number_it_is_vlan_0() {
 
 fn a_master_in_the_container_is_found_there() {
     let host = Host::new().unwrap();
-    let config = host.config(&all(&network(&host), &json!({"master": "in0", "linkInContainer": true})));
+    let config = host.config(&with_all(&network(&host), &json!({"master": "in0", "linkInContainer": true})));
     let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
     let reply = host.add(&config, &container, "eth0").unwrap();
     assert!(refused(&reply, 7).contains("\"in0\" in the container"), "{reply:?}");
@@ -209,7 +195,7 @@ fn what_cannot_be_is_refused_before_an_address_is_taken() {
         (json!({"mtu": -1}), vec!["invalid MTU -1"]),
         (json!({"dad": "maybe"}), vec!["maybe"]),
     ] {
-        let reply = host.add(&all(&config, &keys), &container, "eth0").unwrap();
+        let reply = host.add(&with_all(&config, &keys), &container, "eth0").unwrap();
         let said = refused(&reply, 7) + &reply.hint() + &reply.stdout;
         for word in words {
             assert!(said.contains(word) || said.contains(&word.replace('"', "\\\"")), "{keys}: {said}");
@@ -260,7 +246,7 @@ fn check_names_whatever_has_drifted() {
     let config = network(&host);
     let (container, result) = add(&host, &config);
     ip("link add q0 type veth peer name q1").unwrap();
-    let check = |keys: &Value| host.check(&all(&config, keys), &container, "eth0", &result).unwrap();
+    let check = |keys: &Value| host.check(&with_all(&config, keys), &container, "eth0", &result).unwrap();
     check(&json!({})).result().unwrap();
     for (keys, complaint) in
         [(json!({"vlanId": 8}), "eth0 is a vlan 7"), (json!({"master": "q0"}), "eth0 is not on q0")]
@@ -271,45 +257,4 @@ fn check_names_whatever_has_drifted() {
     ip("link del p0").unwrap();
     let reply = check(&json!({}));
     assert!(refused(&reply, 7).contains("\"p0\" on the host"), "{reply:?}");
-}
-
-fn suites() -> [Binaries; 2] {
-    [Binaries::under_test().unwrap(), Binaries::reference().unwrap()]
-}
-
-fn a_result_is_that_of_the_reference() {
-    for version in ["0.2.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
-        let [ours, theirs] = suites().map(|suite| {
-            let host = Host::with(&suite).unwrap();
-            let (_, result) = add(&host, &with(&network(&host), "cniVersion", &json!(version)));
-            shape(&result)
-        });
-        assert_eq!(ours, theirs, "{version}");
-    }
-}
-
-fn what_the_reference_added_we_check_and_delete() {
-    let [ours, theirs] = suites();
-    let mut host = Host::with(&theirs).unwrap();
-    let config = network(&host);
-    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
-    let inside = container.snapshot().unwrap();
-    let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
-    host.use_binaries(&ours);
-    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-    del(&host, &with(&config, "prevResult", &result), &container);
-    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
-    assert_eq!(host.changes_since(&before).unwrap(), "");
-}
-
-fn what_we_added_the_reference_deletes() {
-    let [ours, theirs] = suites();
-    let mut host = Host::with(&ours).unwrap();
-    let config = network(&host);
-    let (container, result) = add(&host, &config);
-    host.use_binaries(&theirs);
-    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-    del(&host, &with(&config, "prevResult", &result), &container);
-    assert!(container.ip("link show dev eth0").is_err());
-    assert_eq!(host.snapshot().unwrap().lines_with("/10.1.0."), [""; 0]);
 }

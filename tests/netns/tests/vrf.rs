@@ -2,7 +2,7 @@
 //! is ignored. With `SEALANE_REFERENCE_BIN` the reference plugin is compared with.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use libtest_mimic::Trial;
-use netlab::{Binaries, Container, Host, Protocol, Reply, in_the_vm, ip, reaches, serve, with};
+use netlab::{Binaries, Container, Host, Protocol, address, in_the_vm, ip, reaches, refused, serve, with};
 use serde_json::{Value, json};
 use std::{net::IpAddr, process::Command, process::ExitCode, thread};
 
@@ -138,17 +138,6 @@ impl Lab {
     fn there_is(&self, link: &str) -> bool {
         self.c1.ip(&format!("link show dev {link}")).is_ok()
     }
-}
-
-/// A CNI error that a person can act on; gives its message.
-fn refused(reply: &Reply, code: u64) -> String {
-    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
-    assert_ne!(reply.hint(), "", "{reply:?}");
-    reply.msg()
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
 }
 
 /// The container answers, whichever of its VRFs a connection comes by: a socket of none can't have the address of one.

@@ -1,7 +1,7 @@
 //! What is true of every plugin that makes one interface in the container, with addresses of IPAM's: nothing is left of it that should not be.
 //! A suite gives its network, of 10.1.0.0/24 and `fd01::/64`, to [`trials`].
 use libtest_mimic::Trial;
-use netlab::{Container, Host, Reply, soon, with};
+use netlab::{Binaries, Container, Host, add, refused, shape, soon, with};
 use serde_json::{Value, json};
 
 /// A network on a fresh host, what it needs of the host made.
@@ -9,8 +9,13 @@ pub(crate) type Network = fn(&Host) -> Value;
 
 type Test = (&'static str, fn(Network));
 
-/// The tests.
+/// The tests; some take turns with the reference.
 pub(crate) fn trials(network: Network) -> Vec<Trial> {
+    let beside: [Test; 3] = [
+        ("a_result_is_that_of_the_reference", a_result_is_that_of_the_reference),
+        ("what_the_reference_added_we_check_and_delete", what_the_reference_added_we_check_and_delete),
+        ("what_we_added_the_reference_deletes", what_we_added_the_reference_deletes),
+    ];
     let tests: [Test; 13] = [
         ("a_failed_add_leaves_no_interface_in_the_container", a_failed_add_leaves_no_interface),
         ("a_failed_add_gives_its_addresses_back", a_failed_add_gives_its_addresses_back),
@@ -26,20 +31,17 @@ pub(crate) fn trials(network: Network) -> Vec<Trial> {
         ("check_names_what_every_interface_can_lack", check_names_what_every_interface_can_lack),
         ("status_is_that_of_the_ipam_plugin", status_is_that_of_the_ipam_plugin),
     ];
-    let trial = |(name, test): Test| {
-        Trial::test(name, move || {
-            test(network);
-            Ok(())
-        })
-    };
-    tests.into_iter().map(trial).collect()
+    let given = |tests: &[Test]| tests.iter().map(|(name, test)| trial(name, *test, network)).collect();
+    let mut trials: Vec<Trial> = given(&tests);
+    trials.extend(netlab::beside_the_reference(given(&beside)));
+    trials
 }
 
-/// An ADD that succeeds, of a new container.
-pub(crate) fn add(host: &Host, config: &Value) -> (Container, Value) {
-    let container = host.container().unwrap();
-    let result = host.add(config, &container, "eth0").unwrap().result().unwrap();
-    (container, result)
+fn trial(name: &str, test: fn(Network), network: Network) -> Trial {
+    Trial::test(name, move || {
+        test(network);
+        Ok(())
+    })
 }
 
 /// A DEL that succeeds.
@@ -47,16 +49,9 @@ pub(crate) fn del(host: &Host, config: &Value, container: &Container) {
     host.del(config, container, "eth0").unwrap().result().unwrap();
 }
 
-/// A CNI error that a person can act on; gives its message.
-pub(crate) fn refused(reply: &Reply, code: u64) -> String {
-    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(code)), "{reply:?}");
-    assert!(!reply.hint().is_empty(), "{reply:?}");
-    reply.msg()
-}
-
-/// The configuration with these keys in the place of its own.
-pub(crate) fn all(config: &Value, keys: &Value) -> Value {
-    keys.as_object().unwrap().iter().fold(config.clone(), |config, (key, value)| with(&config, key, value))
+/// The container's `eth0`'s.
+pub(crate) fn mac(container: &Container) -> Value {
+    container.ip("link show dev eth0").unwrap()[0]["address"].clone()
 }
 
 /// `host-local` with both families and a route of each.
@@ -219,4 +214,45 @@ fn status_is_that_of_the_ipam_plugin(network: Network) {
     host.status(&config).unwrap().result().unwrap();
     let reply = host.status(&with(&config, "ipam", &json!({"type": "nobody"}))).unwrap();
     assert!(!reply.success() && reply.msg().contains("nobody"), "{reply:?}");
+}
+
+fn suites() -> [Binaries; 2] {
+    [Binaries::under_test().unwrap(), Binaries::reference().unwrap()]
+}
+
+fn a_result_is_that_of_the_reference(network: Network) {
+    for version in ["0.2.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
+        let [ours, theirs] = suites().map(|suite| {
+            let host = Host::with(&suite).unwrap();
+            let (_, result) = add(&host, &with(&network(&host), "cniVersion", &json!(version)));
+            shape(&result)
+        });
+        assert_eq!(ours, theirs, "{version}");
+    }
+}
+
+fn what_the_reference_added_we_check_and_delete(network: Network) {
+    let [ours, theirs] = suites();
+    let mut host = Host::with(&theirs).unwrap();
+    let config = network(&host);
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let inside = container.snapshot().unwrap();
+    let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
+    host.use_binaries(&ours);
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    del(&host, &with(&config, "prevResult", &result), &container);
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn what_we_added_the_reference_deletes(network: Network) {
+    let [ours, theirs] = suites();
+    let mut host = Host::with(&ours).unwrap();
+    let config = network(&host);
+    let (container, result) = add(&host, &config);
+    host.use_binaries(&theirs);
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+    del(&host, &with(&config, "prevResult", &result), &container);
+    assert!(container.ip("link show dev eth0").is_err());
+    assert_eq!(host.snapshot().unwrap().lines_with("/10.1.0."), [""; 0]);
 }
