@@ -48,13 +48,17 @@ fn links_of_drivers() -> Vec<Trial> {
     let vlans = netlab::trials![
         a_full_pool_leaves_no_link_of_vlan,
         an_address_is_free_again_though_the_master_of_a_link_of_vlan_is_gone,
+        gc_takes_a_forgotten_link_of_vlan_away,
     ];
     let ipvlans = netlab::trials![
         a_full_pool_leaves_no_link_of_ipvlan,
         an_address_is_free_again_though_a_link_of_ipvlan_could_not_be_made,
         an_address_is_free_again_though_a_link_of_ipvlan_has_no_way_out,
+        gc_takes_a_forgotten_link_of_ipvlan_away,
     ];
-    [("vlan", vlans), ("ipvlan", ipvlans)]
+    let dummies = netlab::trials![gc_takes_a_forgotten_link_of_dummy_away];
+    let vrfs = netlab::trials![gc_takes_a_forgotten_link_of_vrf_away];
+    [("vlan", vlans), ("ipvlan", ipvlans), ("dummy", dummies), ("vrf", vrfs)]
         .into_iter()
         .flat_map(|(driver, trials)| netlab::with_links_of(driver, trials))
         .collect()
@@ -64,6 +68,7 @@ fn publishing() -> Vec<Trial> {
     netlab::trials![
         who_leaves_one_network_keeps_the_ports_of_the_other,
         a_port_of_ipv6_alone_changes_nothing_of_ipv4,
+        what_was_added_by_hand_stays_when_another_container_comes,
         a_conversation_by_udp_goes_on_with_the_host_when_the_container_is_gone,
         two_interfaces_on_one_network_have_a_limit_each,
         limits_go_though_their_configuration_has_become_bad,
@@ -82,6 +87,8 @@ fn forgotten() -> Vec<Trial> {
         gc_withdraws_forgotten_ports,
         gc_takes_a_forgotten_policy_away,
         gc_takes_a_forgotten_limit_away,
+        gc_gives_forgotten_parameters_back,
+        gc_takes_forgotten_rules_of_routing_away,
     ]
 }
 
@@ -100,8 +107,7 @@ fn succeeds(reply: Result<Reply, netlab::Error>) {
 
 /// The packet filter, nftables' and, on hosts whose iptables is the one of nftables, iptables', too.
 fn rules() -> String {
-    let told = Command::new("nft").args(["list", "ruleset"]).output().unwrap();
-    String::from_utf8(told.stdout).unwrap()
+    nft("list ruleset")
 }
 
 fn links_of(container: &Container) -> Vec<String> {
@@ -294,6 +300,36 @@ fn chained(host: &Host, keys: &Value) -> netlab::Chain {
     host.chain(&[bridge, keys.clone()]).unwrap()
 }
 
+/// portmap: each ADD empties the chains that all share.
+fn what_was_added_by_hand_stays_when_another_container_comes() {
+    let (host, portmap) = (Host::new().unwrap(), json!({"type": "portmap", "backend": "nftables"}));
+    let chain = chained(&host, &portmap);
+    let port = |port| json!([{"hostPort": port, "containerPort": 80, "protocol": "tcp"}]);
+    let [first, second] = [8080, 8081].map(|number| (host.container().unwrap(), port(number)));
+    chain.add(&first.0, &first.1).unwrap();
+    let chains = hooked();
+    for chain in &chains {
+        nft(&format!("add rule {chain} counter comment byhand"));
+    }
+    chain.add(&second.0, &second.1).unwrap();
+    assert_eq!((rules().matches("byhand").count(), chains.is_empty()), (chains.len(), false), "{}", rules());
+}
+
+/// The chains that the kernel begins at, as nft calls them.
+fn hooked() -> Vec<String> {
+    let told: Value = serde_json::from_str(&nft("-j list chains")).unwrap();
+    let chains = told["nftables"].as_array().unwrap().iter().map(|row| &row["chain"]);
+    let hooked = chains.filter(|chain| !chain["hook"].is_null());
+    let word = |chain: &Value, key: &str| chain[key].as_str().unwrap().to_owned();
+    hooked.map(|chain| ["family", "table", "name"].map(|key| word(chain, key)).join(" ")).collect()
+}
+
+fn nft(arguments: &str) -> String {
+    let told = Command::new("nft").args(arguments.split(' ')).output().unwrap();
+    assert!(told.status.success(), "{arguments}: {}", String::from_utf8_lossy(&told.stderr));
+    String::from_utf8(told.stdout).unwrap()
+}
+
 /// portmap, by nftables: what a container sends to itself is masqueraded in families in which it has no ports.
 fn a_port_of_ipv6_alone_changes_nothing_of_ipv4() {
     let (host, portmap) = (Host::new().unwrap(), json!({"type": "portmap", "backend": "nftables"}));
@@ -424,6 +460,22 @@ fn gc_takes_a_forgotten_tap_away() {
     is_swept_up(&Host::new().unwrap(), &json!({"type": "tap"}));
 }
 
+fn gc_takes_a_forgotten_link_of_vlan_away() {
+    let host = Host::new().unwrap();
+    cable().unwrap();
+    is_swept_up(&host, &json!({"type": "vlan", "master": "p0", "vlanId": 7}));
+}
+
+fn gc_takes_a_forgotten_link_of_ipvlan_away() {
+    let host = Host::new().unwrap();
+    cable().unwrap();
+    is_swept_up(&host, &json!({"type": "ipvlan", "master": "p0"}));
+}
+
+fn gc_takes_a_forgotten_link_of_dummy_away() {
+    is_swept_up(&Host::new().unwrap(), &json!({"type": "dummy"}));
+}
+
 fn gc_gives_a_forgotten_device_back() {
     let host = Host::new().unwrap();
     cable().unwrap();
@@ -455,4 +507,30 @@ fn gc_takes_a_forgotten_policy_away() {
 
 fn gc_takes_a_forgotten_limit_away() {
     chained_is_swept_up(&limit(), &Value::Null, || limits() > 0);
+}
+
+/// The same of a plugin whose work is in the container, which lives.
+fn is_swept_out_of_a_container(keys: &Value, is_there: fn(&Container) -> bool) {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    chained(&host, keys).add(&container, &Value::Null).unwrap();
+    assert!(is_there(&container), "{keys}");
+    succeeds(host.gc(&host.config(keys), &[]));
+    assert!(!is_there(&container), "{keys}");
+}
+
+fn gc_gives_forgotten_parameters_back() {
+    let keys = json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "77"}});
+    is_swept_out_of_a_container(&keys, |container| container.sysctl("core/somaxconn").unwrap() == "77");
+}
+
+fn gc_takes_forgotten_rules_of_routing_away() {
+    let has_rules =
+        |container: &Container| container.ip("rule show").unwrap().to_string().contains("10.1.0.");
+    is_swept_out_of_a_container(&json!({"type": "sbr"}), has_rules);
+}
+
+fn gc_takes_a_forgotten_link_of_vrf_away() {
+    let has_vrf = |container: &Container| container.ip("link show dev blue").is_ok();
+    is_swept_out_of_a_container(&json!({"type": "vrf", "vrfname": "blue"}), has_vrf);
 }

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         without_firewalld_nothing_is_changed_and_del_succeeds,
         eight_at_once_are_all_in_the_zone,
         nobody_goes_to_the_bus_who_is_not_told_to,
+        iptables_has_no_rules_of_networks_that_firewalld_decides_about,
     ];
     let theirs =
         netlab::trials![the_sources_are_the_references, what_the_reference_has_left_goes_with_our_del];
@@ -434,6 +435,26 @@ fn nobody_goes_to_the_bus_who_is_not_told_to() {
         }
     }
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+/// The reference's policies are rules of iptables' whatever the backend is, and stay when the network is gone.
+fn iptables_has_no_rules_of_networks_that_firewalld_decides_about() {
+    let (site, rules) = (Site::new(), || ["iptables", "ip6tables"].map(rules_of));
+    let before = rules();
+    for policy in ["same-bridge", "isolated"] {
+        let (keys, container) =
+            (with(&firewalld(), "ingressPolicy", &json!(policy)), site.host.container().unwrap());
+        for verb in ["ADD", "DEL"] {
+            site.alone(verb, &keys, &container).result().unwrap();
+            assert_eq!(rules(), before, "{policy} {verb}");
+        }
+    }
+}
+
+fn rules_of(program: &str) -> String {
+    let told = Command::new(program).arg("-S").output().unwrap();
+    assert!(told.status.success(), "{program}: {}", String::from_utf8_lossy(&told.stderr));
+    String::from_utf8(told.stdout).unwrap()
 }
 
 /// What the zones have after each call: the sources, and whether it succeeded.
