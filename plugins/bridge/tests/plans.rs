@@ -1,23 +1,18 @@
 //! The plans of `bridge`, as text. Facts and leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use bridge::Bridge;
-use cni::{AddResult, Args, Attachment, Call, ErrorReply, Fail, Ip, Route, Verb, Version};
+use cni::{AddResult, Attachment, Call, ErrorReply, Fail};
 use plan::{BridgeFact, Facts, Query, WantedMtu};
+use planned::{both_families, lease};
 use plugin::{Endpoint, Lease, Recipe};
 use serde_json::{Value, json};
 
 fn call(keys: &Value, args: &str) -> Call {
-    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "bridge", "bridge": "b0"});
-    for (key, value) in keys.as_object().unwrap() {
-        config[key] = value.clone();
-    }
-    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(args), Vec::new(), &Version::ALL).unwrap()
+    planned::call(&json!({"type": "bridge", "bridge": "b0"}), keys, args)
 }
 
 fn endpoint(call: &Call, config: &bridge::Config) -> Endpoint {
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
-    Endpoint::new(call, &at, "machine".into(), Bridge::mac(config)).unwrap()
+    planned::endpoint(call, "eth0", Bridge::mac(config))
 }
 
 /// Plan and result of an ADD with these keys.
@@ -31,23 +26,6 @@ fn add(keys: &Value, lease: &Lease, facts: &Facts) -> (String, AddResult) {
 
 fn plan(keys: &Value, lease: &Lease) -> String {
     add(keys, lease, &Facts::default()).0
-}
-
-fn lease(addresses: &[(&str, Option<&str>)], routes: &[&str]) -> Lease {
-    let ip = |(address, gateway): &(&str, Option<&str>)| Ip {
-        address: address.parse().unwrap(),
-        gateway: gateway.map(|gateway| gateway.parse().unwrap()),
-        interface: None,
-    };
-    Lease {
-        ips: addresses.iter().map(ip).collect(),
-        routes: routes.iter().map(|dst| Route::to(dst.parse().unwrap())).collect(),
-        ..Lease::default()
-    }
-}
-
-fn both_families() -> Lease {
-    lease(&[("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", None)], &["10.9.0.0/16"])
 }
 
 fn refusal(keys: &Value, args: &str) -> ErrorReply {

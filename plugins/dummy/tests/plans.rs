@@ -1,38 +1,25 @@
 //! The plans of `dummy`, as text. Leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, reason = "a test")]
-use cni::{Args, Attachment, Call, ErrorReply, Ip, Route, Verb, Version};
+use cni::{Call, ErrorReply};
 use dummy::Dummy;
 use plan::Facts;
-use plugin::{Endpoint, Lease, Recipe};
+use planned::both_families;
+use plugin::{Endpoint, Recipe};
 use serde_json::{Value, json};
 
 fn call(keys: &Value) -> Call {
-    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "dummy"});
-    config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(""), Vec::new(), &Version::ALL).unwrap()
+    planned::call(&json!({"type": "dummy"}), keys, "")
 }
 
 fn endpoint(call: &Call) -> Endpoint {
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
-    Endpoint::new(call, &at, "machine".into(), None).unwrap()
-}
-
-fn lease() -> Lease {
-    let ip = |(address, gateway): (&str, Option<&str>)| Ip {
-        address: address.parse().unwrap(),
-        gateway: gateway.map(|gateway| gateway.parse().unwrap()),
-        interface: None,
-    };
-    let ips = [("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", None)].map(ip);
-    Lease { ips: ips.into(), routes: vec![Route::to("10.9.0.0/16".parse().unwrap())], ..Lease::default() }
+    planned::endpoint(call, "eth0", None)
 }
 
 #[test]
 fn an_interface_that_leads_nowhere_has_the_leases_addresses_and_routes() {
     let call = call(&json!({"ipam": {"type": "host-local"}}));
     let (config, endpoint) = (Dummy::configure(&call).unwrap(), endpoint(&call));
-    let plan = Dummy::plan(&config, &endpoint, &lease(), &Facts::default()).to_string();
+    let plan = Dummy::plan(&config, &endpoint, &both_families(), &Facts::default()).to_string();
     let expected = "\
 own    dummy eth0 (mac MAC), in the container
 once   sysctl net/ipv6/conf/eth0/disable_ipv6 = 0 in the container, if the kernel has it
@@ -51,11 +38,11 @@ own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
 fn a_result_has_the_interface_and_what_ipam_said() {
     let call = call(&json!({"ipam": {"type": "host-local"}, "dns": {"search": ["example"]}}));
     let (config, endpoint) = (Dummy::configure(&call).unwrap(), endpoint(&call));
-    let result = Dummy::result(&call, &config, &endpoint, &lease(), &Facts::default());
+    let result = Dummy::result(&call, &config, &endpoint, &both_families(), &Facts::default());
     let names: Vec<_> = result.interfaces.iter().map(|one| (&*one.name, &*one.mac)).collect();
     assert_eq!(names, [("eth0", &*endpoint.mac.to_string())]);
     assert!(result.ips.iter().all(|ip| ip.interface == Some(0)) && result.ips.len() == 2);
-    assert_eq!((result.routes, result.dns.search), (lease().routes, vec!["example".to_owned()]));
+    assert_eq!((result.routes, result.dns.search), (both_families().routes, vec!["example".to_owned()]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The plans of `host-device`, as text. Facts and leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
-use cni::{AddResult, Args, Attachment, Call, ErrorReply, Ip, Route, Verb, Version};
+use cni::{AddResult, Call, ErrorReply, Version};
 use host_device::HostDevice;
 use plan::{Belongings, DeviceFact, Facts, Query, Taken, WantedDevice};
 use plugin::{Endpoint, Lease, Recipe};
@@ -9,17 +9,11 @@ use serde_json::{Value, json};
 const MAC: &str = "52:54:00:00:00:01";
 
 fn call(keys: &Value) -> Call {
-    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "host-device"});
-    for (key, value) in keys.as_object().unwrap() {
-        config[key] = value.clone();
-    }
-    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(""), Vec::new(), &Version::ALL).unwrap()
+    planned::call(&json!({"type": "host-device"}), keys, "")
 }
 
 fn endpoint(call: &Call) -> Endpoint {
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "net1".parse().unwrap(), netns };
-    Endpoint::new(call, &at, "machine".into(), None).unwrap()
+    planned::endpoint(call, "net1", None)
 }
 
 fn card() -> Taken {
@@ -53,16 +47,8 @@ fn found(taken: Taken) -> DeviceFact {
 }
 
 fn both_families() -> Lease {
-    let ip = |address: &str, gateway: &str| Ip {
-        address: address.parse().unwrap(),
-        gateway: gateway.parse().ok(),
-        interface: None,
-    };
-    Lease {
-        ips: vec![ip("10.1.0.2/24", "10.1.0.1"), ip("fd01::2/64", "fd01::1")],
-        routes: vec![Route::to("0.0.0.0/0".parse().unwrap())],
-        ..Lease::default()
-    }
+    let addresses = [("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", Some("fd01::1"))];
+    planned::lease(&addresses, &["0.0.0.0/0"])
 }
 
 fn asked(keys: &Value) -> WantedDevice {

@@ -1,45 +1,24 @@
 //! The plans of `ipvlan`, as text. Facts and leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
-use cni::{Args, Attachment, Call, ErrorReply, Ip, Route, Verb, Version};
+use cni::{Call, ErrorReply};
 use ipvlan::Ipvlan;
-use plan::{Facts, ParentLink, Query};
-use plugin::{Endpoint, Lease, Recipe};
+use plan::Query;
+use planned::{both_families, parent};
+use plugin::{Endpoint, Recipe};
 use serde_json::{Value, json};
 
 fn call(keys: &Value) -> Call {
-    let ipam = json!({"type": "host-local"});
-    let mut config =
-        json!({"cniVersion": "1.1.0", "name": "n", "type": "ipvlan", "master": "eth0", "ipam": ipam});
-    config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(""), Vec::new(), &Version::ALL).unwrap()
+    planned::call(&json!({"type": "ipvlan", "master": "eth0", "ipam": {"type": "host-local"}}), keys, "")
 }
 
 fn endpoint(call: &Call) -> Endpoint {
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
-    Endpoint::new(call, &at, "machine".into(), None).unwrap()
-}
-
-fn lease() -> Lease {
-    let ip = |(address, gateway): (&str, Option<&str>)| Ip {
-        address: address.parse().unwrap(),
-        gateway: gateway.map(|gateway| gateway.parse().unwrap()),
-        interface: None,
-    };
-    let ips = [("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", None)].map(ip);
-    Lease { ips: ips.into(), routes: vec![Route::to("10.9.0.0/16".parse().unwrap())], ..Lease::default() }
-}
-
-fn facts() -> Facts {
-    let mac = Some("02:00:00:00:00:70".parse().unwrap());
-    let parent = Some(ParentLink { name: "eth0".parse().unwrap(), mac, mtu: 1500 });
-    Facts { parent, ..Facts::default() }
+    planned::endpoint(call, "eth0", None)
 }
 
 fn plan(keys: &Value) -> String {
     let call = call(keys);
     let config = Ipvlan::configure(&call).unwrap();
-    Ipvlan::plan(&config, &endpoint(&call), &lease(), &facts()).to_string()
+    Ipvlan::plan(&config, &endpoint(&call), &both_families(), &parent()).to_string()
 }
 
 #[test]
@@ -95,7 +74,7 @@ fn in_l3_nobody_is_asked_for_an_address() {
 fn a_result_has_the_masters_mac_address() {
     let call = call(&json!({}));
     let config = Ipvlan::configure(&call).unwrap();
-    let result = Ipvlan::result(&call, &config, &endpoint(&call), &lease(), &facts());
+    let result = Ipvlan::result(&call, &config, &endpoint(&call), &both_families(), &parent());
     let names: Vec<_> = result.interfaces.iter().map(|one| (&*one.name, &*one.mac)).collect();
     assert_eq!(names, [("eth0", "02:00:00:00:00:70")]);
 }

@@ -1,6 +1,6 @@
 //! The plans of `macvlan`, as text. Facts and leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
-use cni::{AddResult, Args, Attachment, Call, ErrorReply, Ip, Route, Verb, Version};
+use cni::{AddResult, Attachment, Call, ErrorReply, Version};
 use macvlan::Macvlan;
 use plan::{Facts, ParentLink};
 use plugin::{Endpoint, Lease, Recipe};
@@ -9,11 +9,7 @@ use serde_json::{Value, json};
 const MAC: &str = "02:00:00:00:00:01";
 
 fn call(keys: &Value, args: &str) -> Call {
-    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "macvlan", "mac": MAC});
-    for (key, value) in keys.as_object().unwrap() {
-        config[key] = value.clone();
-    }
-    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(args), Vec::new(), &Version::ALL).unwrap()
+    planned::call(&json!({"type": "macvlan", "mac": MAC}), keys, args)
 }
 
 fn facts() -> Facts {
@@ -28,24 +24,14 @@ fn facts() -> Facts {
 fn add(keys: &Value, lease: &Lease) -> (String, AddResult) {
     let call = call(keys, "");
     let config = Macvlan::configure(&call).unwrap();
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
-    let endpoint = Endpoint::new(&call, &at, "machine".into(), Macvlan::mac(&config)).unwrap();
+    let endpoint = planned::endpoint(&call, "eth0", Macvlan::mac(&config));
     let plan = Macvlan::plan(&config, &endpoint, lease, &facts()).to_string();
     (plan, Macvlan::result(&call, &config, &endpoint, lease, &facts()))
 }
 
 fn both_families() -> Lease {
-    let ip = |address: &str, gateway: &str| Ip {
-        address: address.parse().unwrap(),
-        gateway: gateway.parse().ok(),
-        interface: None,
-    };
-    Lease {
-        ips: vec![ip("10.1.0.2/24", "10.1.0.1"), ip("fd01::2/64", "fd01::1")],
-        routes: vec![Route::to("0.0.0.0/0".parse().unwrap()), Route::to("::/0".parse().unwrap())],
-        ..Lease::default()
-    }
+    let addresses = [("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", Some("fd01::1"))];
+    planned::lease(&addresses, &["0.0.0.0/0", "::/0"])
 }
 
 fn refusal(keys: &Value, args: &str) -> ErrorReply {

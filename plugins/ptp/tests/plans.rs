@@ -1,18 +1,14 @@
 //! The plans of `ptp`, as text. Facts and leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
-use cni::{AddResult, Args, Attachment, Call, ErrorReply, Fail, Ip, Route, Verb, Version};
+use cni::{AddResult, Call, ErrorReply, Fail};
 use plan::{Facts, Query, WantedMtu};
+use planned::lease;
 use plugin::{Endpoint, Lease, Recipe};
 use ptp::Ptp;
 use serde_json::{Value, json};
 
 fn call(keys: &Value) -> Call {
-    let ipam = json!({"type": "host-local"});
-    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "ptp", "ipam": ipam});
-    for (key, value) in keys.as_object().unwrap() {
-        config[key] = value.clone();
-    }
-    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(""), Vec::new(), &Version::ALL).unwrap()
+    planned::call(&json!({"type": "ptp", "ipam": {"type": "host-local"}}), keys, "")
 }
 
 /// Plan and result of an ADD with these keys.
@@ -26,22 +22,7 @@ fn add(keys: &Value, lease: &Lease, facts: &Facts) -> (String, AddResult) {
 }
 
 fn endpoint(call: &Call) -> Endpoint {
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
-    Endpoint::new(call, &at, "machine".into(), None).unwrap()
-}
-
-fn lease(addresses: &[(&str, Option<&str>)], routes: &[&str]) -> Lease {
-    let ip = |(address, gateway): &(&str, Option<&str>)| Ip {
-        address: address.parse().unwrap(),
-        gateway: gateway.map(|gateway| gateway.parse().unwrap()),
-        interface: None,
-    };
-    Lease {
-        ips: addresses.iter().map(ip).collect(),
-        routes: routes.iter().map(|dst| Route::to(dst.parse().unwrap())).collect(),
-        ..Lease::default()
-    }
+    planned::endpoint(call, "eth0", None)
 }
 
 fn refusal(keys: &Value) -> ErrorReply {

@@ -1,23 +1,17 @@
 //! The plans of `tap`, as text. Facts and leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
-use cni::{AddResult, Args, Attachment, Call, ErrorReply, Fail, Ip, Route, Verb, Version};
+use cni::{AddResult, Call, ErrorReply, Fail};
 use plan::{Facts, Query, WantedTap};
 use plugin::{Endpoint, Lease, Recipe};
 use serde_json::{Value, json};
 use tap::Tap;
 
 fn call(keys: &Value, args: &str) -> Call {
-    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "tap"});
-    for (key, value) in keys.as_object().unwrap() {
-        config[key] = value.clone();
-    }
-    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(args), Vec::new(), &Version::ALL).unwrap()
+    planned::call(&json!({"type": "tap"}), keys, args)
 }
 
 fn endpoint(call: &Call, config: &tap::Config) -> Endpoint {
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "tap0".parse().unwrap(), netns };
-    Endpoint::new(call, &at, "machine".into(), Tap::mac(config)).unwrap()
+    planned::endpoint(call, "tap0", Tap::mac(config))
 }
 
 /// Plan and result of an ADD with these keys, and a MAC address that is written down.
@@ -57,13 +51,7 @@ own    tap0 up in the container, announcing its addresses
 own    address 10.1.0.2/24 on tap0 in the container
 own    route to 10.9.0.0/16 via 10.1.0.1 dev tap0 in the container
 ";
-    let ip = Ip {
-        address: "10.1.0.2/24".parse().unwrap(),
-        gateway: Some("10.1.0.1".parse().unwrap()),
-        interface: None,
-    };
-    let routes = vec![Route::to("10.9.0.0/16".parse().unwrap())];
-    let (plan, result) = add(&keys, &Lease { ips: vec![ip], routes, ..Lease::default() });
+    let (plan, result) = add(&keys, &planned::lease(&[("10.1.0.2/24", Some("10.1.0.1"))], &["10.9.0.0/16"]));
     assert_eq!(plan, expected);
     assert_eq!(result.ips[0].interface, Some(0));
     let config = Tap::configure(&call(&keys, "")).unwrap();

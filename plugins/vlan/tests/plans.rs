@@ -1,44 +1,27 @@
 //! The plans of `vlan`, as text. Facts and leases are written down; no kernel is asked.
 #![allow(clippy::unwrap_used, reason = "a test")]
-use cni::{Args, Attachment, Call, ErrorReply, Ip, Route, Verb, Version};
-use plan::{Facts, ParentLink};
-use plugin::{Endpoint, Lease, Recipe};
+use cni::{Call, ErrorReply};
+use planned::{both_families, parent};
+use plugin::{Endpoint, Recipe};
 use serde_json::{Value, json};
 use vlan::Vlan;
 
 fn call(keys: &Value) -> Call {
-    let ipam = json!({"type": "host-local"});
-    let mut config = json!({"cniVersion": "1.1.0", "name": "n", "type": "vlan", "master": "eth0", "vlanId": 7, "ipam": ipam});
-    config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-    Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(""), Vec::new(), &Version::ALL).unwrap()
+    planned::call(
+        &json!({"type": "vlan", "master": "eth0", "vlanId": 7, "ipam": {"type": "host-local"}}),
+        keys,
+        "",
+    )
 }
 
 fn endpoint(call: &Call) -> Endpoint {
-    let netns = Some("/run/netns/c".into());
-    let at = Attachment { container: "c".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns };
-    Endpoint::new(call, &at, "machine".into(), None).unwrap()
-}
-
-fn lease() -> Lease {
-    let ip = |(address, gateway): (&str, Option<&str>)| Ip {
-        address: address.parse().unwrap(),
-        gateway: gateway.map(|gateway| gateway.parse().unwrap()),
-        interface: None,
-    };
-    let ips = [("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", None)].map(ip);
-    Lease { ips: ips.into(), routes: vec![Route::to("10.9.0.0/16".parse().unwrap())], ..Lease::default() }
-}
-
-fn facts() -> Facts {
-    let mac = Some("02:00:00:00:00:70".parse().unwrap());
-    let parent = Some(ParentLink { name: "eth0".parse().unwrap(), mac, mtu: 1500 });
-    Facts { parent, ..Facts::default() }
+    planned::endpoint(call, "eth0", None)
 }
 
 fn plan(keys: &Value) -> String {
     let call = call(keys);
     let config = Vlan::configure(&call).unwrap();
-    Vlan::plan(&config, &endpoint(&call), &lease(), &facts()).to_string()
+    Vlan::plan(&config, &endpoint(&call), &both_families(), &parent()).to_string()
 }
 
 fn first(keys: &Value) -> String {
@@ -83,7 +66,7 @@ fn the_link_is_as_the_keys_say() {
 fn a_result_has_the_masters_mac_address() {
     let call = call(&json!({}));
     let config = Vlan::configure(&call).unwrap();
-    let result = Vlan::result(&call, &config, &endpoint(&call), &lease(), &facts());
+    let result = Vlan::result(&call, &config, &endpoint(&call), &both_families(), &parent());
     let names: Vec<_> = result.interfaces.iter().map(|one| (&*one.name, &*one.mac)).collect();
     assert_eq!(names, [("eth0", "02:00:00:00:00:70")]);
     assert!(result.ips.iter().all(|ip| ip.interface == Some(0)) && result.ips.len() == 2);
