@@ -1,8 +1,18 @@
 //! What can go wrong between a plan and the kernel.
 use crate::{
-    allowlist::NotAllowed, check::Difference, crowded::Crowded, device::NoDevice, free_port::TakenRange,
-    host_end::NoHostEnd, host_port::HostPort, parent::NoParent, places::Place, step::Published, tap::NoTap,
-    tune::NoParameter, vrf::NoVrf,
+    allowlist::NotAllowed,
+    check::Difference,
+    crowded::Crowded,
+    device::NoDevice,
+    free_port::TakenRange,
+    host_end::NoHostEnd,
+    host_port::HostPort,
+    parent::NoParent,
+    places::Place,
+    step::Published,
+    tap::NoTap,
+    tune::{NoBackup, NoParameter},
+    vrf::NoVrf,
 };
 use std::{fmt, io, path::PathBuf};
 use types::{IfName, Prefix};
@@ -88,6 +98,9 @@ pub enum Error {
     /// A kernel parameter that is to be set is not there, or can't be.
     #[error(transparent)]
     Parameter(#[from] NoParameter),
+    /// The reference's backup of an interface's settings.
+    #[error(transparent)]
+    Backup(#[from] NoBackup),
     /// The host's list does not allow a kernel parameter to be set.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
@@ -231,6 +244,7 @@ impl Error {
             Error::Device(cause) => Some(cause.hint()),
             Error::Parameter(cause) => Some(cause.hint()),
             Error::NotAllowed(cause) => Some(cause.hint()),
+            Error::Backup(cause) => Some(cause.hint()),
             Error::Lock { .. } => Some("another plugin, or a process of the container's, has its file locked: `lsns -t net`, and try again".into()),
             Error::Vrf(cause) => Some(cause.hint()),
             Error::NoLink { name, .. } => {

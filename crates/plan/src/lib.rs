@@ -79,7 +79,7 @@ pub use repair::{Extent, Repair, repair};
 pub use state::State;
 pub use step::Step;
 pub use tap::{LARGEST_OF_TAP, NoTap, WantedTap};
-pub use tune::{NoParameter, Settings};
+pub use tune::{NoBackup, NoParameter, Settings};
 pub use undo::{stands, undo};
 pub use vrf::{NoVrf, VrfFact, WantedVrf};
 

@@ -6,7 +6,7 @@
 mod backup;
 mod values;
 
-pub use backup::{Backup, LeftTuning};
+pub use backup::{Backup, LeftTuning, NoBackup};
 
 use crate::{
     act::{Act, Own, Work},
@@ -77,6 +77,15 @@ pub enum NoParameter {
         #[source]
         cause: kernel::Error,
     },
+    /// The kernel does not take this value.
+    #[error("sysctl net/{} can't be {:?} in the container", .wanted.path.join("/"), .wanted.value)]
+    Value {
+        /// What it was to be.
+        wanted: Box<Parameter>,
+        /// The kernel's words.
+        #[source]
+        cause: kernel::Error,
+    },
     /// It is there, and can't be set.
     #[error("sysctl net/{} can't be set in the container", .path.join("/"))]
     Refused {
@@ -94,6 +103,17 @@ impl NoParameter {
         match self {
             NoParameter::Missing { .. } => {
                 "`sysctl -a` in a container shows what there is; some are the host's alone".into()
+            }
+            NoParameter::Value { wanted, .. } => {
+                let former = wanted
+                    .former
+                    .as_ref()
+                    .map(|former| format!("it is {former:?} now; "))
+                    .unwrap_or_default();
+                format!("{former}ip-sysctl.rst of the kernel's documentation says what it can be")
+            }
+            NoParameter::Refused { path, cause } if cause.errno() == Some(Errno::EISDIR) => {
+                format!("it is a folder: `ls /proc/sys/net/{}` shows what can be set", path.join("/"))
             }
             NoParameter::Refused { .. } => "some can only be read, or only by the host".into(),
         }
@@ -211,6 +231,10 @@ impl Parameter {
         self.path.iter().map(String::as_str).collect()
     }
 
+    fn refused(&self, cause: kernel::Error) -> NoParameter {
+        NoParameter::Value { wanted: Box::new(self.clone()), cause }
+    }
+
     /// What it is instead, in words.
     fn differs(&self) -> Option<String> {
         let name = self.path.join("/");
@@ -266,17 +290,21 @@ impl Act for Parameters {
 
 impl Own for Parameters {
     fn make(&self, places: &mut Places) -> Result<(), Error> {
-        let failed = |cause| Error::Step { step: self.to_string(), cause };
         let open = places.take_parameters();
         let written = places.within(Place::Container, || {
             // One that has the value is not written: for some the kernel tries for its network lock then.
             let others = self.parameters.iter().filter(|it| it.former.as_ref() != Some(&it.value));
-            others.into_iter().try_for_each(|parameter| match open.get(&parameter.path) {
-                Some(it) => it.write(&parameter.value),
-                None => sysctl::Parameter::open(&parameter.path())?.write(&parameter.value),
+            others.into_iter().try_for_each(|parameter| {
+                let written = match open.get(&parameter.path) {
+                    Some(it) => it.write(&parameter.value),
+                    None => {
+                        sysctl::Parameter::open(&parameter.path()).and_then(|it| it.write(&parameter.value))
+                    }
+                };
+                written.map_err(|cause| parameter.refused(cause))
             })
         })?;
-        written.map_err(failed)
+        Ok(written?)
     }
 }
 

@@ -133,11 +133,13 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Queued { .. }
         | plan::Error::NotABridge { .. }
         | plan::Error::OtherAddress { .. } => Code::Taken,
+        plan::Error::Backup(cause) if !cause.is_nowhere() => Code::Io,
         plan::Error::Parent(_)
         | plan::Error::HostEnd(_)
         | plan::Error::Device(_)
         | plan::Error::Tap(_)
         | plan::Error::Parameter(_)
+        | plan::Error::Backup(_)
         | plan::Error::NotAllowed(_) => Code::InvalidConfig,
         plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
         plan::Error::Differs(_) => Code::Check,

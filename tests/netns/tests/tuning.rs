@@ -20,6 +20,9 @@ fn main() -> std::process::ExitCode {
         a_sysctl_that_is_not_there_is_named_before_anything_is_changed,
         an_interface_that_is_not_there_is_named,
         a_failed_add_leaves_everything_as_it_was,
+        a_value_that_the_kernel_refuses_is_named_with_what_it_is_now_and_the_others_are_given_back,
+        a_data_dir_that_cannot_be_written_to_is_refused_and_del_succeeds,
+        a_backup_that_cannot_be_removed_is_named_and_all_the_rest_is_given_back,
         an_mtu_that_the_parent_cannot_carry_is_refused_with_both_numbers,
         only_what_the_hosts_list_allows_is_set,
         check_names_each_drift,
@@ -272,7 +275,7 @@ fn a_failed_add_leaves_everything_as_it_was() {
     let keys =
         with(&everything(), "sysctl", &json!({"net.core.somaxconn": "77", "net.ipv4.tcp_syncookies": "x"}));
     let (code, said) = site.refused("ADD", &keys);
-    assert!(code == 100 && said.contains("net/ipv4/tcp_syncookies = x"), "{code} {said}");
+    assert!(code == 7 && said.contains("net/ipv4/tcp_syncookies can't be"), "{code} {said}");
     assert_eq!(site.somaxconn(), "4096");
     site.is_as(&before);
     site.well("DEL", &keys);
@@ -287,6 +290,82 @@ fn an_mtu_that_the_parent_cannot_carry_is_refused_with_both_numbers() {
     let (code, says) = site.refused("ADD", &json!({"mtu": 1450}));
     assert!(code == 7 && says.contains("invalid MTU 1450, must be [0, up0's MTU (1400)]"), "{code} {says}");
     assert_eq!(site.link()["mtu"], 1400);
+}
+
+fn a_value_that_the_kernel_refuses_is_named_with_what_it_is_now_and_the_others_are_given_back() {
+    let site = Site::new();
+    let before = site.snapshot();
+    let (somaxconn, filter) = (site.somaxconn(), site.container.sysctl("ipv4/conf/eth0/rp_filter").unwrap());
+    for (name, value, now) in [
+        ("net.core.somaxconn", "99999999999", somaxconn.as_str()),
+        ("net.core.somaxconn", "big", somaxconn.as_str()),
+        ("net.ipv4.ip_unprivileged_port_start", "70000", "1024"),
+        ("net.ipv4.tcp_congestion_control", "nosuch", "it is"),
+    ] {
+        let keys = json!({"mtu": 1400, "sysctl": {"net.ipv4.conf.IFNAME.rp_filter": "2", name: value}});
+        let (code, text) = site.refused("ADD", &keys);
+        let path = name.replace('.', "/");
+        assert_eq!(code, 7, "{text}");
+        assert!(text.contains(&path) && text.contains(&format!("can't be \\\"{value}\\\"")), "{text}");
+        assert!(text.contains(now) && text.contains("says what it can be"), "{text}");
+        assert_eq!(
+            (site.somaxconn(), &site.container.sysctl("ipv4/conf/eth0/rp_filter").unwrap()),
+            (somaxconn.clone(), &filter)
+        );
+        site.is_as(&before);
+        site.well("DEL", &keys);
+        site.is_as(&before);
+    }
+}
+
+fn a_data_dir_that_cannot_be_written_to_is_refused_and_del_succeeds() {
+    let site = Site::new();
+    let (file, fixed) = (site.host.dir().join("file"), site.host.dir().join("fixed"));
+    fs::write(&file, "mine").unwrap();
+    fs::create_dir(&fixed).unwrap();
+    mount(Some("none"), &fixed, Some("tmpfs"), MsFlags::MS_RDONLY, None::<&str>).unwrap();
+    let before = site.snapshot();
+    for (folder, code) in
+        [(file.clone(), 7), (file.join("sub"), 7), (fixed.clone(), 5), ("/proc/x".into(), 5)]
+    {
+        let keys = json!({"mtu": 1400, "sysctl": {"net.core.somaxconn": "77"}, "dataDir": folder});
+        let (refused, text) = site.refused("ADD", &keys);
+        assert_eq!(refused, code, "{text}");
+        assert!(text.contains(&folder.display().to_string()) && text.contains("dataDir"), "{text}");
+        site.is_as(&before);
+        for _ in 0..2 {
+            site.well("DEL", &keys);
+            site.is_as(&before);
+        }
+        // What needs no backup needs no folder for it.
+        let keys = json!({"sysctl": {"net.core.somaxconn": "77"}, "dataDir": folder});
+        site.add(&keys);
+        assert_eq!(site.somaxconn(), "77");
+        site.well("DEL", &keys);
+        site.is_as(&before);
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+}
+
+fn a_backup_that_cannot_be_removed_is_named_and_all_the_rest_is_given_back() {
+    let site = Site::new();
+    let fixed = site.host.dir().join("fixed");
+    fs::create_dir(&fixed).unwrap();
+    let mounted = |flags| mount(Some("none"), &fixed, Some("tmpfs"), flags, None::<&str>).unwrap();
+    mounted(MsFlags::empty());
+    let keys = json!({"mtu": 1400, "dataDir": fixed});
+    let before = site.snapshot();
+    site.add(&keys);
+    assert_eq!(site.link()["mtu"], 1400);
+    mounted(MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY);
+    let (code, text) = site.refused("DEL", &keys);
+    assert_eq!(code, 5, "{text}");
+    assert!(text.contains("_eth0.json") && text.contains("or take it away"), "{text}");
+    assert_eq!(site.link()["mtu"], 1500);
+    mounted(MsFlags::MS_REMOUNT);
+    site.well("DEL", &keys);
+    site.is_as(&before);
+    assert_eq!(fs::read_dir(&fixed).unwrap().count(), 0);
 }
 
 fn only_what_the_hosts_list_allows_is_set() {

@@ -37,6 +37,35 @@ pub struct LeftTuning {
     pub link: IfName,
 }
 
+/// Why such a file could not be written, read or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {doing} the backup {}", .file.display())]
+pub struct NoBackup {
+    doing: &'static str,
+    file: PathBuf,
+    #[source]
+    cause: io::Error,
+}
+
+impl NoBackup {
+    /// Whether its folder is none.
+    pub fn is_nowhere(&self) -> bool {
+        self.cause.kind() == io::ErrorKind::NotADirectory
+    }
+
+    /// What the person does next.
+    pub fn hint(&self) -> String {
+        let file = self.file.display();
+        match self.doing {
+            "write" => {
+                "\"dataDir\" is to be a folder that this user can write to; leave it out for /run/cni/tuning"
+                    .into()
+            }
+            doing => format!("let this user {doing} {file}, or take it away: DEL has done all the rest"),
+        }
+    }
+}
+
 /// What is in the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -84,7 +113,11 @@ impl Content {
         let mut text = Vec::new();
         self.serialize(&mut Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" ")))?;
         if let Some(directory) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+            made.map_err(|cause| match cause.kind() {
+                io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+                _ => cause,
+            })?;
         }
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(&text)
     }
@@ -127,8 +160,8 @@ impl Act for Backup {
 
 impl Own for Backup {
     fn make(&self, _places: &mut Places) -> Result<(), Error> {
-        let failed = |cause| Error::State { doing: "write", path: self.file.clone(), cause };
-        Content::of(&self.former).write(&self.file).map_err(failed)
+        let failed = |cause| NoBackup { doing: "write", file: self.file.clone(), cause };
+        Ok(Content::of(&self.former).write(&self.file).map_err(failed)?)
     }
 }
 
@@ -141,11 +174,11 @@ impl Act for LeftTuning {
         Ok(Work::Nothing)
     }
 
-    /// One that can't be read says nothing, to the reference either.
+    /// One that is no backup says nothing, to the reference either.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let text = match fs::read(&self.file) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(|cause| Error::State { doing: "read", path: self.file.clone(), cause })?,
+            Err(cause) if is_nothing(&cause) || cause.kind() == io::ErrorKind::IsADirectory => return Ok(()),
+            other => other.map_err(|cause| NoBackup { doing: "read", file: self.file.clone(), cause })?,
         };
         let content: Content = serde_json::from_slice(&text).unwrap_or_default();
         for setting in content.settings() {
@@ -159,11 +192,18 @@ impl Act for LeftTuning {
     }
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Err(Error::State { doing: "remove", path: path.to_owned(), cause })
+/// What a file system that can only be read says of a file that is not there is that it can only be read.
+fn remove(file: &Path) -> Result<(), Error> {
+    match fs::remove_file(file) {
+        Err(cause)
+            if !is_nothing(&cause) && !fs::symlink_metadata(file).is_err_and(|cause| is_nothing(&cause)) =>
+        {
+            Err(NoBackup { doing: "remove", file: file.to_owned(), cause }.into())
         }
         Err(_) | Ok(()) => Ok(()),
     }
+}
+
+fn is_nothing(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
