@@ -1,4 +1,6 @@
 //! Routes (rtnetlink(7), `linux/rtnetlink.h`).
+mod default;
+
 use crate::{Error, Message, Rtnl, reply::attributes};
 use netlink_packet_core::{DecodeError, Emitable, NLM_F_CREATE, parse_ip, parse_u32};
 use netlink_packet_route::{
@@ -11,6 +13,8 @@ use netlink_packet_route::{
 use nix::{errno::Errno, libc};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::Prefix;
+
+pub use default::default_link;
 
 /// A unicast route through one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,49 +150,6 @@ fn read_way(bytes: &[u8]) -> Result<Option<Way>, DecodeError> {
         }
     }
     Ok(link.filter(|_| header.kind == RouteType::Unicast).map(|link| Way { link, mtu }))
-}
-
-/// The index of the link of the first default route, of IPv4 if there is one; none without any. What leads to half of the world
-/// (`0.0.0.0/1`, as tunnels make it) is none.
-pub fn default_link(rtnl: &mut Rtnl) -> Result<Option<u32>, Error> {
-    for any in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)] {
-        let mut message = RouteMessage::default();
-        message.header.address_family = family(any);
-        message.header.table = libc::RT_TABLE_MAIN;
-        let request = Message::new("list routes".into(), RouteNetlinkMessage::GetRoute(message), 0);
-        let defaults = match rtnl.list(&request, read_default) {
-            // A namespace in which nothing has an address yet has no main table.
-            Err(cause) if cause.errno() == Some(Errno::ENOENT) => continue,
-            other => other?,
-        };
-        let best = defaults.into_iter().min_by_key(|(priority, _)| *priority);
-        if let Some((_, link)) = best {
-            return Ok(Some(link));
-        }
-    }
-    Ok(None)
-}
-
-/// The metric of a default route of the main table, and the link of its first next hop.
-fn read_default(bytes: &[u8]) -> Result<Option<(u32, u32)>, DecodeError> {
-    let header = RouteHeader::parse(bytes)?;
-    if header.destination_prefix_length != 0
-        || header.table != libc::RT_TABLE_MAIN
-        || header.kind != RouteType::Unicast
-    {
-        return Ok(None);
-    }
-    let (mut priority, mut link) = (0, None);
-    for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
-        let (kind, value) = attribute?;
-        match kind {
-            libc::RTA_OIF => link = Some(parse_u32(value)?),
-            libc::RTA_PRIORITY => priority = parse_u32(value)?,
-            libc::RTA_MULTIPATH => link = value.get(4..8).map(parse_u32).transpose()?,
-            _ => {}
-        }
-    }
-    Ok(link.map(|link| (priority, link)))
 }
 
 /// Whether packets to this address are for the host itself.

@@ -38,8 +38,13 @@ const ROOM: usize = 32 * 1024;
 impl Rtnl {
     /// Opens a socket in the calling thread's network namespace.
     pub fn open() -> Result<Self, Error> {
+        Self::open_for_parts(ROOM)
+    }
+
+    /// The same, for lists of which each part has so many bytes.
+    pub(crate) fn open_for_parts(room: usize) -> Result<Self, Error> {
         let failed = |cause| Error::io("open an rtnetlink socket", &cause);
-        let wire = Wire::open(NETLINK_ROUTE, ROOM).map_err(failed)?;
+        let wire = Wire::open(NETLINK_ROUTE, room).map_err(failed)?;
         // Words with errors (Linux 4.12), and lists of no more than was asked for (4.20). Older kernels do without.
         let _ = (wire.socket.set_ext_ack(true), wire.socket.set_netlink_get_strict_chk(true));
         Ok(Self { wire })
@@ -93,6 +98,22 @@ impl Rtnl {
     ) -> Result<Vec<T>, Error> {
         let ask = |wire: &mut Wire| send(wire, std::slice::from_ref(request), NLM_F_DUMP);
         self.wire.list(&request.what, ask, read)
+    }
+
+    /// A list as far as `take` has use for it. What is not received the kernel does not make; but the socket takes no other request for a list before the
+    /// end of this one, and so ends here.
+    pub(crate) fn begin(
+        mut self,
+        request: &Message,
+        mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>, DecodeError>,
+    ) -> Result<(), Error> {
+        let what = &request.what;
+        send(&mut self.wire, std::slice::from_ref(request), NLM_F_DUMP)?;
+        let end = self.wire.replies(what, |reply| match reply.body {
+            Body::Object(_, bytes) => take(bytes).map_err(|cause| malformed(what, cause)),
+            Body::Outcome(_) => Ok(ControlFlow::Break(())),
+        })?;
+        end.ok_or_else(|| Error::Unanswered { what: what.clone() })
     }
 
     /// Kernels before 6.2 echo no new link: it is looked up by its name.

@@ -257,7 +257,7 @@ impl Places {
 
     /// The link of the default route, if there is one.
     pub(crate) fn default_link(&mut self, place: Place) -> Result<Option<IfName>, Error> {
-        match route::default_link(self.rtnl(place)?)? {
+        match self.within(place, route::default_link)?? {
             Some(index) => Ok(self.within(place, || link::name_of(index))??),
             None => Ok(None),
         }

@@ -12,7 +12,7 @@ use chaos::{Run, host, points, run};
 use libtest_mimic::Trial;
 use netlab::{Binaries, Container, Host, Snapshot, ip, with};
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::ExitCode};
+use std::{fs, net::Ipv4Addr, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
     chaos::main(trials)
@@ -27,6 +27,7 @@ fn trials() -> Vec<Trial> {
             an_add_of_the_multicall_runs_no_other_process,
         ),
         netlab::trial("other_leases_cost_no_system_call", other_leases_cost_no_system_call),
+        netlab::trial("other_routes_cost_no_system_call", other_routes_cost_no_system_call),
         netlab::trial("an_add_killed_on_a_fresh_host_leaves_only_what_is_shared", || {
             an_add_killed_on_a_fresh_host(network);
         }),
@@ -366,12 +367,33 @@ fn other_leases_cost_no_system_call() {
     assert_eq!(few, many);
 }
 
+/// `macvlan` without a master looks for the default route: not by the list of all, of which each part is a call.
+fn other_routes_cost_no_system_call() {
+    let host = host().unwrap();
+    let config = macvlan(&host);
+    ip("route add default dev p0 metric 100").unwrap();
+    let config = with(&config, "master", &Value::Null);
+    host.add(&config, &host.container_called("another").unwrap(), "eth0").unwrap().result().unwrap();
+    let [few, many] = [0..200, 200..5000].map(|others| {
+        let route = |at: u32| format!("route add {} dev p0\n", Ipv4Addr::from(0x0b00_0000 + at));
+        let batch = host.dir().join("routes");
+        fs::write(&batch, others.map(route).collect::<Vec<_>>().concat()).unwrap();
+        ip(&format!("-batch {}", batch.display())).unwrap();
+        let call = host.attach("ADD", &config, &host.container().unwrap(), "eth0").unwrap();
+        let run = run(&call, None).unwrap();
+        assert!(!run.stdout.contains("code"), "{}", run.stdout);
+        run.calls.len()
+    });
+    netlab::remark(format!("system calls of ADD: {few} beside 200 routes, {many} beside 5000"));
+    assert_eq!(few, many);
+}
+
 fn reserve(directory: &Path, leases: std::ops::Range<u32>) {
     for lease in leases.clone() {
-        let address = std::net::Ipv4Addr::from(0x0a01_0000 + lease);
+        let address = Ipv4Addr::from(0x0a01_0000 + lease);
         fs::write(directory.join(address.to_string()), format!("other{lease}\r\neth0")).unwrap();
     }
-    let last = std::net::Ipv4Addr::from(0x0a01_0000 + leases.end - 1);
+    let last = Ipv4Addr::from(0x0a01_0000 + leases.end - 1);
     fs::write(directory.join("last_reserved_ip.0"), last.to_string()).unwrap();
 }
 

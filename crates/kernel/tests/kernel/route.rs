@@ -4,6 +4,11 @@ use kernel::{Errno, Rtnl, addr, route, route::Route};
 use libtest_mimic::Trial;
 use netlab::{Container, Host};
 use serde_json::{Value, json};
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    process::{Command, Stdio},
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![route:
@@ -142,23 +147,52 @@ fn a_link_that_is_gone_has_no_routes() {
 }
 
 fn the_default_routes_link_is_that_of_ipv4_with_the_lowest_metric() {
-    let host = Host::new().unwrap();
-    let container = host.container().unwrap();
-    let found = || container.exec(|| route::default_link(&mut Rtnl::open().unwrap()).unwrap()).unwrap();
-    assert_eq!(found(), None, "nothing in it has ever had an address");
-    for name in ["six", "far", "near"] {
-        container.ip(&format!("link add {name} up type bridge")).unwrap();
+    for others in [0, 2000] {
+        let host = Host::new().unwrap();
+        let container = host.container().unwrap();
+        let found = || container.exec(|| route::default_link().unwrap()).unwrap();
+        assert_eq!(found(), None, "nothing in it has ever had an address");
+        for name in ["six", "far", "near"] {
+            container.ip(&format!("link add {name} up type bridge")).unwrap();
+        }
+        many_routes(&container, "far", others);
+        let index =
+            |name: &str| container.ip(&format!("link show dev {name}")).unwrap()[0]["ifindex"].as_u64();
+        for (route, expected) in [
+            ("route add 0.0.0.0/1 dev far", None),
+            ("route add 0.0.0.0/8 dev far", None),
+            ("route add unreachable default metric 2", None),
+            ("-6 route add default dev six", Some("six")),
+            ("route add default dev far metric 9", Some("far")),
+            ("route add default metric 8 nexthop dev near nexthop dev far", Some("near")),
+            ("route add default dev far tos 0x10 metric 7", Some("far")),
+            ("route add default dev near metric 4", Some("near")),
+            ("route add default dev far metric 3 table 7", Some("near")),
+            ("rule add table 7", Some("near")),
+            ("route add default dev far tos 0x08 metric 1", Some("far")),
+        ] {
+            container.ip(route).unwrap();
+            assert_eq!(found().map(u64::from), expected.and_then(index), "{route}, beside {others}");
+        }
     }
-    let index = |name: &str| container.ip(&format!("link show dev {name}")).unwrap()[0]["ifindex"].as_u64();
-    for (route, expected) in [
-        ("route add 0.0.0.0/1 dev far", None),
-        ("-6 route add default dev six", Some("six")),
-        ("route add default dev far metric 5", Some("far")),
-        ("route add default dev near metric 4", Some("near")),
-        ("route add default dev far metric 3 table 7", Some("near")),
-    ] {
-        container.ip(route).unwrap();
-        assert_eq!(found().map(u64::from), expected.and_then(index), "{route}");
+}
+
+/// So many, of both families, to single addresses through this link.
+fn many_routes(container: &Container, link: &str, count: u32) {
+    for family in ["-4", "-6"] {
+        let address = |at: u32| match family {
+            "-4" => IpAddr::from(Ipv4Addr::from(0x0a00_0000 + at)),
+            _ => IpAddr::from(Ipv6Addr::from((0xfd << 120) + u128::from(at))),
+        };
+        let route = |at| format!("route add {} dev {link}\n", address(at));
+        let lines = (0..count).map(route).collect::<Vec<_>>().concat();
+        let added = container.exec(|| {
+            let mut ip =
+                Command::new("ip").args([family, "-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+            ip.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+            ip.wait().unwrap()
+        });
+        assert!(added.unwrap().success());
     }
 }
 
