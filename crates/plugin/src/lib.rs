@@ -89,14 +89,16 @@ pub trait Recipe: Sync {
     /// The steps of an attachment.
     fn plan(config: &Self::Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan;
 
-    /// What ADD answers.
+    /// What ADD answers: in a chain what came before, where the plugin adds nothing to it.
     fn result(
-        call: &Call,
-        config: &Self::Config,
-        endpoint: &Endpoint,
+        _call: &Call,
+        _config: &Self::Config,
+        _endpoint: &Endpoint,
         lease: &Lease,
-        facts: &Facts,
-    ) -> AddResult;
+        _facts: &Facts,
+    ) -> AddResult {
+        lease.clone()
+    }
 
     /// Whether an attachment of this configuration that has no record can have left anything. It need not be a configuration that
     /// an ADD would take.
@@ -104,8 +106,11 @@ pub trait Recipe: Sync {
         true
     }
 
-    /// What an attachment without a record may have left: the steps it would own, by name alone.
-    fn remains(endpoint: &Endpoint) -> Plan;
+    /// What an attachment without a record may have left: the steps it would own, by name alone. Nothing where all of them are told by
+    /// the record alone, which is written before they are there.
+    fn remains(_endpoint: &Endpoint) -> Plan {
+        Plan::default()
+    }
 
     /// What besides another suite may have left, which keeps no record. Where it is known what ADD answered, the ends are those that it
     /// reported. The configuration need not be one that an ADD would take.

@@ -67,21 +67,6 @@ impl Recipe for Firewall {
         plan
     }
 
-    fn result(
-        _call: &Call,
-        _config: &Config,
-        _endpoint: &Endpoint,
-        lease: &Lease,
-        _facts: &Facts,
-    ) -> AddResult {
-        lease.clone()
-    }
-
-    /// Everything is in the record, which is written before it is there.
-    fn remains(_endpoint: &Endpoint) -> Plan {
-        Plan::default()
-    }
-
     /// Another suite keeps no record.
     fn remains_of(call: &Call, _endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();

@@ -64,11 +64,6 @@ impl Recipe for HostDevice {
         result
     }
 
-    /// The record has all that it takes to give a device back; a name alone has not.
-    fn remains(_endpoint: &Endpoint) -> Plan {
-        Plan::default()
-    }
-
     /// Another suite keeps no record, but it writes a device's name on it.
     fn remains_of(call: &Call, endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();

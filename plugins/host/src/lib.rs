@@ -64,11 +64,6 @@ impl Recipe for Host {
             ..AddResult::default()
         }
     }
-
-    /// Ports are claimed after the record is written and released before it goes.
-    fn remains(_endpoint: &Endpoint) -> Plan {
-        Plan::default()
-    }
 }
 
 /// Whether others can reach the container there: not by a loopback address, nor by one that needs an interface beside it.

@@ -86,25 +86,10 @@ impl Recipe for Portmap {
         plan
     }
 
-    fn result(
-        _call: &Call,
-        _config: &Config,
-        _endpoint: &Endpoint,
-        lease: &Lease,
-        _facts: &Facts,
-    ) -> AddResult {
-        lease.clone()
-    }
-
     /// As with the reference, which without ports does nothing.
     fn may_remain(call: &Call) -> bool {
         let mappings = call.runtime_config::<Vec<Value>>("portMappings");
         mappings.is_ok_and(|mappings| mappings.is_some_and(|mappings| !mappings.is_empty()))
-    }
-
-    /// Nothing of ours: ports are published after the record is written, and withdrawn before it goes.
-    fn remains(_endpoint: &Endpoint) -> Plan {
-        Plan::default()
     }
 
     fn remains_of(_call: &Call, endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {

@@ -52,21 +52,6 @@ impl Recipe for Sbr {
         plan
     }
 
-    fn result(
-        _call: &Call,
-        _config: &Config,
-        _endpoint: &Endpoint,
-        lease: &Lease,
-        _facts: &Facts,
-    ) -> AddResult {
-        lease.clone()
-    }
-
-    /// Everything is in the record, which is written before it is there.
-    fn remains(_endpoint: &Endpoint) -> Plan {
-        Plan::default()
-    }
-
     /// Another suite keeps no record; the routes that it moved die with the interface.
     fn remains_of(_call: &Call, endpoint: &Endpoint, reported: Option<&AddResult>) -> Plan {
         let link = endpoint.ifname.clone();

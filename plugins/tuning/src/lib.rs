@@ -73,11 +73,6 @@ impl Recipe for Tuning {
         result
     }
 
-    /// Everything is in the record, which is written before it is there.
-    fn remains(_endpoint: &Endpoint) -> Plan {
-        Plan::default()
-    }
-
     /// Another suite keeps no record, but a backup of the interface's settings.
     fn remains_of(call: &Call, endpoint: &Endpoint, _reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();

@@ -51,21 +51,6 @@ impl Recipe for Vrf {
         plan
     }
 
-    fn result(
-        _call: &Call,
-        _config: &Config,
-        _endpoint: &Endpoint,
-        lease: &Lease,
-        _facts: &Facts,
-    ) -> AddResult {
-        lease.clone()
-    }
-
-    /// What there was before is in the record alone.
-    fn remains(_endpoint: &Endpoint) -> Plan {
-        Plan::default()
-    }
-
     /// Another suite keeps no record.
     fn remains_of(call: &Call, endpoint: &Endpoint, _reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();
