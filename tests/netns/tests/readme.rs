@@ -1,7 +1,13 @@
-//! The configurations that people copy: each plugin's README has one, and it does what it says on a machine that has what it names.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+//! What people copy: each plugin's README has a configuration, which does what it says on a machine that has what it names; and the first
+//! README has the words of the command line.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test without libtest's attribute"
+)]
 use libtest_mimic::Trial;
-use netlab::{Host, Lan, PLUGINS, ip, with_links_of, with_tap_devices};
+use netlab::{Host, Lab, Lan, PLUGINS, ip, with_links_of, with_tap_devices};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -34,8 +40,11 @@ const READMES: [(&str, &str); 19] = [
 ];
 
 fn main() -> ExitCode {
-    let mut trials =
-        netlab::trials![every_plugin_has_a_configuration_to_copy, the_table_of_plugins_leads_to_each_readme,];
+    let mut trials = netlab::trials![
+        every_plugin_has_a_configuration_to_copy,
+        the_table_of_plugins_leads_to_each_readme,
+        the_words_of_the_command_line_can_be_typed_one_after_another,
+    ];
     for (plugin, readme) in READMES {
         let name = format!("the_configuration_of_{}_can_be_copied", plugin.replace('-', "_"));
         let trial = Trial::test(name, move || {
@@ -67,6 +76,20 @@ fn the_table_of_plugins_leads_to_each_readme() {
         let links = ["plugins", "ipam"].map(|folder| format!("[{plugin}]({folder}/{plugin}/README.md)"));
         assert!(links.iter().any(|link| readme.contains(link)), "{plugin}");
     }
+}
+
+/// The words of docker, and then those of CNI on a network of theirs.
+fn the_words_of_the_command_line_can_be_typed_one_after_another() {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split("\n## The command line\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let blocks: Vec<_> =
+        section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let [docker, cni] = blocks[..] else { panic!("{blocks:?}") };
+    let lab = Lab::new();
+    let dir = lab.dir().display();
+    let server = "printf '#!/bin/sh\nexec sealane serve 80\n' >server; chmod +x server";
+    let network = "cp /etc/cni/net.d/sealane-stage.conflist net.conflist; ip netns add blue";
+    lab.ok(&format!("set -e; cd {dir}; {server}\n{docker}\n{network}\n{cni}"));
 }
 
 /// The first block of JSON.
