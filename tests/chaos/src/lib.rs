@@ -183,6 +183,17 @@ fn run_by(call: &Call, goes_on: impl FnMut(usize) -> bool) -> Result<Run, Error>
     Ok(run)
 }
 
+/// How many stops an ADD or a DEL has: of one of each, where ADD prints a result with this in it, and DEL nothing.
+///
+/// # Panics
+/// If they do not.
+#[expect(clippy::unwrap_used, reason = "a test says what it is to be")]
+pub fn stops(verb: &str, result: &str, call: impl Fn(&str) -> Call) -> usize {
+    let [add, del] = ["ADD", "DEL"].map(|verb| run(&call(verb), None).unwrap());
+    assert!(add.stdout.contains(result) && del.stdout.is_empty(), "{}", add.stdout + &del.stdout);
+    if verb == "ADD" { add.stops } else { del.stops }
+}
+
 fn follow(plugin: Pid, mut goes_on: impl FnMut(usize) -> bool) -> Result<Run, Error> {
     let mut run = Run { calls: Vec::new(), stops: 0, killed: false, stdout: String::new() };
     let mut signal = None;

@@ -8,7 +8,7 @@
 //! Some twenty-four of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use chaos::{Run, host, points, run};
+use chaos::{Run, host, points, run, stops};
 use libtest_mimic::Trial;
 use netlab::{Binaries, Container, Host, Snapshot, ip, with};
 use serde_json::{Value, json};
@@ -92,10 +92,7 @@ fn in_a_vrf(name: &str, at: usize, kill: Kill, then: Then) {
     let host = host().unwrap();
     let stops = {
         let (container, config) = wired(&host);
-        let [add, del] = ["ADD", "DEL"]
-            .map(|verb| run(&host.attach(verb, &config, &container, "eth0").unwrap(), None).unwrap());
-        assert!(!add.stdout.is_empty() && del.stdout.is_empty(), "{}", add.stdout + &del.stdout);
-        if kill == Kill::Add { add.stops } else { del.stops }
+        stops(kill.verb(), "cniVersion", |verb| host.attach(verb, &config, &container, "eth0").unwrap())
     };
     let (before, points) = (host.snapshot().unwrap(), points(stops, at));
     for point in &points {
@@ -104,8 +101,8 @@ fn in_a_vrf(name: &str, at: usize, kill: Kill, then: Then) {
         if kill == Kill::Del {
             host.add(&config, &container, "eth0").unwrap().result().unwrap();
         }
-        let verb = if kill == Kill::Add { "ADD" } else { "DEL" };
-        let killed = run(&host.attach(verb, &config, &container, "eth0").unwrap(), Some(*point)).unwrap();
+        let killed =
+            run(&host.attach(kill.verb(), &config, &container, "eth0").unwrap(), Some(*point)).unwrap();
         let reply = match then {
             Then::DelWithoutNetns => host.del_without_netns(&config, &container, "eth0").unwrap(),
             Then::Gc => host.gc(&config, &[]).unwrap(),
@@ -183,6 +180,15 @@ fn on_a_lan(name: &str) -> Vec<(String, Beside, bool)> {
 enum Kill {
     Add,
     Del,
+}
+
+impl Kill {
+    fn verb(self) -> &'static str {
+        match self {
+            Kill::Add => "ADD",
+            Kill::Del => "DEL",
+        }
+    }
 }
 
 /// What comes after it.
@@ -496,8 +502,5 @@ fn dry_run(host: &Host, config: &Value, kill: Kill) -> usize {
     let container = host.container().unwrap();
     host.add(config, &container, "eth0").unwrap().result().unwrap();
     host.del(config, &container, "eth0").unwrap().result().unwrap();
-    let [add, del] = ["ADD", "DEL"]
-        .map(|verb| run(&host.attach(verb, config, &container, "eth0").unwrap(), None).unwrap());
-    assert!(!add.stdout.is_empty() && del.stdout.is_empty(), "{}", add.stdout + &del.stdout);
-    if kill == Kill::Add { add.stops } else { del.stops }
+    stops(kill.verb(), "cniVersion", |verb| host.attach(verb, config, &container, "eth0").unwrap())
 }
