@@ -72,8 +72,10 @@ fn cut_off(state: &State, places: &mut Places, known: &[Key]) -> Result<Vec<Key>
     }
     let mut all = Vec::new();
     for key in keys {
-        let firewall = Key { plugin: FIREWALL, ..key.clone() };
-        if known.contains(&firewall) || state.recorded(&firewall)?.is_some_and(|plan| has(&plan, decides)) {
+        let firewall = Key { plugin: FIREWALL, nth: 0, ..key.clone() };
+        if known.contains(&firewall)
+            || state.recorded_by_all(&firewall)?.iter().any(|plan| has(plan, decides))
+        {
             continue;
         }
         let Some(record) = state.find(&key, PATIENCE)? else { continue };
@@ -127,7 +129,7 @@ fn renew(runtime: &Runtime, network: &Network, at: &RuntimeAttachment) -> Result
 /// An attachment of ours, if its namespace is there, and not another one in its place.
 fn alive(state: &State, network: &Network, at: &RuntimeAttachment) -> Option<Key> {
     let (container, ifname) = (at.container.parse().ok()?, at.ifname.parse().ok()?);
-    let key = Key { network: network.name.clone(), container, ifname, plugin: FIREWALL };
+    let key = Key { network: network.name.clone(), container, ifname, plugin: FIREWALL, nth: 0 };
     let netns = Netns::open(Path::new(&at.netns)).ok()?;
     state.knows_in(&key, &netns).is_ok_and(|known| known).then_some(key)
 }

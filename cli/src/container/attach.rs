@@ -117,16 +117,18 @@ fn published(container: &Record, endpoint: &Endpoint) -> Result<Vec<Port>, Error
         container: id,
         ifname: endpoint.ifname.clone(),
         plugin: PORTMAP,
+        nth: 0,
     };
     // Without a record another plugin has done it, and has passed over the end of a range.
-    let Some(recorded) = plan::State::from_env()?.recorded(&key)? else {
+    let recorded = plan::State::from_env()?.recorded_by_all(&key)?;
+    if recorded.is_empty() {
         let first = |port: &Port| match port.host {
             Host::OneOf { first, .. } => Port { host: Host::Number(first), ..*port },
             Host::Any | Host::Number(_) => *port,
         };
         return Ok(endpoint.wanted.ports.iter().map(first).collect());
-    };
-    let numbered = recorded.steps().flat_map(|(_, step)| -> Vec<Port> {
+    }
+    let numbered = recorded.iter().flat_map(plan::Plan::steps).flat_map(|(_, step)| -> Vec<Port> {
         match step {
             Step::Publish(it) => it.mappings.iter().map(|port| Port::of(port.port, port.to)).collect(),
             Step::IptPublish(it) => {

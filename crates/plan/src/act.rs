@@ -59,6 +59,11 @@ pub(crate) trait Act: Display {
         false
     }
 
+    /// Why no second one of it can be, in the words of who finds the first.
+    fn alone(&self) -> Option<Error> {
+        None
+    }
+
     /// The link that it dies with, so that it need not be undone when that link is.
     fn dies_with(&self) -> Option<(Place, &IfName)> {
         None

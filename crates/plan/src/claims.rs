@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     host_port::{Holder, HostPort, Published},
     journal::Journal,
+    record::file_of,
     state::State,
 };
 use kernel::{Errno, Netns};
@@ -187,7 +188,7 @@ impl State {
     /// Whether the holder has a record, and the namespace that it was written for. What can't be told counts as alive.
     pub(crate) fn is_alive(&self, holder: &Holder) -> Result<bool, Error> {
         let attachment = format!("{}:{}", holder.container, holder.ifname);
-        let path = self.network(&holder.network).join(attachment).join(format!("{}.0", holder.plugin));
+        let path = self.network(&holder.network).join(attachment).join(file_of(&holder.plugin));
         let text = match fs::read_to_string(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other.map_err(|cause| failed("read", &path, cause))?,

@@ -240,7 +240,7 @@ impl Error {
             Error::Crowded(cause) => Some(cause.hint()),
             Error::HostEnd(cause) => Some(cause.hint()),
             Error::Tap(cause) => Some(cause.hint()),
-            Error::Queued { link, .. } => Some(format!("`tc qdisc show dev {link}` shows it: DEL what has put it there")),
+            Error::Queued { link, .. } => Some(format!("`tc qdisc show dev {link}` shows it: DEL what has put it there, or give one `bandwidth` the keys of both")),
             Error::Device(cause) => Some(cause.hint()),
             Error::Parameter(cause) => Some(cause.hint()),
             Error::NotAllowed(cause) => Some(cause.hint()),

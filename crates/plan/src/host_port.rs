@@ -53,7 +53,7 @@ pub struct Holder {
     pub container: ContainerId,
     /// The interface in it.
     pub ifname: IfName,
-    /// The plugin whose record the attachment has, by its CNI name.
+    /// The plugin whose record the attachment has, by its CNI name, and which use of it: `portmap`, `portmap.1`.
     pub plugin: String,
     /// What people call the container, if the runtime said.
     pub name: Option<String>,

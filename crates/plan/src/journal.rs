@@ -17,6 +17,10 @@ pub struct Intent {
     pub netns_id: NetnsId,
     /// The IPAM plugin that is asked for addresses, if any.
     pub ipam: Option<String>,
+    /// Of a chained plugin, a digest of the keys that were typed for it: by it a second use of it is told from the first one that is added
+    /// again. Releases that knew of one use alone wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
 }
 
 impl Intent {
@@ -27,8 +31,8 @@ impl Intent {
     }
 }
 
-/// The cookie of a namespace by the records beside this one. A chained plugin has no business in the container, where alone kernels
-/// before 6.18 tell the cookie; the plugin that makes the interface has.
+/// The cookie of a namespace by the records beside this one. Kernels before 6.18 tell it in the namespace alone, where some chained plugins
+/// have no business; the plugin that makes the interface has.
 fn cookie_beside(record: &Path, id: NetnsId) -> Option<u64> {
     let entries = fs::read_dir(record.parent()?).ok()?;
     let texts = entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());

@@ -10,6 +10,7 @@ mod act;
 mod allowlist;
 mod apply;
 mod belongings;
+mod beside;
 mod check;
 mod claims;
 mod crowded;

@@ -7,7 +7,7 @@ use crate::{
     Plan,
     error::Error,
     journal::{Intent, Journal, Line},
-    state::State,
+    state::{State, entries},
 };
 use kernel::Netns;
 use nix::{
@@ -36,12 +36,33 @@ pub struct Key {
     pub ifname: IfName,
     /// The plugin, by its CNI name.
     pub plugin: &'static str,
+    /// Which use of it: a network may have a chained plugin more than once. The first is 0.
+    pub nth: usize,
 }
 
 impl Key {
     pub(crate) fn directory(&self) -> String {
         format!("{}:{}", self.container, self.ifname)
     }
+
+    /// The plugin, and which use of it: `tuning`, `tuning.1`. No plugin has a dot in its name.
+    pub fn plugin_use(&self) -> String {
+        match self.nth {
+            0 => self.plugin.to_owned(),
+            nth => format!("{}.{nth}", self.plugin),
+        }
+    }
+}
+
+/// The file of a record, by [`Key::plugin_use`]: that of a first use says so, too.
+pub(crate) fn file_of(plugin_use: &str) -> String {
+    if plugin_use.contains('.') { plugin_use.to_owned() } else { format!("{plugin_use}.0") }
+}
+
+/// The plugin that a record is of, and which use of it.
+pub(crate) fn use_of(file: &str) -> Option<(&str, usize)> {
+    let (plugin, nth) = file.rsplit_once('.')?;
+    Some((plugin, nth.parse().ok()?))
 }
 
 /// As a person names it: `eth0 of container c1 on network n`.
@@ -93,22 +114,48 @@ impl State {
         }
     }
 
-    /// Whether an attachment has a record, as far as that can be told without looking into it.
-    pub fn has(&self, key: &Key) -> bool {
-        !matches!(self.record(key).symlink_metadata(), Err(cause) if cause.kind() == io::ErrorKind::NotFound)
+    /// The uses of a plugin that have a record, the first one first; which of them is asked for does not matter.
+    pub fn uses(&self, key: &Key) -> Result<Vec<Key>, Error> {
+        let files = entries(&self.network(&key.network).join(key.directory()))?;
+        let of_it =
+            |file: &String| use_of(file).filter(|(plugin, _)| *plugin == key.plugin).map(|(_, nth)| nth);
+        let mut numbers: Vec<usize> = files.iter().filter_map(of_it).collect();
+        numbers.sort_unstable();
+        Ok(numbers.into_iter().map(|nth| Key { nth, ..key.clone() }).collect())
+    }
+
+    /// The use of a plugin that was added with these keys ([`Intent::keys`]), if there is one.
+    pub fn use_with(&self, key: &Key, keys: &str) -> Result<Option<Key>, Error> {
+        for key in self.uses(key)? {
+            let intent = self.journal(&key)?.and_then(|journal| journal.intent);
+            if intent.is_some_and(|intent| intent.keys.as_deref() == Some(keys)) {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
     /// What the record of an attachment announces, read without waiting for who is at it.
     pub fn recorded(&self, key: &Key) -> Result<Option<Plan>, Error> {
+        Ok(self.journal(key)?.and_then(|journal| journal.plan))
+    }
+
+    /// The same, of every use of the plugin.
+    pub fn recorded_by_all(&self, key: &Key) -> Result<Vec<Plan>, Error> {
+        let plans = self.uses(key)?.into_iter().map(|key| self.recorded(&key).transpose());
+        plans.flatten().collect()
+    }
+
+    fn journal(&self, key: &Key) -> Result<Option<Journal>, Error> {
         let path = self.record(key);
         match fs::read_to_string(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            other => Ok(Journal::read(&other.map_err(|cause| failed("read", &path, cause))?).plan),
+            other => Ok(Some(Journal::read(&other.map_err(|cause| failed("read", &path, cause))?))),
         }
     }
 
     fn record(&self, key: &Key) -> PathBuf {
-        self.network(&key.network).join(key.directory()).join(format!("{}.0", key.plugin))
+        self.network(&key.network).join(key.directory()).join(file_of(&key.plugin_use()))
     }
 }
 
@@ -122,6 +169,11 @@ impl Record {
     pub fn netns(&self) -> Option<Netns> {
         let intent = self.intent()?;
         Netns::open(&intent.netns).ok().filter(|netns| intent.is_of(netns, &self.path))
+    }
+
+    /// Whether it was written for this namespace.
+    pub fn is_of(&self, netns: &Netns) -> bool {
+        self.intent().is_some_and(|intent| intent.is_of(netns, &self.path))
     }
 
     /// The steps that are the attachment's own; `None` if ADD did not come so far.

@@ -95,6 +95,10 @@ impl Act for TokenBucket {
         Some((Place::Host, &self.link))
     }
 
+    fn alone(&self) -> Option<Error> {
+        Some(Error::Queued { link: self.link.clone(), kind: "tbf".into() })
+    }
+
     /// The burst is told in a clock's ticks, of which there are too few for a long one; but it is a part of what may wait.
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
         let Some(index) = index_if_there(places, Place::Host, &self.link)? else {
@@ -131,6 +135,10 @@ impl Act for Ingress {
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {
         Some((Place::Host, &self.link))
+    }
+
+    fn alone(&self) -> Option<Error> {
+        Some(Error::Queued { link: self.link.clone(), kind: "ingress".into() })
     }
 
     /// What it leads to says more: see [`Lead`].

@@ -1,14 +1,14 @@
 //! The state directory: what lives as long as the kernel's state does and dies with it at a reboot.
 //!
 //! `STATE/attachments/<network>/<container>:<ifname>/<plugin>.<n>`, one small file an attachment and plugin; `n` counts
-//! the uses of one plugin in a chain. `STATE/ports/` says who has which port of the host.
+//! the uses of one plugin in a chain, from 0 on. `STATE/ports/` says who has which port of the host.
 use crate::{
     Plan,
     error::Error,
     host_port::Holder,
     journal::{Intent, Journal},
     lock::{Lock, Scope},
-    record::Key,
+    record::{Key, use_of},
     step::Step,
 };
 use kernel::Netns;
@@ -160,18 +160,19 @@ impl State {
             let Ok(network) = network.parse() else { continue };
             for (container, ifname) in self.attachments(&network)? {
                 for file in entries(&self.network(&network).join(format!("{container}:{ifname}")))? {
-                    let plugin = file.strip_suffix(".0");
-                    let plugin = plugins.iter().find(|name| Some(**name) == plugin);
+                    let Some((plugin, nth)) = use_of(&file) else { continue };
+                    let plugin = plugins.iter().find(|name| **name == plugin);
                     keys.extend(plugin.map(|plugin| Key {
                         network: network.clone(),
                         container: container.clone(),
                         ifname: ifname.clone(),
                         plugin,
+                        nth,
                     }));
                 }
             }
         }
-        keys.sort_by_key(|key| (key.network.to_string(), key.directory(), key.plugin));
+        keys.sort_by_key(|key| (key.network.to_string(), key.directory(), key.plugin, key.nth));
         Ok(keys)
     }
 

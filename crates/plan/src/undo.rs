@@ -73,7 +73,7 @@ fn holds_its_ports(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
 }
 
 impl Plan {
-    fn own_steps(&self) -> Vec<&Step> {
+    pub(crate) fn own_steps(&self) -> Vec<&Step> {
         let is_own = |hold, step: &Step| hold == Hold::Own && step.act().counted().is_none();
         self.steps().filter(|(hold, step)| is_own(*hold, step)).map(|(_, step)| step).collect()
     }

@@ -1,7 +1,7 @@
 //! Who uses a shared thing that its last user takes away.
 //!
 //! # Theory of operation
-//! `STATE/shared/<thing>/<network>/<container>:<ifname>:<plugin>`, an empty file a user; the thing's directory is also its lock.
+//! `STATE/shared/<thing>/<network>/<container>:<ifname>:<plugin>`, an empty file a user (of a plugin's second use `<plugin>.1`); the thing's directory is also its lock.
 //! A user joins under the shared lock, before it looks whether the thing is there, and after its record says that it
 //! will. It leaves under the exclusive lock, which it keeps while it takes the thing away if nobody else is left. So
 //! whoever has joined can rely on what it finds or makes. However many users there are, joining and leaving cost the same.
@@ -186,7 +186,7 @@ fn has_users(directory: &Path) -> io::Result<bool> {
 }
 
 fn user(directory: &Path, key: &Key) -> PathBuf {
-    directory.join(key.network.as_str()).join(format!("{}:{}", key.directory(), key.plugin))
+    directory.join(key.network.as_str()).join(format!("{}:{}", key.directory(), key.plugin_use()))
 }
 
 /// `None` if there is no such directory, or if it was removed while this process waited for it.
@@ -235,6 +235,7 @@ mod tests {
             container: format!("c{at}").parse().unwrap(),
             ifname: "eth0".parse().unwrap(),
             plugin: "test",
+            nth: 0,
         }
     }
 

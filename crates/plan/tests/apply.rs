@@ -25,6 +25,7 @@ fn key(container: &str) -> Key {
         container: container.parse().unwrap(),
         ifname: "eth0".parse().unwrap(),
         plugin: "test",
+        nth: 0,
     }
 }
 
@@ -128,6 +129,7 @@ fn a_record_tells_how_far_an_add_came() {
         netns: "/run/netns/c".into(),
         netns_id: Netns::current().unwrap().id(),
         ipam: Some("host-local".into()),
+        keys: None,
     };
     record.begin(intent.clone()).unwrap();
     drop(record);
@@ -172,7 +174,12 @@ fn a_torn_line_was_not_reached() {
     let state = State::at(&host.state_dir());
     let mut record = state.claim(&key("c")).unwrap();
     record
-        .begin(Intent { netns: "/x".into(), netns_id: Netns::current().unwrap().id(), ipam: None })
+        .begin(Intent {
+            netns: "/x".into(),
+            netns_id: Netns::current().unwrap().id(),
+            ipam: None,
+            keys: None,
+        })
         .unwrap();
     record.announce(&doomed()).unwrap();
     drop(record);

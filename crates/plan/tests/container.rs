@@ -45,6 +45,7 @@ impl Lab {
             container: "c".parse().unwrap(),
             ifname: "eth0".parse().unwrap(),
             plugin: "test",
+            nth: 0,
         }
     }
 

@@ -74,6 +74,7 @@ fn key() -> Key {
         container: "c".parse().unwrap(),
         ifname: "net1".parse().unwrap(),
         plugin: "test",
+        nth: 0,
     }
 }
 

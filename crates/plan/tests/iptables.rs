@@ -629,6 +629,7 @@ fn key(at: usize, ifname: &str) -> Key {
         container: format!("c{at}").parse().unwrap(),
         ifname: ifname.parse().unwrap(),
         plugin: "test",
+        nth: 0,
     }
 }
 

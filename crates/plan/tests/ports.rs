@@ -51,6 +51,7 @@ impl Lab {
             container: container.parse().unwrap(),
             ifname,
             plugin: "host",
+            nth: 0,
         }
     }
 
@@ -61,7 +62,7 @@ impl Lab {
 
     fn record_in(&self, network: &str, container: &str, netns: PathBuf, netns_id: NetnsId) -> Record {
         let mut record = self.state.claim(&Self::key(network, container)).unwrap();
-        record.begin(Intent { netns, netns_id, ipam: None }).unwrap();
+        record.begin(Intent { netns, netns_id, ipam: None, keys: None }).unwrap();
         record
     }
 

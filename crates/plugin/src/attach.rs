@@ -6,9 +6,10 @@ use crate::{
     endpoint::{Endpoint, key},
     error::Error,
     ipam,
+    uses::{self, Claimed},
 };
 use cni::{AddResult, Attachment, Call, Delegates, Fail};
-use plan::{Facts, Failed, Intent, Key, Places, Query, Record, State};
+use plan::{Facts, Failed, Intent, Key, Places, Plan, Query, Record, State};
 
 pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
     let config = R::configure(call)?;
@@ -17,11 +18,11 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     let machine = if R::CHAINED { String::new() } else { kernel::machine_id().map_err(Error::Kernel)? };
     let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
     let state = State::from_env().map_err(Error::Plan)?;
-    let run = Run { delegates, call, at, state, key: key(call, at, R::NAME) };
+    let run = Run { delegates, call, at, state, key: key(call, at, R::NAME), others: Vec::new() };
     let idle =
         before.as_ref().filter(|_| R::CHAINED).and_then(|lease| run.idle::<R>(&config, &endpoint, lease));
     if let Some(result) = &idle
-        && !run.state.has(&run.key)
+        && run.state.uses(&run.key).map_err(Error::Plan)?.is_empty()
     {
         return Ok(result.clone());
     }
@@ -30,14 +31,15 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     // Who does not work inside does not go in for this either.
     let inside = R::INSIDE && !R::SHARES_NETNS;
     let netns_id = if inside { places.netns_id().map_err(Error::Plan)? } else { netns.id() };
-    let mut record = run.state.claim(&run.key).map_err(Error::Plan)?;
-    run.settle::<R>(&record, &mut places, netns_id)?;
+    let Claimed { key, mut record, others } = run.claim::<R>(&mut places, (&netns, netns_id))?;
+    let (endpoint, run) = (endpoint.of_use(key.nth), Run { key, others, ..run });
     if let Some(result) = idle {
         record.remove().map_err(Error::Plan)?;
         return Ok(result);
     }
     let ipam = ipam::<R>(call).map(str::to_owned);
-    let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam };
+    let keys = uses::keys::<R>(call);
+    let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam, keys };
     // What can't be is refused before an address is taken.
     let known = Facts::answer(&R::asks(&config, &endpoint), &mut places);
     let known = known.map_err(Error::Plan).and_then(|known| {
@@ -65,12 +67,14 @@ fn before<R: Recipe>(call: &Call, config: &R::Config) -> Result<Option<Lease>, E
     }
 }
 
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     delegates: &'a Delegates,
-    call: &'a Call,
+    pub(crate) call: &'a Call,
     at: &'a Attachment,
-    state: State,
-    key: Key,
+    pub(crate) state: State,
+    pub(crate) key: Key,
+    /// What other uses of the plugin have done for the attachment.
+    others: Vec<Plan>,
 }
 
 /// How often a plan is made because a port that was free when it was looked for was not when it was taken; of a few ports, each may
@@ -97,9 +101,9 @@ impl Run<'_> {
 
     /// What an earlier ADD of this attachment left: refused while it stands, taken away when it died or its
     /// container did.
-    fn settle<R: Recipe>(
+    pub(crate) fn settle<R: Recipe>(
         &self,
-        record: &Record,
+        (key, record): (&Key, &Record),
         places: &mut Places,
         netns_id: kernel::NetnsId,
     ) -> Result<(), Fail> {
@@ -111,14 +115,14 @@ impl Run<'_> {
             return Ok(());
         }
         if record.is_attached() && same() && plan::stands(&plan, places).map_err(Error::Plan)? {
-            return Err(Error::Attached { attachment: self.key.to_string() }.into());
+            return Err(Error::Attached { attachment: key.to_string() }.into());
         }
         if intent.netns_id.may_be(&netns_id) {
-            return take_down::<R>(self.delegates, self.call, self.at, record, places);
+            return take_down::<R>(self.delegates, self.call, self.at, (key, record), places);
         }
         // What was done to the container before must not be undone in this one.
         let mut theirs = Places::recorded(intent, departure());
-        take_down::<R>(self.delegates, self.call, self.at, record, &mut theirs)
+        take_down::<R>(self.delegates, self.call, self.at, (key, record), &mut theirs)
     }
 
     fn attach<R: Recipe>(
@@ -162,6 +166,7 @@ impl Run<'_> {
             let facts =
                 known.take().map_or_else(|| Facts::answer(&queries, places), Ok).map_err(Error::Plan)?;
             let plan = duplicates::plan::<R>(config, endpoint, lease, &facts);
+            let plan = plan.beside(&self.others, places).map_err(Error::Plan)?;
             record.announce(&plan).map_err(Error::Plan)?;
             match plan::apply(&plan, places, &self.state, &self.key) {
                 Ok(()) => break (facts, plan),

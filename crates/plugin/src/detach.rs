@@ -3,11 +3,11 @@ use crate::{
     Recipe,
     endpoint::{Endpoint, key},
     error::Error,
-    ipam,
+    ipam, uses,
 };
 use cni::{Attachment, AttachmentId, Call, Delegates, Fail};
 use kernel::Netns;
-use plan::{Departure, Places, Record, State};
+use plan::{Departure, Key, Places, Record, State};
 use std::{env, time::Duration};
 
 /// How long DEL waits for others that are at the same attachment: a machine may be slow, and a runtime may not try again.
@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
     let key = key(call, at, R::NAME);
-    if let Some(record) = state.find(&key, PATIENCE).map_err(Error::Plan)? {
-        return detach::<R>(delegates, call, at, record);
+    if detach_all::<R>(delegates, call, at, (&state, PATIENCE))? {
+        return Ok(());
     }
     // What goes by the interface's name alone would be that one's. A runtime sends DEL after an ADD that was refused, too.
     if !R::may_remain(call) || state.has_elsewhere(&key).map_err(Error::Plan)? {
@@ -43,15 +43,33 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
             continue;
         }
         let at = Attachment { container, ifname, netns: None };
-        match state.find(&key(call, &at, R::NAME), Duration::ZERO) {
-            // Somebody is at it at this moment: then it is not garbage.
-            Ok(None) | Err(plan::Error::Busy { .. }) => {}
-            // One that can't go does not keep the others.
-            Ok(Some(record)) => swept = swept.and(detach::<R>(delegates, call, &at, record)),
-            Err(cause) => swept = swept.and(Err(Error::Plan(cause).into())),
-        }
+        // One that can't go does not keep the others.
+        swept = swept.and(detach_all::<R>(delegates, call, &at, (&state, Duration::ZERO)).map(drop));
     }
     swept.and(ipam::<R>(call).map_or(Ok(()), |ipam| delegates.gc(call, valid, ipam)))
+}
+
+/// Detaches every use of the plugin, the last first, each when those above it are gone; whether there was any. One that somebody is at is not
+/// garbage to who does not wait.
+fn detach_all<R: Recipe>(
+    delegates: &Delegates,
+    call: &Call,
+    at: &Attachment,
+    (state, patience): (&State, Duration),
+) -> Result<bool, Fail> {
+    let (mut found, key) = (false, key(call, at, R::NAME));
+    for key in uses::of::<R>(state, key).map_err(Error::Plan)?.into_iter().rev() {
+        match state.find(&key, patience) {
+            Ok(Some(record)) => {
+                detach::<R>(delegates, call, at, (&key, record))?;
+                found = true;
+            }
+            Ok(None) => {}
+            Err(plan::Error::Busy { .. }) if patience.is_zero() => break,
+            Err(cause) => return Err(Error::Plan(cause).into()),
+        }
+    }
+    Ok(found)
 }
 
 /// Takes away what a record announces, and then the record.
@@ -59,13 +77,13 @@ fn detach<R: Recipe>(
     delegates: &Delegates,
     call: &Call,
     at: &Attachment,
-    record: Record,
+    (key, record): (&Key, Record),
 ) -> Result<(), Fail> {
     let mut places = match record.intent() {
         Some(intent) => Places::recorded(intent, departure()),
         None => Places::new(None, departure()),
     };
-    take_down::<R>(delegates, call, at, &record, &mut places)?;
+    take_down::<R>(delegates, call, at, (key, &record), &mut places)?;
     Ok(record.remove().map_err(Error::Plan)?)
 }
 
@@ -74,17 +92,20 @@ pub(crate) fn take_down<R: Recipe>(
     delegates: &Delegates,
     call: &Call,
     at: &Attachment,
-    record: &Record,
+    (key, record): (&Key, &Record),
     places: &mut Places,
 ) -> Result<(), Fail> {
-    let key = key(call, at, R::NAME);
+    let state = || State::from_env().and_then(|state| state.uses(key));
     let undone = if let Some(plan) = record.plan() {
-        plan::undo(plan, places, &key)
+        plan::undo(plan, places, key)
+    } else if state().map_err(Error::Plan)?.len() > 1 {
+        // What bears our own name may be another use's.
+        Ok(())
     } else {
         // It was left before there was a plan, or by a newer version whose steps are not known here. What is in the
         // container may be somebody else's: only what bears our own name on the host is ours for certain.
         let endpoint = Endpoint::new(call, at, String::new(), None)?;
-        plan::undo(&R::remains(&endpoint), &mut Places::new(None, departure()), &key)
+        plan::undo(&R::remains(&endpoint), &mut Places::new(None, departure()), key)
     };
     undone.map_err(Error::Plan)?;
     let recorded = record.intent().and_then(|intent| intent.ipam.as_deref());

@@ -26,7 +26,7 @@ pub(crate) fn refuse<R: Recipe>(config: &R::Config, endpoint: &Endpoint, state: 
         {
             continue;
         }
-        let key = Key { network: endpoint.network.clone(), container, ifname, plugin: R::NAME };
+        let key = Key { network: endpoint.network.clone(), container, ifname, plugin: R::NAME, nth: 0 };
         if state.recorded(&key)?.is_some_and(|plan| plan.gives(mac)) {
             let (network, plugin) = (key.network, key.plugin.to_owned());
             let by =

@@ -28,6 +28,8 @@ pub struct Endpoint {
     pub machine: String,
     /// What people call the container, if the runtime said.
     pub name: Option<String>,
+    /// Which use of the plugin it is: a network may have a chained one more than once. The first is 0.
+    pub(crate) nth: usize,
 }
 
 impl Endpoint {
@@ -46,6 +48,7 @@ impl Endpoint {
             mac: mac.unwrap_or_else(|| hashed("container")),
             machine,
             name: name(call),
+            nth: 0,
         })
     }
 
@@ -69,6 +72,11 @@ impl Endpoint {
         self
     }
 
+    /// The ends, for this use of the plugin.
+    pub(crate) fn of_use(self, nth: usize) -> Self {
+        Self { nth, ..self }
+    }
+
     /// The container's namespace, opened; refused if it is not of the kind that this recipe's containers have.
     pub(crate) fn netns<R: Recipe>(&self) -> Result<Netns, Error> {
         let path = || self.netns.clone();
@@ -80,12 +88,15 @@ impl Endpoint {
     }
 
     /// The attachment as others are told of it that want the same; `plugin` is whose record it has.
-    pub fn holder(&self, plugin: &str) -> step::Holder {
+    pub fn holder(&self, plugin: &'static str) -> step::Holder {
+        let (network, container, ifname) =
+            (self.network.clone(), self.container.clone(), self.ifname.clone());
+        let key = Key { network, container, ifname, plugin, nth: self.nth };
         step::Holder {
-            network: self.network.clone(),
-            container: self.container.clone(),
-            ifname: self.ifname.clone(),
-            plugin: plugin.to_owned(),
+            plugin: key.plugin_use(),
+            network: key.network,
+            container: key.container,
+            ifname: key.ifname,
             name: self.name.clone(),
         }
     }
@@ -114,7 +125,8 @@ pub(crate) fn hashed(end: &str, machine: &str, [network, container, ifname]: [&s
     Mac::local(stable_hash(&[end, machine, network, container, ifname]))
 }
 
-/// What the record of a plugin's attachment is filed under.
+/// What the record of a plugin's attachment is filed under, by its first use.
 pub(crate) fn key(call: &Call, at: &Attachment, plugin: &'static str) -> Key {
-    Key { network: call.network.clone(), container: at.container.clone(), ifname: at.ifname.clone(), plugin }
+    let (network, container, ifname) = (call.network.clone(), at.container.clone(), at.ifname.clone());
+    Key { network, container, ifname, plugin, nth: 0 }
 }

@@ -5,7 +5,7 @@ use crate::{
     duplicates,
     endpoint::{Endpoint, key},
     error::Error,
-    ipam,
+    ipam, uses,
 };
 use cni::{AddResult, Attachment, Call, Delegates, Fail};
 use plan::{Facts, Places, State};
@@ -23,6 +23,10 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
     let mut places = Places::new(Some(netns), departure());
     let lease = if R::CHAINED { reported.clone() } else { leased(reported, &endpoint) };
     let (state, key) = (State::from_env().map_err(Error::Plan)?, key(call, at, R::NAME));
+    let keys = uses::keys::<R>(call);
+    let of_use = keys.map_or(Ok(None), |keys| state.use_with(&key, &keys)).map_err(Error::Plan)?;
+    let key = of_use.unwrap_or(key);
+    let endpoint = endpoint.of_use(key.nth);
     let asked = R::asks_about(&config, &endpoint, &lease);
     let facts = Facts::recall(&asked, &mut places, || state.recorded(&key)).map_err(Error::Plan)?;
     let recorded = if R::MOVES { state.recorded(&key).map_err(Error::Plan)? } else { None };

@@ -22,6 +22,7 @@ pub mod interface;
 pub mod keys;
 mod masquerade;
 mod port_mapping;
+mod uses;
 
 pub use endpoint::{Endpoint, shared_mac};
 pub use error::Error;

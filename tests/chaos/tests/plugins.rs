@@ -21,6 +21,8 @@ fn main() -> ExitCode {
 struct Row {
     name: &'static str,
     before: Vec<Value>,
+    /// An earlier use of the same plugin in the chain, which DEL takes along.
+    first: Option<Value>,
     plugin: Value,
     on_host: &'static [&'static str],
     /// For each container anew, and what takes it away.
@@ -45,6 +47,18 @@ fn rows() -> Vec<Row> {
             )),
             ..row(json!({"type": "host-device", "device": "hd0", "ipam": both()}))
         },
+        Row {
+            name: "second_bandwidth",
+            before: vec![bridge()],
+            first: Some(json!({"type": "bandwidth", "egressRate": 8_000_000, "egressBurst": 800_000})),
+            ..row(json!({"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000}))
+        },
+        Row {
+            name: "second_tuning",
+            before: vec![bridge()],
+            first: Some(json!({"type": "tuning", "mtu": 1300, "sysctl": {"net.core.somaxconn": "78"}})),
+            ..row(tuning.clone())
+        },
         Row { before: vec![bridge()], ..row(rates) },
         Row { before: vec![bridge()], ..row(tuning) },
         Row { before: vec![bridge()], ..row(json!({"type": "sbr"})) },
@@ -55,7 +69,7 @@ fn rows() -> Vec<Row> {
 const OF_VLAN_PARENT: &str = "link_of_vlan_parent";
 
 fn row(plugin: Value) -> Row {
-    Row { name: "", before: Vec::new(), plugin, on_host: &[], device: None }
+    Row { name: "", before: Vec::new(), first: None, plugin, on_host: &[], device: None }
 }
 
 fn bridge() -> Value {
@@ -131,6 +145,8 @@ struct Lab<'a> {
 struct Subject {
     container: Container,
     config: Value,
+    /// Of an earlier use.
+    first: Option<Value>,
     /// What the plugins before it have answered, and are called with.
     before: Vec<Value>,
 }
@@ -142,6 +158,7 @@ impl<'a> Lab<'a> {
         let lab = Self { row, host };
         // Sections, bridges and the like are there from the first container on.
         let subject = lab.subject();
+        lab.begin(&subject);
         well_or_told(&lab.call("ADD", &subject), "a first time");
         well(&lab.call("DEL", &subject), "a first time");
         lab.done(&subject);
@@ -159,9 +176,19 @@ impl<'a> Lab<'a> {
             result = self.host.add(&config, &container, "eth0").unwrap().result().unwrap();
             before.push(config);
         }
-        let config = self.host.config(&self.row.plugin);
-        let config = if result.is_null() { config } else { with(&config, "prevResult", &result) };
-        Subject { container, config, before }
+        let whole = |plugin: &Value| {
+            let config = self.host.config(plugin);
+            if result.is_null() { config } else { with(&config, "prevResult", &result) }
+        };
+        let first = self.row.first.as_ref().map(whole);
+        Subject { container, config: whole(&self.row.plugin), first, before }
+    }
+
+    /// What the earlier use does.
+    fn begin(&self, subject: &Subject) {
+        if let Some(config) = &subject.first {
+            self.host.add(config, &subject.container, "eth0").unwrap().result().unwrap();
+        }
     }
 
     fn call(&self, verb: &str, subject: &Subject) -> Call {
@@ -180,6 +207,7 @@ impl<'a> Lab<'a> {
 
     fn dry_run(&self, verb: &str) -> usize {
         let subject = self.subject();
+        self.begin(&subject);
         let stops = stops(verb, "cniVersion", |verb| self.call(verb, &subject));
         self.done(&subject);
         stops
@@ -188,6 +216,7 @@ impl<'a> Lab<'a> {
     fn kill_at(&self, point: usize, verb: &str, then: Then) {
         let subject = self.subject();
         let before = (self.host.snapshot().unwrap(), subject.container.snapshot().unwrap());
+        self.begin(&subject);
         if verb == "DEL" {
             well_or_told(&self.call("ADD", &subject), "before a DEL");
         }

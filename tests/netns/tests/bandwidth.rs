@@ -8,7 +8,7 @@
 use netlab::{Chain, Container, Host, PATIENCE, ip, with};
 use serde_json::{Value, json};
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     thread,
     time::{Duration, Instant},
@@ -17,6 +17,9 @@ use std::{
 netlab::tests! {
     data_comes_to_the_container_at_the_rate,
     data_leaves_the_container_at_the_rate,
+    one_use_for_each_way_limits_both_ways,
+    two_uses_for_one_way_are_refused_and_the_first_stays,
+    a_use_that_died_takes_nothing_of_the_others_with_it,
     without_rates_nothing_is_done,
     the_configurations_rates_count_more_than_the_runtimes,
     containerds_burst_is_kept,
@@ -87,7 +90,11 @@ fn measured(writer: impl FnOnce() -> TcpStream + Send, reader: impl FnOnce() -> 
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (mut seen, mut first) = (0, None);
         while seen < BYTES {
-            seen += stream.read(&mut block).unwrap() as u64;
+            seen += match stream.read(&mut block) {
+                // A wait with a limit, when the machine stands still for a moment.
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => continue,
+                read => read.unwrap() as u64,
+            };
             first.get_or_insert_with(Instant::now);
         }
         let time = first.unwrap().elapsed();
@@ -149,6 +156,75 @@ fn data_leaves_the_container_at_the_rate() {
         let (here, there) = connected(&container, port);
         measured(|| there, || here)
     });
+}
+
+fn one_use_for_each_way_limits_both_ways() {
+    let (to, from) = (
+        json!({"ingressRate": RATE, "ingressBurst": BURST}),
+        json!({"egressRate": RATE, "egressBurst": BURST}),
+    );
+    for [one, two] in [[&to, &from], [&from, &to]] {
+        let host = Host::new().unwrap();
+        let container = host.container().unwrap();
+        let network = [bridge("b0", "10.1.0.0/24"), limited("b0", one), limited("b0", two)];
+        let chain = host.chain(&network).unwrap();
+        let before = host.snapshot().unwrap();
+        let result = chain.add(&container, &Value::Null).unwrap();
+        assert_eq!((queues().len(), links("ifb").len()), (3, 1), "{:?}", queues());
+        let mut port = 7000;
+        is_the_rate(|| {
+            port += 1;
+            let (here, there) = connected(&container, port);
+            measured(|| here, || there)
+        });
+        is_the_rate(|| {
+            port += 1;
+            let (here, there) = connected(&container, port);
+            measured(|| there, || here)
+        });
+        chain.check(&container, &Value::Null, &result).unwrap();
+        chain.del(&container, &Value::Null, &result).unwrap();
+        chain.del(&container, &Value::Null, &result).unwrap();
+        assert_eq!((queues(), links("ifb")), (vec![], vec![]));
+        let records = host.changes_since(&before).unwrap();
+        assert!(!records.contains("attachments"), "{records}");
+    }
+}
+
+/// The reference: `create qdisc: file exists`, or `adding link: file exists`.
+fn two_uses_for_one_way_are_refused_and_the_first_stays() {
+    for way in ["ingress", "egress"] {
+        let host = Host::new().unwrap();
+        let rate = |rate: u64| json!({format!("{way}Rate"): rate, format!("{way}Burst"): BURST});
+        let (container, chain, result) = added(&host, &rate(RATE));
+        let before = (queues(), host.snapshot().unwrap());
+        for keys in [rate(2 * RATE), with(&rate(RATE), "because", &json!("others do"))] {
+            let config = with(&host.config(&limited("b0", &keys)), "prevResult", &result);
+            let reply = host.add(&config, &container, "eth0").unwrap();
+            assert!(reply.msg().contains("has a queue of kind"), "{reply:?}");
+            assert!(reply.stdout.contains("give one `bandwidth` the keys of both"), "{reply:?}");
+            assert_eq!((queues(), host.changes_since(&before.1).unwrap()), (before.0.clone(), String::new()));
+        }
+        chain.del(&container, &Value::Null, &result).unwrap();
+        assert_eq!((queues(), links("ifb")), (vec![], vec![]));
+    }
+}
+
+/// It had written down that it would begin, and no more: the link's name is the attachment's.
+fn a_use_that_died_takes_nothing_of_the_others_with_it() {
+    let host = Host::new().unwrap();
+    let (container, chain, result) = added(&host, &json!({"egressRate": RATE, "egressBurst": BURST}));
+    let folder = host.state_dir().join("attachments/b0").join(format!("{}:eth0", container.id()));
+    let text = std::fs::read_to_string(folder.join("bandwidth.0")).unwrap();
+    std::fs::write(folder.join("bandwidth.1"), text.lines().next().unwrap()).unwrap();
+    let before = queues();
+    let keys = json!({"ingressRate": RATE, "ingressBurst": BURST});
+    let config = with(&host.config(&limited("b0", &keys)), "prevResult", &result);
+    host.add(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!((queues().len(), links("ifb").len()), (before.len() + 1, 1), "{:?}", queues());
+    std::fs::write(folder.join("bandwidth.2"), "").unwrap();
+    chain.del(&container, &Value::Null, &result).unwrap();
+    assert_eq!((queues(), links("ifb"), folder.exists()), (vec![], vec![], false));
 }
 
 fn without_rates_nothing_is_done() {

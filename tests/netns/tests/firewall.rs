@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         a_del_that_comes_late_cuts_off_nobody_who_has_the_address_by_now,
         the_last_container_takes_the_policy_with_it_whatever_the_configuration_says,
         del_needs_neither_netns_nor_result_and_may_come_twice,
-        an_add_that_is_told_something_else_undoes_what_it_was_told_before,
+        two_uses_in_a_network_both_count_and_both_go,
+        what_two_uses_have_in_common_stays_when_the_second_fails,
         check_names_what_is_missing,
         gc_takes_away_what_is_not_listed,
         a_failed_add_leaves_nothing,
@@ -523,19 +524,43 @@ fn del_needs_neither_netns_nor_result_and_may_come_twice() {
     site.0.del_without_netns(&bare, &inside.container, "eth0").unwrap().result().unwrap();
 }
 
-fn an_add_that_is_told_something_else_undoes_what_it_was_told_before() {
+/// With other keys it is another use of the plugin: a list may have it more than once.
+fn two_uses_in_a_network_both_count_and_both_go() {
+    let site = Site::new();
+    let kinds = || {
+        let found = elements();
+        ["isolated {", "isolated_back", "internal {"].map(|set| found.contains(set))
+    };
+    for edited in [json!({"ingressPolicy": "nonsense"}), isolated(), json!({"internal": true})] {
+        let inside = site.inside(1, &isolated());
+        for keys in [json!({"internal": true}), same_bridge(), json!({"internal": true})] {
+            let config = site.config(1, &keys, &inside.result);
+            site.0.add(&config, &inside.container, "eth0").unwrap().result().unwrap();
+            site.0.check(&config, &inside.container, "eth0", &inside.result).unwrap().result().unwrap();
+        }
+        assert_eq!(kinds(), [true, true, true]);
+        let config = site.config(1, &edited, &inside.result);
+        site.0.del(&config, &inside.container, "eth0").unwrap().result().unwrap();
+        assert_eq!(elements(), "");
+        inside.leave();
+    }
+}
+
+fn what_two_uses_have_in_common_stays_when_the_second_fails() {
     let site = Site::new();
     let inside = site.inside(1, &isolated());
-    for keys in [same_bridge(), json!({"internal": true}), json!({})] {
-        let config = site.config(1, &keys, &inside.result);
-        for _ in 0..2 {
-            site.0.add(&config, &inside.container, "eth0").unwrap().result().unwrap();
-        }
-        let found = elements();
-        let kinds = ["isolated {", "isolated_back", "internal {"].map(|set| found.contains(set));
-        let expected = [keys == same_bridge(), false, keys["internal"] == true];
-        assert_eq!(kinds, expected, "{keys}: {found}");
-    }
+    let (before, host) = (elements(), site.0.snapshot().unwrap());
+    // The same port and the same bridge; and then a chain that would lead to itself, which the kernel refuses.
+    let looping =
+        json!({"ingressPolicy": "isolated", "backend": "iptables", "iptablesAdminChainName": "CNI-FORWARD"});
+    let config = site.config(1, &looping, &inside.result);
+    let reply = site.0.add(&config, &inside.container, "eth0").unwrap();
+    assert!(!reply.success() && reply.stdout.contains("CNI-FORWARD"), "{reply:?}");
+    assert_eq!(elements(), before);
+    let left = site.0.changes_since(&host).unwrap();
+    let left: Vec<_> =
+        left.lines().filter(|line| line.contains("attachments") || line.contains("shared")).collect();
+    assert_eq!(left, Vec::<&str>::new());
     inside.leave();
     assert_eq!(elements(), "");
 }

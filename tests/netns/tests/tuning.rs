@@ -27,6 +27,14 @@ fn main() -> std::process::ExitCode {
         only_what_the_hosts_list_allows_is_set,
         check_names_each_drift,
         an_add_again_is_instead_of_the_first_and_the_former_values_stay_the_same,
+        two_uses_in_a_network_both_count_and_both_are_given_back,
+        of_two_uses_that_set_the_same_the_later_counts_and_the_first_value_comes_back,
+        a_use_that_is_added_again_is_instead_of_itself_alone,
+        a_record_that_does_not_say_whose_keys_it_has_is_replaced,
+        a_second_use_that_fails_leaves_the_first_as_it_was,
+        however_the_keys_were_edited_del_gives_all_back,
+        uses_in_a_namespace_that_is_gone_go_with_the_next_add,
+        gc_gives_back_what_every_use_has_done,
         del_gives_back_however_often_and_whatever_the_configuration_says,
         del_succeeds_without_the_namespace_and_leaves_no_file,
         del_of_a_container_that_is_gone_changes_nothing_in_its_successor,
@@ -101,6 +109,21 @@ impl Site {
 
     fn backups(&self) -> PathBuf {
         self.host.dir().join("tuning")
+    }
+
+    fn record_folder(&self) -> PathBuf {
+        let network = self.host.config(&json!({}))["name"].as_str().unwrap().to_owned();
+        let attachment = format!("{}:eth0", self.container.id());
+        self.host.state_dir().join("attachments").join(network).join(attachment)
+    }
+
+    /// What uses of the plugin there are.
+    fn records(&self) -> Vec<String> {
+        let files = fs::read_dir(self.record_folder()).into_iter().flatten();
+        let mut names: Vec<_> =
+            files.map(|file| file.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
     }
 
     fn link(&self) -> Value {
@@ -437,17 +460,167 @@ fn check_names_each_drift() {
 /// The reference then gives back what its first ADD has set.
 fn an_add_again_is_instead_of_the_first_and_the_former_values_stay_the_same() {
     let site = Site::new();
-    let before = site.snapshot();
-    site.add(&with(&everything(), "sysctl", &json!({"net.core.somaxconn": "77"})));
-    site.add(&json!({"mtu": 1300, "sysctl": {"net.core.somaxconn": "78"}}));
-    assert_eq!((site.link()["mtu"].clone(), site.somaxconn()), (json!(1300), "78".into()));
-    assert_eq!(site.link()["txqlen"], 1000, "what is asked for no more is given back");
-    site.add(&json!({}));
-    site.is_as(&before);
-    site.add(&everything());
-    site.well("DEL", &everything());
+    let (before, address) = (site.snapshot(), site.link()["address"].clone());
+    let mac = |mac: &str| with(&everything_but_a_mac(), "runtimeConfig", &json!({"mac": mac}));
+    site.add(&mac("c2:00:00:00:00:01"));
+    // The same keys, in another order and with another call's words.
+    let keys = with(&json!({"sysctl": {"net.core.somaxconn": "77"}}), "mtu", &json!(1400));
+    let keys = with(&keys, "runtimeConfig", &json!({}));
+    site.add(&with(&keys, "cniVersion", &json!("1.0.0")));
+    assert_eq!(site.records(), ["tuning.0"]);
+    assert_eq!((site.link()["mtu"].clone(), site.somaxconn()), (json!(1400), "77".into()));
+    assert_eq!(site.link()["address"], address, "what is asked for no more is given back");
+    site.well("DEL", &keys);
     site.is_as(&before);
     assert_eq!(site.somaxconn(), "4096");
+}
+
+fn everything_but_a_mac() -> Value {
+    json!({"mtu": 1400, "sysctl": {"net.core.somaxconn": "77"}})
+}
+
+/// The reference then gives back one of them alone.
+fn two_uses_in_a_network_both_count_and_both_are_given_back() {
+    let site = Site::new();
+    let before = site.snapshot();
+    let one = json!({"mtu": 1400, "sysctl": {"net.core.somaxconn": "77"}});
+    let two = json!({"txQLen": 20, "sysctl": {"net.ipv4.conf.IFNAME.rp_filter": "2"}});
+    for dels in [vec![&two, &one], vec![&two, &one, &two, &one], vec![&one]] {
+        site.add(&one);
+        site.add(&two);
+        assert_eq!(site.records(), ["tuning.0", "tuning.1"]);
+        assert_eq!((&site.link()["mtu"], &site.link()["txqlen"]), (&json!(1400), &json!(20)));
+        let filter = site.container.sysctl("ipv4/conf/eth0/rp_filter").unwrap();
+        assert_eq!((site.somaxconn().as_str(), filter.as_str()), ("77", "2"));
+        site.well("CHECK", &one);
+        site.well("CHECK", &two);
+        for keys in dels {
+            site.well("DEL", keys);
+        }
+        site.is_as(&before);
+        assert_eq!(site.somaxconn(), "4096");
+    }
+}
+
+fn of_two_uses_that_set_the_same_the_later_counts_and_the_first_value_comes_back() {
+    let site = Site::new();
+    let before = site.snapshot();
+    let set = |value: &str, mtu: u32| json!({"mtu": mtu, "sysctl": {"net.core.somaxconn": value}});
+    site.add(&set("77", 1400));
+    site.add(&set("78", 1300));
+    assert_eq!((site.link()["mtu"].clone(), site.somaxconn()), (json!(1300), "78".into()));
+    site.well("CHECK", &set("78", 1300));
+    assert!(site.refused("CHECK", &set("77", 1400)).1.contains("net/core/somaxconn is 78"));
+    site.well("DEL", &set("78", 1300));
+    site.well("DEL", &set("77", 1400));
+    site.is_as(&before);
+    assert_eq!(site.somaxconn(), "4096");
+}
+
+fn a_use_that_is_added_again_is_instead_of_itself_alone() {
+    let site = Site::new();
+    let before = site.snapshot();
+    let (one, two) = (json!({"sysctl": {"net.core.somaxconn": "77"}}), json!({"mtu": 1400}));
+    for keys in [&one, &two, &one, &two, &one] {
+        site.add(keys);
+    }
+    assert_eq!(site.records(), ["tuning.0", "tuning.1"]);
+    assert_eq!((site.link()["mtu"].clone(), site.somaxconn()), (json!(1400), "77".into()));
+    site.well("DEL", &two);
+    site.is_as(&before);
+    assert_eq!(site.somaxconn(), "4096");
+}
+
+/// It is of a release that knew of one use alone.
+fn a_record_that_does_not_say_whose_keys_it_has_is_replaced() {
+    let site = Site::new();
+    let before = site.snapshot();
+    let older = |keys: &Value| {
+        site.add(keys);
+        let path = site.record_folder().join("tuning.0");
+        let text = fs::read_to_string(&path).unwrap();
+        let (head, tail) = text.split_once(",\"keys\":\"").unwrap();
+        fs::write(&path, format!("{head}{}", tail.split_once('"').unwrap().1)).unwrap();
+    };
+    older(&json!({"mtu": 1400}));
+    site.add(&json!({"txQLen": 20}));
+    assert_eq!((site.link()["mtu"].clone(), site.link()["txqlen"].clone()), (json!(1500), json!(20)));
+    assert_eq!(site.records(), ["tuning.0"]);
+    site.well("DEL", &json!({}));
+    site.is_as(&before);
+    older(&json!({"mtu": 1400}));
+    site.well("CHECK", &json!({"mtu": 1400}));
+    site.well("DEL", &json!({"mtu": 1400}));
+    site.is_as(&before);
+}
+
+fn a_second_use_that_fails_leaves_the_first_as_it_was() {
+    let site = Site::new();
+    let before = site.snapshot();
+    site.add(&json!({"mtu": 1400, "txQLen": 20}));
+    let standing = site.snapshot();
+    let beforehand = json!({"mtu": 1300, "txQLen": 30, "sysctl": {"net.core.bogus": "1"}});
+    assert!(site.refused("ADD", &beforehand).1.contains("net/core/bogus"));
+    site.is_as(&standing);
+    let below = json!({"txQLen": 30, "sysctl": {"net.core.somaxconn": "77", "net.ipv4.tcp_syncookies": "x"}});
+    assert!(site.refused("ADD", &below).1.contains("tcp_syncookies"));
+    site.is_as(&standing);
+    assert_eq!(site.records(), ["tuning.0"]);
+    site.well("DEL", &below);
+    site.is_as(&before);
+}
+
+fn however_the_keys_were_edited_del_gives_all_back() {
+    let site = Site::new();
+    let before = site.snapshot();
+    let [one, two, three] = [json!({"mtu": 1400}), json!({"txQLen": 20}), json!({"mtu": 1300})];
+    let cases = [
+        // A list of one, edited, and added again without a DEL.
+        (vec![&one, &three], vec![&three]),
+        // One of two is edited, or gone, or there is one more.
+        (vec![&one, &two], vec![&three, &one]),
+        (vec![&one, &two], vec![&one]),
+        (vec![&one], vec![&two, &one]),
+        (vec![&one, &two, &three], vec![&one]),
+    ];
+    for (adds, dels) in cases {
+        for keys in &adds {
+            site.add(keys);
+        }
+        assert_eq!(site.records().len(), adds.len());
+        for keys in dels {
+            site.well("DEL", keys);
+        }
+        site.is_as(&before);
+        assert_eq!(site.records(), Vec::<String>::new());
+    }
+}
+
+fn uses_in_a_namespace_that_is_gone_go_with_the_next_add() {
+    let site = Site::new();
+    site.add(&json!({"mtu": 1400}));
+    site.add(&json!({"txQLen": 20}));
+    site.container.kill().unwrap();
+    site.container.restart().unwrap();
+    assert!(netlab::soon(|| ip("link show v-eth0").is_err()));
+    site.connect("eth0");
+    site.add(&json!({"mtu": 1300}));
+    assert_eq!(site.records(), ["tuning.0"]);
+    assert_eq!((site.link()["mtu"].clone(), site.link()["txqlen"].clone()), (json!(1300), json!(1000)));
+    site.well("DEL", &json!({"mtu": 1300}));
+    assert_eq!((site.link()["mtu"].clone(), site.records().len()), (json!(1500), 0));
+}
+
+fn gc_gives_back_what_every_use_has_done() {
+    let site = Site::new();
+    let before = site.snapshot();
+    site.add(&json!({"mtu": 1400}));
+    site.add(&json!({"mtu": 1300}));
+    let config = site.host.config(&json!({"type": "tuning"}));
+    site.host.gc(&config, &[(site.container.id(), "eth0")]).unwrap().result().unwrap();
+    assert_eq!(site.link()["mtu"], 1300);
+    site.host.gc(&config, &[]).unwrap().result().unwrap();
+    site.is_as(&before);
 }
 
 fn del_gives_back_however_often_and_whatever_the_configuration_says() {

@@ -114,6 +114,9 @@ fn chained() -> Vec<Trial> {
         a_firewall_around_a_bridge,
         a_firewall_around_a_container,
         a_firewall_by_iptables,
+        a_firewall_twice,
+        ports_twice,
+        ports_under_two_conditions,
     ]
 }
 
@@ -125,6 +128,11 @@ fn tuned() -> Vec<Trial> {
         a_bridge_with_rules_for_a_table,
         a_bridge_with_a_mac_of_the_runtimes,
         a_bridge_that_is_left_as_it_is,
+        a_bridge_tuned_twice,
+        a_bridge_with_a_parameter_set_twice,
+        a_bridge_with_rules_for_two_tables,
+        a_bridge_with_routes_by_source_and_rules_for_a_table,
+        a_bridge_with_rules_for_one_table_twice,
         a_ptp_with_routes_by_source,
     ]
 }
@@ -137,6 +145,8 @@ fn bandwidths() -> Vec<Trial> {
         a_rate_from_the_container,
         no_rates,
         rates_behind_a_ptp,
+        a_use_for_each_way,
+        a_use_for_each_way_the_other_way_round,
     ]
 }
 
@@ -239,7 +249,12 @@ const TUNED: &[Difference] = &[("after DEL container sysctl core/somaxconn ", "h
 const SBR: &[Difference] = &[("after ADD CHECK ", "finds its routes in the table")];
 
 fn bridge_and(plugin: &Value) -> Row {
-    Row::new(json!([{"type": "bridge", "bridge": "b0", "isGateway": true, "ipam": v4()}, plugin])).may(BRIDGE)
+    bridge_and_all(std::slice::from_ref(plugin))
+}
+
+fn bridge_and_all(plugins: &[Value]) -> Row {
+    let bridge = json!({"type": "bridge", "bridge": "b0", "isGateway": true, "ipam": v4()});
+    Row::new(json!([&[bridge], plugins].concat())).may(BRIDGE)
 }
 
 fn tuning() -> Value {
@@ -267,6 +282,35 @@ fn a_bridge_with_rules_for_a_table() {
 
 fn a_bridge_with_a_mac_of_the_runtimes() {
     bridge_and(&json!({"type": "tuning", "runtimeConfig": {"mac": "02:00:00:00:00:07"}})).compare();
+}
+
+fn a_bridge_tuned_twice() {
+    let two = [
+        json!({"type": "tuning", "mtu": 1400, "sysctl": {"net.core.somaxconn": "77"}}),
+        json!({"type": "tuning", "mac": "c2:00:00:00:00:01", "sysctl": {"net.ipv4.conf.IFNAME.rp_filter": "2"}}),
+    ];
+    bridge_and_all(&two).but(TUNED).compare();
+}
+
+/// The CHECK of the first misses its value.
+fn a_bridge_with_a_parameter_set_twice() {
+    let one = |value: &str| json!({"type": "tuning", "sysctl": {"net.core.somaxconn": value}});
+    let checks = ("after ADD CHECK ", "names each difference");
+    bridge_and_all(&[one("77"), one("78")]).but(TUNED).but(&[checks]).compare();
+}
+
+fn a_bridge_with_rules_for_two_tables() {
+    bridge_and_all(&[json!({"type": "sbr", "table": 777}), json!({"type": "sbr", "table": 778})]).compare();
+}
+
+fn a_bridge_with_routes_by_source_and_rules_for_a_table() {
+    bridge_and_all(&[json!({"type": "sbr"}), json!({"type": "sbr", "table": 778})]).but(SBR).compare();
+}
+
+fn a_bridge_with_rules_for_one_table_twice() {
+    let one = json!({"type": "sbr", "table": 777});
+    let rule = ("after ADD container rule ", "is made once");
+    bridge_and_all(&[one.clone(), with(&one, "because", &json!("somebody likes it"))]).but(&[rule]).compare();
 }
 
 fn a_bridge_that_is_left_as_it_is() {
@@ -482,6 +526,27 @@ fn a_firewall_by_iptables() {
         .compare();
 }
 
+fn a_firewall_twice() {
+    let one = json!({"type": "firewall", "backend": "iptables", "ingressPolicy": "same-bridge"});
+    let two =
+        with(&with(&one, "ingressPolicy", &json!("isolated")), "iptablesAdminChainName", &json!("MINE"));
+    bridge_and_all(&[one, two]).compare();
+}
+
+fn ports_twice() {
+    let ports = json!({"type": "portmap", "backend": "iptables"});
+    bridge_and_all(&[ports.clone(), with(&ports, "masqAll", &json!(true))]).ports(web()).compare();
+}
+
+fn ports_under_two_conditions() {
+    let under = |from: &str| json!({"type": "portmap", "backend": "iptables", "conditionsV4": ["-s", from]});
+    bridge_and_all(&[under("192.0.2.0/24"), under("198.51.100.0/24")]).ports(web()).compare();
+}
+
+fn web() -> Value {
+    json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}])
+}
+
 /// What is different with an `ifb`.
 const IFB: &[Difference] = &[
     ("link IFB0 txqlen ", "`txqlen`"),
@@ -499,6 +564,18 @@ fn rates_both_ways() {
     limited(&json!({"ingressRate": 8_000_000, "ingressBurst": 800_000, "egressRate": 16_000_000, "egressBurst": 1_600_000}))
         .but(IFB)
         .compare();
+}
+
+fn a_use_for_each_way() {
+    bridge_and_all(&[rate("ingress"), rate("egress")]).but(IFB).compare();
+}
+
+fn a_use_for_each_way_the_other_way_round() {
+    bridge_and_all(&[rate("egress"), rate("ingress")]).but(IFB).compare();
+}
+
+fn rate(way: &str) -> Value {
+    json!({"type": "bandwidth", format!("{way}Rate"): 8_000_000, format!("{way}Burst"): 800_000})
 }
 
 fn rates_of_the_runtimes() {

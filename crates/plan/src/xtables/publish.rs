@@ -5,6 +5,7 @@ use super::{
     family_of, is_there, make, missing, undone, went_through,
 };
 use crate::{
+    Step,
     act::{Act, Own, Work},
     error::Error,
     places::{Place, Places},
@@ -190,10 +191,17 @@ impl IptPublish {
         change.append(&self.jumps());
     }
 
-    /// Whether another interface of the same container has the same chain. Its rules come first, so it keeps the ports.
+    /// Whether another interface of the same container has the same chain, or another use of the plugin. Its rules come first, so it keeps the
+    /// ports.
     fn is_shared(&self, places: &Places) -> Result<bool, Error> {
-        let attachments = places.state()?.attachments(&self.network)?;
-        Ok(attachments.iter().filter(|(container, _)| *container == self.container).count() > 1)
+        let state = places.state()?;
+        let attachments = state.attachments(&self.network)?;
+        if attachments.iter().filter(|(container, _)| *container == self.container).count() > 1 {
+            return Ok(true);
+        }
+        let has_it = |step: &Step| matches!(step, Step::IptPublish(other) if other.family() == self.family());
+        let plans = state.plans_of(&self.network, &self.container)?;
+        Ok(plans.iter().filter(|plan| plan.steps().any(|(_, step)| has_it(step))).count() > 1)
     }
 
     /// What takes away what of it is there. While more jumps are there than are ours, another interface of the same container has them.

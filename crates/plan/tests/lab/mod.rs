@@ -37,6 +37,7 @@ pub(crate) fn key(at: usize) -> Key {
         container: format!("c{at}").parse().unwrap(),
         ifname: "eth0".parse().unwrap(),
         plugin: "test",
+        nth: 0,
     }
 }
 
