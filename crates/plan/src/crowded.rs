@@ -34,6 +34,32 @@ pub enum Crowded {
         /// What it is a port of.
         master: IfName,
     },
+    /// Beside macvlan there is no ipvlan on a parent, and none the other way round.
+    #[error(
+        "\"{parent}\" has {found}{}{}, and so can't have {wanted}",
+        .link.as_ref().map_or(String::new(), |link| format!(", \"{link}\"")),
+        of(.by.as_deref())
+    )]
+    Driver {
+        /// The parent.
+        parent: IfName,
+        /// The driver of what was asked for.
+        wanted: &'static str,
+        /// The driver of what is there.
+        found: String,
+        /// The link that is there, if it is in the parent's namespace.
+        link: Option<IfName>,
+        /// Whose it is, if that is known.
+        by: Option<Box<Holder>>,
+    },
+    /// The parent's frames go to something that is not to be seen.
+    #[error("\"{parent}\" can't have {wanted}: something else takes its frames")]
+    Hidden {
+        /// The parent.
+        parent: IfName,
+        /// The driver of what was asked for.
+        wanted: &'static str,
+    },
     /// Of a parent each VLAN has one link.
     #[error("{vlan} of \"{parent}\" has a link already{}", of(.by.as_deref()))]
     Vlan {
@@ -79,7 +105,7 @@ pub enum Crowded {
 impl Crowded {
     /// Whether it may be otherwise in a moment: a namespace that has gone has its links a little longer.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Crowded::Vlan { by: None, .. })
+        matches!(self, Crowded::Vlan { by: None, .. } | Crowded::Hidden { .. })
     }
 
     /// What the person does next.
@@ -105,6 +131,18 @@ impl Crowded {
                     "one of a namespace that is just going is gone the next time, and `ip -d link` shows the host's own; set \"master\" to it, or have another one than {vlan} of {parent}"
                 )
             }
+            Crowded::Driver { by: Some(by), .. } => {
+                format!("stop all like {}, or set \"master\" to another link", by.brief())
+            }
+            Crowded::Driver { link, .. } => {
+                let delete = link.as_ref().map_or(String::new(), |link| format!(", or delete {link}"));
+                format!("set \"master\" to another link{delete}")
+            }
+            Crowded::Hidden { parent, .. } => {
+                format!(
+                    "a macvlan or ipvlan of a namespace that is just going is gone the next time; else one of another suite's container may be on {parent}, or a switch such as Open vSwitch has it: set \"master\" to another link"
+                )
+            }
             Crowded::Port { master, .. } => format!("set \"master\" to {master}, or to another link"),
             Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
                 format!("stop {}, or ask for another MAC address, or for none", by.brief())
@@ -125,11 +163,7 @@ fn of(by: Option<&Holder>) -> String {
 pub(crate) fn refusal(made: &Link, cause: &kernel::Error, places: &mut Places) -> Option<Crowded> {
     let parent = made.parent.as_ref()?;
     match cause.errno()? {
-        Errno::EBUSY => {
-            let master = places.link(parent.place, &parent.name).ok()??.master?;
-            let master = places.within(parent.place, || link::name_of(master)).ok()?.ok()??;
-            Some(Crowded::Port { parent: parent.name.clone(), master })
-        }
+        Errno::EBUSY => taken(made, parent, places).ok(),
         Errno::EEXIST if made.kind.driver() == "vlan" => vlan_taken(made.kind, parent, places).ok(),
         Errno::EINVAL => {
             let LinkKind::Macvlan { mode, .. } = made.kind else { return None };
@@ -138,6 +172,41 @@ pub(crate) fn refusal(made: &Link, cause: &kernel::Error, places: &mut Places) -
         }
         _ => None,
     }
+}
+
+/// What takes the parent's frames: of a link one thing does (`rx_handler` in `linux/netdevice.h`), all links on it of one driver, or what it is a port of.
+fn taken(made: &Link, parent: &Parent, places: &mut Places) -> Result<Crowded, Error> {
+    let (wanted, name) = (made.kind.driver(), || parent.name.clone());
+    let others = if wanted == "macvlan" { ["ipvlan", "ipvtap"] } else { ["macvlan", "macvtap"] };
+    let theirs = |step: &Step| match step {
+        Step::Link(link) if link.parent.as_ref() == Some(parent) => {
+            Some(link.kind.driver()).filter(|driver| others.contains(driver))
+        }
+        _ => None,
+    };
+    // A parent in a container has the name of many.
+    if parent.place == Place::Host
+        && let Some((holder, found)) = places.state()?.who(theirs)?
+    {
+        let by = Some(Box::new(holder));
+        return Ok(Crowded::Driver { parent: name(), wanted, found: found.to_owned(), link: None, by });
+    }
+    let links = link::links(places.rtnl(parent.place)?)?;
+    let below = links.iter().find(|link| link.name == parent.name);
+    let is_other = |link: &&kernel::Link| {
+        link.peer == below.map(|below| below.index)
+            && link.kind.as_deref().is_some_and(|driver| others.contains(&driver))
+    };
+    if let Some(kernel::Link { name: link, kind: Some(found), .. }) = links.iter().find(is_other) {
+        let (found, link) = (found.clone(), Some(link.clone()));
+        return Ok(Crowded::Driver { parent: name(), wanted, found, link, by: None });
+    }
+    let master = below.and_then(|below| links.iter().find(|link| Some(link.index) == below.master));
+    // A VRF leaves its ports their frames.
+    Ok(match master.filter(|master| master.kind.as_deref() != Some("vrf")) {
+        Some(master) => Crowded::Port { parent: name(), master: master.name.clone() },
+        None => Crowded::Hidden { parent: name(), wanted },
+    })
 }
 
 /// Who has this VLAN of that link, which has one.

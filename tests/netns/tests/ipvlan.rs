@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         a_chain_gives_the_master_and_the_addresses,
         another_mode_or_flag_on_one_parent_is_refused_and_leaves_the_first_as_it_is,
         another_mode_is_taken_when_the_first_has_gone,
+        beside_macvlan_it_is_refused_with_who_has_that_and_the_other_way_round,
+        a_parent_whose_frames_somebody_else_takes_is_refused_with_who,
         what_cannot_be_is_refused_before_an_address_is_taken,
         an_add_whose_ipam_fails_leaves_no_interface_in_the_container,
         del_without_a_default_route_gives_the_address_back,
@@ -268,6 +270,76 @@ fn another_mode_is_taken_when_the_first_has_gone() {
     assert_eq!(host.add(&config, &first, "eth0").unwrap().code(), Some(101));
     del(&host, &l3, &third);
     assert!(!host.state_dir().join("shared").join("ipvlan:p0").exists());
+}
+
+/// With the reference it is `failed to create ipvlan: device or resource busy`, whatever it is.
+fn beside_macvlan_it_is_refused_with_who_has_that_and_the_other_way_round() {
+    let host = Host::new().unwrap();
+    let ipvlan = network(&host);
+    let macvlan = with(&with(&ipvlan, "type", &json!("macvlan")), "name", &json!("frames"));
+    let passthru = with(&macvlan, "mode", &json!("passthru"));
+    for (first, then, on_it, network, wanted) in [
+        (&ipvlan, &macvlan, "ipvlan", "net", "macvlan"),
+        (&ipvlan, &passthru, "ipvlan", "net", "macvlan"),
+        (&macvlan, &ipvlan, "macvlan", "frames", "ipvlan"),
+        (&passthru, &ipvlan, "macvlan", "frames", "ipvlan"),
+    ] {
+        let (container, _) = add(&host, first);
+        let said = refused_and_nothing_left(&host, then, 101);
+        let id = container.id();
+        let expected = format!(
+            "\"p0\" has {on_it}, that of container {id} on network {network}, and so can't have {wanted}"
+        );
+        assert_eq!(said, expected);
+        del(&host, first, &container);
+        ip(&format!("link add byhand link p0 type {on_it}")).unwrap();
+        let said = refused_and_nothing_left(&host, then, 101);
+        assert_eq!(said, format!("\"p0\" has {on_it}, \"byhand\", and so can't have {wanted}"));
+        ip("link del byhand").unwrap();
+        let (container, _) = add(&host, then);
+        del(&host, then, &container);
+    }
+}
+
+/// What is said when it is refused, for a container that has nothing of it then.
+fn refused_and_nothing_left(host: &Host, config: &Value, code: u64) -> String {
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let inside = container.snapshot().unwrap();
+    let reply = host.add(config, &container, "eth0").unwrap();
+    assert!(!reply.hint().is_empty(), "{reply:?}");
+    assert_eq!(host.changes_since(&before).unwrap(), "", "{reply:?}");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "{reply:?}");
+    refused(&reply, code)
+}
+
+fn a_parent_whose_frames_somebody_else_takes_is_refused_with_who() {
+    let host = Host::new().unwrap();
+    let ipvlan = network(&host);
+    let macvlan = with(&ipvlan, "type", &json!("macvlan"));
+    for kind in ["bridge", "bond"] {
+        ip(&format!("link add m0 type {kind}")).unwrap();
+        // A bond takes only what is down.
+        for state in ["down", "master m0", "up"] {
+            ip(&format!("link set p0 {state}")).unwrap();
+        }
+        for config in [&ipvlan, &macvlan] {
+            let said = refused_and_nothing_left(&host, config, 101);
+            assert!(said.contains("\"p0\" is a port of \"m0\""), "{kind}: {said}");
+        }
+        ip("link del m0").unwrap();
+        ip("link set p0 up").unwrap();
+    }
+    // In a VRF it has its frames; and those of a container of somebody else's nobody sees.
+    ip("link add m0 type vrf table 100").unwrap();
+    ip("link set p0 master m0").unwrap();
+    for (config, theirs) in [(&ipvlan, "macvlan"), (&macvlan, "ipvlan")] {
+        let (other, (first, _)) = (host.container().unwrap(), add(&host, config));
+        del(&host, config, &first);
+        ip(&format!("link add theirs link p0 netns {} type {theirs}", other.netns().display())).unwrap();
+        let said = refused_and_nothing_left(&host, config, 11);
+        assert!(said.contains("something else takes its frames"), "{said}");
+        other.ip("link del theirs").unwrap();
+    }
 }
 
 fn what_cannot_be_is_refused_before_an_address_is_taken() {
