@@ -3,10 +3,10 @@
 //! One file, a hard link for each plugin it holds. Each name is made beside its place and renamed over it, so a runtime that
 //! execs a plugin meanwhile gets the old one or the new one whole. All names change within a millisecond; a new
 //! `bridge` that meets an old `host-local` runs it as the separate program that it is.
-use crate::{console, error::Error, shell, workspace};
+use crate::{console, error::Error, order::link, shell, workspace};
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     process::{self, Command},
 };
 
@@ -15,37 +15,23 @@ const MULTICALL: &str = "sealane";
 
 /// Builds, then lays `dir` out. Files of other names in it are not looked at.
 pub(crate) fn run(workspace: &workspace::Workspace, dir: &Path) -> Result<(), Error> {
-    let built = build(workspace)?;
-    let names = shell::read(Command::new(&built).arg("plugins"))?;
-    fs::create_dir_all(dir).map_err(|cause| failed("make", dir, cause))?;
-    let multicall = dir.join(MULTICALL);
-    replace(&multicall, |new| copy(&built, new))?;
-    for name in String::from_utf8_lossy(&names).lines() {
-        replace(&dir.join(name), |new| fs::hard_link(&multicall, new))?;
-    }
-    console::note(&format!(
-        "dist: {} in {}",
-        String::from_utf8_lossy(&names).trim().replace('\n', ", "),
-        dir.display()
-    ));
+    let built = link::build(workspace, link::Names::Stripped)?;
+    let names = lay_out(&built, dir)?;
+    console::note(&format!("dist: {} in {}", names.join(", "), dir.display()));
     Ok(())
 }
 
-/// Builds the release of the multicall executable; its path is cargo's to say.
-fn build(workspace: &workspace::Workspace) -> Result<PathBuf, Error> {
-    let mut cargo = workspace::cargo();
-    cargo.current_dir(&workspace.root).args(["build", "--release", "--locked", "--package", "cli"]);
-    cargo.arg("--message-format=json-render-diagnostics");
-    let messages = shell::read(&mut cargo)?;
-    let executable = |line: &str| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message.get("executable")?.as_str().map(PathBuf::from)
-    };
-    String::from_utf8_lossy(&messages)
-        .lines()
-        .filter_map(executable)
-        .next_back()
-        .ok_or(Error::NoExecutable { package: "cli" })
+/// Copies `built` into `dir`, with a hard link for each plugin it holds; their names.
+pub(crate) fn lay_out(built: &Path, dir: &Path) -> Result<Vec<String>, Error> {
+    let names = shell::read(Command::new(built).arg("plugins"))?;
+    let names: Vec<String> = String::from_utf8_lossy(&names).lines().map(str::to_owned).collect();
+    fs::create_dir_all(dir).map_err(|cause| failed("make", dir, cause))?;
+    let multicall = dir.join(MULTICALL);
+    replace(&multicall, |new| copy(built, new))?;
+    for name in &names {
+        replace(&dir.join(name), |new| fs::hard_link(&multicall, new))?;
+    }
+    Ok(names)
 }
 
 /// Copies an executable in one write. The page cache then has it in large pieces, and each start takes 20 to 80 us less than that of

@@ -33,6 +33,12 @@ pub(crate) enum Error {
     },
     #[error("{path:?} is not Rust: {cause}")]
     Rust { path: PathBuf, cause: proc_macro2::LexError },
+    #[error("{path:?} is no object file")]
+    Object {
+        path: PathBuf,
+        #[source]
+        cause: object::Error,
+    },
     #[error("{package}: the build named no executable")]
     NoExecutable { package: &'static str },
     #[error("`cargo xtask {task}` needs root: {why}")]

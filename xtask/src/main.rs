@@ -1,6 +1,6 @@
-//! The project's chores: `cargo xtask tidy | dist | man | picture | prove | bench`. None of this reaches a node.
+//! The project's chores: `cargo xtask tidy | dist | man | picture | prove | bench | order`. None of this reaches a node.
 use clap::{Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 #[allow(dead_code, unused_imports, reason = "xtask only prints what `sealane` parses")]
 #[path = "../../cli/src/args/mod.rs"]
@@ -10,6 +10,7 @@ mod console;
 mod dist;
 mod error;
 mod man;
+mod order;
 mod picture;
 mod prove;
 mod shell;
@@ -47,6 +48,22 @@ enum Task {
     /// ADD and DEL beside the reference plugins, netavark and the floor; root, half an hour.
     #[command(after_help = BENCH)]
     Bench(bench::Options),
+    /// Measure which functions plugins run, for the order in which `dist` links them; root, five minutes.
+    Order,
+    /// A linker for `dist`.
+    #[command(hide = true)]
+    Link {
+        order: PathBuf,
+        folder: PathBuf,
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// A plugin's stand-in for `order`.
+    #[command(hide = true)]
+    Trace { program: PathBuf, folder: PathBuf },
+    /// What [`Task::Trace`] starts.
+    #[command(hide = true)]
+    Traced { program: PathBuf },
 }
 
 const BENCH: &str = "\
@@ -79,13 +96,18 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<ExitCode, Error> {
-    let workspace = workspace::Workspace::load()?;
+    let load = workspace::Workspace::load;
+    let done = |()| ExitCode::SUCCESS;
     match task {
-        Task::Tidy => tidy::run(&workspace),
-        Task::Dist { dir } => dist::run(&workspace, &dir).map(|()| ExitCode::SUCCESS),
-        Task::Man { dir } => man::run(&dir).map(|()| ExitCode::SUCCESS),
-        Task::Picture => picture::run(&workspace).map(|()| ExitCode::SUCCESS),
-        Task::Prove => Ok(prove::run(&workspace)),
-        Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Tidy => tidy::run(&load()?),
+        Task::Dist { dir } => dist::run(&load()?, &dir).map(done),
+        Task::Man { dir } => man::run(&dir).map(done),
+        Task::Picture => picture::run(&load()?).map(done),
+        Task::Prove => Ok(prove::run(&load()?)),
+        Task::Bench(options) => bench::run(&load()?, &options),
+        Task::Order => order::run(&load()?).map(done),
+        Task::Link { order, folder, arguments } => order::link::link(&order, &folder, &arguments),
+        Task::Trace { program, folder } => order::trace::trace(&program, &folder),
+        Task::Traced { program } => order::trace::traced(&program),
     }
 }

@@ -128,6 +128,20 @@ pub(crate) fn reference(shared: &Path) -> Result<PathBuf, Error> {
     Ok(subjects::setup(shared)?.reference)
 }
 
+/// Runs the plugins of `bin` by the driver, one container each: a configuration of its own, and its options, at a time.
+pub(crate) fn drive(shared: &Path, bin: &Path, runs: &[(&str, &[&str])]) -> Result<(), Error> {
+    let driver = subjects::setup(shared)?.driver;
+    let isolation = isolation::Isolation::enter(&driver)?;
+    for (config, options) in runs {
+        isolation.clean()?;
+        let mut command = Command::new(&driver);
+        command.args(["--n", "1", "--warmup", "1", "--check", "--bin"]).arg(bin);
+        command.arg("--conf").arg(shared.join("bench/conf").join(config)).args(*options);
+        shell::run(&mut command)?;
+    }
+    Ok(())
+}
+
 /// What the peers run, and what counts system calls.
 fn packages(options: &Options) -> Result<(), Error> {
     let mut wanted = vec![("/usr/sbin/nft", "nftables"), ("/usr/sbin/iptables", "iptables")];
