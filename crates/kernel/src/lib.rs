@@ -49,7 +49,7 @@ pub use message::Message;
 pub use netns::{Netns, NetnsId, netns_cookie};
 pub use nix::{errno::Errno, sys::signal::Signal};
 pub use pidfd::Pidfd;
-pub use process::{Detached, detached, keep_streams_only};
+pub use process::{Detached, attended, detached, keep_streams_only};
 pub use signals::{Caught, News, Signals};
 pub use socket::{Answer, Rtnl};
 pub use terminal::{Terminal, go_on, lead_group, lead_session, prepare, stop};

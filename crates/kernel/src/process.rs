@@ -9,22 +9,22 @@
 //! One fork, not two: whoever calls this is a plugin, which exits within a millisecond or so. The child is then handed
 //! to the nearest subreaper or to PID 1, as a grandchild would be, for 100 us less. A caller that lives on sees a
 //! zombie until it exits or drops the [`Detached`] after the end.
-use crate::Error;
+use crate::{Error, family::die_with_parent};
 use nix::{
     errno::Errno,
     fcntl::OFlag,
     libc,
     poll::{PollFd, PollFlags, ppoll},
     sys::{
-        signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask},
+        signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, signal, sigprocmask},
         time::TimeSpec,
         wait::{WaitPidFlag, waitpid},
     },
-    unistd::{ForkResult, Pid, alarm, chdir, fork, pipe2, read, setsid, write},
+    unistd::{ForkResult, Pid, alarm, chdir, fork, getpid, getppid, pipe2, read, setsid, write},
 };
 use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long a child may take. On a machine where many namespaces end at once, the kernel's network lock alone takes many seconds.
@@ -69,7 +69,45 @@ pub fn detached(
     }
 }
 
+/// Has a child of its own do `work`, as [`detached`], and waits for that, but no longer than `limit`. Whatever comes of it, the child has ended
+/// when this returns: nothing is done any more. The error that its work ended with, if any; [`Error::TimedOut`] names `what`.
+///
+/// It ends with its parent, too, if that is killed.
+pub fn attended(
+    what: &'static str,
+    keep: &[RawFd],
+    limit: Duration,
+    work: impl FnOnce() -> Result<(), Error>,
+) -> Result<Option<Errno>, Error> {
+    let parent = getpid();
+    let mut child = detached(what, keep, || {
+        die_with_parent()?;
+        if getppid() == parent { work() } else { Err(Error::system("find the parent", Errno::ESRCH)) }
+    })?;
+    let deadline = Instant::now() + limit;
+    let outcome = loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match child.outcome_within(left) {
+            Ok(None) if !left.is_zero() => {}
+            other => break other,
+        }
+    };
+    child.end();
+    match outcome? {
+        Some(Outcome::Done) => Ok(None),
+        Some(Outcome::Failed(errno)) => Ok(Some(errno)),
+        None => Err(Error::TimedOut { what: what.to_owned(), limit }),
+    }
+}
+
 impl Detached {
+    /// Kills the child if it is still at work, and waits until it is no more: what it was asking the kernel at that moment is done then, or refused.
+    fn end(self) {
+        // It is not reaped yet, so its number is nobody else's.
+        let _ = kill(self.child, Signal::SIGKILL);
+        while waitpid(self.child, None) == Err(Errno::EINTR) {}
+    }
+
     /// Waits at most this long for bad news: the error that the child's work ended with. `None` if there is none yet,
     /// or if the work is done. A child that was killed before the end is an error of its own.
     pub fn failed_within(&mut self, time: Duration) -> Result<Option<Errno>, Error> {

@@ -9,7 +9,7 @@
 //! device and ends.
 use crate::{
     Errno, Error,
-    process::{LIMIT, Outcome, detached},
+    process::{LIMIT, attended},
 };
 use nix::{
     fcntl::{OFlag, open},
@@ -97,11 +97,9 @@ pub fn make_labelled(spec: &Tap<'_>, label: &str) -> Result<u32, Error> {
         labelled.map_err(|cause| Error::io(format!("become {label}"), &cause))?;
         make(spec).map(drop)
     };
-    let mut child = detached("make a tap under another label", &[], made)?;
-    match child.outcome_within(LIMIT)? {
-        Some(Outcome::Done) => if_nametoindex(spec.name.as_str()).map_err(failed),
-        Some(Outcome::Failed(errno)) => Err(failed(errno)),
-        None => Err(Error::TimedOut { what: format!("make tap {} as {label}", spec.name), limit: LIMIT }),
+    match attended("make a tap under another label", &[], LIMIT, made)? {
+        None => if_nametoindex(spec.name.as_str()).map_err(failed),
+        Some(errno) => Err(failed(errno)),
     }
 }
 

@@ -223,7 +223,7 @@ impl Own for Tap {
         Ok(())
     }
 
-    /// By a child under another label it is made later, if that is late.
+    /// A child that makes it under another label may have done so when it is ended for being late.
     fn is_whole(&self) -> bool {
         self.label.is_none()
     }

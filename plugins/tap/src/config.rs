@@ -73,6 +73,9 @@ impl Failure for Error {
     }
 }
 
+/// `(uid_t) -1`: for the kernel and ip(8) no user, and no group (`uid_valid` of `linux/uidgid.h`).
+const NOBODY: u32 = u32::MAX;
+
 impl Config {
     /// Reads the configuration of a call and refuses what can't be.
     pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
@@ -86,8 +89,8 @@ impl Config {
             multi_queue: raw.multi_queue.unwrap_or(false),
             mtu,
             mac: keys::mac(call, raw.mac)?,
-            owner: raw.owner,
-            group: raw.group,
+            owner: raw.owner.filter(|id| *id != NOBODY),
+            group: raw.group.filter(|id| *id != NOBODY),
             label: named(raw.selinux_context).map(label).transpose()?,
             bridge: named(raw.bridge).map(|name| keys::name("bridge", &name)).transpose()?,
             dad: keys::dad(raw.dad.as_deref(), Dad::Off)?,

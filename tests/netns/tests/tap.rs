@@ -128,7 +128,10 @@ fn a_program_behind_the_device_is_on_the_containers_bridge() {
 
 fn a_device_of_many_queues_is_opened_twice() {
     let host = Host::new().unwrap();
-    let (container, _) = attach(&host, &network(&host, &json!({"multiQueue": true})));
+    let keys = json!({"multiQueue": true, "owner": u32::MAX, "group": u32::MAX});
+    let (container, _) = attach(&host, &network(&host, &keys));
+    let shown = container.ip("link show dev tap0").unwrap()[0]["linkinfo"]["info_data"].clone();
+    assert_eq!((shown.get("user"), shown.get("group")), (None, None), "-1 is nobody");
     let _machine = Machine::behind(&container, "tap0", 2);
     container.exec(|| reaches(Protocol::Udp, machine(), 7)).unwrap().unwrap();
 }
@@ -138,7 +141,7 @@ fn a_failed_add_leaves_no_device() {
     let host = Host::new().unwrap();
     let routes = json!([{"dst": "0.0.0.0/0", "gw": "192.0.2.99"}]);
     let impossible = json!({"type": "static", "addresses": [{"address": "10.1.0.2/24"}], "routes": routes});
-    for keys in [json!({"ipam": impossible}), json!({"owner": u32::MAX}), json!({"bridge": "lo"})] {
+    for keys in [json!({"ipam": impossible}), json!({"owner": u32::MAX - 1}), json!({"bridge": "lo"})] {
         let container = host.container().unwrap();
         let (outer, inner) = (host.snapshot().unwrap(), container.snapshot().unwrap());
         let reply = host.add(&network(&host, &keys), &container, "tap0").unwrap();

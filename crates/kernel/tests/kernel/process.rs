@@ -1,11 +1,11 @@
 //! The detached child, and deletion by it.
 use crate::{bridge, found, name, trials, veth};
-use kernel::{Detached, Errno, Error, Netns, Rtnl, detached, link, unlink_link};
+use kernel::{Detached, Errno, Error, Netns, Rtnl, attended, detached, link, unlink_link};
 use libtest_mimic::Trial;
 use netlab::{Host, PATIENCE};
 use nix::{
     sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask},
-    unistd::{alarm, getpid, getppid, getsid, pipe, read},
+    unistd::{alarm, getpid, getppid, getsid, pause, pipe, read},
 };
 use std::{
     env, fs,
@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_child_that_was_killed_is_an_error,
         a_child_is_cut_off_from_its_parent,
         a_child_has_a_minute,
+        one_that_is_waited_for_has_ended_when_it_is_late_or_done_or_refused,
         a_child_that_has_ended_is_taken_off_the_process_table,
     ]
 }
@@ -182,6 +183,24 @@ fn a_child_has_a_minute() {
     .unwrap();
     sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&alarm), None).unwrap();
     assert!(matches!(outcome(&mut child), Err(Error::Killed { .. })));
+}
+
+fn one_that_is_waited_for_has_ended_when_it_is_late_or_done_or_refused() {
+    let _host = Host::new().unwrap();
+    let before = children();
+    let attend = |limit, work: fn() -> Result<(), Error>| {
+        let outcome = attended("tarry", &[], limit, work);
+        assert_eq!(children(), before, "neither alive nor dead is one left");
+        outcome
+    };
+    let late = attend(Duration::from_millis(1), || {
+        loop {
+            pause();
+        }
+    });
+    assert!(matches!(&late, Err(Error::TimedOut { what, .. }) if what == "tarry"), "{late:?}");
+    assert_eq!(attend(PATIENCE, || Ok(())).unwrap(), None);
+    assert_eq!(attend(PATIENCE, || Err(found(Errno::EXDEV))).unwrap(), Some(Errno::EXDEV));
 }
 
 fn a_child_that_has_ended_is_taken_off_the_process_table() {
