@@ -2,7 +2,7 @@
 mod default;
 
 use crate::{Error, Message, Rtnl, reply::attributes};
-use netlink_packet_core::{DecodeError, Emitable, NLM_F_CREATE, parse_ip, parse_u32};
+use netlink_packet_core::{DecodeError, Emitable, NLM_F_CREATE, NLM_F_EXCL, parse_ip, parse_u32};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     route::{
@@ -77,10 +77,19 @@ fn exact(entry: &Entry) -> RouteMessage {
 
 /// Adds a route, beside others to the same place. The same one again is `EEXIST`.
 pub fn add(route: &Route) -> Message {
+    create(route, NLM_F_CREATE)
+}
+
+/// Adds a route where there is none to the same place of the same metric; through whatever link that leads, it is `EEXIST`.
+pub fn add_alone(route: &Route) -> Message {
+    create(route, NLM_F_CREATE | NLM_F_EXCL)
+}
+
+fn create(route: &Route, flags: u16) -> Message {
     let mut message = body(route);
     message.header.kind = RouteType::Unicast;
     message.header.scope = RouteScope::from(route.scope.unwrap_or(libc::RT_SCOPE_UNIVERSE));
-    Message::new(format!("add {}", text(route)), RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE)
+    Message::new(format!("add {}", text(route)), RouteNetlinkMessage::NewRoute(message), flags)
 }
 
 /// Deletes a route that was added by hand (`RTPROT_BOOT`: by us, by ip(8), by the reference plugins), never one of

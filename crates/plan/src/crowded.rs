@@ -5,10 +5,10 @@ use crate::{
     error::Error,
     host_port::Holder,
     places::{Place, Places},
-    step::{Link, Parent},
+    step::{Link, Parent, Route},
 };
-use kernel::{Errno, link};
-use types::{IfName, LinkKind, Mac, MacvlanMode};
+use kernel::{Errno, link, route};
+use types::{IfName, LinkKind, Mac, MacvlanMode, Prefix};
 
 /// Whose way it is in.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,16 @@ pub enum Crowded {
         /// Whose it is.
         by: Box<Holder>,
     },
+    /// The host's packets to an address go to another container, or elsewhere.
+    #[error("{address} is routed through \"{link}\" already{}", of(.by.as_deref()))]
+    Route {
+        /// The address, as a prefix of its whole length.
+        address: Prefix,
+        /// The link that leads there.
+        link: IfName,
+        /// Whose it is, if that is known.
+        by: Option<Box<Holder>>,
+    },
     /// Another link on the parent, or the parent itself, has the MAC address.
     #[error("MAC address {mac} is in use on the link that \"{link}\" is on{}", of(.by.as_deref()))]
     Mac {
@@ -146,6 +156,12 @@ impl Crowded {
             Crowded::Port { master, .. } => format!("set \"master\" to {master}, or to another link"),
             Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
                 format!("stop {}, or ask for another MAC address, or for none", by.brief())
+            }
+            Crowded::Route { by: Some(by), .. } => {
+                format!("stop {}, or give the two networks subnets of their own", by.brief())
+            }
+            Crowded::Route { by: None, address, .. } => {
+                format!("`ip route show {address}` shows it; give the network another subnet")
             }
             Crowded::Mac { by: None, .. } => {
                 "`ip link` shows whether it is the host's own; ask for another MAC address, or for none"
@@ -247,6 +263,21 @@ fn first_on_the_parent(
     let links = link::links(places.rtnl(Place::Host)?)?;
     let mut own = links.iter().filter(|link| link.peer == Some(index)).filter_map(|link| link.driver);
     Ok(own.find_map(is_in_the_way).map(|mode| (mode, None)))
+}
+
+/// What the refusal to make this route means, if it is because of another one to the same place.
+pub(crate) fn refusal_of_route(route: &Route, cause: &kernel::Error, places: &mut Places) -> Option<Crowded> {
+    if !route.alone || cause.errno()? != Errno::EEXIST {
+        return None;
+    }
+    let index = route::link_to(places.rtnl(route.place).ok()?, route.dst.address()).ok()??;
+    let link = places.within(route.place, || link::name_of(index)).ok()?.ok()??;
+    let theirs = |step: &Step| match step {
+        Step::Route(it) if it.place == route.place && it.dst == route.dst && it.link == link => Some(()),
+        _ => None,
+    };
+    let by = places.state().and_then(|state| state.who(theirs)).ok()?;
+    Some(Crowded::Route { address: route.dst, link, by: by.map(|(holder, ())| Box::new(holder)) })
 }
 
 /// What the refusal to bring this interface up means, if it is because of what it is on.

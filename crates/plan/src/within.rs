@@ -175,7 +175,15 @@ impl Act for Route {
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         let index = places.index(self.place, &self.link)?;
-        Ok(Work::Netlink(route::add(&self.on(index))))
+        let add = if self.alone { route::add_alone } else { route::add };
+        Ok(Work::Netlink(add(&self.on(index))))
+    }
+
+    fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
+        match crowded::refusal_of_route(self, &cause, places) {
+            Some(crowded) => crowded.into(),
+            None => Error::Step { step: self.to_string(), cause },
+        }
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {

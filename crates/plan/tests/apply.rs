@@ -76,6 +76,7 @@ fn doomed() -> Plan {
         priority: None,
         table: None,
         scope: None,
+        alone: false,
     });
     plan
 }

@@ -149,7 +149,7 @@ fn of_parameters_that_can_not_all_be_written_none_is_left() {
         parameter("ipv4/tcp_syncookies", "x", Some("1")),
     ];
     let error = lab.apply(&own(step::Parameters { parameters })).unwrap_err();
-    assert!(error.cause.to_string().contains("net/ipv4/tcp_syncookies = x"), "{error:?}");
+    assert!(error.cause.to_string().contains("net/ipv4/tcp_syncookies can't be \"x\""), "{error:?}");
     assert!(error.residue.is_none());
     assert_eq!(lab.container.sysctl("core/somaxconn").unwrap(), "4096");
     let missing = plan::Query::Parameters(vec![vec!["core".into(), "no_such".into()]]);
@@ -287,6 +287,7 @@ fn a_route_that_was_moved_to_a_table_with_a_rule_is_where_it_should_be() {
         priority: None,
         table: None,
         scope: None,
+        alone: false,
     };
     let plan = own(route);
     lab.check(&plan).unwrap();

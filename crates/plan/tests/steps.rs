@@ -655,6 +655,7 @@ fn a_route_comes_and_goes_with_all_it_says() {
         priority: Some(77),
         table: Some(100),
         scope: Some(0),
+        alone: false,
     };
     let plan = lab.make(route).unwrap();
     let shown = lab.container.ip("route show table 100").unwrap();

@@ -124,6 +124,7 @@ fn through(endpoint: &Endpoint, route: &Route, gateway: Option<IpAddr>) -> step:
         priority: route.priority,
         table: route.table,
         scope: route.scope,
+        alone: false,
     }
 }
 

@@ -123,6 +123,7 @@ fn to_container(link: IfName, address: IpAddr, hosts: IpAddr) -> step::Route {
         priority: None,
         table: None,
         scope: None,
+        alone: false,
     }
 }
 

@@ -38,11 +38,7 @@ impl Recipe for Ptp {
 
     fn accept(call: &Call, _config: &Config, lease: &Lease) -> Result<(), Fail> {
         interface::accept(call, lease)?;
-        let ipam = || call.ipam_type.clone().unwrap_or_default();
-        match lease.ips.iter().find(|ip| ip.gateway.is_none()) {
-            Some(ip) => Err(Error::NoGateway { ipam: ipam(), address: ip.address }.into()),
-            None => Ok(()),
-        }
+        Ok(config::accept(call.ipam_type.as_deref().unwrap_or_default(), lease)?)
     }
 
     fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
@@ -139,6 +135,7 @@ fn host_end(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease) {
             priority: None,
             table: None,
             scope: address.is_ipv4().then_some(HOST),
+            alone: true,
         });
     }
 }

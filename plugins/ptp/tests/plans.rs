@@ -44,7 +44,7 @@ own    route to 10.1.0.0/24 via 10.1.0.1 dev eth0 src 10.1.0.2 in the container
 own    route to 0.0.0.0/0 via 10.1.0.1 dev eth0 in the container
 once   HOST hears its other end
 own    address 10.1.0.1/32 on HOST on the host
-own    route to 10.1.0.2/32 dev HOST scope 254 on the host
+own    route to 10.1.0.2/32 dev HOST scope 254 on the host, alone
 ";
     let lease = lease(&[("10.1.0.2/24", Some("10.1.0.1"))], &["0.0.0.0/0"]);
     let (plan, result) = add(&json!({}), &lease, &Facts::default());
@@ -80,8 +80,8 @@ once   HOST hears its other end
 own    address LINKLOCAL on HOST on the host
 own    address 10.1.0.1/32 on HOST on the host
 own    address fd01::1/128 on HOST on the host
-own    route to 10.1.0.2/32 dev HOST scope 254 on the host
-own    route to fd01::2/128 dev HOST on the host
+own    route to 10.1.0.2/32 dev HOST scope 254 on the host, alone
+own    route to fd01::2/128 dev HOST on the host, alone
 ";
     let lease = lease(&[("10.1.0.2/24", Some("10.1.0.1")), ("fd01::2/64", Some("fd01::1"))], &["::/0"]);
     let (plan, _) = add(&json!({"ipMasq": true, "mtu": 1400}), &lease, &Facts::default());
@@ -121,8 +121,8 @@ fn two_addresses_of_one_subnet_have_one_gateway_and_each_a_route_on_the_host() {
         "own    route to 10.1.0.1/32 dev eth0 src 10.1.0.2 scope 253 in the container",
         "own    route to 10.1.0.0/24 via 10.1.0.1 dev eth0 src 10.1.0.2 in the container",
         "own    address 10.1.0.1/32 on HOST on the host",
-        "own    route to 10.1.0.2/32 dev HOST scope 254 on the host",
-        "own    route to 10.1.0.3/32 dev HOST scope 254 on the host",
+        "own    route to 10.1.0.2/32 dev HOST scope 254 on the host, alone",
+        "own    route to 10.1.0.3/32 dev HOST scope 254 on the host, alone",
     ];
     assert_eq!(routes, expected);
 }

@@ -24,6 +24,8 @@ fn main() -> std::process::ExitCode {
         the_mtu_is_that_of_both_ends,
         a_failed_add_leaves_host_container_and_leases_as_they_were,
         what_can_not_be_is_refused_before_anything_is_made,
+        a_lease_that_can_be_no_end_of_a_cable_is_refused_with_what_is_wrong,
+        an_address_that_leads_to_another_container_is_refused_with_whose_it_is,
         a_second_add_is_refused_and_leaves_the_first,
         check_names_whatever_is_different,
         del_needs_neither_netns_nor_configuration_and_succeeds_twice,
@@ -213,7 +215,7 @@ fn a_del_with_nftables_succeeds_the_first_time() {
 /// CVE-2020-10749: router advertisements from a container.
 fn the_host_takes_no_route_from_a_container() {
     let host = Host::new().unwrap();
-    let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24"});
+    let ipam = json!({"type": "host-local", "subnet": "10.2.0.0/24"});
     for keys in [json!({}), json!({"name": "other", "ipam": ipam})] {
         let (_container, result) = attach(&host, &network(&host, &keys));
         assert_eq!(sysctl(&format!("ipv6/conf/{}/accept_ra", end(&result))).unwrap(), "0");
@@ -271,6 +273,84 @@ fn what_can_not_be_is_refused_before_anything_is_made() {
         assert!(said.contains(words), "{keys}: {said}");
         assert_eq!(host.changes_since(&before).unwrap(), "", "{keys}");
     }
+}
+
+fn a_lease_that_can_be_no_end_of_a_cable_is_refused_with_what_is_wrong() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let before = host.snapshot().unwrap();
+    for (address, gateway, words) in [
+        ("10.1.0.2/24", "10.1.0.2", "gateway 10.1.0.2, which is the container's own"),
+        ("fd01::2/64", "fd01::2", "gateway fd01::2, which is the container's own"),
+        ("10.1.0.2/24", "10.1.0.255", "the broadcast address of its subnet"),
+        ("10.1.0.2/24", "255.255.255.255", "the broadcast address"),
+        ("10.1.0.2/24", "0.0.0.0", "gateway 0.0.0.0, which is no address"),
+        ("fd01::2/64", "::", "gateway ::, which is no address"),
+        ("10.1.0.2/24", "127.0.0.1", "a loopback address"),
+        ("10.1.0.2/24", "224.0.0.1", "a multicast address"),
+        ("fd01::2/64", "ff02::1", "a multicast address"),
+        ("10.1.0.2/24", "fe80::1", "of the other family"),
+        ("fd01::2/64", "10.1.0.1", "of the other family"),
+        ("0.0.0.0/24", "10.1.0.1", "gave 0.0.0.0/24, which is no address"),
+        ("127.0.0.5/24", "10.1.0.1", "gave 127.0.0.5/24, which is a loopback address"),
+        ("ff02::5/64", "fd01::1", "gave ff02::5/64, which is a multicast address"),
+    ] {
+        let ipam = json!({"type": "static", "addresses": [{"address": address, "gateway": gateway}]});
+        let config = network(&host, &json!({"ipam": ipam}));
+        let reply = host.add(&config, &container, "eth0").unwrap();
+        let said = refused(&reply, 104);
+        assert!(said.contains(words) && reply.hint().contains("\"ipam\""), "{reply:?}");
+        assert_eq!(host.changes_since(&before).unwrap(), "", "{address} {gateway}");
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+    for (address, gateway) in
+        [("10.1.0.2/24", "10.1.0.0"), ("10.1.0.3/31", "10.1.0.2"), ("fd01::2/64", "fe80::1")]
+    {
+        let ipam = json!({"type": "static", "addresses": [{"address": address, "gateway": gateway}]});
+        let config = network(&host, &json!({"ipam": ipam}));
+        host.add(&config, &container, "eth0").unwrap().result().unwrap();
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+}
+
+/// Two networks of one subnet give the same addresses: of two routes, the newer one would have the older one's packets.
+fn an_address_that_leads_to_another_container_is_refused_with_whose_it_is() {
+    let host = Host::new().unwrap();
+    let (one, other) = (network(&host, &json!({})), network(&host, &json!({"name": "other"})));
+    let (first, result) = attach(&host, &one);
+    let (second, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let inside = second.snapshot().unwrap();
+    let reply = host.add(&other, &second, "eth0").unwrap();
+    let said = refused(&reply, 101);
+    let link = result["interfaces"][0]["name"].as_str().unwrap();
+    assert!(said.contains(&format!("10.1.0.2/32 is routed through \"{link}\" already")), "{said}");
+    assert!(said.contains(first.id()) && reply.hint().contains("subnets of their own"), "{reply:?}");
+    host.del(&other, &second, "eth0").unwrap().result().unwrap();
+    assert_eq!(host.changes_left_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&second.snapshot().unwrap()), "");
+    host.check(&one, &first, "eth0", &result).unwrap().result().unwrap();
+
+    // IPv6 alone is refused likewise, and so is what nobody of ours has put there.
+    let fixed = |address: &str, gateway: &str| {
+        let ipam = json!({"type": "static", "addresses": [{"address": address, "gateway": gateway}]});
+        network(&host, &json!({"name": "fixed", "ipam": ipam}))
+    };
+    let reply = host.add(&fixed("fd01::2/64", "fd01::9"), &second, "eth0").unwrap();
+    assert!(refused(&reply, 101).contains(&format!("fd01::2/128 is routed through \"{link}\"")), "{reply:?}");
+    ip("link add hosts0 type bridge").unwrap();
+    ip("link set hosts0 up").unwrap();
+    ip("route add 10.7.0.7/32 dev hosts0").unwrap();
+    let reply = host.add(&fixed("10.7.0.7/24", "10.7.0.1"), &second, "eth0").unwrap();
+    assert!(refused(&reply, 101).contains("through \"hosts0\""), "{reply:?}");
+    assert!(reply.hint().contains("ip route show 10.7.0.7/32"), "{reply:?}");
+    // A route to the whole of its subnet is in nobody's way.
+    ip("route del 10.7.0.7/32").unwrap();
+    ip("route add 10.7.0.0/24 dev hosts0").unwrap();
+    host.add(&fixed("10.7.0.7/24", "10.7.0.1"), &second, "eth0").unwrap().result().unwrap();
+    host.del(&fixed("10.7.0.7/24", "10.7.0.1"), &second, "eth0").unwrap().result().unwrap();
+
+    host.del(&one, &first, "eth0").unwrap().result().unwrap();
+    host.add(&other, &second, "eth0").unwrap().result().unwrap();
 }
 
 fn a_second_add_is_refused_and_leaves_the_first() {

@@ -45,6 +45,9 @@ pub struct Route {
     pub table: Option<u32>,
     /// The scope, 0 (universe) to 255 (nowhere), `rtnetlink(7)`.
     pub scope: Option<u8>,
+    /// Whether it is refused where another one leads to the same place: of two, one would take the other's packets.
+    #[serde(default)] // what earlier versions wrote down has no word of it, and undoing needs none
+    pub alone: bool,
 }
 
 impl fmt::Display for Address {
@@ -81,6 +84,6 @@ impl fmt::Display for Route {
                 write!(f, " {word} {number}")?;
             }
         }
-        write!(f, " {}", self.place)
+        write!(f, " {}{}", self.place, if self.alone { ", alone" } else { "" })
     }
 }
