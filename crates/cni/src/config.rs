@@ -35,6 +35,9 @@ struct Ipam {
     r#type: String,
 }
 
+/// What libcni calls the list of what a GC is to keep: as it should be, and by mistake (containernetworking/cni#1101).
+const VALID: [&str; 2] = ["cni.dev/valid-attachments", "cni.dev/attachments"];
+
 impl Call {
     /// The call that a runtime would make with this configuration: for what looks at configurations without being called.
     pub fn new(
@@ -48,11 +51,25 @@ impl Call {
     }
 
     /// The attachments that a GC is to keep. No list is refused, for it says nothing; an empty one says that nothing is
-    /// valid. libcni sends it under a second, mistaken name too (containernetworking/cni#1101).
+    /// valid.
     pub fn valid_attachments(&self) -> Result<Vec<AttachmentId>, Error> {
-        let list = ["cni.dev/valid-attachments", "cni.dev/attachments"];
-        let list = list.into_iter().find_map(|key| json::field(&self.config, key));
+        let list = VALID.into_iter().find_map(|key| json::field(&self.config, key));
         json::decode(list.ok_or(Error::NoValidAttachments)?).map_err(Error::ValidAttachments)
+    }
+
+    /// The configuration for one that is to keep these attachments; as it came, if it says so itself.
+    pub(crate) fn with_valid(&self, valid: &[AttachmentId]) -> Vec<u8> {
+        let mut config = self.config.clone();
+        let said = self.valid_attachments().is_ok_and(|said| said == valid);
+        let Some(fields) = config.as_object_mut().filter(|_| !said) else { return self.stdin.clone() };
+        let list = valid.iter().map(
+            |id| serde_json::json!({"containerID": id.container.as_str(), "ifname": id.ifname.as_str()}),
+        );
+        let list: Value = list.collect();
+        for key in VALID {
+            fields.insert(key.to_owned(), list.clone());
+        }
+        config.to_string().into_bytes()
     }
 }
 

@@ -59,11 +59,14 @@ impl Delegates {
         }
     }
 
-    /// GC by the plugin of this name.
+    /// GC by the plugin of this name. `valid` may be more than what the call says.
     pub fn gc(&self, call: &Call, valid: &[AttachmentId], plugin: &str) -> Result<(), Fail> {
         match self.find(call, plugin)? {
             Found::Here(handler) => handler.gc(call, valid),
-            Found::There(program) => run(&program, Verb::Gc, call, None).map(drop),
+            Found::There(program) => {
+                let stdin = call.with_valid(valid);
+                hand(&program, Verb::Gc, (call, &stdin), None).map(drop)
+            }
         }
     }
 
@@ -102,6 +105,16 @@ pub(crate) fn find(plugin: &str, path: &[PathBuf]) -> Result<PathBuf, Error> {
 
 /// The plugin's output. It gets our environment, in which only the command differs when we were called by one ourselves.
 fn run(program: &Path, verb: Verb, call: &Call, at: Option<&Attachment>) -> Result<Vec<u8>, Fail> {
+    hand(program, verb, (call, &call.stdin), at)
+}
+
+/// The same with this configuration in the place of the call's own.
+fn hand(
+    program: &Path,
+    verb: Verb,
+    (call, stdin): (&Call, &[u8]),
+    at: Option<&Attachment>,
+) -> Result<Vec<u8>, Fail> {
     let mut env: Vec<(&str, OsString)> = vec![("CNI_COMMAND", verb.as_str().into())];
     if let Ok(path) = std::env::join_paths(&call.cni_path) {
         env.push(("CNI_PATH", path));
@@ -114,5 +127,5 @@ fn run(program: &Path, verb: Verb, call: &Call, at: Option<&Attachment>) -> Resu
         env.push(("CNI_IFNAME", at.ifname.as_str().into()));
         env.extend(at.netns.iter().map(|netns| ("CNI_NETNS", netns.into())));
     }
-    exec::run(&Exec { program, env: &env, stdin: &call.stdin })
+    exec::run(&Exec { program, env: &env, stdin })
 }

@@ -92,6 +92,13 @@ impl Netns {
         NetnsId { cookie: self.cookie_inside(), ..outside }.may_be(id)
     }
 
+    /// Whether it may be the one that the machine booted in, which is given the devices of hardware of those that die: since Linux 6.18 it has an
+    /// inode of its own (`NET_NS_INIT_INO` of `linux/nsfs.h`), before that the first cookie. Where it has neither there is no telling.
+    pub fn may_be_first(&self) -> bool {
+        const NET_NS_INIT_INO: u64 = 0xefff_fff9;
+        self.id.ino == NET_NS_INIT_INO || self.cookie_inside().is_none_or(|cookie| cookie == 1)
+    }
+
     fn cookie_inside(&self) -> Option<u64> {
         let socket = self.run(UnixDatagram::unbound).ok()?.ok()?;
         netns_cookie(socket).ok()?

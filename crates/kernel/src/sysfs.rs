@@ -23,6 +23,13 @@ pub fn driver(device: &Path) -> Option<String> {
     Some(driver.file_name()?.to_str()?.to_owned())
 }
 
+/// Whether there is a device of this name, on whichever bus, with links in whichever network namespace: its folder `net` is there also where
+/// sysfs shows none of them.
+pub fn has_links(root: &Path, device: &str) -> Result<bool, Error> {
+    let buses = entries(&root.join("bus"))?;
+    Ok(buses.iter().any(|bus| root.join("bus").join(bus).join("devices").join(device).join("net").is_dir()))
+}
+
 /// The links of a device, by name, each with what the device is called that it is on: the device itself, or one of virtio's in it
 /// (virtio is a bus of its own, between PCI and the link).
 pub fn links_of(device: &Path) -> Result<Vec<(IfName, String)>, Error> {

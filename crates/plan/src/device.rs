@@ -1,4 +1,5 @@
 //! A device of the host that a container is to have: found before anything is changed, moved there, given back.
+mod search;
 mod step;
 mod wanted;
 
@@ -25,6 +26,10 @@ pub struct Taken {
     pub name: IfName,
     /// Its number.
     pub index: u32,
+    /// The number that it is to have in the container: there, nobody can take that from it who does not move it. None where there is
+    /// no container yet, and in records of before it was asked for.
+    #[serde(default)]
+    pub index_inside: Option<u32>,
     /// Its driver, if it is virtual: the kernel destroys it with the namespace that it is in. Other links it gives back.
     pub kind: Option<String>,
     /// What it is on its bus, if the kernel says.
@@ -46,10 +51,16 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Whether this link is of the same hardware, or of the same driver if it is virtual.
+    /// Whether this link is of the same hardware, or of the same driver if it is virtual. What is on a bus is known by its place there: an
+    /// administrator can give a virtual function another address of its own meanwhile (`ip link set eth1 vf 0 mac ...`).
     fn is_like(&self, link: &kernel::Link) -> bool {
-        let here = (&self.kind, &self.device, self.burnt_in);
-        here == (&link.kind, &link.device, link.burnt_in)
+        let same = self.device.is_some() || self.burnt_in == link.burnt_in;
+        same && (&self.kind, &self.device) == (&link.kind, &link.device)
+    }
+
+    /// Whether it is this one by what its hardware says.
+    fn has_hardware_of(&self, link: &kernel::Link) -> bool {
+        self.is_like(link) && self.kind.is_none() && self.burnt_in.is_some() && self.burnt_in == link.burnt_in
     }
 
     /// Whether it bears the mark of one that was taken: its former name.

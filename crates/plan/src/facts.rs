@@ -1,7 +1,7 @@
 //! What a plan must know of the host before it can be made: asked once, answered once, so that planning itself is pure.
 use crate::{
     Plan, Step, allowlist,
-    device::{DeviceFact, WantedDevice},
+    device::{DeviceFact, NoDevice, WantedDevice},
     error::Error,
     forward::{self, Forward},
     free_port::{self, Wanted},
@@ -292,7 +292,7 @@ impl Facts {
             Error::PortTaken { wanted, .. } | Error::PortListenedOn { wanted } => {
                 self.free_ports.contains(&wanted.number)
             }
-            Error::Vrf(NoVrf::TableTaken { .. }) => true,
+            Error::Vrf(NoVrf::TableTaken { .. }) | Error::Device(NoDevice::NumberTaken { .. }) => true,
             _ => false,
         }
     }

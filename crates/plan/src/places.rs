@@ -68,7 +68,12 @@ pub struct Places {
     /// The lock under which something shared is being taken away.
     lock: Option<Rc<Flock<File>>>,
     pub(crate) departure: Departure,
+    /// How long to wait for a device that the kernel is about to give back.
+    pub(crate) patience: Duration,
 }
+
+/// The kernel gives a device of hardware back within a moment. Where that was not the last that held its namespace, it is later.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Places {
     /// The host's namespace, and the container's if there is one.
@@ -87,6 +92,7 @@ impl Places {
             anew: false,
             lock: None,
             departure,
+            patience: PATIENCE,
         }
     }
 
@@ -101,6 +107,12 @@ impl Places {
     #[must_use]
     pub fn keeping(self, state: &State) -> Self {
         Self { state: Some(state.clone()), ..self }
+    }
+
+    /// For who has many to look after, and comes again: nothing is waited for that the kernel is about to do.
+    #[must_use]
+    pub fn without_patience(self) -> Self {
+        Self { patience: Duration::ZERO, ..self }
     }
 
     /// Has everything made again that is marked as made.

@@ -16,6 +16,8 @@ netlab::tests! {
     a_device_is_taken_and_given_back_and_twice_is_as_good,
     a_device_in_another_names_place_is_noticed,
     from_wherever_it_was_left_a_device_comes_back,
+    a_number_that_the_container_has_by_now_is_noticed,
+    of_a_record_without_a_number_it_is_said_what_may_be_the_device,
     what_was_not_taken_is_left_alone,
     another_device_of_the_name_is_not_taken_for_it,
     what_a_record_says_of_a_device_is_read_again,
@@ -143,6 +145,45 @@ fn from_wherever_it_was_left_a_device_comes_back() {
             assert_eq!(lab.host.changes_since(&before).unwrap(), "", "after {left:?}");
         }
     }
+}
+
+fn a_number_that_the_container_has_by_now_is_noticed() {
+    let mut lab = Lab::new();
+    let (before, plan) = (lab.host.snapshot().unwrap(), lab.plan());
+    let number = lab.found().index_inside.unwrap();
+    let own = format!("link add own0 index {number} type veth peer name own1 index 7");
+    lab.container.ip(&own).unwrap();
+    let inside = lab.container.snapshot().unwrap();
+    let state = State::at(&lab.host.state_dir());
+    let record = state.claim(&key()).unwrap();
+    let failed = apply(&plan, &mut lab.places, &state, &key()).unwrap_err();
+    record.remove().unwrap();
+    assert!(failed.cause.to_string().contains(&format!("has its number {number}")), "{failed:?}");
+    assert!(failed.residue.is_none() && Facts::default().are_outrun_by(&failed.cause), "{failed:?}");
+    assert_eq!(lab.host.changes_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&lab.container.snapshot().unwrap()), "");
+    let plan = lab.plan();
+    lab.make(&plan);
+    check(&plan, &mut lab.places).unwrap();
+}
+
+fn of_a_record_without_a_number_it_is_said_what_may_be_the_device() {
+    let mut lab = Lab::new();
+    let before = lab.host.snapshot().unwrap();
+    let mut plan = Plan::default();
+    let taken = Taken { index_inside: None, ..lab.found() };
+    plan.own(step::Device { ifname: "net1".parse().unwrap(), taken });
+    lab.make(&plan);
+    lab.container.ip("link set net1 name other alias mine address 02:00:00:00:00:99").unwrap();
+    let refused = undo(&plan, &mut lab.places, &key()).unwrap_err();
+    assert!(refused.to_string().contains("which of the container's other it is"), "{refused}");
+    assert!(refused.hint().unwrap().contains("alias d0"), "{refused:?}");
+    lab.container.ip("link set other alias d0").unwrap();
+    lab.undo(&plan);
+    assert_eq!(lab.host.changes_since(&before).unwrap(), "");
+    lab.make(&plan);
+    lab.container.ip("link del net1").unwrap();
+    lab.undo(&plan);
 }
 
 fn what_was_not_taken_is_left_alone() {

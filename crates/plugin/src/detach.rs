@@ -37,16 +37,19 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
 
 pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
-    let mut swept = Ok(());
+    let (mut swept, mut valid) = (Ok(()), valid.to_vec());
     for (container, ifname) in state.attachments(&call.network).map_err(Error::Plan)? {
         if valid.iter().any(|one| one.container == container && one.ifname == ifname) {
             continue;
         }
         let at = Attachment { container, ifname, netns: None };
-        // One that can't go does not keep the others.
-        swept = swept.and(detach_all::<R>(delegates, call, &at, (&state, Duration::ZERO)).map(drop));
+        // One that can't go does not keep the others, but its addresses: what is left of it may still answer to them.
+        if let Err(cause) = detach_all::<R>(delegates, call, &at, (&state, Duration::ZERO)) {
+            valid.push(AttachmentId { container: at.container, ifname: at.ifname });
+            swept = swept.and(Err(cause));
+        }
     }
-    swept.and(ipam::<R>(call).map_or(Ok(()), |ipam| delegates.gc(call, valid, ipam)))
+    swept.and(ipam::<R>(call).map_or(Ok(()), |ipam| delegates.gc(call, &valid, ipam)))
 }
 
 /// Detaches every use of the plugin, the last first, each when those above it are gone; whether there was any. One that somebody is at is not
@@ -61,7 +64,9 @@ fn detach_all<R: Recipe>(
     for key in uses::of::<R>(state, key).map_err(Error::Plan)?.into_iter().rev() {
         match state.find(&key, patience) {
             Ok(Some(record)) => {
-                detach::<R>(delegates, call, at, (&key, record))?;
+                let places = places_of(&record);
+                let places = if patience.is_zero() { places.without_patience() } else { places };
+                detach::<R>(delegates, call, at, (&key, record), places)?;
                 found = true;
             }
             Ok(None) => {}
@@ -78,13 +83,16 @@ fn detach<R: Recipe>(
     call: &Call,
     at: &Attachment,
     (key, record): (&Key, Record),
+    mut places: Places,
 ) -> Result<(), Fail> {
-    let mut places = match record.intent() {
-        Some(intent) => Places::recorded(intent, departure()),
-        None => Places::new(None, departure()),
-    };
     take_down::<R>(delegates, call, at, (key, &record), &mut places)?;
     Ok(record.remove().map_err(Error::Plan)?)
+}
+
+fn places_of(record: &Record) -> Places {
+    record
+        .intent()
+        .map_or_else(|| Places::new(None, departure()), |intent| Places::recorded(intent, departure()))
 }
 
 /// Links first, then the lease: an address is never free while somebody still answers to it.

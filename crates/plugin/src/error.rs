@@ -125,6 +125,7 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Tap(plan::NoTap::NoDriver(_))
         | plan::Error::NoVlans { .. } => Code::Kernel,
         plan::Error::Crowded(cause) if cause.may_pass() => Code::TryAgain,
+        plan::Error::Device(cause) if cause.may_pass() => Code::TryAgain,
         plan::Error::Device(plan::NoDevice::NameTaken { .. })
         | plan::Error::Vrf(_)
         | plan::Error::NameTaken { .. }

@@ -20,6 +20,7 @@ fn card() -> Taken {
     Taken {
         name: "eno1".parse().unwrap(),
         index: 7,
+        index_inside: None,
         kind: None,
         device: Some("0000:04:00.5".into()),
         burnt_in: MAC.parse().ok(),

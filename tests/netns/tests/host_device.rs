@@ -17,6 +17,9 @@ fn main() -> ExitCode {
         a_device_talks_from_the_container_and_comes_back_as_it_was,
         the_neighbours_learn_at_once_where_its_addresses_are,
         whatever_the_container_did_to_it_the_device_comes_back_as_it_was,
+        a_device_that_a_killed_add_has_moved_comes_back_whatever_was_done_to_it,
+        a_device_whose_number_the_container_has_comes_back_with_it,
+        a_device_that_the_container_has_deleted_is_gone,
         a_device_comes_back_down_where_it_was_down,
         a_device_is_found_by_any_of_its_names,
         a_device_is_found_by_the_kernels_path,
@@ -165,6 +168,10 @@ fn whatever_the_container_did_to_it_the_device_comes_back_as_it_was() {
         &["link add b9 type bridge", "link set net1 master b9"],
         &["link set net1 alias mine"],
         &["addr flush dev net1", "link set net1 promisc on", "link set net1 promisc off"],
+        &["link set net1 alias mine address 02:00:00:00:00:99"],
+        &["link set net1 down name other alias mine address 02:00:00:00:00:99"],
+        // And another link in its place.
+        &["link set net1 down name other alias mine", "link add net1 type veth peer name net2"],
     ] {
         let (c1, _) = cable.add(&config);
         for command in done {
@@ -173,6 +180,56 @@ fn whatever_the_container_did_to_it_the_device_comes_back_as_it_was() {
         cable.del(&config, &c1);
         assert_eq!(cable.host.changes_since(&before).unwrap(), "", "after {done:?}");
     }
+}
+
+/// What ADD has not come to its end of, its record says as well.
+fn a_device_that_a_killed_add_has_moved_comes_back_whatever_was_done_to_it() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    let record = cable.host.state_dir().join(format!("attachments/net/{}:net1/host-device.0", c1.id()));
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, text.strip_suffix("\"attached\"\n").unwrap()).unwrap();
+    c1.ip("link set net1 down name other alias mine address 02:00:00:00:00:99").unwrap();
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+}
+
+fn a_device_whose_number_the_container_has_comes_back_with_it() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let number = link("d0")["ifindex"].clone();
+    let c1 = cable.host.container().unwrap();
+    for (name, index) in [("own0", number.as_u64().unwrap()), ("own2", number.as_u64().unwrap() + 1_000_000)]
+    {
+        c1.ip(&format!("link add {name} index {index} type veth peer name p{name} index 7{index}")).unwrap();
+    }
+    cable.host.add(&config, &c1, "net1").unwrap().result().unwrap();
+    talks(&c1, &cable.outside, 1);
+    c1.ip("link set net1 down name other alias mine address 02:00:00:00:00:99").unwrap();
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(link("d0")["ifindex"], number);
+    assert_eq!(
+        c1.ip("link show type veth").unwrap().as_array().unwrap().len(),
+        4,
+        "the container's own stay"
+    );
+}
+
+fn a_device_that_the_container_has_deleted_is_gone() {
+    let cable = Cable::new();
+    let config = cable.network(&json!({}));
+    let (c1, _) = cable.add(&config);
+    c1.ip("link del net1").unwrap();
+    c1.ip("link add net1 type veth peer name net2").unwrap();
+    c1.ip("link add net3 type veth peer name net4").unwrap();
+    let inside = c1.snapshot().unwrap();
+    for _ in 0..2 {
+        cable.del(&config, &c1);
+    }
+    assert_eq!(inside.difference(&c1.snapshot().unwrap()), "");
+    assert_eq!(leases(&cable.host), 0);
 }
 
 fn a_device_comes_back_down_where_it_was_down() {
@@ -350,6 +407,9 @@ fn a_name_that_another_has_by_now_keeps_the_device_where_it_is() {
     assert!(refused(&reply, 101).contains("net1 its name \"d0\" back"), "{reply:?}");
     talks(&c1, &cable.outside, 1);
     assert_eq!(leases(&cable.host), 2);
+    refused(&cable.host.gc(&config, &[]).unwrap(), 101);
+    talks(&c1, &cable.outside, 2);
+    assert_eq!(leases(&cable.host), 2, "who still answers to an address has it");
     ip("link del d0").unwrap();
     cable.del(&config, &c1);
     assert_eq!(cable.host.changes_since(&before).unwrap(), "");

@@ -17,9 +17,16 @@ use types::IfName;
 
 /// Moves a link to another namespace, where it has this name, and is down. The kernel does that in two steps if the name that it has is
 /// free there: the second, the new name, may then be refused (`EEXIST`) when the link is there already.
-pub fn move_to(index: u32, netns: &Netns, name: &IfName) -> Message {
+///
+/// There it has this number (`EBUSY` if another link has it), or, without one and before Linux 5.13, the number that it has if that is free
+/// there, and else the kernel's choice.
+pub fn move_to(index: u32, netns: &Netns, name: &IfName, number: Option<u32>) -> Message {
     let mut link = numbered(index);
     link.attributes.push(LinkAttribute::IfName(name.to_string()));
+    link.attributes.extend(number.map(|number| {
+        let bytes = number.to_ne_bytes().to_vec();
+        LinkAttribute::Other(DefaultNla::new(libc::IFLA_NEW_IFINDEX, bytes))
+    }));
     link.attributes.push(LinkAttribute::NetNsFd(netns.as_fd().as_raw_fd()));
     set(format!("move link {index} to another namespace as {name}"), link).holding(netns)
 }

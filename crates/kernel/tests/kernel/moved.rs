@@ -40,12 +40,12 @@ fn name(text: &str) -> IfName {
 fn a_link_goes_to_another_namespace_under_another_name_and_comes_back() {
     let (_host, container, mut rtnl, d0) = lab();
     let (home, netns) = (Netns::current().unwrap(), Netns::open(container.netns()).unwrap());
-    send(&mut rtnl, link::move_to(d0, &netns, &name("net1"))).unwrap();
+    send(&mut rtnl, link::move_to(d0, &netns, &name("net1"), None)).unwrap();
     assert!(ip("link show dev d0").is_err());
     assert_eq!(container.ip("link show dev net1").unwrap()[0]["ifname"], "net1");
     let mut inside = netns.run(Rtnl::open).unwrap().unwrap();
     let moved = link::lookup(&mut inside, &name("net1")).unwrap().unwrap();
-    send(&mut inside, link::move_to(moved.index, &home, &name("back"))).unwrap();
+    send(&mut inside, link::move_to(moved.index, &home, &name("back"), None)).unwrap();
     send(&mut rtnl, link::rename(index("back"), &name("d0"))).unwrap();
     assert_eq!(ip("link show dev d0").unwrap()[0]["ifname"], "d0");
 }
@@ -54,7 +54,7 @@ fn a_name_that_is_taken_there_is_refused() {
     let (_host, container, mut rtnl, d0) = lab();
     container.ip("link add net1 type veth peer name d0").unwrap();
     let netns = Netns::open(container.netns()).unwrap();
-    let refused = send(&mut rtnl, link::move_to(d0, &netns, &name("net1")));
+    let refused = send(&mut rtnl, link::move_to(d0, &netns, &name("net1"), None));
     assert_eq!(errno(refused), Errno::EEXIST);
     assert_eq!(index("d0"), d0, "its own name is taken there as well, so it has not moved");
 }

@@ -6,10 +6,10 @@
 //! there is anything to give back, wherever the device is, and whatever it is called there: it is what a DEL looks for, first in
 //! the container, then on the host, and taking it off is the last thing that a DEL does. So one that is killed is taken up by the next.
 //!
-//! When a namespace dies, the kernel destroys virtual links, and gives those of hardware to the namespace that the machine booted in, under
-//! the name that they have then, or as `dev` and a number if that is taken. It does so a little after the last process is gone:
-//! a DEL that comes before waits, for as long as it takes the kernel.
-use super::{Taken, wanted::NoDevice};
+//! The container's root can wipe the mark off, and change the name and the address. The number that the device has in the container it can't, but by moving
+//! it: so that is chosen, and in the record, before it is moved (before Linux 5.13 the kernel has its own choice, and a virtual link that
+//! was made unrecognisable is taken for deleted). Where a device is looked for, `search.rs` says.
+use super::{Taken, search::Found, wanted::NoDevice};
 use crate::{
     act::{Act, Own, Work},
     belongings::{MAIN, settle},
@@ -18,15 +18,8 @@ use crate::{
 };
 use kernel::{Errno, Link, Netns, link};
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::fmt;
 use types::{IfName, Mac};
-
-/// How long a DEL waits for the kernel to give a device of hardware back that was in a namespace that has gone. Where that was not
-/// the last that held it, or where this host is itself in a container, it does not come.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A device of the host that is in the container, under another name, for as long as the attachment lasts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,66 +58,7 @@ impl fmt::Display for LeftDevice {
     }
 }
 
-/// Where a device is that may have been taken.
-enum Found {
-    /// There, and marked.
-    At(Place, Link),
-    /// On the host under its name, with nothing to be given back.
-    Home,
-    Nowhere,
-}
-
 impl Device {
-    /// First in the container: what the host has is many.
-    fn find(&self, places: &mut Places) -> Result<Found, Error> {
-        if places.has_container() {
-            let links = link::links(places.rtnl(Place::Container)?)?;
-            let unmarked = |link: &&Link| self.is_unmarked(link);
-            let marked = links.iter().find(|link| self.taken.is_like(link) && self.taken.is_marked(link));
-            if let Some(link) = marked.or_else(|| links.iter().find(unmarked)) {
-                return Ok(Found::At(Place::Container, link.clone()));
-            }
-        }
-        let is_it = |link: &Link| self.taken.is_like(link) && self.taken.is_marked(link);
-        if let Some(link) =
-            places.link(Place::Host, &self.taken.name)?.filter(|link| self.taken.is_like(link))
-        {
-            return Ok(if is_it(&link) { Found::At(Place::Host, link) } else { Found::Home });
-        }
-        // The number stays what it was if it is free, also when the kernel gives the device back.
-        let is_nameless = |link: &Link| {
-            link.alias.is_none()
-                && self.taken.is_like(link)
-                && link.index == self.taken.index
-                && link.kind.is_none()
-        };
-        let links = link::links(places.rtnl(Place::Host)?)?;
-        let found =
-            links.iter().find(|link| is_it(link)).or_else(|| links.iter().find(|link| is_nameless(link)));
-        Ok(found.map_or(Found::Nowhere, |link| Found::At(Place::Host, link.clone())))
-    }
-
-    /// The container's root may have wiped the mark off. Another link that has the name by now is somebody else's.
-    fn is_unmarked(&self, link: &Link) -> bool {
-        let same = self.taken.burnt_in.is_some() || link.mac == self.taken.mac;
-        link.name == self.ifname && self.taken.is_like(link) && same
-    }
-
-    /// The same once the kernel has given it back, if it does.
-    fn await_it(&self, places: &mut Places) -> Result<Found, Error> {
-        if self.taken.kind.is_some() || places.has_container() {
-            return self.find(places);
-        }
-        let (arrivals, start) = (link::Arrivals::open()?, Instant::now());
-        loop {
-            let found = self.find(places)?;
-            let left = PATIENCE.saturating_sub(start.elapsed());
-            if !matches!(found, Found::Nowhere) || left.is_zero() || !arrivals.within(left)? {
-                return Ok(found);
-            }
-        }
-    }
-
     /// All that it had, each by a request of its own, so that one that is refused does not keep the others; the mark goes last, when
     /// nothing is left to be done.
     fn restore(&self, places: &mut Places, found: &Link) -> Result<(), Error> {
@@ -163,11 +97,11 @@ impl Act for Device {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let (place, link) = match self.await_it(places)? {
+        let (place, link) = match self.find_or_await(places)? {
             Found::At(place, link) => (place, link),
-            Found::Home | Found::Nowhere => return Ok(()),
+            Found::Home | Found::Lost => return Ok(()),
         };
-        let link = bring_home(places, (place, link), &self.taken.name)?;
+        let link = bring_home(places, (place, link), &self.taken.name, Some(self.taken.index))?;
         self.restore(places, &link)
     }
 
@@ -193,17 +127,29 @@ impl Own for Device {
         if places.link(Place::Container, &self.ifname)?.is_some() {
             return Err(Error::LinkExists { name: self.ifname.clone(), place: Place::Container });
         }
-        let failed = |cause| Error::Step { step: self.to_string(), cause };
-        let container = places.container()?.clone();
-        for request in
-            [link::set_alias(index, Some(name.as_str())), link::move_to(index, &container, &self.ifname)]
-        {
+        let (container, number) = (places.container()?.clone(), self.taken.index_inside);
+        let mark = link::set_alias(index, Some(name.as_str()));
+        for request in [mark, link::move_to(index, &container, &self.ifname, number)] {
             let answers = places.rtnl(Place::Host)?.transact(&[request])?;
-            answers.into_iter().find_map(Result::err).map_or(Ok(()), |cause| Err(failed(cause)))?;
+            if let Some(cause) = answers.into_iter().find_map(Result::err) {
+                return Err(self.not_moved(places, cause)?);
+            }
         }
         places.forget(Place::Host, name);
         places.forget(Place::Container, &self.ifname);
         Ok(())
+    }
+}
+
+impl Device {
+    fn not_moved(&self, places: &Places, cause: kernel::Error) -> Result<Error, Error> {
+        if let Some(number) = self.taken.index_inside
+            && cause.errno() == Some(Errno::EBUSY)
+            && places.within(Place::Container, || link::name_of(number))??.is_some()
+        {
+            return Ok(NoDevice::NumberTaken { name: self.taken.name.clone(), number }.into());
+        }
+        Ok(Error::Step { step: self.to_string(), cause })
     }
 }
 
@@ -218,7 +164,7 @@ impl Act for LeftDevice {
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let Some((place, link, name)) = self.find(places)? else { return Ok(()) };
-        let link = bring_home(places, (place, link), &name)?;
+        let link = bring_home(places, (place, link), &name, None)?;
         settle(places, Place::Host, &[link::set_alias(link.index, None)], &[])
     }
 
@@ -259,9 +205,14 @@ impl LeftDevice {
     }
 }
 
-/// Moves a device to the host, and gives it its name there. It is down then. As long as another link has that name, it stays where
-/// it is.
-fn bring_home(places: &mut Places, (place, link): (Place, Link), name: &IfName) -> Result<Link, Error> {
+/// Moves a device to the host, and gives it its name there, and its number if nobody has that. It is down then. As long as another link has
+/// the name, it stays where it is.
+fn bring_home(
+    places: &mut Places,
+    (place, link): (Place, Link),
+    name: &IfName,
+    number: Option<u32>,
+) -> Result<Link, Error> {
     if place == Place::Host && link.name == *name {
         return Ok(link);
     }
@@ -270,7 +221,9 @@ fn bring_home(places: &mut Places, (place, link): (Place, Link), name: &IfName) 
     }
     if place == Place::Container {
         let host = Netns::current()?;
-        settle(places, Place::Container, &[link::move_to(link.index, &host, name)], &[])?;
+        let is_taken = |number: &u32| link::name_of(*number).is_ok_and(|holder| holder.is_some());
+        let number = number.filter(|number| !is_taken(number));
+        settle(places, Place::Container, &[link::move_to(link.index, &host, name, number)], &[])?;
     } else {
         settle(places, Place::Host, &[link::set_down(link.index), link::rename(link.index, name)], &[])?;
     }

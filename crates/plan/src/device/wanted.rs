@@ -73,9 +73,56 @@ pub enum NoDevice {
         /// The name it has now.
         found: IfName,
     },
+    /// On the way there: a link of the container has got its number since it was looked for.
+    #[error("could not move {name}: an interface in the container has its number {number}")]
+    NumberTaken {
+        /// Its name.
+        name: IfName,
+        /// The number.
+        number: u32,
+    },
+    /// On the way back: one of these in the container may be it.
+    #[error("could not give {name} back: it is not known which of the container's {} it is", names(alike))]
+    Unrecognised {
+        /// Its name on the host.
+        name: IfName,
+        /// What the container has of its kind.
+        alike: Vec<IfName>,
+    },
+    /// On the way back: it is neither in the container, which lives, nor on the host, and was not unplugged.
+    #[error("could not give {} back: it is neither in the container nor on the host", called(name, device.as_deref()))]
+    MovedOn {
+        /// Its name on the host.
+        name: IfName,
+        /// What it is on its bus.
+        device: Option<String>,
+    },
+    /// On the way back: its namespace has gone, as far as can be seen, and the kernel keeps it.
+    #[error("could not give {} back: the kernel has not returned it yet", called(name, device.as_deref()))]
+    NotGivenBack {
+        /// Its name on the host.
+        name: IfName,
+        /// What it is on its bus.
+        device: Option<String>,
+    },
 }
 
 impl NoDevice {
+    /// Whether it may be otherwise when it is tried again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            NoDevice::Unknown { .. }
+            | NoDevice::NotThere { .. }
+            | NoDevice::NoLink { .. }
+            | NoDevice::Loopback { .. }
+            | NoDevice::NameTaken { .. } => false,
+            NoDevice::NumberTaken { .. }
+            | NoDevice::Unrecognised { .. }
+            | NoDevice::MovedOn { .. }
+            | NoDevice::NotGivenBack { .. } => true,
+        }
+    }
+
     /// What the person does next.
     pub fn hint(&self) -> String {
         match self {
@@ -83,8 +130,7 @@ impl NoDevice {
                 "there is no interface on the host but loopback and ports of bridges".into()
             }
             NoDevice::Unknown { others, .. } => {
-                let others: Vec<&str> = others.iter().map(IfName::as_str).collect();
-                format!("the host has {}; one that a container has is not among them", others.join(", "))
+                format!("the host has {}; one that a container has is not among them", names(others))
             }
             NoDevice::NotThere { .. } => {
                 "`lspci -D` shows what is on PCI, `ls /sys/bus/auxiliary/devices` the rest".into()
@@ -101,8 +147,27 @@ impl NoDevice {
                     "give the other {name} another name (`ip link set {name} name ...`), and DEL again: until then the device stays where it is"
                 )
             }
+            NoDevice::NumberTaken { .. } => "try again".into(),
+            NoDevice::Unrecognised { name, .. } => {
+                format!("write its name on it in the container (`ip link set ... alias {name}`), and DEL again; or end the container")
+            }
+            NoDevice::MovedOn { .. } => {
+                "the container has moved it on: end what has it (`lsns -t net`), and DEL again. Its addresses are kept until then".into()
+            }
+            NoDevice::NotGivenBack { .. } => {
+                "some process still holds its namespace: end that (`lsns -t net`), and DEL again, or leave it to GC. Its addresses are kept until then".into()
+            }
         }
     }
+}
+
+fn names(links: &[IfName]) -> String {
+    let names: Vec<&str> = links.iter().map(IfName::as_str).collect();
+    names.join(", ")
+}
+
+fn called(name: &IfName, device: Option<&str>) -> String {
+    device.map_or_else(|| name.to_string(), |device| format!("{name} ({device})"))
 }
 
 impl fmt::Display for WantedDevice {
@@ -128,11 +193,13 @@ impl WantedDevice {
             return Err(NoDevice::Loopback { name: link.name }.into());
         }
         places.met(Place::Host, &link.name, link.index);
+        let index_inside = number_inside(places, &link)?;
         let master = link.master.map(link::name_of).transpose()?.flatten();
         Ok(DeviceFact::Link(Box::new(Taken {
             belongings: Belongings::of(places, Place::Host, link.index)?,
             name: link.name,
             index: link.index,
+            index_inside,
             kind: link.kind,
             device: link.device,
             burnt_in: link.burnt_in,
@@ -177,6 +244,20 @@ impl WantedDevice {
         }
         Err(NoDevice::NoLink { wanted: wanted(), driver: sysfs::driver(&folder) }.into())
     }
+}
+
+/// How far the numbers in a container are from those on the host. The kernel counts them up from 1 in every namespace, so no link gets there
+/// by itself: what has such a number is what was given it, and if nothing has it any more, that was deleted.
+const FAR: u32 = 1_000_000;
+
+/// A number that is free in the container. What is known by its hardware needs none.
+fn number_inside(places: &mut Places, link: &Link) -> Result<Option<u32>, Error> {
+    if !places.has_container() || (link.kind.is_none() && link.burnt_in.is_some()) {
+        return Ok(None);
+    }
+    let links = link::links(places.rtnl(Place::Container)?)?;
+    let is_free = |number: &u32| links.iter().all(|link| link.index != *number);
+    Ok((link.index.saturating_add(FAR)..=i32::MAX.unsigned_abs()).find(is_free))
 }
 
 fn unknown(wanted: &WantedDevice, places: &mut Places) -> Result<Link, Error> {

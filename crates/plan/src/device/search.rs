@@ -1,0 +1,138 @@
+//! Where a device is that may have been taken: in the container, whatever became of it there; on the host; on its way; or nowhere any more.
+//!
+//! # Theory of operation
+//! When a namespace dies, the kernel destroys virtual links, and gives those of hardware to the namespace that the machine booted in, under
+//! the name that they have then, or as `dev` and a number if that is taken. It does so a little after the last process is gone:
+//! a DEL that comes before waits, for as long as it takes the kernel.
+//!
+//! What is found nowhere is either lost for good, and then there is nothing left to do; or it can still come back, and then whoever undoes it
+//! has to be told, so that the record is kept until it has.
+use super::{Device, NoDevice, Taken};
+use crate::{
+    error::Error,
+    places::{Place, Places},
+};
+use kernel::{Link, Netns, link, sysfs};
+use std::{path::Path, time::Instant};
+
+/// Where a device is.
+pub(super) enum Found {
+    /// There, with what it had still to be given back.
+    At(Place, Link),
+    /// On the host under its name, with nothing to be given back.
+    Home,
+    /// Nowhere, and it will not come back: destroyed, unplugged, or given to a host that this one is a container of.
+    Lost,
+}
+
+impl Device {
+    /// Finds it, and waits if the kernel is about to give it back. An error if it is nowhere and not lost.
+    pub(super) fn find_or_await(&self, places: &mut Places) -> Result<Found, Error> {
+        let found = match self.find(places)? {
+            None if self.may_be_on_its_way(places)? => self.await_it(places)?,
+            found => found,
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => self.absence(places)?.map_or(Ok(Found::Lost), |absence| Err(absence.into())),
+        }
+    }
+
+    /// What bears its mark, or its name and address, is it, wherever that is; then comes what it can be known by without. First in the
+    /// container: what the host has is many.
+    fn find(&self, places: &mut Places) -> Result<Option<Found>, Error> {
+        let taken = &self.taken;
+        let is_it = |link: &&Link| taken.is_like(link) && taken.is_marked(link);
+        let inside =
+            if places.has_container() { link::links(places.rtnl(Place::Container)?)? } else { Vec::new() };
+        if let Some(link) =
+            inside.iter().find(is_it).or_else(|| inside.iter().find(|it| self.is_unmarked(it)))
+        {
+            return Ok(Some(Found::At(Place::Container, link.clone())));
+        }
+        let named = places.link(Place::Host, &taken.name)?.filter(|link| taken.is_like(link));
+        match named {
+            Some(link) if taken.is_marked(&link) => return Ok(Some(Found::At(Place::Host, link))),
+            Some(link) if link.index == taken.index => return Ok(Some(Found::Home)),
+            _ => {}
+        }
+        if let Some(link) = inside.iter().find(|link| self.is_renamed(link)) {
+            return Ok(Some(Found::At(Place::Container, link.clone())));
+        }
+        if named.is_some() {
+            return Ok(Some(Found::Home));
+        }
+        // The kernel has given it back under another name. The number stays what it was in the container if it is free.
+        let is_nameless = |link: &Link| {
+            let same = Some(link.index) == taken.index_inside || link.index == taken.index;
+            let numbered = link.kind.is_none() && link.alias.is_none() && same;
+            taken.has_hardware_of(link) || (numbered && taken.is_like(link))
+        };
+        let links = link::links(places.rtnl(Place::Host)?)?;
+        let found = links.iter().find(is_it).or_else(|| links.iter().find(|link| is_nameless(link)));
+        Ok(found.map(|link| Found::At(Place::Host, link.clone())))
+    }
+
+    /// The container's root may have wiped the mark off. Another link that has the name by now is somebody else's.
+    fn is_unmarked(&self, link: &Link) -> bool {
+        let same = self.taken.has_hardware_of(link) || link.mac == self.taken.mac;
+        link.name == self.ifname && self.taken.is_like(link) && same
+    }
+
+    /// It may have changed everything that can be changed.
+    fn is_renamed(&self, link: &Link) -> bool {
+        let numbered = self.taken.index_inside == Some(link.index) && self.taken.is_like(link);
+        numbered || self.taken.has_hardware_of(link)
+    }
+
+    /// To this host, or to none that can be reached from here.
+    fn may_be_on_its_way(&self, places: &mut Places) -> Result<bool, Error> {
+        let may_be = self.taken.kind.is_none() && !places.has_container();
+        Ok(may_be && self.is_plugged_in()? != Some(false) && Netns::current()?.may_be_first())
+    }
+
+    /// Why it is nowhere, as long as it can still come back. What is on no bus may have been unplugged for all that can be known.
+    fn absence(&self, places: &mut Places) -> Result<Option<NoDevice>, Error> {
+        let Taken { name, kind, device, .. } = &self.taken;
+        if kind.is_some() {
+            return self.absence_of_virtual(places);
+        }
+        let (name, device) = (name.clone(), device.clone());
+        Ok(if self.is_plugged_in()? != Some(true) {
+            None
+        } else if places.has_container() {
+            Some(NoDevice::MovedOn { name, device })
+        } else {
+            Netns::current()?.may_be_first().then_some(NoDevice::NotGivenBack { name, device })
+        })
+    }
+
+    /// Whether the machine still has it; none if it is not known what it is on its bus.
+    fn is_plugged_in(&self) -> Result<Option<bool>, Error> {
+        let has_links = |device: &String| Ok(sysfs::has_links(Path::new(sysfs::ROOT), device)?);
+        self.taken.device.as_ref().map(has_links).transpose()
+    }
+
+    /// It goes with its namespace, or the container's root has deleted it: then nothing has its number.
+    fn absence_of_virtual(&self, places: &mut Places) -> Result<Option<NoDevice>, Error> {
+        if !places.has_container() || self.taken.index_inside.is_some() {
+            return Ok(None);
+        }
+        let links = link::links(places.rtnl(Place::Container)?)?;
+        let alike = links.into_iter().filter(|link| self.taken.is_like(link)).map(|link| link.name);
+        let (name, alike) = (self.taken.name.clone(), alike.collect::<Vec<_>>());
+        Ok((!alike.is_empty()).then_some(NoDevice::Unrecognised { name, alike }))
+    }
+
+    /// Where it is when the kernel has given it back, if it does.
+    fn await_it(&self, places: &mut Places) -> Result<Option<Found>, Error> {
+        let (arrivals, start) = (link::Arrivals::open()?, Instant::now());
+        loop {
+            let found = self.find(places)?;
+            let left = places.patience.saturating_sub(start.elapsed());
+            if found.is_some() || left.is_zero() || !arrivals.within(left)? {
+                return Ok(found);
+            }
+        }
+    }
+}
