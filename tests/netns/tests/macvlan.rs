@@ -586,6 +586,10 @@ fn with_host_access_host_and_containers_reach_each_other() {
 /// Else it would send to that link what is for the host, and go on when it is gone.
 fn with_host_access_nobody_outside_takes_the_link_beside_for_the_host() {
     let lan = Lan::new().unwrap();
+    // Where it is on, the host hears nobody there who is not a container: then there is nothing to see.
+    for link in ["all", "default", "eth0"] {
+        std::fs::write(format!("/proc/sys/net/ipv4/conf/{link}/rp_filter"), "0").unwrap();
+    }
     let (container, result) = add(&lan, &with_the_host(&lan));
     let eth0 = ip("link show dev eth0").unwrap()[0]["address"].clone();
     for port in 1..4 {
@@ -598,8 +602,16 @@ fn with_host_access_nobody_outside_takes_the_link_beside_for_the_host() {
             assert_eq!(known, eth0, "{host}");
         }
     }
-    // The host does not listen to routers there either.
     let shim = shim();
+    let beside = ip(&format!("link show dev {shim}")).unwrap()[0]["address"].clone();
+    for host in HOST {
+        let asked = format!("neigh replace {host} lladdr {} dev lan nud probe", beside.as_str().unwrap());
+        lan.outside.ip(&asked).unwrap();
+        let state = || lan.outside.ip(&format!("neigh show {host}")).unwrap()[0]["state"][0].clone();
+        assert!(soon(|| state() != "PROBE"), "{host} is {}", state());
+        assert_eq!(state(), "FAILED", "the link beside answers for {host}");
+    }
+    // The host does not listen to routers there either.
     assert_eq!(netlab::sysctl(&format!("ipv6/conf/{shim}/accept_ra")).unwrap(), "0");
     assert_eq!(ip(&format!("addr show dev {shim}")).unwrap()[0]["addr_info"], json!([]));
 }
