@@ -209,7 +209,7 @@ fn request_hint(errno: Errno) -> Option<&'static str> {
         Errno::ENODEV => "the link is gone: something else deleted or renamed it",
         Errno::ENXIO => "the link was deleted meanwhile",
         Errno::EOPNOTSUPP => {
-            "the kernel was built without it, or its module could not be loaded: try `modprobe veth` and `modprobe bridge`"
+            "the kernel was built without it, or its module could not be loaded: try `modprobe` with the kind that is named, `8021q` for a VLAN"
         }
         Errno::EACCES => "IPv6 is off for this link: see `sysctl net.ipv6.conf.all.disable_ipv6`",
         Errno::EADDRNOTAVAIL => "the address is not on this link: see `ip addr`",
