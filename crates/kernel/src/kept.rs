@@ -6,7 +6,7 @@
 //! somebody has set comes back, also what nobody here knows a word for. What the kernel makes by itself (link-local
 //! addresses, routes to an address' own subnet, what a router advertised) it makes again by itself, and what has a lifetime
 //! is for whoever renews it: both are passed over.
-use crate::{Error, Message, Rtnl, reply::attributes};
+use crate::{Error, Message, Rtnl, reply::attributes, route};
 use netlink_packet_core::{DecodeError, DefaultNla, Emitable, NLM_F_CREATE, NLM_F_EXCL, parse_ip, parse_u32};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -55,12 +55,7 @@ pub fn addresses(rtnl: &mut Rtnl, index: u32) -> Result<Vec<KeptAddress>, Error>
 pub fn routes(rtnl: &mut Rtnl, index: u32) -> Result<Vec<KeptRoute>, Error> {
     let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut message = RouteMessage::default();
-        message.header.address_family = family;
-        message.attributes.push(RouteAttribute::Oif(index));
-        let what = format!("list routes through link {index}");
-        let request = Message::new(what, RouteNetlinkMessage::GetRoute(message), 0);
-        routes.extend(rtnl.list(&request, |bytes| KeptRoute::read(bytes, index))?);
+        routes.extend(rtnl.list(&route::through(index, family), |bytes| KeptRoute::read(bytes, index))?);
     }
     routes.sort_by_key(|route| route.gateway.is_some());
     Ok(routes)

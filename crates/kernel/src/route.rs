@@ -109,17 +109,20 @@ pub fn of(rtnl: &mut Rtnl, index: u32) -> Result<Vec<Route>, Error> {
 pub fn entries(rtnl: &mut Rtnl, index: u32) -> Result<Vec<Entry>, Error> {
     let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut message = RouteMessage::default();
-        message.header.address_family = family;
-        message.attributes.push(RouteAttribute::Oif(index));
-        let what = format!("list routes through link {index}");
-        let request = Message::new(what, RouteNetlinkMessage::GetRoute(message), 0);
-        match rtnl.list(&request, |bytes| read(bytes, index)) {
+        match rtnl.list(&through(index, family), |bytes| read(bytes, index)) {
             Err(error) if error.errno() == Some(crate::Errno::ENODEV) => {}
             list => routes.extend(list?.into_iter().flatten()),
         }
     }
     Ok(routes)
+}
+
+/// Asks for the routes of a family through a link. A kernel that does not know the condition (before Linux 4.20) tells all.
+pub(crate) fn through(index: u32, family: AddressFamily) -> Message {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family;
+    message.attributes.push(RouteAttribute::Oif(index));
+    Message::new(format!("list routes through link {index}"), RouteNetlinkMessage::GetRoute(message), 0)
 }
 
 /// The index of the link through which packets to this address leave now; none if they do not.

@@ -41,6 +41,13 @@ impl Belongings {
         Ok(Self { addresses: kept::addresses(rtnl, index)?, routes: kept::routes(rtnl, index)? })
     }
 
+    /// Gives them back to the link of this number. Not all need be possible any more: a router may have been known by an address that
+    /// had a lifetime.
+    pub(crate) fn give_back(&self, places: &mut Places, place: Place, index: u32) -> Result<(), Error> {
+        let lost = [Errno::EEXIST, Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EINVAL, Errno::ENETDOWN];
+        settle(places, place, &self.again(index, MAIN)?, &lost)
+    }
+
     /// The requests that give them back to the link of this number. A route of the main table goes into `main`.
     pub(crate) fn again(&self, index: u32, main: u32) -> Result<Vec<Message>, Error> {
         let addresses = self.addresses.iter().map(|address| address.again(index));

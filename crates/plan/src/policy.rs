@@ -5,6 +5,7 @@
 //! fact, too: who asks for it has the container's namespace locked until he is done, so that no other chooses the same.
 use crate::{
     act::{Act, Work},
+    belongings::MAIN,
     error::Error,
     places::{Place, Places},
     within::{gone, index_if_there},
@@ -83,9 +84,6 @@ pub struct LeftRules {
     /// Addresses that it is known to have had.
     pub addresses: Vec<IpAddr>,
 }
-
-/// The number of the table that all that no other rule is for is looked up in (`RT_TABLE_MAIN`).
-pub(crate) const MAIN: u32 = 254;
 
 impl Routing {
     pub(crate) fn look(places: &mut Places, link: &IfName) -> Result<Self, Error> {

@@ -1,7 +1,7 @@
 //! Steps on an interface that is there already: its state, its addresses, its routes, its parameters. All die with it.
 use crate::{
     act::{Act, Work},
-    belongings::MAIN,
+    belongings::{MAIN, settle},
     crowded,
     error::Error,
     places::{Place, Places},
@@ -270,12 +270,7 @@ fn is_born_with_netns(link: &Link) -> bool {
 
 /// Asks the kernel to take something away; that it is gone already, as these errors say, is as good.
 pub(crate) fn gone(places: &mut Places, place: Place, message: Message, good: &[Errno]) -> Result<(), Error> {
-    let answers = places.rtnl(place)?.transact(&[message])?;
-    let refusal = answers.into_iter().find_map(Result::err);
-    match refusal.filter(|cause| !cause.errno().is_some_and(|errno| good.contains(&errno))) {
-        Some(cause) => Err(cause.into()),
-        None => Ok(()),
-    }
+    settle(places, place, &[message], good)
 }
 
 /// The index of a link; `None` when it, or its namespace, is gone.

@@ -12,7 +12,7 @@
 use super::{Taken, search::Found, wanted::NoDevice};
 use crate::{
     act::{Act, Own, Work},
-    belongings::{MAIN, settle},
+    belongings::settle,
     error::Error,
     places::{Place, Places},
 };
@@ -80,9 +80,7 @@ impl Device {
         // Nothing comes up over a cable, or a port, whose other end is down.
         requests.push(if taken.up { link::set_up(index) } else { link::set_down(index) });
         settle(places, Place::Host, &requests, &[Errno::ENETDOWN, Errno::ENOTCONN])?;
-        // Not all that it had need be possible any more: a router may have been known by an address that had a lifetime.
-        let lost = [Errno::EEXIST, Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EINVAL, Errno::ENETDOWN];
-        settle(places, Place::Host, &taken.belongings.again(index, MAIN)?, &lost)?;
+        taken.belongings.give_back(places, Place::Host, index)?;
         settle(places, Place::Host, &[link::set_alias(index, taken.alias.as_deref())], &[])
     }
 }

@@ -191,7 +191,6 @@ impl Act for InVrf {
         true
     }
 
-    /// Of what it had before, not all need be possible any more.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let Some(link) = in_container(places, &self.link)? else { return Ok(()) };
         if link.master.is_some() {
@@ -201,8 +200,7 @@ impl Act for InVrf {
             }
             settle(places, Place::Container, &[link::set_master(link.index, None)], &[])?;
         }
-        let lost = [Errno::EEXIST, Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EINVAL, Errno::ENETDOWN];
-        settle(places, Place::Container, &self.belongings.again(link.index, MAIN)?, &lost)
+        self.belongings.give_back(places, Place::Container, link.index)
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
