@@ -15,7 +15,6 @@ use crate::{
     error::Error,
     host_port::{Holder, HostPort, Published},
     journal::Journal,
-    record::file_of,
     state::State,
 };
 use kernel::{Errno, Netns};
@@ -187,8 +186,7 @@ impl State {
 
     /// Whether the holder has a record, and the namespace that it was written for. What can't be told counts as alive.
     pub(crate) fn is_alive(&self, holder: &Holder) -> Result<bool, Error> {
-        let attachment = format!("{}:{}", holder.container, holder.ifname);
-        let path = self.network(&holder.network).join(attachment).join(file_of(&holder.plugin));
+        let path = self.record_of(holder);
         let text = match fs::read_to_string(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other.map_err(|cause| failed("read", &path, cause))?,
@@ -269,7 +267,7 @@ impl<L: Line> Change<L> {
         for directory in directories {
             if fs::remove_dir(directory).is_ok()
                 && let Some(parent) = directory.parent()
-                && (parent.ends_with("ports") || parent.ends_with("macs"))
+                && parent.ends_with("ports")
             {
                 let _not_empty = fs::remove_dir(parent);
             }

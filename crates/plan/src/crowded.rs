@@ -82,7 +82,7 @@ pub enum Crowded {
         /// Whose it is, if that is known.
         by: Option<Box<Holder>>,
     },
-    /// Another container of the network has the MAC address that was asked for.
+    /// Another attachment of the network has the MAC address.
     #[error("MAC address {mac} is in use: it is that of {by}")]
     MacOnNetwork {
         /// The address.
@@ -154,14 +154,15 @@ impl Crowded {
                 )
             }
             Crowded::Port { master, .. } => format!("set \"master\" to {master}, or to another link"),
-            Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
-                format!("stop {}, or ask for another MAC address, or for none", by.brief())
-            }
             Crowded::Route { by: Some(by), .. } => {
                 format!("stop {}, or give the two networks subnets of their own", by.brief())
             }
             Crowded::Route { by: None, address, .. } => {
                 format!("`ip route show {address}` shows it; give the network another subnet")
+            }
+            // Who asked for none may be refused, too.
+            Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
+                format!("stop {}, or ask for another MAC address", by.brief())
             }
             Crowded::Mac { by: None, .. } => {
                 "`ip link` shows whether it is the host's own; ask for another MAC address, or for none"

@@ -17,6 +17,7 @@ mod crowded;
 mod device;
 mod elements;
 mod error;
+mod ethers;
 mod facts;
 mod filter;
 mod forward;

@@ -8,7 +8,7 @@ use crate::{
     host_port::Holder,
     journal::{Intent, Journal},
     lock::{Lock, Scope},
-    record::{Key, use_of},
+    record::{Key, file_of, use_of},
     step::Step,
 };
 use kernel::Netns;
@@ -113,8 +113,9 @@ impl State {
         counts: impl Fn(&Journal) -> bool,
         says: impl Fn(&Step) -> Option<T>,
     ) -> Result<Option<(Holder, T)>, Error> {
-        for (holder, path) in self.holders()? {
-            let journal = Journal::read(&fs::read_to_string(path).unwrap_or_default());
+        for holder in self.holders()? {
+            let text = fs::read_to_string(self.record_of(&holder)).unwrap_or_default();
+            let journal = Journal::read(&text);
             let mut steps = journal.plan.iter().filter(|_| counts(&journal)).flat_map(Plan::steps);
             if let Some(said) = steps.find_map(|(_, step)| says(step))
                 && self.is_alive(&holder)?
@@ -125,20 +126,35 @@ impl State {
         Ok(None)
     }
 
-    /// Who has a record, and where it is.
-    fn holders(&self) -> Result<Vec<(Holder, PathBuf)>, Error> {
+    /// Who has a record.
+    fn holders(&self) -> Result<Vec<Holder>, Error> {
         let mut holders = Vec::new();
         for network in entries(&self.attachments)?.iter().filter_map(|name| name.parse().ok()) {
-            for (container, ifname) in self.attachments(&network)? {
-                let directory = self.network(&network).join(format!("{container}:{ifname}"));
-                holders.extend(entries(&directory)?.into_iter().map(|file| {
-                    let (path, plugin) = (directory.join(&file), file.trim_end_matches(".0").to_owned());
-                    let (network, container, ifname) = (network.clone(), container.clone(), ifname.clone());
-                    (Holder { network, container, ifname, plugin, name: None }, path)
-                }));
-            }
+            holders.append(&mut self.holders_on(&network)?);
         }
         Ok(holders)
+    }
+
+    /// Who has a record on this network.
+    pub(crate) fn holders_on(&self, network: &NetworkName) -> Result<Vec<Holder>, Error> {
+        let mut holders = Vec::new();
+        for (container, ifname) in self.attachments(network)? {
+            let directory = self.network(network).join(format!("{container}:{ifname}"));
+            holders.extend(entries(&directory)?.into_iter().map(|file| Holder {
+                network: network.clone(),
+                container: container.clone(),
+                ifname: ifname.clone(),
+                plugin: file.trim_end_matches(".0").to_owned(),
+                name: None,
+            }));
+        }
+        Ok(holders)
+    }
+
+    /// Where a holder's record is.
+    pub(crate) fn record_of(&self, holder: &Holder) -> PathBuf {
+        let attachment = format!("{}:{}", holder.container, holder.ifname);
+        self.network(&holder.network).join(attachment).join(file_of(&holder.plugin))
     }
 
     /// Whether an attachment has a record, of whichever plugin.

@@ -516,22 +516,34 @@ fn a_mac_that_was_asked_for_is_its_holders_until_undone() {
         let holder = step::Holder { network, container, ifname, plugin: "test".into(), name: None };
         step::OnlyMac { mac: "02:00:00:00:00:02".parse().unwrap(), holder }
     };
-    let plan = lab.make(of("c")).unwrap();
-    check(&plan, &mut lab.places).unwrap();
+    let mut take = |container: &str| {
+        let mut plan = Plan::default();
+        plan.own(of(container));
+        let key = Key { container: container.parse().unwrap(), ..Lab::key() };
+        let record = state.claim(&key).unwrap();
+        let taken = apply(&plan, &mut lab.places, &state, &key).map_err(|failed| failed.cause.to_string());
+        (plan, record, taken)
+    };
+    let (plan, record, taken) = take("c");
+    taken.unwrap();
+    let (_, refused, taken) = take("another");
+    assert_eq!(
+        taken.unwrap_err(),
+        "MAC address 02:00:00:00:00:02 is in use: it is that of container c on network n"
+    );
+    refused.remove().unwrap();
     // Its record is gone, so another has it now; whose DEL comes late takes nothing away.
-    let mut another = Plan::default();
-    another.own(of("another"));
-    let key = Key { container: "another".parse().unwrap(), ..Lab::key() };
-    let record = state.claim(&key).unwrap();
-    apply(&another, &mut lab.places, &state, &key).unwrap();
     record.remove().unwrap();
+    let (another, record, taken) = take("another");
+    taken.unwrap();
     check(&another, &mut lab.places).unwrap();
     let found = check(&plan, &mut lab.places).unwrap_err().to_string();
     assert!(found.contains("but container another on network n has it"), "{found}");
     lab.undo_twice(&plan);
-    assert!(state.directory().join("macs/n/02:00:00:00:00:02").exists());
+    assert!(state.directory().join("ethers/n/02:00:00:00:00:02").exists());
     lab.undo_twice(&another);
-    assert!(!state.directory().join("macs").exists());
+    assert!(!state.directory().join("ethers").exists());
+    record.remove().unwrap();
 }
 
 /// Neighbours in one namespace travel together, but not with the request that makes what they name by number.

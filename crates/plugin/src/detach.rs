@@ -113,7 +113,8 @@ pub(crate) fn take_down<R: Recipe>(
         // It was left before there was a plan, or by a newer version whose steps are not known here. What is in the
         // container may be somebody else's: only what bears our own name on the host is ours for certain.
         let endpoint = Endpoint::new(call, at, String::new(), None)?;
-        plan::undo(&R::remains(&endpoint), &mut Places::new(None, departure()), key)
+        let released = State::from_env().and_then(|state| state.release_macs(key));
+        plan::undo(&R::remains(&endpoint), &mut Places::new(None, departure()), key).and(released)
     };
     undone.map_err(Error::Plan)?;
     let recorded = record.intent().and_then(|intent| intent.ipam.as_deref());

@@ -1,43 +1,27 @@
-//! A MAC address that was asked for, and who on the network has it already.
-use crate::{Endpoint, Lease, Recipe, endpoint::hashed, error::Error};
-use plan::{Crowded, Facts, Key, Plan, State, step};
+//! The MAC address of an attachment, which no other on the network has.
+use crate::{Endpoint, Lease, Recipe, error::Error};
+use plan::{Facts, Plan, State, step};
 use types::Mac;
 
-/// The steps of an attachment; the first, if a MAC address was asked for, is that nobody else on the network has it.
+/// The steps of an attachment; the first is that nobody else on the network has the MAC address that it asks for, or that its interface gets.
 pub(crate) fn plan<R: Recipe>(config: &R::Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
+    let steps = R::plan(config, endpoint, lease, facts);
+    // A chained plugin makes no interface of the container's.
+    let made = || steps.mac().filter(|_| !R::CHAINED);
     let mut plan = Plan::default();
-    if let Some(mac) = asked_for::<R>(config) {
-        plan.own(step::OnlyMac { mac, holder: endpoint.holder(R::NAME) });
+    if let Some(mac) = R::mac(config).or_else(made) {
+        plan.own(only::<R>(mac, endpoint));
     }
-    plan.append(R::plan(config, endpoint, lease, facts));
+    plan.append(steps);
     plan
 }
 
-/// Refuses an address that another attachment has: because it asked for it, or because nobody asked for another one. What the others have of
-/// themselves is computed, and only of the one whose it would be the record is read.
+/// Refuses an address that another attachment has, before anything is done.
 pub(crate) fn refuse<R: Recipe>(config: &R::Config, endpoint: &Endpoint, state: &State) -> Result<(), Error> {
-    let Some(mac) = asked_for::<R>(config) else { return Ok(()) };
-    let own = endpoint.holder(R::NAME);
-    state.refuse_taken(&step::OnlyMac { mac, holder: own.clone() })?;
-    for (container, ifname) in state.attachments(&endpoint.network)? {
-        let theirs = [endpoint.network.as_str(), container.as_str(), ifname.as_str()];
-        if (&container, &ifname) == (&own.container, &own.ifname)
-            || hashed("container", &endpoint.machine, theirs) != mac
-        {
-            continue;
-        }
-        let key = Key { network: endpoint.network.clone(), container, ifname, plugin: R::NAME, nth: 0 };
-        if state.recorded(&key)?.is_some_and(|plan| plan.gives(mac)) {
-            let (network, plugin) = (key.network, key.plugin.to_owned());
-            let by =
-                step::Holder { network, container: key.container, ifname: key.ifname, plugin, name: None };
-            return Err(plan::Error::from(Crowded::MacOnNetwork { mac, by: Box::new(by) }).into());
-        }
-    }
-    Ok(())
+    let Some(mac) = R::mac(config) else { return Ok(()) };
+    Ok(state.refuse_taken(&only::<R>(mac, endpoint))?)
 }
 
-/// A chained plugin changes what another has made, whose address was looked at.
-fn asked_for<R: Recipe>(config: &R::Config) -> Option<Mac> {
-    R::mac(config).filter(|_| !R::CHAINED)
+fn only<R: Recipe>(mac: Mac, endpoint: &Endpoint) -> step::OnlyMac {
+    step::OnlyMac { mac, holder: endpoint.holder(R::NAME) }
 }

@@ -9,6 +9,7 @@ use cni::{AddResult, Call, Fail};
 use plan::{Facts, Plan, Query, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe};
 use std::path::{Path, PathBuf};
+use types::Mac;
 
 /// The plugin.
 pub static PLUGIN: Plugin<Tuning> = Plugin::new();
@@ -25,6 +26,10 @@ impl Recipe for Tuning {
 
     fn configure(call: &Call) -> Result<Config, Fail> {
         Config::read(call)
+    }
+
+    fn mac(config: &Config) -> Option<Mac> {
+        config.mac()
     }
 
     fn asks(config: &Config, endpoint: &Endpoint) -> Vec<Query> {
