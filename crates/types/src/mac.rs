@@ -2,12 +2,13 @@
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-/// A 48-bit Ethernet address (EUI-48), printed as six lower-case hexadecimal octets with colons.
+/// A 48-bit Ethernet address (EUI-48), printed as six lower-case hexadecimal octets with colons. It is read from what Go's `net.ParseMAC` takes of
+/// six octets: `02:42:ac:11:00:02`, `02-42-ac-11-00-02`, `0242.ac11.0002` and `0242ac110002`, in upper case, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mac([u8; 6]);
 
-/// The text is not six hexadecimal octets joined by `:` or `-`.
+/// The text is not six hexadecimal octets in one of the forms that [`Mac`] is read from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a MAC address such as 02:42:ac:11:00:02")]
 pub struct InvalidMac(pub String);
@@ -51,15 +52,28 @@ impl FromStr for Mac {
     type Err = InvalidMac;
     fn from_str(text: &str) -> Result<Self, InvalidMac> {
         let invalid = || InvalidMac(text.to_owned());
-        let separator = if text.contains('-') { '-' } else { ':' };
-        let mut octets = [0; 6];
-        let mut parts = text.split(separator);
-        for octet in &mut octets {
-            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(invalid)?;
-            *octet = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
+        let digits = digits(text).filter(|digits| digits.len() == 12).ok_or_else(invalid)?;
+        // A sign is no digit.
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(invalid());
         }
-        if parts.next().is_some() || text.contains('+') { Err(invalid()) } else { Ok(Self(octets)) }
+        let number = u64::from_str_radix(&digits, 16).map_err(|_| invalid())?;
+        let mut octets = [0; 6];
+        octets.copy_from_slice(number.to_be_bytes().split_at(2).1);
+        Ok(Self(octets))
     }
+}
+
+/// Without what stands between groups of them, which are all as long; none if they are not.
+fn digits(text: &str) -> Option<String> {
+    let (separator, length) = match text.as_bytes().get(2)? {
+        b':' => (':', 2),
+        b'-' => ('-', 2),
+        _ if text.contains('.') => ('.', 4),
+        _ => return Some(text.to_owned()),
+    };
+    let mut groups = text.split(separator);
+    groups.clone().all(|group| group.len() == length).then(|| groups.by_ref().collect())
 }
 
 impl TryFrom<String> for Mac {
@@ -98,16 +112,29 @@ mod tests {
     }
 
     #[test]
-    fn a_mac_survives_its_text() {
-        let mac: Mac = "02:42:AC:11:00:02".parse().unwrap();
-        assert_eq!(mac.to_string(), "02:42:ac:11:00:02");
+    fn a_mac_survives_its_text_in_every_form() {
+        for text in ["02:42:AC:11:00:02", "02-42-ac-11-00-02", "0242.ac11.0002", "0242AC110002"] {
+            let mac: Mac = text.parse().unwrap();
+            assert_eq!(mac.to_string(), "02:42:ac:11:00:02", "{text}");
+        }
         for bad in [
             "",
+            "0",
             "02:42:ac:11:00",
             "02:42:ac:11:00:02:03",
+            "02:42:ac:11:00:02:00:03",
+            "0242.ac11.0002.0003",
             "2:42:ac:11:0:2",
             "+2:42:ac:11:00:02",
+            "+242ac110002",
             "0g:00:00:00:00:00",
+            "02:42-ac:11-00:02",
+            "02.42.ac.11.00.02",
+            "0242:ac11:0002",
+            "0242.ac11.00:2",
+            "0242ac1100",
+            "0242ac11000203",
+            "02:42:ac:11:00:\u{e9}",
         ] {
             assert!(bad.parse::<Mac>().is_err(), "{bad:?}");
         }

@@ -1,12 +1,13 @@
 //! MAC addresses on a network: no two attachments have the same, whoever asked for it and however, and what that costs does not grow with their
 //! number. With the reference both get the address, and are heard in turns.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Container, Host, Reply, with};
+use netlab::{Binaries, Container, Host, Reply, ip, with};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, thread};
 
 fn main() -> std::process::ExitCode {
-    netlab::main(netlab::trials![
+    let mut trials = netlab::trials![
+        an_address_is_the_same_in_every_form,
         an_address_that_tuning_asks_for_is_refused_while_another_has_it,
         an_address_that_tuning_gave_is_refused_to_others,
         an_address_that_is_derived_is_refused_while_another_has_asked_for_it,
@@ -17,7 +18,9 @@ fn main() -> std::process::ExitCode {
         a_container_of_an_earlier_release_has_its_address,
         who_asks_for_an_address_reads_no_records_of_others,
         the_directory_of_a_network_that_somebody_died_over_is_made_anew,
-    ])
+    ];
+    trials.extend(netlab::beside_the_reference(netlab::trials![an_address_has_the_forms_of_the_reference]));
+    netlab::main(trials)
 }
 
 const MAC: &str = "02:00:00:00:00:07";
@@ -89,6 +92,51 @@ fn ways(mac: &Value) -> [Value; 3] {
         json!({"runtimeConfig": {"mac": mac}, "capabilities": {"mac": true}}),
         json!({"args": {"cni": {"mac": mac}}}),
     ]
+}
+
+fn an_address_is_the_same_in_every_form() {
+    let site = Site::new();
+    let (first, second) = (site.0.container().unwrap(), site.0.container().unwrap());
+    let asking = |mac: &str| site.bridge(&json!({"runtimeConfig": {"mac": mac}}));
+    let result = site.0.add(&asking("02-00-5E-00-53-01"), &first, "eth0").unwrap().result().unwrap();
+    assert_eq!(mac(&result), "02:00:5e:00:53:01");
+    for same in ["02:00:5E:00:53:01", "0200.5e00.5301", "02005E005301"] {
+        site.refuses(&asking(same), &second, &first);
+    }
+}
+
+fn an_address_has_the_forms_of_the_reference() {
+    let mut site = Site::new();
+    ip("link add d0 address 02:00:5e:00:53:01 type veth peer name d1").unwrap();
+    let device = site.0.config(&json!({"type": "host-device"}));
+    for binaries in [Binaries::under_test().unwrap(), Binaries::reference().unwrap()] {
+        site.0.use_binaries(&binaries);
+        for (text, is_one) in [
+            ("02:00:5E:00:53:01", true),
+            ("02-00-5e-00-53-01", true),
+            ("0200.5e00.5301", true),
+            ("02005e005301", true),
+            ("02:00:5e:00:53:01:00:01", false),
+            ("0200.5e00.5301.0001", false),
+            ("2:0:5e:0:53:1", false),
+            ("02:00-5e:00-53:01", false),
+            ("02.00.5e.00.53.01", false),
+            ("0200:5e00:5301", false),
+            ("02:00:5e:00:53", false),
+            ("01:00:5e:00:53:01", false),
+            ("00:00:00:00:00:00", false),
+        ] {
+            let bridge = site.bridge(&json!({"runtimeConfig": {"mac": text}}));
+            for config in [bridge, with(&device, "hwaddr", &json!(text))] {
+                let container = site.0.container().unwrap();
+                let reply = site.0.add(&config, &container, "eth0").unwrap();
+                assert_eq!(reply.success(), is_one, "{text} by {}: {reply:?}", binaries.dir().display());
+                let had = container.ip("link show dev eth0").map(|shown| shown[0]["address"].clone());
+                assert!(!is_one || had.is_ok_and(|mac| mac == "02:00:5e:00:53:01"), "{text}");
+                let _not_attached = site.0.del(&config, &container, "eth0").unwrap();
+            }
+        }
+    }
 }
 
 fn an_address_that_tuning_asks_for_is_refused_while_another_has_it() {
