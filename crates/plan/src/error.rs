@@ -7,6 +7,7 @@ use crate::{
     free_port::TakenRange,
     host_end::NoHostEnd,
     host_port::HostPort,
+    mtu::TooSmall,
     parent::NoParent,
     places::Place,
     step::Published,
@@ -75,6 +76,9 @@ pub enum Error {
     /// There is no link for the attachment's to be on, or none that will do.
     #[error(transparent)]
     Parent(#[from] NoParent),
+    /// An interface carries too little for IPv6.
+    #[error(transparent)]
+    Mtu(#[from] TooSmall),
     /// Others that are on the same link are in the way.
     #[error(transparent)]
     Crowded(#[from] Crowded),
@@ -237,6 +241,7 @@ impl Error {
                 "`ip link` {place} shows {name}; DEL the attachment that has it, or ask for another name with CNI_IFNAME"
             )),
             Error::Parent(cause) => Some(cause.hint()),
+            Error::Mtu(cause) => Some(cause.hint()),
             Error::Crowded(cause) => Some(cause.hint()),
             Error::HostEnd(cause) => Some(cause.hint()),
             Error::Tap(cause) => Some(cause.hint()),

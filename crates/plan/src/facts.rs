@@ -77,6 +77,8 @@ pub struct Bridge {
     pub mac: Option<Mac>,
     /// The VLAN that a new port is born into, untagged; `None` if there is none.
     pub default_vlan: Option<VlanId>,
+    /// Its largest packet in bytes.
+    pub mtu: u32,
 }
 
 /// An interface of the host.
@@ -177,7 +179,8 @@ impl Facts {
                 Query::Bridge(name) => {
                     if let Some(link) = places.seen(Place::Host, name)? {
                         let default_vlan = link.vlan_filter.and_then(|filter| filter.default);
-                        facts.bridges.insert(name.clone(), Bridge { mac: link.mac, default_vlan });
+                        let bridge = Bridge { mac: link.mac, default_vlan, mtu: link.mtu };
+                        facts.bridges.insert(name.clone(), bridge);
                     }
                 }
                 Query::Device(wanted) => facts.device = Some(wanted.find(places)?),

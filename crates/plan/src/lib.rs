@@ -72,7 +72,7 @@ pub use forward::Forward;
 pub use free_port::{TakenRange, Wanted};
 pub use host_end::{HostEnd, NoHostEnd, WantedEnd};
 pub use journal::Intent;
-pub use mtu::WantedMtu;
+pub use mtu::{TooSmall, WantedMtu};
 pub use parent::{NoParent, ParentLink, WantedParent};
 pub use places::{Departure, Place, Places};
 pub use policy::Routing;

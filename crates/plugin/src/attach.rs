@@ -5,7 +5,7 @@ use crate::{
     duplicates,
     endpoint::{Endpoint, key},
     error::Error,
-    ipam,
+    ipam, mtu,
     uses::{self, Claimed},
 };
 use cni::{AddResult, Attachment, Call, Delegates, Fail};
@@ -166,6 +166,7 @@ impl Run<'_> {
             let facts =
                 known.take().map_or_else(|| Facts::answer(&queries, places), Ok).map_err(Error::Plan)?;
             let plan = duplicates::plan::<R>(config, endpoint, lease, &facts);
+            mtu::refuse::<R>(&plan, endpoint, lease, &facts)?;
             let plan = plan.beside(&self.others, places).map_err(Error::Plan)?;
             record.announce(&plan).map_err(Error::Plan)?;
             match plan::apply(&plan, places, &self.state, &self.key) {

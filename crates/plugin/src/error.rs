@@ -136,6 +136,7 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::OtherAddress { .. } => Code::Taken,
         plan::Error::Backup(cause) if !cause.is_nowhere() => Code::Io,
         plan::Error::Parent(_)
+        | plan::Error::Mtu(_)
         | plan::Error::HostEnd(_)
         | plan::Error::Device(_)
         | plan::Error::Tap(_)

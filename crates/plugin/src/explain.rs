@@ -1,5 +1,7 @@
 //! `sealane explain`: the plan of an ADD, and nothing changed.
-use crate::{Lease, Plugin, Recipe, detach::departure, duplicates, endpoint::Endpoint, error::Error, ipam};
+use crate::{
+    Lease, Plugin, Recipe, detach::departure, duplicates, endpoint::Endpoint, error::Error, ipam, mtu,
+};
 use cni::{AddResult, Attachment, Call, Fail, Handler};
 use kernel::Netns;
 use plan::{Facts, Places};
@@ -25,6 +27,7 @@ impl<R: Recipe> Explain for Plugin<R> {
             R::accept(call, &config, &lease)?;
         }
         let plan = duplicates::plan::<R>(&config, &endpoint, &lease, &facts);
+        mtu::refuse::<R>(&plan, &endpoint, &lease, &facts)?;
         Ok((format!("{note}{plan}"), R::result(call, &config, &endpoint, &lease, &facts)))
     }
 }

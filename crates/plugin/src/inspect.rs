@@ -40,7 +40,7 @@ pub(crate) fn status<R: Recipe>(delegates: &Delegates, call: &Call) -> Result<()
 }
 
 /// The part of a chain's result that is this attachment's: the addresses of its interface, and the routes.
-fn leased(reported: &AddResult, endpoint: &Endpoint) -> Lease {
+pub(crate) fn leased(reported: &AddResult, endpoint: &Endpoint) -> Lease {
     let ours = |index: Option<u32>| match index.and_then(|index| reported.interfaces.get(index as usize)) {
         Some(interface) => interface.name == endpoint.ifname.as_str(),
         None => true,

@@ -21,6 +21,7 @@ mod inspect;
 pub mod interface;
 pub mod keys;
 mod masquerade;
+mod mtu;
 mod port_mapping;
 mod uses;
 

@@ -174,7 +174,7 @@ fn a_trunk_has_vlan_1_untagged_and_keeps_the_bridges_default_if_told_to() {
     let keys =
         json!({"vlanTrunk": [{"id": 3}, {"MINID": 10, "maxid": 20, "id": 30}], "preserveDefaultVlan": true});
     let mut facts = Facts::default();
-    let there = BridgeFact { mac: None, default_vlan: Some(5_u16.try_into().unwrap()) };
+    let there = BridgeFact { mac: None, default_vlan: Some(5_u16.try_into().unwrap()), mtu: 1500 };
     facts.bridges.insert("b0".parse().unwrap(), there);
     let vlans = |keys: &Value, facts: &Facts| {
         let (plan, _) = add(keys, &Lease::default(), facts);
@@ -243,7 +243,7 @@ fn a_bridge_that_exists_is_reported_with_its_own_address() {
     let mut facts = Facts::default();
     facts.bridges.insert(
         "b0".parse().unwrap(),
-        BridgeFact { mac: Some("02:00:00:00:00:01".parse().unwrap()), default_vlan: None },
+        BridgeFact { mac: Some("02:00:00:00:00:01".parse().unwrap()), default_vlan: None, mtu: 1500 },
     );
     let (_, result) = add(&json!({}), &Lease::default(), &facts);
     let names: Vec<&str> = result.interfaces.iter().map(|interface| interface.name.as_str()).collect();

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         beside_macvlan_it_is_refused_with_who_has_that_and_the_other_way_round,
         a_parent_whose_frames_somebody_else_takes_is_refused_with_who,
         what_cannot_be_is_refused_before_an_address_is_taken,
+        ipv6_below_1280_is_refused_with_both_numbers,
         an_add_whose_ipam_fails_leaves_no_interface_in_the_container,
         del_without_a_default_route_gives_the_address_back,
         check_names_whatever_has_drifted,
@@ -358,6 +359,18 @@ fn what_cannot_be_is_refused_before_an_address_is_taken() {
         assert!(refused(&reply, 7).contains(word), "{keys}: {reply:?}");
         assert_eq!(host.changes_since(&before).unwrap(), "", "{keys}");
     }
+}
+
+fn ipv6_below_1280_is_refused_with_both_numbers() {
+    let host = Host::new().unwrap();
+    let config = network(&host);
+    let (container, inside) = (host.container().unwrap(), host.container().unwrap().snapshot().unwrap());
+    let reply = host.add(&with(&config, "mtu", &json!(1279)), &container, "eth0").unwrap();
+    assert_eq!(refused(&reply, 7), "invalid MTU 1279, must be 1280 or more for fd01::2/64 on \"eth0\"");
+    ip("link set p0 mtu 1279").unwrap();
+    let reply = host.add(&config, &container, "eth0").unwrap();
+    assert!(refused(&reply, 7).starts_with("invalid MTU 1279 of \"p0\", must be 1280 or more"), "{reply:?}");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
 }
 
 fn an_add_whose_ipam_fails_leaves_no_interface_in_the_container() {

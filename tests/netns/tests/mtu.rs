@@ -18,6 +18,10 @@ netlab::tests! {
     without_a_gateway_on_it_a_bridge_leads_elsewhere,
     check_does_not_mind_an_uplink_that_has_changed_since,
     a_server_outside_does_not_send_more_than_the_uplink_carries,
+    ipv6_below_1280_is_refused_with_both_numbers,
+    ipv6_on_a_link_that_carries_less_than_1280_is_refused_with_its_name,
+    tuning_does_not_take_a_containers_ipv6_addresses_away,
+    ipv4_alone_has_any_mtu,
 }
 
 fn network(host: &Host, kind: &str, keys: &Value) -> Value {
@@ -31,6 +35,12 @@ fn network(host: &Host, kind: &str, keys: &Value) -> Value {
     host.config(
         &keys.as_object().unwrap().iter().fold(config, |config, (key, value)| with(&config, key, value)),
     )
+}
+
+/// The same, with addresses of both families.
+fn dual(host: &Host, kind: &str, keys: &Value) -> Value {
+    let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
+    with(&network(host, kind, keys), "ipam", &json!({"type": "host-local", "ranges": ranges}))
 }
 
 /// A host whose default route is through a cable to a machine outside, which knows the way back.
@@ -148,4 +158,82 @@ fn a_server_outside_does_not_send_more_than_the_uplink_carries() {
         assert_eq!(read.unwrap().unwrap(), 100_000);
         assert!(server.join().unwrap() <= 1450 - 40, "{kind}");
     }
+}
+
+/// Refuses it with these words, and changes nothing.
+fn refuses(host: &Host, config: &Value, container: &Container, words: &[&str]) {
+    let (before, inside) = (host.snapshot().unwrap(), container.snapshot().unwrap());
+    let reply = host.add(config, container, "eth0").unwrap();
+    assert_eq!((reply.status.code(), reply.code()), (Some(1), Some(7)), "{reply:?}");
+    let said = format!("{}; {}", reply.msg(), reply.hint());
+    for word in words {
+        assert!(said.contains(word), "{said}");
+    }
+    assert_eq!(host.changes_since(&before).unwrap(), "", "{said}");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "{said}");
+}
+
+/// With the reference: `open /proc/sys/net/ipv6/conf/eth0/keep_addr_on_down: no such file or directory`, and the interface stays.
+fn ipv6_below_1280_is_refused_with_both_numbers() {
+    let (host, _outside) = host(1500);
+    let container = host.container().unwrap();
+    let frames = json!({"isGateway": false, "mtu": 1279});
+    for (kind, keys) in [
+        ("bridge", json!({"mtu": 1279})),
+        ("bridge", frames),
+        ("ptp", json!({"mtu": 1279})),
+        ("macvlan", json!({"mtu": 1279, "master": "up0"})),
+    ] {
+        let words = ["invalid MTU 1279, must be 1280 or more for fd01::", "leave \"mtu\" out"];
+        refuses(&host, &dual(&host, kind, &keys), &container, &words);
+        let least = with(&dual(&host, kind, &keys), "mtu", &json!(1280));
+        host.add(&least, &container, "eth0").unwrap().result().unwrap();
+        host.del(&least, &container, "eth0").unwrap().result().unwrap();
+    }
+}
+
+fn ipv6_on_a_link_that_carries_less_than_1280_is_refused_with_its_name() {
+    let (host, _outside) = host(1279);
+    let container = host.container().unwrap();
+    let on = |name| format!("invalid MTU 1279 of \"{name}\", must be 1280 or more for fd01::");
+    // The way out's is that of others' packets: what is too large for it is told.
+    attach(&host, &dual(&host, "ptp", &json!({"name": "routed"})));
+    let words = [&*on("up0"), "give up0 a larger MTU"];
+    refuses(&host, &dual(&host, "macvlan", &json!({"master": "up0"})), &container, &words);
+    ip("link add d0 mtu 1279 type veth peer name d1").unwrap();
+    refuses(&host, &dual(&host, "host-device", &json!({"device": "d0"})), &container, &[&*on("d0")]);
+    // A bridge carries what the least of its ports does.
+    attach(&host, &network(&host, "bridge", &json!({"mtu": 1279, "name": "small"})));
+    refuses(&host, &dual(&host, "bridge", &json!({"mtu": 1500})), &container, &[&*on("b0")]);
+}
+
+/// The kernel does, without a word, and so does the reference.
+fn tuning_does_not_take_a_containers_ipv6_addresses_away() {
+    let (host, _outside) = host(1500);
+    let (_, container, result) = attach(&host, &dual(&host, "bridge", &json!({})));
+    let tuning = host.config(
+        &json!({"type": "tuning", "mtu": 1279, "dataDir": host.dir().join("tuning"), "prevResult": result}),
+    );
+    refuses(&host, &tuning, &container, &["invalid MTU 1279, must be 1280 or more for fd01::"]);
+    let least = with(&tuning, "mtu", &json!(1280));
+    host.add(&least, &container, "eth0").unwrap().result().unwrap();
+    // Another interface's addresses stay.
+    let others = json!({"interfaces": [{"name": "eth1", "sandbox": container.netns()}], "ips": [{"address": "fd01::2/64", "interface": 0}]});
+    let tuning = with(&tuning, "prevResult", &with(&others, "cniVersion", &tuning["cniVersion"]));
+    host.add(&tuning, &container, "eth0").unwrap().result().unwrap();
+}
+
+fn ipv4_alone_has_any_mtu() {
+    let (host, _outside) = host(1500);
+    for kind in ["bridge", "ptp"] {
+        assert_eq!(
+            attach(&host, &network(&host, kind, &json!({"mtu": 576, "name": kind}))).0,
+            [576; 2],
+            "{kind}"
+        );
+    }
+    let config = network(&host, "macvlan", &json!({"mtu": 576, "master": "up0", "name": "outside"}));
+    let container = host.container().unwrap();
+    host.add(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(container.ip("link show dev eth0").unwrap()[0]["mtu"], 576);
 }

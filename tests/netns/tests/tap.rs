@@ -23,6 +23,7 @@ fn main() -> std::process::ExitCode {
         a_failed_add_leaves_no_device,
         an_unknown_bridge_is_named_with_those_that_there_are,
         what_can_not_be_is_refused_before_anything_is_made,
+        ipv6_below_1280_is_refused_with_both_numbers,
         every_key_is_a_property_of_the_device,
         nothing_is_executed,
         a_second_add_is_refused_and_leaves_the_first,
@@ -188,6 +189,16 @@ fn what_can_not_be_is_refused_before_anything_is_made() {
         assert_eq!(inner.difference(&container.snapshot().unwrap()), "", "{keys}");
         assert_eq!(host.changes_since(&outer).unwrap(), "", "{keys}");
     }
+}
+
+fn ipv6_below_1280_is_refused_with_both_numbers() {
+    let host = Host::new().unwrap();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let reply = host.add(&network(&host, &json!({"mtu": 1279})), &container, "tap0").unwrap();
+    assert_eq!(refused(&reply, 7), "invalid MTU 1279, must be 1280 or more for fd01::2/64 on \"tap0\"");
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    assert!(container.ip("link show dev tap0").is_err());
+    attach(&host, &network(&host, &json!({"mtu": 1280})));
 }
 
 fn every_key_is_a_property_of_the_device() {
