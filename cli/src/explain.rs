@@ -4,30 +4,40 @@ use cni::{
     AddResult, Fail,
     runtime::{Network, PluginConfig, Runtime, RuntimeAttachment},
 };
+use plan::Plan;
+use plugin::Explained;
 
 /// One paragraph a plugin, in the order of ADD.
 pub(crate) fn text(runtime: &Runtime, network: &Network, at: &RuntimeAttachment) -> Result<String, Fail> {
-    let mut result = None;
-    let paragraphs =
-        network.plugins.iter().map(|plugin| paragraph(runtime, network, plugin, at, &mut result));
+    let mut done = Done::default();
+    let paragraphs = network.plugins.iter().map(|plugin| paragraph(runtime, network, plugin, at, &mut done));
     Ok(paragraphs.collect::<Result<Vec<_>, Fail>>()?.join("\n"))
 }
 
-/// Of one plugin, which is given the result of those before it, and adds its own.
+/// What the plugins before one would have done.
+#[derive(Default)]
+struct Done {
+    plan: Plan,
+    result: Option<AddResult>,
+}
+
+/// Of one plugin, which is given what those before it would have done, and adds its own.
 fn paragraph(
     runtime: &Runtime,
     network: &Network,
     plugin: &PluginConfig,
     at: &RuntimeAttachment,
-    result: &mut Option<AddResult>,
+    done: &mut Done,
 ) -> Result<String, Fail> {
-    let (call, at) = runtime.preview(network, plugin, at, result.take())?;
+    let (call, at) = runtime.preview(network, plugin, at, done.result.take())?;
     let plan = if let Some(planner) = registry::planner(&plugin.kind) {
-        let (plan, answer) = planner.explain(&call, &at)?;
-        *result = Some(answer);
-        plan
+        let Explained { notes, plan, answer } = planner.explain(&call, &at, &done.plan)?;
+        let text = format!("{notes}{plan}");
+        done.plan.append(plan);
+        done.result = Some(answer);
+        text
     } else {
-        *result = call.prev_result;
+        done.result = call.prev_result;
         "# not in `sealane plugins`: what it does is not known before it runs\n".to_owned()
     };
     Ok(format!(

@@ -82,20 +82,35 @@ impl HostEnd {
         let Some(inside) = places.link(Place::Container, &interface)? else {
             return Err(NoHostEnd::NoInterface { interface }.into());
         };
-        if inside.kind.as_deref() != Some("veth") {
-            let kind = inside.kind.unwrap_or_else(|| "device".into());
-            return Err(NoHostEnd::NoPair { interface, kind }.into());
-        }
+        wanted.accept(inside.kind.as_deref())?;
         // Of another namespace's end the number may be that of anything here.
         let name = inside.peer.map(link::name_of).transpose()?.flatten();
         let here = name.map(|name| places.link(Place::Host, &name)).transpose()?.flatten();
         let is_end = |here: &Link| here.kind.as_deref() == Some("veth") && here.peer == Some(inside.index);
         let Some(here) = here.filter(is_end) else { return Err(NoHostEnd::Elsewhere { interface }.into()) };
         places.met(Place::Host, &here.name, here.index);
-        let packet = here.mtu.saturating_add(ETHERNET_HEADER);
-        match wanted.burst.filter(|burst| *burst < packet) {
-            Some(burst) => Err(NoHostEnd::BurstTooSmall { interface, burst, packet }.into()),
-            None => Ok(Self { name: here.name, mtu: here.mtu }),
+        Ok(wanted.of_burst(Self { name: here.name, mtu: here.mtu })?)
+    }
+}
+
+impl WantedEnd {
+    /// Refuses an interface that is no end of a pair; its kind is the kernel's word.
+    pub(crate) fn accept(&self, kind: Option<&str>) -> Result<(), NoHostEnd> {
+        match kind {
+            Some("veth") => Ok(()),
+            other => {
+                let kind = other.unwrap_or("device").to_owned();
+                Err(NoHostEnd::NoPair { interface: self.interface.clone(), kind })
+            }
+        }
+    }
+
+    /// Refuses an end whose packets do not fit into the burst.
+    pub(crate) fn of_burst(&self, end: HostEnd) -> Result<HostEnd, NoHostEnd> {
+        let packet = end.mtu.saturating_add(ETHERNET_HEADER);
+        match self.burst.filter(|burst| *burst < packet) {
+            Some(burst) => Err(NoHostEnd::BurstTooSmall { interface: self.interface.clone(), burst, packet }),
+            None => Ok(end),
         }
     }
 }

@@ -20,6 +20,7 @@ mod error;
 mod ethers;
 mod facts;
 mod filter;
+mod foresight;
 mod forward;
 mod free_port;
 mod host_end;

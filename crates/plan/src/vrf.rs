@@ -101,7 +101,26 @@ impl WantedVrf {
         let place = Place::Container;
         let link = places.link(place, &self.link)?;
         let link = link.ok_or_else(|| Error::NoLink { name: self.link.clone(), place })?;
-        let found = places.link(place, &self.name)?;
+        let (table, chosen) = self.table(places)?;
+        if let Some(master) = link.master {
+            let master = places.within(place, || link::name_of(master))??;
+            let master = master.unwrap_or_else(|| self.name.clone());
+            return Err(NoVrf::HasMaster { link: self.link.clone(), master }.into());
+        }
+        let belongings = Belongings::of(places, place, link.index)?;
+        Ok(VrfFact { table, chosen, belongings })
+    }
+
+    /// What it will be for an interface that is not there yet.
+    pub(crate) fn foresee(&self, places: &mut Places) -> Result<VrfFact, Error> {
+        let new = (self.table.unwrap_or(1), self.table.is_none());
+        let (table, chosen) = if places.has_container() { self.table(places)? } else { new };
+        Ok(VrfFact { table, chosen, belongings: Belongings::default() })
+    }
+
+    /// Its table, and whether that was chosen because nobody uses it.
+    fn table(&self, places: &mut Places) -> Result<(u32, bool), Error> {
+        let found = places.link(Place::Container, &self.name)?;
         let table = found.as_ref().and_then(table_of);
         if let (Some(found), None) = (&found, table) {
             let kind = found.kind.clone().unwrap_or_else(|| "device".into());
@@ -110,15 +129,9 @@ impl WantedVrf {
         if let (Some(found), Some(wanted)) = (table, self.table.filter(|wanted| Some(*wanted) != table)) {
             return Err(NoVrf::OtherTable { name: self.name.clone(), found, wanted }.into());
         }
-        if let Some(master) = link.master {
-            let master = places.within(place, || link::name_of(master))??;
-            let master = master.unwrap_or_else(|| self.name.clone());
-            return Err(NoVrf::HasMaster { link: self.link.clone(), master }.into());
-        }
-        let belongings = Belongings::of(places, place, link.index)?;
         Ok(match table.or(self.table) {
-            Some(table) => VrfFact { table, chosen: false, belongings },
-            None => VrfFact { table: free_table(places)?, chosen: true, belongings },
+            Some(table) => (table, false),
+            None => (free_table(places)?, true),
         })
     }
 

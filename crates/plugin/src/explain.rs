@@ -4,31 +4,47 @@ use crate::{
 };
 use cni::{AddResult, Attachment, Call, Fail, Handler};
 use kernel::Netns;
-use plan::{Facts, Places};
+use plan::{Facts, Places, Plan};
 
 /// A plugin that can say what an ADD would do.
 pub trait Explain: Handler {
-    /// One step a line, and what the ADD would answer. The addresses are those that IPAM would give now; those of an IPAM plugin
-    /// that is not ours are not known beforehand, and left out with a line that says so.
-    fn explain(&self, call: &Call, at: &Attachment) -> Result<(String, AddResult), Fail>;
+    /// What an ADD would do, and answer, after those before it in its chain have done this. The addresses are those that IPAM would give now; those of
+    /// an IPAM plugin that is not ours are not known beforehand, and left out with a line that says so.
+    fn explain(&self, call: &Call, at: &Attachment, before: &Plan) -> Result<Explained, Fail>;
+}
+
+/// What an ADD would do.
+#[derive(Debug)]
+pub struct Explained {
+    /// What is not known beforehand, a line each.
+    pub notes: String,
+    /// Its steps.
+    pub plan: Plan,
+    /// What it would answer.
+    pub answer: AddResult,
 }
 
 impl<R: Recipe> Explain for Plugin<R> {
-    fn explain(&self, call: &Call, at: &Attachment) -> Result<(String, AddResult), Fail> {
+    fn explain(&self, call: &Call, at: &Attachment, before: &Plan) -> Result<Explained, Fail> {
         let config = R::configure(call)?;
         let machine = kernel::machine_id().map_err(Error::Kernel)?;
         let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
         let netns = there::<R>(&endpoint)?;
         let mut places = Places::new(netns, departure());
-        let (note, lease) = preview::<R>(call, at)?;
-        let facts =
-            Facts::answer(&R::asks_about(&config, &endpoint, &lease), &mut places).map_err(Error::Plan)?;
-        if note.is_empty() {
+        let (mut notes, lease) = preview::<R>(call, at)?;
+        let asked = R::asks_about(&config, &endpoint, &lease);
+        let (facts, unknown) = Facts::foresee(&asked, before, &mut places).map_err(Error::Plan)?;
+        if notes.is_empty() {
             R::accept(call, &config, &lease)?;
         }
+        let later = |path: &Vec<String>| {
+            format!("# what net/{} is before is known when {} is there\n", path.join("/"), at.ifname)
+        };
+        notes.extend(unknown.iter().map(later));
         let plan = duplicates::plan::<R>(&config, &endpoint, &lease, &facts);
         mtu::refuse::<R>(&plan, &endpoint, &lease, &facts)?;
-        Ok((format!("{note}{plan}"), R::result(call, &config, &endpoint, &lease, &facts)))
+        let answer = R::result(call, &config, &endpoint, &lease, &facts);
+        Ok(Explained { notes, plan, answer })
     }
 }
 

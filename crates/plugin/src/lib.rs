@@ -27,7 +27,7 @@ mod uses;
 
 pub use endpoint::{Endpoint, shared_mac};
 pub use error::Error;
-pub use explain::Explain;
+pub use explain::{Explain, Explained};
 pub use masquerade::{Masquerade, UnknownBackend};
 pub use port_mapping::{HostPort, InvalidMapping, PortMapping, RawPortMapping};
 

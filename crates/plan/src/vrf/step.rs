@@ -72,7 +72,13 @@ impl fmt::Display for Vrf {
 
 impl fmt::Display for InVrf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in vrf {} of table {}, with its {}", self.link, self.vrf, self.table, self.belongings)
+        write!(f, "{} in vrf {} of table {}, with ", self.link, self.vrf, self.table)?;
+        // It has something, or is not there yet.
+        if self.belongings == Belongings::default() {
+            f.write_str("all that it has")
+        } else {
+            write!(f, "its {}", self.belongings)
+        }
     }
 }
 
