@@ -134,6 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn the_plugins_that_come_after_others_are_those_whose_leavings_others_take() {
+        let chained = PLANNERS.iter().filter(|(_, plugin)| plugin.is_chained()).map(|(name, _)| *name);
+        let mut chained: Vec<_> = chained.collect();
+        chained.sort_unstable();
+        assert_eq!(chained, plugin::CHAINED);
+    }
+
+    #[test]
     fn every_plugin_answers_to_its_own_name() {
         for (name, plugin) in PLUGINS {
             assert_eq!(*name, plugin.name());

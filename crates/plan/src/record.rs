@@ -116,12 +116,20 @@ impl State {
 
     /// The uses of a plugin that have a record, the first one first; which of them is asked for does not matter.
     pub fn uses(&self, key: &Key) -> Result<Vec<Key>, Error> {
+        self.uses_among(key, &[key.plugin])
+    }
+
+    /// The same of several plugins; which of them is asked for does not matter.
+    pub fn uses_among(&self, key: &Key, plugins: &[&'static str]) -> Result<Vec<Key>, Error> {
         let files = entries(&self.network(&key.network).join(key.directory()))?;
-        let of_it =
-            |file: &String| use_of(file).filter(|(plugin, _)| *plugin == key.plugin).map(|(_, nth)| nth);
-        let mut numbers: Vec<usize> = files.iter().filter_map(of_it).collect();
-        numbers.sort_unstable();
-        Ok(numbers.into_iter().map(|nth| Key { nth, ..key.clone() }).collect())
+        let of_them = |file: &String| {
+            let (plugin, nth) = use_of(file)?;
+            let plugin = plugins.iter().find(|name| **name == plugin)?;
+            Some(Key { plugin, nth, ..key.clone() })
+        };
+        let mut uses: Vec<Key> = files.iter().filter_map(of_them).collect();
+        uses.sort_unstable_by_key(|key| (key.plugin, key.nth));
+        Ok(uses)
     }
 
     /// The use of a plugin that was added with these keys ([`Intent::keys`]), if there is one.

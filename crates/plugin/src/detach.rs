@@ -3,7 +3,8 @@ use crate::{
     Recipe,
     endpoint::{Endpoint, key},
     error::Error,
-    ipam, uses,
+    ipam,
+    uses::{self, CHAINED},
 };
 use cni::{Attachment, AttachmentId, Call, Delegates, Fail};
 use kernel::Netns;
@@ -52,27 +53,45 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
     swept.and(ipam::<R>(call).map_or(Ok(()), |ipam| delegates.gc(call, &valid, ipam)))
 }
 
-/// Detaches every use of the plugin, the last first, each when those above it are gone; whether there was any. One that somebody is at is not
-/// garbage to who does not wait.
+/// Detaches every use of the plugin; whether there was any. The plugin that an attachment begins with takes first what chained ones have
+/// left, which a list that was edited may not have any more.
 fn detach_all<R: Recipe>(
     delegates: &Delegates,
     call: &Call,
     at: &Attachment,
-    (state, patience): (&State, Duration),
+    asked: (&State, Duration),
 ) -> Result<bool, Fail> {
-    let (mut found, key) = (false, key(call, at, R::NAME));
-    for key in uses::of::<R>(state, key).map_err(Error::Plan)?.into_iter().rev() {
+    let key = key(call, at, R::NAME);
+    let left =
+        if R::CHAINED { Vec::new() } else { asked.0.uses_among(&key, &CHAINED).map_err(Error::Plan)? };
+    let left = last_first(asked, left, |key, record| {
+        let undone =
+            record.plan().map_or(Ok(()), |plan| plan::undo(plan, &mut places_of(&record, asked.1), key));
+        Ok(undone.and_then(|()| record.remove()).map_err(Error::Plan)?)
+    });
+    let found = last_first(asked, uses::of::<R>(asked.0, key).map_err(Error::Plan)?, |key, record| {
+        let places = places_of(&record, asked.1);
+        detach::<R>(delegates, call, at, (key, record), places)
+    })?;
+    left.and(Ok(found))
+}
+
+/// Takes the records of uses away, the last first, each when those above it are gone; whether there was any. One that somebody is at is not
+/// garbage to who does not wait.
+fn last_first(
+    (state, patience): (&State, Duration),
+    uses: Vec<Key>,
+    mut take: impl FnMut(&Key, Record) -> Result<(), Fail>,
+) -> Result<bool, Fail> {
+    let mut found = false;
+    for key in uses.into_iter().rev() {
         match state.find(&key, patience) {
-            Ok(Some(record)) => {
-                let places = places_of(&record);
-                let places = if patience.is_zero() { places.without_patience() } else { places };
-                detach::<R>(delegates, call, at, (&key, record), places)?;
-                found = true;
-            }
-            Ok(None) => {}
+            Ok(Some(record)) => take(&key, record)?,
+            Ok(None) => continue,
             Err(plan::Error::Busy { .. }) if patience.is_zero() => break,
             Err(cause) => return Err(Error::Plan(cause).into()),
         }
+        found = true;
     }
     Ok(found)
 }
@@ -89,10 +108,11 @@ fn detach<R: Recipe>(
     Ok(record.remove().map_err(Error::Plan)?)
 }
 
-fn places_of(record: &Record) -> Places {
-    record
+fn places_of(record: &Record, patience: Duration) -> Places {
+    let places = record
         .intent()
-        .map_or_else(|| Places::new(None, departure()), |intent| Places::recorded(intent, departure()))
+        .map_or_else(|| Places::new(None, departure()), |intent| Places::recorded(intent, departure()));
+    if patience.is_zero() { places.without_patience() } else { places }
 }
 
 /// Links first, then the lease: an address is never free while somebody still answers to it.

@@ -11,6 +11,9 @@ pub trait Explain: Handler {
     /// What an ADD would do, and answer, after those before it in its chain have done this. The addresses are those that IPAM would give now; those of
     /// an IPAM plugin that is not ours are not known beforehand, and left out with a line that says so.
     fn explain(&self, call: &Call, at: &Attachment, before: &Plan) -> Result<Explained, Fail>;
+
+    /// Whether the plugin comes after others in a network's list ([`Recipe::CHAINED`]).
+    fn is_chained(&self) -> bool;
 }
 
 /// What an ADD would do.
@@ -25,6 +28,10 @@ pub struct Explained {
 }
 
 impl<R: Recipe> Explain for Plugin<R> {
+    fn is_chained(&self) -> bool {
+        R::CHAINED
+    }
+
     fn explain(&self, call: &Call, at: &Attachment, before: &Plan) -> Result<Explained, Fail> {
         let config = R::configure(call)?;
         let machine = kernel::machine_id().map_err(Error::Kernel)?;

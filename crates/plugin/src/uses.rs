@@ -20,6 +20,10 @@ use types::{base32, stable_hash};
 /// it sends to each use.
 const OF_THE_CALL: [&str; 4] = ["name", "cniVersion", "prevResult", "runtimeConfig"];
 
+/// The plugins that are [`Recipe::CHAINED`]: what a plugin before them takes away with the attachment, where they have left it. No DEL comes for
+/// one that the network's list has no more.
+pub const CHAINED: [&str; 6] = ["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"];
+
 /// A use's record, locked, and what the others of its attachment have done.
 pub(crate) struct Claimed {
     pub(crate) key: Key,

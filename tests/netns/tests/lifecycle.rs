@@ -15,6 +15,7 @@ netlab::tests! {
     del_of_a_dead_container_spares_who_has_its_namespaces_path_and_number,
     del_takes_no_notice_of_what_the_configuration_says_now,
     del_needs_no_ipam_plugin,
+    what_chained_plugins_have_left_goes_though_the_list_has_them_no_more,
     del_of_one_attachment_leaves_the_other,
     del_of_one_network_leaves_the_other,
     del_is_done_when_the_link_is_out_of_sight,
@@ -211,6 +212,30 @@ fn del_needs_no_ipam_plugin() {
     add(&host, &config, &container);
     let call = host.attach("DEL", &config, &container, "eth0").unwrap();
     call.env("CNI_PATH", "/run/nobody-is-here").run().unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn what_chained_plugins_have_left_goes_though_the_list_has_them_no_more() {
+    let (host, config) = warm();
+    let ports = json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]);
+    let chained = json!([{"type": "portmap"}, {"type": "firewall", "ingressPolicy": "same-bridge"},
+        {"type": "bandwidth", "ingressRate": 1_000_000, "ingressBurst": 1_000_000, "egressRate": 1_000_000, "egressBurst": 1_000_000},
+        {"type": "tuning", "sysctl": {"net.ipv4.conf.IFNAME.arp_filter": "1"}}]);
+    let list: Vec<Value> = [std::slice::from_ref(&config), chained.as_array().unwrap()].concat();
+    let chain = host.chain(&list).unwrap();
+    let attach = |container: &Container| chain.add(container, &ports).unwrap();
+    // So that what all containers share is there.
+    let container = host.container().unwrap();
+    chain.del(&container, &ports, &attach(&container)).unwrap();
+    let before = host.snapshot().unwrap();
+
+    let container = host.container().unwrap();
+    attach(&container);
+    host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+
+    attach(&container);
+    host.gc(&config, &[]).unwrap().result().unwrap();
     assert_eq!(host.changes_since(&before).unwrap(), "");
 }
 
