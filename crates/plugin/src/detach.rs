@@ -38,19 +38,22 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
 
 pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
-    let (mut swept, mut valid) = (Ok(()), valid.to_vec());
+    let mut swept = Ok(());
     for (container, ifname) in state.attachments(&call.network).map_err(Error::Plan)? {
         if valid.iter().any(|one| one.container == container && one.ifname == ifname) {
             continue;
         }
         let at = Attachment { container, ifname, netns: None };
-        // One that can't go does not keep the others, but its addresses: what is left of it may still answer to them.
-        if let Err(cause) = detach_all::<R>(delegates, call, &at, (&state, Duration::ZERO)) {
-            valid.push(AttachmentId { container: at.container, ifname: at.ifname });
-            swept = swept.and(Err(cause));
-        }
+        // One that can't go does not keep the others.
+        let detached = detach_all::<R>(delegates, call, &at, (&state, Duration::ZERO));
+        swept = swept.and(detached.map(drop));
     }
-    swept.and(ipam::<R>(call).map_or(Ok(()), |ipam| delegates.gc(call, &valid, ipam)))
+    let Some(ipam) = ipam::<R>(call) else { return swept };
+    // Nor do addresses go of who is still there: what is left of it may answer to them, and an ADD that is at it has taken them just now.
+    let there = state.attachments(&call.network).map_err(Error::Plan)?.into_iter();
+    let there = there.map(|(container, ifname)| AttachmentId { container, ifname });
+    let valid: Vec<AttachmentId> = valid.iter().cloned().chain(there).collect();
+    swept.and(delegates.gc(call, &valid, ipam))
 }
 
 /// Detaches every use of the plugin; whether there was any. The plugin that an attachment begins with takes first what chained ones have

@@ -27,6 +27,7 @@ netlab::tests! {
     gc_without_a_list_is_refused_and_takes_nothing,
     gc_takes_the_misspelt_list_too,
     gc_goes_on_after_one_that_cannot_go,
+    gc_leaves_the_address_of_who_is_being_added,
     gc_of_one_network_leaves_the_other,
     status_asks_the_ipam_plugin,
     status_of_a_full_pool_is_ready_unless_it_is_asked_to_tell,
@@ -369,6 +370,18 @@ fn gc_takes_the_misspelt_list_too() {
         .unwrap()
         .result()
         .unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn gc_leaves_the_address_of_who_is_being_added() {
+    let (host, config) = warm();
+    let container = host.container().unwrap();
+    add(&host, &config, &container);
+    let before = host.snapshot().unwrap();
+    // As an ADD does from its first moment to its last.
+    let record = fs::File::open(record(&host)).unwrap();
+    record.lock().unwrap();
+    host.gc(&config, &[]).unwrap().result().unwrap();
     assert_eq!(host.changes_since(&before).unwrap(), "");
 }
 
