@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment) -> Result<(), Fail> {
     let state = State::from_env().map_err(Error::Plan)?;
     let key = key(call, at, R::NAME);
-    if detach_all::<R>(delegates, call, at, (&state, PATIENCE))? {
+    if !matches!(detach_all::<R>(delegates, call, at, (&state, PATIENCE))?, Found::Nothing) {
         return Ok(());
     }
     // What goes by the interface's name alone would be that one's. A runtime sends DEL after an ADD that was refused, too.
@@ -56,45 +56,57 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
     swept.and(delegates.gc(call, &valid, ipam))
 }
 
-/// Detaches every use of the plugin; whether there was any. The plugin that an attachment begins with takes first what chained ones have
+/// What there was of an attachment.
+enum Found {
+    Nothing,
+    Records,
+    /// Somebody is at one, which is not garbage to who does not wait.
+    Busy,
+}
+
+/// Detaches every use of the plugin. The plugin that an attachment begins with takes first what chained ones have
 /// left, which a list that was edited may not have any more.
 fn detach_all<R: Recipe>(
     delegates: &Delegates,
     call: &Call,
     at: &Attachment,
     asked: (&State, Duration),
-) -> Result<bool, Fail> {
+) -> Result<Found, Fail> {
     let key = key(call, at, R::NAME);
     let left =
         if R::CHAINED { Vec::new() } else { asked.0.uses_among(&key, &CHAINED).map_err(Error::Plan)? };
+    // Before the rest: their ports would lead to whoever gets the address next.
     let left = last_first(asked, left, |key, record| {
-        let undone =
-            record.plan().map_or(Ok(()), |plan| plan::undo(plan, &mut places_of(&record, asked.1), key));
+        let undone = record.plan().map_or_else(
+            || asked.0.release_macs(key),
+            |plan| plan::undo(plan, &mut places_of(&record, asked.1), key),
+        );
         Ok(undone.and_then(|()| record.remove()).map_err(Error::Plan)?)
-    });
-    let found = last_first(asked, uses::of::<R>(asked.0, key).map_err(Error::Plan)?, |key, record| {
+    })?;
+    if matches!(left, Found::Busy) {
+        return Ok(left);
+    }
+    last_first(asked, uses::of::<R>(asked.0, key).map_err(Error::Plan)?, |key, record| {
         let places = places_of(&record, asked.1);
         detach::<R>(delegates, call, at, (key, record), places)
-    })?;
-    left.and(Ok(found))
+    })
 }
 
-/// Takes the records of uses away, the last first, each when those above it are gone; whether there was any. One that somebody is at is not
-/// garbage to who does not wait.
+/// Takes the records of uses away, the last first, each when those above it are gone.
 fn last_first(
     (state, patience): (&State, Duration),
     uses: Vec<Key>,
     mut take: impl FnMut(&Key, Record) -> Result<(), Fail>,
-) -> Result<bool, Fail> {
-    let mut found = false;
+) -> Result<Found, Fail> {
+    let mut found = Found::Nothing;
     for key in uses.into_iter().rev() {
         match state.find(&key, patience) {
             Ok(Some(record)) => take(&key, record)?,
             Ok(None) => continue,
-            Err(plan::Error::Busy { .. }) if patience.is_zero() => break,
+            Err(plan::Error::Busy { .. }) if patience.is_zero() => return Ok(Found::Busy),
             Err(cause) => return Err(Error::Plan(cause).into()),
         }
-        found = true;
+        found = Found::Records;
     }
     Ok(found)
 }

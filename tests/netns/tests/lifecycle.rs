@@ -236,6 +236,14 @@ fn what_chained_plugins_have_left_goes_though_the_list_has_them_no_more() {
     assert_eq!(host.changes_since(&before).unwrap(), "");
 
     attach(&container);
+    let added = host.snapshot().unwrap();
+    let ports =
+        tree(&host.state_dir(), "/nowhere".as_ref()).into_iter().find(|path| path.ends_with("portmap.0"));
+    let busy = fs::File::open(ports.unwrap()).unwrap();
+    busy.lock().unwrap();
+    host.gc(&config, &[]).unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&added).unwrap().matches("bridge.0").count(), 0, "before its ports");
+    drop(busy);
     host.gc(&config, &[]).unwrap().result().unwrap();
     assert_eq!(host.changes_since(&before).unwrap(), "");
 }

@@ -59,19 +59,20 @@ fn prepare(workspace: &Workspace) -> Result<PathBuf, Error> {
     let folder = workspace.target.join(format!("order/{:016x}", hasher.finish()));
     fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
     let chore = env::current_exe().map_err(failed("find", Path::new("/proc/self/exe")))?;
-    let script = folder.join("cc");
-    let text = format!(
-        "#!/bin/sh\nexec '{}' link '{}' '{}' -- \"$@\"\n",
-        chore.display(),
-        order.display(),
-        folder.display()
-    );
-    if fs::read_to_string(&script).is_ok_and(|there| there == text) {
+    let path = folder.join("cc");
+    let text = script(&[&chore, Path::new("link"), &order, &folder, Path::new("--")]);
+    if fs::read_to_string(&path).is_ok_and(|there| there == text) {
         return Ok(folder);
     }
-    write(&script, &text)?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).map_err(failed("change", &script))?;
+    write(&path, &text)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(failed("change", &path))?;
     Ok(folder)
+}
+
+/// A script that runs these words, and after them its own arguments.
+pub(super) fn script(words: &[&Path]) -> String {
+    let quoted = words.iter().map(|word| format!(" '{}'", word.display().to_string().replace('\'', r"'\''")));
+    format!("#!/bin/sh\nexec{} \"$@\"\n", quoted.collect::<String>())
 }
 
 /// How much of the order is in force.
@@ -95,8 +96,8 @@ pub(crate) fn link(order: &Path, folder: &Path, arguments: &[OsString]) -> Resul
         let symbols = folder.join("symbols");
         write(&symbols, &mangled)?;
         write(&missing, &not_there)?;
-        cc.arg(format!("-Wl,--symbol-ordering-file={}", symbols.display()));
-        cc.arg("-Wl,--no-warn-symbol-ordering");
+        cc.arg("-Xlinker").arg(format!("--symbol-ordering-file={}", symbols.display()));
+        cc.args(["-Xlinker", "--no-warn-symbol-ordering"]);
     } else {
         let _was_none = fs::remove_file(&missing);
     }
@@ -160,6 +161,14 @@ fn names(order: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_runs_what_stands_there_whatever_it_is_called() {
+        let script = script(&[Path::new("printf"), Path::new("%s."), Path::new("it's")]);
+        let mut shell = Command::new("sh");
+        let said = shell::read(shell.args(["-c", &script, "sh", "a b"])).unwrap();
+        assert_eq!(String::from_utf8(said).unwrap(), "it's.a b.");
+    }
 
     #[test]
     fn an_order_is_told_in_the_names_that_the_objects_have() {

@@ -68,12 +68,7 @@ fn stand_ins(built: &Path, folder: &Path, traces: &Path) -> Result<PathBuf, Erro
     let names = dist::lay_out(built, &real)?;
     let chore = env::current_exe().map_err(failed("find", Path::new("/proc/self/exe")))?;
     for name in names {
-        let script = format!(
-            "#!/bin/sh\nexec '{}' trace '{}' '{}'\n",
-            chore.display(),
-            real.join(&name).display(),
-            traces.display()
-        );
+        let script = link::script(&[&chore, Path::new("trace"), &real.join(&name), traces]);
         let path = scripts.join(&name);
         write(&path, &script)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(failed("change", &path))?;
