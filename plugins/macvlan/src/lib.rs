@@ -61,6 +61,10 @@ impl Recipe for Macvlan {
             mac: (!is_its_parent(config)).then_some(endpoint.mac),
             mtu: config.mtu,
         });
+        if config.host_access {
+            // Before it has addresses: one that leads to another container is refused before anybody on the network hears of a second.
+            host_access(&mut plan, endpoint, parent, facts);
+        }
         if config.addressed {
             interface::address(&mut plan, endpoint, lease, config.dad);
             let link = endpoint.ifname.clone();
@@ -71,7 +75,7 @@ impl Recipe for Macvlan {
         }
         if config.host_access {
             // Last: to be told its MAC address again has an interface forget its neighbours.
-            host_access(&mut plan, endpoint, parent, facts);
+            know_each_other(&mut plan, endpoint, parent, facts);
         }
         plan
     }
@@ -94,15 +98,23 @@ impl Recipe for Macvlan {
     }
 }
 
-/// The host's way to the container, and the container's to the host's address: see [`step::Shim`].
+/// The host's way to the container: see [`step::Shim`].
 fn host_access(plan: &mut Plan, endpoint: &Endpoint, parent: &ParentLink, facts: &Facts) {
     let shim = step::Shim::name_on(&parent.name);
     let shim_mac = endpoint.shared_mac(&shim);
     plan.ensure(step::Shim { name: shim.clone(), mac: shim_mac, parent: parent.name.clone() });
     for (address, hosts) in &facts.own_addresses {
+        plan.own(to_container(shim.clone(), *address, *hosts));
+    }
+}
+
+/// Neither asks where the other is. What is known of an address on the host gives way: by now none is another container's.
+fn know_each_other(plan: &mut Plan, endpoint: &Endpoint, parent: &ParentLink, facts: &Facts) {
+    let shim = step::Shim::name_on(&parent.name);
+    let shim_mac = endpoint.shared_mac(&shim);
+    for address in facts.own_addresses.keys() {
         let (link, address) = (shim.clone(), *address);
-        plan.own(step::Neighbour { place: Place::Host, link: link.clone(), address, mac: endpoint.mac });
-        plan.own(to_container(link, address, *hosts));
+        plan.own(step::Neighbour { place: Place::Host, link, address, mac: endpoint.mac });
     }
     let hosts: BTreeSet<&IpAddr> = facts.own_addresses.values().filter(|address| address.is_ipv6()).collect();
     for address in hosts {
@@ -123,7 +135,7 @@ fn to_container(link: IfName, address: IpAddr, hosts: IpAddr) -> step::Route {
         priority: None,
         table: None,
         scope: None,
-        alone: false,
+        alone: true,
     }
 }
 

@@ -39,6 +39,8 @@ fn main() -> std::process::ExitCode {
         with_host_access_nobody_outside_takes_the_link_beside_for_the_host,
         what_gives_the_host_access_goes_with_its_last_user,
         host_access_needs_an_address_of_the_hosts,
+        with_host_access_an_address_of_another_container_is_refused_with_whose_it_is,
+        with_host_access_an_address_is_free_when_who_had_it_is_gone,
         check_names_what_the_host_has_lost_and_repair_puts_it_back,
     ];
     let with_a_vlan = netlab::trials![
@@ -676,6 +678,70 @@ fn host_access_needs_an_address_of_the_hosts() {
         refused(&reply, 7).contains("\"eth0\" has no address in a subnet of 10.7.0.3, fd07::3"),
         "{reply:?}"
     );
+}
+
+/// Two networks of one subnet give the same addresses: of two containers that have one, the host could reach either, but not both.
+fn with_host_access_an_address_of_another_container_is_refused_with_whose_it_is() {
+    let lan = Lan::new().unwrap();
+    let one = with_the_host(&lan);
+    let other = with(&one, "name", &json!("other"));
+    let (c1, result) = add(&lan, &one);
+    let (c2, before) = (lan.host.container().unwrap(), lan.host.snapshot().unwrap());
+    let inside = c2.snapshot().unwrap();
+    let mut port = 1;
+    let mut c1_is_reached = || {
+        lan.host.check(&one, &c1, "eth0", &result).unwrap().result().unwrap();
+        reach_each_other(&c1, &addresses(&result), port);
+        port += 1;
+    };
+    let reply = lan.host.add(&other, &c2, "eth0").unwrap();
+    let said = refused(&reply, 101);
+    assert!(said.contains(&format!("10.7.0.2/32 is routed through \"{}\" already", shim())), "{said}");
+    assert!(said.contains(c1.id()) && reply.hint().contains("subnets of their own"), "{reply:?}");
+    lan.host.del(&other, &c2, "eth0").unwrap().result().unwrap();
+    assert_eq!(lan.host.changes_left_since(&before).unwrap(), "");
+    assert_eq!(inside.difference(&c2.snapshot().unwrap()), "");
+    c1_is_reached();
+
+    // Of one family alone, and of another container of the same network: an address that IPAM has not given.
+    let fixed = |address: &str| {
+        let ipam = json!({"type": "static", "addresses": [{"address": address}]});
+        lan.host.config(&with_all(&one, &json!({"name": "fixed", "ipam": ipam})))
+    };
+    let reply = lan.host.add(&fixed("fd07::2/64"), &c2, "eth0").unwrap();
+    assert!(refused(&reply, 101).contains("fd07::2/128 is routed through"), "{reply:?}");
+    c1_is_reached();
+    // The same container again, by the same name and by another.
+    assert!(!lan.host.add(&one, &c1, "eth0").unwrap().success());
+    c1_is_reached();
+    lan.host.add(&one, &c1, "eth1").unwrap().result().unwrap();
+    c1_is_reached();
+    lan.host.del(&one, &c1, "eth1").unwrap().result().unwrap();
+    c1_is_reached();
+}
+
+fn with_host_access_an_address_is_free_when_who_had_it_is_gone() {
+    let lan = Lan::new().unwrap();
+    let untouched = lan.host.snapshot().unwrap();
+    let ipam =
+        json!({"type": "static", "addresses": [{"address": "10.7.0.2/24"}, {"address": "fd07::2/64"}]});
+    let fixed = with(&with_the_host(&lan), "ipam", &ipam);
+    for end in ["DEL", "GC", "a dead netns"] {
+        let c3 = lan.host.container().unwrap();
+        for _ in 0..2 {
+            lan.host.add(&fixed, &c3, "eth0").unwrap().result().unwrap();
+            match end {
+                "GC" => lan.host.gc(&fixed, &[]).unwrap().result().unwrap(),
+                "DEL" => lan.host.del(&fixed, &c3, "eth0").unwrap().result().unwrap(),
+                _ => break,
+            };
+        }
+        if end == "a dead netns" {
+            c3.kill().unwrap();
+            lan.host.del(&fixed, &c3, "eth0").unwrap().result().unwrap();
+        }
+        assert_eq!(lan.host.changes_left_since(&untouched).unwrap(), "", "{end}");
+    }
 }
 
 fn check_names_what_the_host_has_lost_and_repair_puts_it_back() {
