@@ -420,11 +420,15 @@ fn a_device_that_cannot_be_moved_stays_as_it_was() {
     ip("link add b0 type bridge").unwrap();
     ip("addr add 10.5.0.1/24 dev b0").unwrap();
     let before = host.snapshot().unwrap();
-    for (device, code) in [("lo", 7), ("b0", 100)] {
+    for (device, said, hint) in [
+        ("lo", "\"lo\" is the host's loopback", "a loopback of its own"),
+        ("b0", "bridge \"b0\" can't be moved", "name a network card"),
+    ] {
         let config = host.config(&json!({"type": "host-device", "device": device}));
-        let reply = host.add(&config, &host.container().unwrap(), "net1").unwrap();
-        assert_eq!(reply.code(), Some(code), "{reply:?}");
-        assert!(reply.msg().contains(device), "{reply:?}");
+        let container = host.container().unwrap();
+        let reply = host.add(&config, &container, "net1").unwrap();
+        assert!(refused(&reply, 7).contains(said) && reply.hint().contains(hint), "{reply:?}");
+        host.del(&config, &container, "net1").unwrap().result().unwrap();
     }
     assert_eq!(host.changes_since(&before).unwrap(), "");
 }

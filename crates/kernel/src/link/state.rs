@@ -60,6 +60,8 @@ pub struct Link {
     pub burnt_in: Option<Mac>,
     /// What it is on its bus, such as `0000:04:00.5` on PCI; none of virtual links, and before Linux 5.14.
     pub device: Option<String>,
+    /// Whether the kernel keeps it in its namespace, as it does bridges (`IFLA_NETNS_IMMUTABLE`); before Linux 6.15 it does not say.
+    pub immovable: bool,
     /// Whether it takes IPv6 router advertisements (`ip-sysctl`: `accept_ra`, 0 to 2); none without IPv6.
     pub accept_ra: Option<u32>,
 }
@@ -176,7 +178,7 @@ impl Link {
         let header = LinkHeader::parse(bytes)?;
         let (mut name, mut mac, mut mtu, mut master, mut peer) = (None, None, 0, None, None);
         let (mut info, mut accept_ra, mut tx_queue) = (Info::default(), None, 0);
-        let (mut alias, mut burnt_in, mut device) = (None, None, None);
+        let (mut alias, mut burnt_in, mut device, mut immovable) = (None, None, None, false);
         for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
             let (kind, value) = attribute?;
             match kind {
@@ -189,6 +191,7 @@ impl Link {
                 libc::IFLA_IFALIAS => alias = parse_string(value).ok(),
                 libc::IFLA_PERM_ADDRESS => burnt_in = parse_mac(value).ok().map(Mac::new),
                 libc::IFLA_PARENT_DEV_NAME => device = parse_string(value).ok(),
+                IFLA_NETNS_IMMUTABLE => immovable = parse_u8(value)? != 0,
                 libc::IFLA_LINKINFO => info = Info::read(value)?,
                 libc::IFLA_AF_SPEC => accept_ra = read_accept_ra(value)?,
                 _ => {}
@@ -215,6 +218,7 @@ impl Link {
             alias,
             burnt_in,
             device,
+            immovable,
             accept_ra,
         }))
     }
@@ -288,6 +292,7 @@ impl VlanFilter {
 }
 
 // linux/if_link.h, which libc lacks.
+const IFLA_NETNS_IMMUTABLE: u16 = 67;
 const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 const IFLA_BRPORT_MODE: u16 = 4;

@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_link_of_each_driver_is_read_as_it_was_made,
         an_mtu_is_told_by_name_and_whether_somebody_is_at_the_other_end,
         each_setting_is_changed_and_read_back,
+        a_link_that_stays_in_its_namespace_says_so,
     ]
 }
 
@@ -348,4 +349,29 @@ fn each_setting_is_changed_and_read_back() {
         send(&mut inside, kernel::link::change(eth0, former)).unwrap();
         assert_eq!(kernel::link::lookup(&mut inside, &name("eth0")).unwrap().unwrap(), before);
     }
+}
+
+fn a_link_that_stays_in_its_namespace_says_so() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    if is_older_than(6, 15) {
+        eprintln!("skipped: kernel lacks IFLA_NETNS_IMMUTABLE");
+        return;
+    }
+    bridge(&mut rtnl, "b0");
+    veth(&mut rtnl, &container, None);
+    let links = link::links(&mut rtnl).unwrap();
+    let immovable: Vec<&str> =
+        links.iter().filter(|link| link.immovable).map(|link| link.name.as_str()).collect();
+    assert_eq!(immovable, ["lo", "b0"]);
+    assert!(links.len() > 2, "{links:?}");
+}
+
+/// Than Linux of this version and patch level (`proc_sys_kernel(5)`).
+fn is_older_than(version: u32, level: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap()) < (version, level)
 }

@@ -147,6 +147,11 @@ impl Device {
         {
             return Ok(NoDevice::NumberTaken { name: self.taken.name.clone(), number }.into());
         }
+        // Before Linux 6.15 the kernel says only now that it keeps it. There is nothing else to find fault with.
+        if cause.errno() == Some(Errno::EINVAL) {
+            let Taken { name, kind, .. } = self.taken.clone();
+            return Ok(NoDevice::Immovable { name, kind }.into());
+        }
         Ok(Error::Step { step: self.to_string(), cause })
     }
 }

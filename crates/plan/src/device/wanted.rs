@@ -65,6 +65,14 @@ pub enum NoDevice {
         /// Its name.
         name: IfName,
     },
+    /// The kernel keeps it where it is.
+    #[error("{} can't be moved: the kernel keeps it in its network namespace", of_kind(name, kind.as_deref()))]
+    Immovable {
+        /// Its name.
+        name: IfName,
+        /// Its driver, if it is virtual.
+        kind: Option<String>,
+    },
     /// On the way back: its name is another's by now.
     #[error("could not give {found} its name \"{name}\" back on the host: another interface has it")]
     NameTaken {
@@ -115,6 +123,7 @@ impl NoDevice {
             | NoDevice::NotThere { .. }
             | NoDevice::NoLink { .. }
             | NoDevice::Loopback { .. }
+            | NoDevice::Immovable { .. }
             | NoDevice::NameTaken { .. } => false,
             NoDevice::NumberTaken { .. }
             | NoDevice::Unrecognised { .. }
@@ -142,6 +151,9 @@ impl NoDevice {
                 "it has no driver, or its interface is in another container".into()
             }
             NoDevice::Loopback { .. } => "name another device; a container has a loopback of its own".into(),
+            NoDevice::Immovable { .. } => {
+                "name a network card, a virtual function of one, or a link such as veth, vlan, macvlan, ipvlan or dummy".into()
+            }
             NoDevice::NameTaken { name, .. } => {
                 format!(
                     "give the other {name} another name (`ip link set {name} name ...`), and DEL again: until then the device stays where it is"
@@ -164,6 +176,10 @@ impl NoDevice {
 fn names(links: &[IfName]) -> String {
     let names: Vec<&str> = links.iter().map(IfName::as_str).collect();
     names.join(", ")
+}
+
+fn of_kind(name: &IfName, kind: Option<&str>) -> String {
+    kind.map_or_else(|| format!("\"{name}\""), |kind| format!("{kind} \"{name}\""))
 }
 
 fn called(name: &IfName, device: Option<&str>) -> String {
@@ -191,6 +207,9 @@ impl WantedDevice {
         let link = self.link(places)?;
         if link.loopback {
             return Err(NoDevice::Loopback { name: link.name }.into());
+        }
+        if link.immovable {
+            return Err(NoDevice::Immovable { name: link.name, kind: link.kind }.into());
         }
         places.met(Place::Host, &link.name, link.index);
         let index_inside = number_inside(places, &link)?;
