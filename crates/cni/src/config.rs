@@ -57,6 +57,12 @@ impl Call {
         json::decode(list.ok_or(Error::NoValidAttachments)?).map_err(Error::ValidAttachments)
     }
 
+    /// Refuses an `ipam` that is not what it should be. To a GC it is absent: it takes what can go without, and says so in the end.
+    pub fn readable_ipam(&self) -> Result<(), Error> {
+        let ipam = json::field(&self.config, "ipam").map(json::decode::<Ipam>).transpose();
+        ipam.map(drop).map_err(|error| Error::Config(error.under("ipam")))
+    }
+
     /// The configuration for one that is to keep these attachments; as it came, if it says so itself.
     pub(crate) fn with_valid(&self, valid: &[AttachmentId]) -> Vec<u8> {
         let mut config = self.config.clone();
@@ -101,7 +107,8 @@ impl Named {
             Verb::Del => {
                 (version.unwrap_or_else(|_| newest(supported)), Envelope::of_what_can_be(&self.config))
             }
-            Verb::Add | Verb::Check | Verb::Gc | Verb::Status | Verb::Version => {
+            Verb::Gc => (version?, Envelope::of_what_can_be(&self.config)),
+            Verb::Add | Verb::Check | Verb::Status | Verb::Version => {
                 (version?, json::decode(&self.config).map_err(Error::Config)?)
             }
         };

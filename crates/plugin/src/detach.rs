@@ -48,12 +48,26 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
         let detached = detach_all::<R>(delegates, call, &at, (&state, Duration::ZERO));
         swept = swept.and(detached.map(drop));
     }
-    let Some(ipam) = ipam::<R>(call) else { return swept };
-    // Nor do addresses go of who is still there: what is left of it may answer to them, and an ADD that is at it has taken them just now.
+    swept.and(sweep_addresses::<R>(delegates, call, valid, &state))
+}
+
+/// Has the IPAM plugin do the same. That it can't be told which one that is keeps nothing else: the attachments have gone by their records.
+fn sweep_addresses<R: Recipe>(
+    delegates: &Delegates,
+    call: &Call,
+    valid: &[AttachmentId],
+    state: &State,
+) -> Result<(), Fail> {
+    if R::CHAINED {
+        return Ok(());
+    }
+    call.readable_ipam()?;
+    let Some(ipam) = ipam::<R>(call) else { return Ok(()) };
+    // Addresses stay of who is still there: what is left of it may answer to them, and an ADD that is at it has taken them just now.
     let there = state.attachments(&call.network).map_err(Error::Plan)?.into_iter();
     let there = there.map(|(container, ifname)| AttachmentId { container, ifname });
     let valid: Vec<AttachmentId> = valid.iter().cloned().chain(there).collect();
-    swept.and(delegates.gc(call, &valid, ipam))
+    delegates.gc(call, &valid, ipam)
 }
 
 /// What there was of an attachment.

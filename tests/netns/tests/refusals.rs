@@ -9,6 +9,7 @@ netlab::tests! {
     a_key_of_the_wrong_type_is_told_with_what_is_there_and_what_should_be,
     no_wrong_type_stops_a_del,
     no_wrong_type_stops_a_del_of_what_was_never_there,
+    a_gc_takes_what_it_can_and_names_what_it_could_not_read,
     del_wants_to_know_whose_attachment_it_is,
     an_ipam_plugin_that_is_not_there_is_named_with_what_could_be_meant,
     a_namespace_that_is_none_is_refused,
@@ -174,6 +175,46 @@ fn no_wrong_type_stops_a_del_of_what_was_never_there() {
             let call = host.attach("DEL", &good, &container, "eth0").unwrap();
             let reply = call.stdin(changed(&good, path, &value).to_string()).run().unwrap();
             assert_eq!((reply.success(), reply.stdout.as_str()), (true, ""), "{plugin} {path:?}: {reply:?}");
+        }
+    }
+}
+
+/// What GC can do without, it does without. Without `ipam` it can't have the IPAM plugin look for what nobody has a record of: that it says, when
+/// all the rest is done. Which network it is and what is to stay must be said, or nothing goes.
+fn a_gc_takes_what_it_can_and_names_what_it_could_not_read() {
+    let host = host();
+    for plugin in ["bridge", "ptp", "macvlan", "tuning"] {
+        let good = config(&host, plugin);
+        let chained = json!({"cniVersion": "1.1.0", "interfaces": [{"name": "lo", "sandbox": "/proc"}]});
+        let good = if plugin == "tuning" { with(&good, "prevResult", &chained) } else { good };
+        let add = || {
+            let container = host.container().unwrap();
+            host.add(&good, &container, "eth0").unwrap().result().unwrap();
+            container
+        };
+        let gone = |container: &Container| container.ip("link show dev eth0").is_err();
+        add();
+        host.gc(&good, &[]).unwrap().result().unwrap();
+        let once = host.snapshot().unwrap();
+        for (path, value) in wrong_types() {
+            let container = add();
+            let bad = with(&changed(&good, path, &value), "cni.dev/valid-attachments", &json!([]));
+            let call = host.attach("GC", &good, &container, "eth0").unwrap();
+            let reply = call.stdin(bad.to_string()).run().unwrap();
+            let said = path.join(".");
+            match path {
+                ["cniVersion"] => {
+                    assert!(
+                        !reply.success() && (plugin == "tuning" || !gone(&container)),
+                        "{plugin} {reply:?}"
+                    );
+                    host.gc(&good, &[]).unwrap().result().unwrap();
+                }
+                ["ipam"] | ["ipam", "type" | "dataDir"] if plugin != "tuning" => refused(&reply, 6, &said),
+                _ => assert_eq!((reply.success(), reply.stdout.as_str()), (true, ""), "{path:?}: {reply:?}"),
+            }
+            assert!(gone(&container), "{plugin} {path:?}");
+            assert_eq!(once.difference(&host.snapshot().unwrap()), "", "{plugin} {path:?}");
         }
     }
 }
