@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
             }
         }
         self.lock = None;
-        own
+        own.and(self.places.filter.lift_new().map_err(Error::from))
     }
 
     fn reverse(&mut self, change: Reversal) -> Result<(), Error> {

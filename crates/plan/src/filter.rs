@@ -2,7 +2,7 @@
 //!
 //! # Theory of operation
 //! What steps put into the packet filter are elements. The sets they go to, and the rules that use those, are a section: it is laid whole,
-//! in one transaction with the first element that finds it missing, and stays. To lay it again is as good: its chains are emptied and
+//! in one transaction with the first element that finds it missing, and stays, unless it was for an ADD that is refused. To lay it again is as good: its chains are emptied and
 //! filled in the same transaction, so no packet meets half of it. Nothing is looked up before an element is added or deleted.
 use crate::{
     places::Departure,
@@ -40,6 +40,13 @@ impl Section {
         self.chains.iter().for_each(|chain| change.add_chain(&self.table, chain));
         self.chains.iter().for_each(|chain| change.flush_chain(&self.table, &chain.name));
         self.rules.iter().for_each(|rule| change.add_rule(&self.table, rule));
+    }
+
+    /// Takes it away, unless it has elements: then the whole change is refused.
+    fn lift(&self, change: &mut Transaction) {
+        self.chains.iter().for_each(|chain| change.flush_chain(&self.table, &chain.name));
+        self.chains.iter().for_each(|chain| change.delete_chain(&self.table, &chain.name));
+        self.sets.iter().for_each(|set| change.delete_empty_set(set));
     }
 
     /// What tells it from others: no two have a first set in common, and one alone has none.
@@ -80,6 +87,8 @@ pub(crate) struct Filter {
     departure: Departure,
     /// The sections that are laid anew, by table and first set.
     laid: Vec<(Family, String)>,
+    /// The sections that were not there before, whose elements say whether they are in use.
+    new: Vec<Section>,
     /// Whether a section, or a table, was not there: it is needed for the first time, or somebody has emptied the packet filter.
     pub(crate) was_empty: bool,
     /// Connections that are to be forgotten when all is done.
@@ -88,7 +97,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub(crate) fn new(departure: Departure) -> Self {
-        Self { nft: None, departure, laid: Vec::new(), was_empty: false, stale: Vec::new() }
+        Self { nft: None, departure, laid: Vec::new(), new: Vec::new(), was_empty: false, stale: Vec::new() }
     }
 
     /// The socket.
@@ -133,10 +142,30 @@ impl Filter {
         match self.nft()?.commit(change) {
             Err(cause) if cause.errno() == Some(Errno::ENOENT) => {
                 self.was_empty = true;
+                self.new.extend(sections.iter().copied().cloned());
                 self.put_whole(sections, change)
             }
             other => other,
         }
+    }
+
+    /// Takes away what it has laid where nothing was, and the tables that are empty then. What somebody has come to use meanwhile has elements, and
+    /// stays as it is; whoever comes later lays it again.
+    pub(crate) fn lift_new(&mut self) -> Result<(), kernel::Error> {
+        for section in std::mem::take(&mut self.new) {
+            let (mut lift, mut rest) = (Transaction::default(), Transaction::default());
+            section.lift(&mut lift);
+            rest.delete_empty_table(&section.table);
+            for change in [lift, rest] {
+                match self.nft()?.commit(&change) {
+                    Err(cause) if !matches!(cause.errno(), Some(Errno::EBUSY | Errno::ENOENT)) => {
+                        return Err(cause);
+                    }
+                    Err(_) | Ok(()) => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     fn put_whole(&mut self, sections: &[&Section], change: &Transaction) -> Result<(), kernel::Error> {

@@ -26,6 +26,7 @@ fn main() -> std::process::ExitCode {
         del_takes_all_away_whatever_has_become_of_netns_configuration_and_ruleset,
         a_container_that_forges_its_mac_address_is_not_heard_not_even_by_arp,
         a_failed_add_takes_back_what_it_was_the_only_user_of,
+        adds_that_fail_beside_others_take_nothing_of_theirs,
         an_unknown_backend_is_refused_before_anything_is_made,
     ];
     let beside = netlab::trials![a_machine_outside_sees_the_same_of_both_suites];
@@ -426,18 +427,46 @@ fn a_container_that_forges_its_mac_address_is_not_heard_not_even_by_arp() {
 fn a_failed_add_takes_back_what_it_was_the_only_user_of() {
     let world = World::new();
     let config = world.network(1, &json!({"macspoofchk": true}));
+    nft(&["add", "table", "inet", "theirs"]);
+    let untouched = nft(&["list", "ruleset"]);
     let fail = || {
         let taken = world.host.container().unwrap();
         taken.ip("link add eth0 type veth peer name other").unwrap();
         assert!(!world.host.add(&config, &taken, "eth0").unwrap().success());
     };
     fail();
-    assert!(nft(&["list", "ruleset"]).contains("set masquerade4_24") && !has_elements());
+    assert_eq!(nft(&["list", "ruleset"]), untouched);
     let (container, _) = world.attach(&config);
     let before = world.host.snapshot().unwrap();
     fail();
     assert_eq!(world.host.changes_since(&before).unwrap(), "");
     assert_eq!(seen_outside(&container), masqueraded());
+}
+
+/// They find the packet filter empty, lay what all of them share, and take away what nobody has come to use.
+fn adds_that_fail_beside_others_take_nothing_of_theirs() {
+    let world = World::new();
+    let good: Vec<_> =
+        (1..4).map(|at| (world.network(at, &json!({})), world.host.container().unwrap())).collect();
+    let bad: Vec<_> =
+        (4..8).map(|at| (world.network(at, &json!({})), world.host.container().unwrap())).collect();
+    for (_, taken) in &bad {
+        taken.ip("link add eth0 type veth peer name other").unwrap();
+    }
+    for _ in 0..10 {
+        let mixed = bad[..2].iter().chain(&good).chain(&bad[2..]);
+        let start =
+            |(config, to): &(Value, Container)| world.host.attach("ADD", config, to, "eth0").unwrap().start();
+        let running: Vec<_> = mixed.map(|one| start(one).unwrap()).collect();
+        let replies: Vec<Reply> = running.into_iter().map(|one| one.wait().unwrap()).collect();
+        assert!(replies[..2].iter().chain(&replies[5..]).all(|reply| !reply.success()), "{replies:?}");
+        for ((config, container), reply) in good.iter().zip(&replies[2..]) {
+            world.host.check(config, container, "eth0", &reply.result().unwrap()).unwrap().result().unwrap();
+            world.del(config, container);
+        }
+        assert!(!has_elements());
+        nft(&["flush", "ruleset"]);
+    }
 }
 
 fn an_unknown_backend_is_refused_before_anything_is_made() {

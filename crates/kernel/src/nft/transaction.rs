@@ -56,6 +56,8 @@ const CREATE: u16 = libc::NLM_F_CREATE as u16;
 const EXCLUSIVE: u16 = libc::NLM_F_EXCL as u16;
 #[expect(clippy::cast_possible_truncation, reason = "the header's field has 16 bits, libc's type more")]
 const APPEND: u16 = libc::NLM_F_APPEND as u16;
+/// `NLM_F_NONREC`: not with what is in it.
+const NOT_RECURSIVE: u16 = 0x100;
 /// An attribute's length has 16 bits; less the longest element.
 const LONGEST_LIST: usize = 65_000;
 /// How many sets elements are put in by turns.
@@ -89,6 +91,12 @@ impl Transaction {
     pub fn delete_table(&mut self, table: &Table) {
         let what = format!("delete table {}", table.name);
         self.request(what, DELTABLE, 0, table, |body| body.text(1, &table.name));
+    }
+
+    /// Deletes a table that has nothing in it; else it is refused with `EBUSY`.
+    pub fn delete_empty_table(&mut self, table: &Table) {
+        let what = format!("delete the empty table {}", table.name);
+        self.request(what, DELTABLE, NOT_RECURSIVE, table, |body| body.text(1, &table.name));
     }
 
     /// Adds a chain unless it is there.
@@ -177,6 +185,15 @@ impl Transaction {
     pub fn delete_set(&mut self, set: &Set) {
         let what = format!("delete set {} of table {}", set.name, set.table.name);
         self.request(what, DELSET, 0, &set.table, |body| {
+            body.text(1, &set.table.name);
+            body.text(2, &set.name);
+        });
+    }
+
+    /// Deletes a set or map that no rule uses and that has no elements; else it is refused with `EBUSY`.
+    pub fn delete_empty_set(&mut self, set: &Set) {
+        let what = format!("delete the empty set {} of table {}", set.name, set.table.name);
+        self.request(what, DELSET, NOT_RECURSIVE, &set.table, |body| {
             body.text(1, &set.table.name);
             body.text(2, &set.name);
         });

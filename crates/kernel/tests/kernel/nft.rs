@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_table_is_listed_as_nft_would_have_made_it,
         a_transaction_is_carried_out_whole_or_not_at_all,
         an_element_is_found_by_its_key,
+        what_is_in_use_is_not_deleted_as_empty,
         what_is_gone_does_not_keep_the_rest_from_going,
         a_change_since_the_look_is_noticed,
         whoever_listens_hears_of_every_change,
@@ -195,6 +196,30 @@ fn an_element_is_found_by_its_key() {
         },
     );
     assert_eq!(nft.commit(&other).unwrap_err().errno(), Some(Errno::EEXIST));
+}
+
+fn what_is_in_use_is_not_deleted_as_empty() {
+    let _host = Host::new().unwrap();
+    let mut nft = Nft::open().unwrap();
+    let mut make = Transaction::default();
+    make.add_table(&TABLE);
+    make.add_set(&PORTS);
+    make.add_element(&PORTS, &port(80));
+    nft.commit(&make).unwrap();
+    let (mut set, mut table) = (Transaction::default(), Transaction::default());
+    set.delete_empty_set(&PORTS);
+    table.delete_empty_table(&TABLE);
+    let before = list();
+    for change in [&set, &table] {
+        assert_eq!(nft.commit(change).unwrap_err().errno(), Some(Errno::EBUSY));
+    }
+    assert_eq!(list(), before);
+    let mut take = Transaction::default();
+    take.delete_element(&PORTS, &port(80).key);
+    nft.commit(&take).unwrap();
+    nft.commit(&set).unwrap();
+    nft.commit(&table).unwrap();
+    assert_eq!(list(), "");
 }
 
 fn what_is_gone_does_not_keep_the_rest_from_going() {
