@@ -134,11 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn the_plugins_that_come_after_others_are_those_whose_leavings_others_take() {
-        let chained = PLANNERS.iter().filter(|(_, plugin)| plugin.is_chained()).map(|(name, _)| *name);
-        let mut chained: Vec<_> = chained.collect();
-        chained.sort_unstable();
-        assert_eq!(chained, plugin::CHAINED);
+    fn whoever_may_have_left_something_is_known_to_who_takes_it() {
+        let names = |chained| {
+            let plugins = PLANNERS.iter().filter(|(_, plugin)| plugin.is_chained() == chained);
+            let mut names: Vec<_> = plugins.map(|(name, _)| *name).collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(names(true), plugin::CHAINED);
+        assert_eq!(names(false), plugin::FIRST);
     }
 
     #[test]

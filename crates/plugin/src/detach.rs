@@ -4,7 +4,7 @@ use crate::{
     endpoint::{Endpoint, key},
     error::Error,
     ipam,
-    uses::{self, CHAINED},
+    uses::{self, CHAINED, FIRST},
 };
 use cni::{Attachment, AttachmentId, Call, Delegates, Fail};
 use kernel::Netns;
@@ -78,8 +78,7 @@ enum Found {
     Busy,
 }
 
-/// Detaches every use of the plugin. The plugin that an attachment begins with takes first what chained ones have
-/// left, which a list that was edited may not have any more.
+/// Detaches every use of the plugin.
 fn detach_all<R: Recipe>(
     delegates: &Delegates,
     call: &Call,
@@ -87,23 +86,41 @@ fn detach_all<R: Recipe>(
     asked: (&State, Duration),
 ) -> Result<Found, Fail> {
     let key = key(call, at, R::NAME);
-    let left =
-        if R::CHAINED { Vec::new() } else { asked.0.uses_among(&key, &CHAINED).map_err(Error::Plan)? };
-    // Before the rest: their ports would lead to whoever gets the address next.
-    let left = last_first(asked, left, |key, record| {
-        let undone = record.plan().map_or_else(
-            || asked.0.release_macs(key),
-            |plan| plan::undo(plan, &mut places_of(&record, asked.1), key),
-        );
-        Ok(undone.and_then(|()| record.remove()).map_err(Error::Plan)?)
-    })?;
-    if matches!(left, Found::Busy) {
-        return Ok(left);
+    if !R::CHAINED && matches!(detach_others(delegates, call, at, asked, &key)?, Found::Busy) {
+        return Ok(Found::Busy);
     }
     last_first(asked, uses::of::<R>(asked.0, key).map_err(Error::Plan)?, |key, record| {
         let places = places_of(&record, asked.1);
         detach::<R>(delegates, call, at, (key, record), places)
     })
+}
+
+/// Detaches what the attachment has of plugins that no DEL comes for: a list that was edited has them no more. It is the plugin's that the list
+/// begins with, and before its own: ports would lead to whoever gets the address next.
+fn detach_others(
+    delegates: &Delegates,
+    call: &Call,
+    at: &Attachment,
+    asked: (&State, Duration),
+    key: &Key,
+) -> Result<Found, Fail> {
+    for plugins in [&CHAINED[..], &FIRST[..]] {
+        let mut uses = asked.0.uses_among(key, plugins).map_err(Error::Plan)?;
+        uses.retain(|other| other.plugin != key.plugin);
+        let left = last_first(asked, uses, |key, record| {
+            let undone = record.plan().map_or_else(
+                || asked.0.release_macs(key),
+                |plan| plan::undo(plan, &mut places_of(&record, asked.1), key),
+            );
+            undone.map_err(Error::Plan)?;
+            release(delegates, call, at, record.intent().and_then(|intent| intent.ipam.as_deref()))?;
+            Ok(record.remove().map_err(Error::Plan)?)
+        })?;
+        if matches!(left, Found::Busy) {
+            return Ok(left);
+        }
+    }
+    Ok(Found::Nothing)
 }
 
 /// Takes the records of uses away, the last first, each when those above it are gone.

@@ -30,7 +30,7 @@ pub use error::Error;
 pub use explain::{Explain, Explained};
 pub use masquerade::{Masquerade, UnknownBackend};
 pub use port_mapping::{HostPort, InvalidMapping, PortMapping, RawPortMapping};
-pub use uses::CHAINED;
+pub use uses::{CHAINED, FIRST};
 
 use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail, Handler, Version};
 use plan::{Facts, Plan, Query};

@@ -20,9 +20,12 @@ use types::{base32, stable_hash};
 /// it sends to each use.
 const OF_THE_CALL: [&str; 4] = ["name", "cniVersion", "prevResult", "runtimeConfig"];
 
-/// The plugins that are [`Recipe::CHAINED`]: what a plugin before them takes away with the attachment, where they have left it. No DEL comes for
-/// one that the network's list has no more.
+/// The plugins that are [`Recipe::CHAINED`].
 pub const CHAINED: [&str; 6] = ["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"];
+
+/// The plugins that a list begins with.
+pub const FIRST: [&str; 11] =
+    ["bridge", "dummy", "host", "host-device", "ipvlan", "loopback", "macvlan", "null", "ptp", "tap", "vlan"];
 
 /// A use's record, locked, and what the others of its attachment have done.
 pub(crate) struct Claimed {

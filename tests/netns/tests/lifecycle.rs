@@ -16,6 +16,7 @@ netlab::tests! {
     del_takes_no_notice_of_what_the_configuration_says_now,
     del_needs_no_ipam_plugin,
     what_chained_plugins_have_left_goes_though_the_list_has_them_no_more,
+    what_a_list_began_with_goes_though_it_begins_with_another,
     del_of_one_attachment_leaves_the_other,
     del_of_one_network_leaves_the_other,
     del_is_done_when_the_link_is_out_of_sight,
@@ -245,6 +246,18 @@ fn what_chained_plugins_have_left_goes_though_the_list_has_them_no_more() {
     assert_eq!(host.changes_since(&added).unwrap().matches("bridge.0").count(), 0, "before its ports");
     drop(busy);
     host.gc(&config, &[]).unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+}
+
+fn what_a_list_began_with_goes_though_it_begins_with_another() {
+    let (host, config) = warm();
+    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
+    let other = with(&config, "type", &json!("ptp"));
+    add(&host, &config, &container);
+    host.del(&other, &container, "eth0").unwrap().result().unwrap();
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    add(&host, &config, &container);
+    host.gc(&other, &[]).unwrap().result().unwrap();
     assert_eq!(host.changes_since(&before).unwrap(), "");
 }
 
