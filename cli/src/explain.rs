@@ -19,6 +19,8 @@ pub(crate) fn text(runtime: &Runtime, network: &Network, at: &RuntimeAttachment)
 struct Done {
     plan: Plan,
     result: Option<AddResult>,
+    /// The first of them, if that is not ours: then nobody knows what those behind it will be given.
+    unknown: Option<String>,
 }
 
 /// Of one plugin, which is given what those before it would have done, and adds its own.
@@ -30,15 +32,23 @@ fn paragraph(
     done: &mut Done,
 ) -> Result<String, Fail> {
     let (call, at) = runtime.preview(network, plugin, at, done.result.take())?;
-    let plan = if let Some(planner) = registry::planner(&plugin.kind) {
-        let Explained { notes, plan, answer } = planner.explain(&call, &at, &done.plan)?;
-        let text = format!("{notes}{plan}");
-        done.plan.append(plan);
-        done.result = Some(answer);
-        text
-    } else {
-        done.result = call.prev_result;
-        "# not in `sealane plugins`: what it does is not known before it runs\n".to_owned()
+    let plan = match (registry::planner(&plugin.kind), &done.unknown) {
+        (Some(_), Some(first)) => format!("# what it does is known when {first:?} has answered\n"),
+        (Some(planner), None) => {
+            let Explained { notes, plan, answer } = planner.explain(&call, &at, &done.plan)?;
+            let text = format!("{notes}{plan}");
+            done.plan.append(plan);
+            done.result = Some(answer);
+            text
+        }
+        (None, _) => {
+            runtime.program(plugin)?;
+            done.result = call.prev_result;
+            if done.result.is_none() {
+                done.unknown.get_or_insert_with(|| plugin.kind.clone());
+            }
+            "# not in `sealane plugins`: what it does is not known before it runs\n".to_owned()
+        }
     };
     Ok(format!(
         "{}: {} {} in {}\n{plan}",

@@ -11,6 +11,7 @@ netlab::tests! {
     a_namespace_need_not_be_there,
     what_will_be_refused_is_refused_in_the_same_words,
     an_interface_that_is_there_is_asked,
+    what_comes_behind_another_suites_plugin_is_not_known_and_one_that_is_missing_is_named,
 }
 
 fn bridge() -> Value {
@@ -170,4 +171,42 @@ fn an_interface_that_is_there_is_asked() {
     for words in ["mtu 1350 again", "transmit queue 77 again", "net/ipv4/conf/eth0/rp_filter = 2 (was "] {
         assert!(text.contains(words), "{text}");
     }
+}
+
+fn what_comes_behind_another_suites_plugin_is_not_known_and_one_that_is_missing_is_named() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let (own, others) = (host.dir().join("own"), "another-suites");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join(others), "").unwrap();
+    let explained = |first: &str| {
+        let conflist = host.dir().join("net.conflist");
+        let plugins = json!([{"type": first}, {"type": "tuning", "mtu": 1400}]);
+        fs::write(&conflist, json!({"cniVersion": "1.1.0", "name": "net", "plugins": plugins}).to_string())
+            .unwrap();
+        let mut command = netlab::sealane(host.dir());
+        command.args([
+            "explain",
+            &conflist.to_string_lossy(),
+            container.id(),
+            &container.netns().to_string_lossy(),
+        ]);
+        command.env("CNI_PATH", &own).output().unwrap()
+    };
+    let output = explained(others);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        of(&text, others),
+        ["# not in `sealane plugins`: what it does is not known before it runs"],
+        "{text}"
+    );
+    assert_eq!(
+        of(&text, "tuning"),
+        [format!("# what it does is known when {others:?} has answered")],
+        "{text}"
+    );
+    let refused = explained("nope");
+    let said = String::from_utf8(refused.stdout).unwrap();
+    assert!(!refused.status.success() && said.contains("nope"), "{said}");
 }

@@ -6,6 +6,7 @@ use super::derive;
 use super::error::PluginError;
 use super::plugin::PluginConfig;
 use crate::args::Args;
+use crate::delegate::find;
 use crate::error::Fail;
 use crate::request::{Attachment, Call, Verb};
 use crate::result::AddResult;
@@ -13,6 +14,11 @@ use crate::version::Version;
 use std::path::PathBuf;
 
 impl Runtime {
+    /// The executable of a plugin, which a call would run.
+    pub fn program(&self, plugin: &PluginConfig) -> Result<PathBuf, Fail> {
+        Ok(find(&plugin.kind, &self.path)?)
+    }
+
     /// What a plugin of the network would be called with for an ADD, after plugins that would have answered `previous`.
     pub fn preview(
         &self,
