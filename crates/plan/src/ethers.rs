@@ -98,13 +98,26 @@ impl State {
 
     /// Gives back whatever addresses lead to a record that does not say which. All of the network are looked at.
     pub fn release_macs(&self, key: &Key) -> Result<(), Error> {
-        let plugin = key.plugin_use();
-        let Key { network, container, ifname, .. } = key.clone();
-        let holder = Holder { network, container, ifname, plugin, name: None };
-        let all = self.ethers(&key.network);
-        for mac in entries(&all)?.iter().filter_map(|name| name.parse().ok()) {
-            let held = OnlyMac { mac, holder: holder.clone() };
-            if fs::read_link(self.ether(&held)).is_ok_and(|found| found == target(&holder)) {
+        let names = entries(&self.ethers(&key.network))?;
+        self.release_told(key, names.iter().filter_map(|name| name.parse().ok()))
+    }
+
+    /// Gives back the addresses that an earlier release's record does not announce as its own, but of which others have told since.
+    pub(crate) fn release_unclaimed(&self, plan: &Plan, key: &Key) -> Result<(), Error> {
+        let is_claimed = |mac: &Mac| {
+            plan.steps().any(|(_, step)| matches!(step, Step::OnlyMac(claim) if claim.mac == *mac))
+        };
+        self.release_told(
+            key,
+            plan.mac().into_iter().chain(plan.claimed_macs()).filter(|mac| !is_claimed(mac)),
+        )
+    }
+
+    /// Gives back those of these addresses that lead to this record.
+    fn release_told(&self, key: &Key, macs: impl Iterator<Item = Mac>) -> Result<(), Error> {
+        for mac in macs {
+            let held = OnlyMac { mac, holder: holder_of(key) };
+            if fs::read_link(self.ether(&held)).is_ok_and(|found| found == target(&held.holder)) {
                 self.release_mac(&held)?;
             }
         }
@@ -167,9 +180,7 @@ impl State {
             return Ok(());
         }
         clear_draft(&all)?;
-        let draft = draft(&all);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&draft);
-        made.map_err(|cause| failed("create", &draft, cause))?;
+        let draft = self.draft(&all)?;
         for (mac, holder) in self.recorded_macs(network)? {
             let link = draft.join(mac.to_string());
             match symlink(target(&holder), &link) {
@@ -180,6 +191,26 @@ impl State {
             }
         }
         fs::rename(&draft, &all).map_err(|cause| failed("create", &all, cause))
+    }
+
+    /// Makes the directory that is to be that of a network.
+    fn draft(&self, all: &Path) -> Result<PathBuf, Error> {
+        let (of_all, draft) = (self.directory().join(ETHERS), draft(all));
+        let create = |directory: &Path| {
+            let made = DirBuilder::new().mode(0o700).create(directory);
+            made.map_err(|cause| (cause.kind(), failed("create", directory, cause)))
+        };
+        loop {
+            match create(&of_all) {
+                Ok(()) | Err((io::ErrorKind::AlreadyExists, _)) => {}
+                Err((_, failure)) => return Err(failure),
+            }
+            match create(&draft) {
+                // The last DEL of another network has just removed the folder of all.
+                Err((io::ErrorKind::NotFound, _)) => {}
+                other => return other.map(|()| draft).map_err(|(_, failure)| failure),
+            }
+        }
     }
 
     /// The addresses of everybody who has a record on a network, first those of who made an interface: it has them for longer than one who tuned
@@ -260,6 +291,11 @@ fn target(holder: &Holder) -> PathBuf {
     format!("../../attachments/{network}/{container}:{ifname}/{}", file_of(plugin)).into()
 }
 
+fn holder_of(key: &Key) -> Holder {
+    let Key { network, container, ifname, .. } = key.clone();
+    Holder { network, container, ifname, plugin: key.plugin_use(), name: None }
+}
+
 /// Who it says; none if it is no link of ours.
 fn holder(network: &NetworkName, target: &Path) -> Option<Holder> {
     let plugin = target.file_name()?.to_str()?.trim_end_matches(".0").to_owned();
@@ -283,4 +319,100 @@ fn removed(path: &Path, outcome: io::Result<()>) -> Result<(), Error> {
 
 fn failed(doing: &'static str, path: &Path, cause: io::Error) -> Error {
     Error::State { doing, path: path.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{journal::Intent, record::Record};
+    use kernel::Netns;
+    use std::{
+        env, process,
+        sync::{
+            Barrier,
+            atomic::{AtomicUsize, Ordering},
+        },
+        thread,
+    };
+
+    /// A state directory that goes with the test.
+    struct Scratch(State);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let directory = env::temp_dir().join(format!("sealane-ethers-{name}-{}", process::id()));
+            Self(State::at(&directory))
+        }
+
+        /// What an attachment wants that is of this namespace, and has a record.
+        fn recorded(&self, (network, container): (&str, &str), netns: &Path) -> (OnlyMac, Record) {
+            let key = Key {
+                network: network.parse().unwrap(),
+                container: container.parse().unwrap(),
+                ifname: "eth0".parse().unwrap(),
+                plugin: "test",
+                nth: 0,
+            };
+            let mut record = self.0.claim(&key).unwrap();
+            let netns_id = Netns::open(Path::new(OWN)).unwrap().id();
+            record.begin(Intent { netns: netns.to_owned(), netns_id, ipam: None, keys: None }).unwrap();
+            (OnlyMac { mac: "02:00:00:00:00:07".parse().unwrap(), holder: holder_of(&key) }, record)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _gone = fs::remove_dir_all(self.0.directory());
+        }
+    }
+
+    const OWN: &str = "/proc/self/ns/net";
+    const GONE: &str = "/proc/self/ns/none";
+
+    #[test]
+    fn of_many_that_want_a_dead_ones_address_at_once_one_has_it() {
+        let scratch = Scratch::new("race");
+        let state = &scratch.0;
+        let (dead, _record) = scratch.recorded(("n", "dead"), Path::new(GONE));
+        let names: Vec<String> = (0..8).map(|at| format!("c{at}")).collect();
+        let all: Vec<_> = names.iter().map(|name| scratch.recorded(("n", name), Path::new(OWN))).collect();
+        for round in 0..400 {
+            state.take_mac(&dead).unwrap();
+            let at_once = Barrier::new(all.len());
+            let take = |wanted| {
+                at_once.wait();
+                state.take_mac(wanted)
+            };
+            let outcomes: Vec<_> = thread::scope(|scope| {
+                let running: Vec<_> =
+                    all.iter().map(|(wanted, _)| scope.spawn(move || take(wanted))).collect();
+                running.into_iter().map(|it| it.join().unwrap()).collect()
+            });
+            let winners: Vec<_> = all.iter().zip(&outcomes).filter(|(_, it)| it.is_ok()).collect();
+            assert_eq!(winners.len(), 1, "round {round}: {outcomes:?}");
+            let won = &winners[0].0.0;
+            assert_eq!(fs::read_link(state.ether(won)).unwrap(), target(&won.holder), "round {round}");
+            let refused = |cause: &Error| cause.to_string().contains(won.holder.container.as_str());
+            assert!(outcomes.iter().filter_map(|it| it.as_ref().err()).all(refused), "{outcomes:?}");
+            state.release_mac(won).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_last_of_one_network_does_not_keep_the_first_of_another() {
+        let scratch = Scratch::new("networks");
+        let all = ["n1", "n2", "n3", "n4"].map(|network| scratch.recorded((network, "c"), Path::new(OWN)));
+        let rounds = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for (wanted, _) in &all {
+                let (state, rounds) = (&scratch.0, &rounds);
+                scope.spawn(move || {
+                    while rounds.fetch_add(1, Ordering::Relaxed) < 4000 {
+                        state.take_mac(wanted).unwrap();
+                        state.release_mac(wanted).unwrap();
+                    }
+                });
+            }
+        });
+    }
 }

@@ -22,7 +22,7 @@ pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
         }
         state.leave(&thing, key, |lock| places.under(lock, |places| step.act().undo(places)))?;
     }
-    Ok(())
+    places.state()?.release_unclaimed(plan, key)
 }
 
 /// Undoes these steps, last first, but for those that die with a link of another.

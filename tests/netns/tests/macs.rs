@@ -296,13 +296,22 @@ fn a_container_of_an_earlier_release_has_its_address() {
     site.refuses(&asking(&derived), &second, &first);
     site.refuses(&asking(&json!(MAC)), &second, &tuned);
     // Whoever came first since has told of them.
-    site.attached(&site.0.container().unwrap(), &json!({}));
-    assert_eq!(fs::read_dir(site.ethers().join("net")).unwrap().count(), 4);
+    let third = site.0.container().unwrap();
+    site.attached(&third, &json!({}));
+    let told = || fs::read_dir(site.ethers().join("net")).unwrap().count();
+    assert_eq!(told(), 4);
     site.refuses(&asking(&derived), &second, &first);
     site.refuses(&asking(&json!(MAC)), &second, &tuned);
-    // Its DEL leaves a link to nothing.
+    // What was told of it goes with it.
     site.leave(&first);
+    assert_eq!(told(), 3);
     site.0.add(&asking(&derived), &second, "eth0").unwrap().result().unwrap();
+    site.0.del(&site.tuning(&json!({}), &before), &tuned, "eth0").unwrap().result().unwrap();
+    assert_eq!(told(), 3);
+    for container in [&tuned, &second, &third] {
+        site.leave(container);
+    }
+    assert!(!site.ethers().exists());
 }
 
 /// Takes the step that says whose the address is out of a record.
