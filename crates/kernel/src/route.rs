@@ -2,7 +2,9 @@
 mod default;
 
 use crate::{Error, Message, Rtnl, reply::attributes};
-use netlink_packet_core::{DecodeError, Emitable, NLM_F_CREATE, NLM_F_EXCL, parse_ip, parse_u32};
+use netlink_packet_core::{
+    DecodeError, Emitable, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, parse_ip, parse_u32,
+};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     route::{
@@ -83,6 +85,12 @@ pub fn add(route: &Route) -> Message {
 /// Adds a route where there is none to the same place of the same metric; through whatever link that leads, it is `EEXIST`.
 pub fn add_alone(route: &Route) -> Message {
     create(route, NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Adds a route behind others to the same place of the same metric: packets go by it when those are gone. The same one again is `EEXIST`.
+pub fn add_last(route: &Route) -> Message {
+    // IPv6 puts it there anyhow, and takes the flag for a wish to have one route of several next hops.
+    create(route, if route.dst.address().is_ipv4() { NLM_F_CREATE | NLM_F_APPEND } else { NLM_F_CREATE })
 }
 
 fn create(route: &Route, flags: u16) -> Message {

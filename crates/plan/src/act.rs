@@ -28,6 +28,11 @@ pub(crate) trait Act: Display {
     /// Learns what the kernel answered to the request of [`Act::work`].
     fn learn(&self, _answer: &Answer, _places: &mut Places) {}
 
+    /// What to ask the kernel for when it has refused the request of [`Act::work`], if that will do as well.
+    fn instead(&self, _cause: &kernel::Error, _places: &mut Places) -> Option<Message> {
+        None
+    }
+
     /// Says what a refusal means.
     fn refused(&self, cause: kernel::Error, _places: &mut Places) -> Error {
         Error::Step { step: self.to_string(), cause }

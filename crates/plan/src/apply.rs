@@ -11,7 +11,7 @@ use crate::{
     step::Sysctl,
     undo::undo_steps,
 };
-use kernel::{Message, sysctl};
+use kernel::{Answer, Message, sysctl};
 
 /// A plan that could not be applied.
 #[derive(Debug)]
@@ -180,19 +180,34 @@ impl<'a> Run<'a> {
         let Some(place) = self.batch.place.filter(|_| !batch.is_empty()) else { return Ok(()) };
         let messages: Vec<Message> = batch.iter().map(|(_, _, message)| message.clone()).collect();
         let answers = self.places.rtnl(place)?.transact(&messages)?;
-        let mut refusal = None;
+        let mut refusal = Ok(());
         for ((step, hold, _), answer) in batch.into_iter().zip(answers) {
             match answer {
-                Ok(answer) => {
-                    step.act().learn(&answer, self.places);
-                    if hold == Hold::Own {
-                        self.done.push(step);
-                    }
+                Err(cause) if refusal.is_ok() => {
+                    refusal = self.instead(place, step, cause).map(|answer| self.did(step, hold, &answer));
                 }
-                Err(cause) => refusal = refusal.or(Some((step, cause))),
+                Err(_) => {}
+                Ok(answer) => self.did(step, hold, &answer),
             }
         }
-        refusal.map_or(Ok(()), |(step, cause)| Err(step.act().refused(cause, self.places)))
+        refusal
+    }
+
+    fn did(&mut self, step: &'a Step, hold: Hold, answer: &Answer) {
+        step.act().learn(answer, self.places);
+        if hold == Hold::Own {
+            self.done.push(step);
+        }
+    }
+
+    /// Asks for what will do as well as what was refused.
+    fn instead(&mut self, place: Place, step: &Step, cause: kernel::Error) -> Result<Answer, Error> {
+        let act = step.act();
+        let Some(message) = act.instead(&cause, self.places) else {
+            return Err(act.refused(cause, self.places));
+        };
+        let mut answers = self.places.rtnl(place)?.transact(&[message])?;
+        answers.remove(0).map_err(|cause| act.refused(cause, self.places))
     }
 
     /// Undoes what this run did, last first. Shared things only while nobody else can have come to rely on them.

@@ -7,7 +7,7 @@ use crate::{
     places::{Place, Places},
     step::{Link, Parent, Route},
 };
-use kernel::{Errno, link, route};
+use kernel::{Errno, Message, link, route};
 use types::{IfName, LinkKind, Mac, MacvlanMode, Prefix};
 
 /// Whose way it is in.
@@ -122,7 +122,7 @@ impl Crowded {
     pub fn hint(&self) -> String {
         match self {
             Crowded::Passthru { found: MacvlanMode::Passthru, by: Some(by), .. } => {
-                format!("stop {}, or set \"master\" to another link", by.brief())
+                stop(by, "set \"master\" to another link")
             }
             Crowded::Passthru { .. } => {
                 "set \"master\" to another link, or \"mode\" to bridge for all that are on this one".into()
@@ -133,9 +133,7 @@ impl Crowded {
                     "set \"mode\" and \"flag\" as for all on {parent}, or \"master\" to another link{stop}"
                 )
             }
-            Crowded::Vlan { by: Some(by), .. } => {
-                format!("stop {}, or set \"vlanId\" or \"master\" to another", by.brief())
-            }
+            Crowded::Vlan { by: Some(by), .. } => stop(by, "set \"vlanId\" or \"master\" to another"),
             Crowded::Vlan { by: None, vlan, parent } => {
                 format!(
                     "one of a namespace that is just going is gone the next time, and `ip -d link` shows the host's own; set \"master\" to it, or have another one than {vlan} of {parent}"
@@ -154,22 +152,25 @@ impl Crowded {
                 )
             }
             Crowded::Port { master, .. } => format!("set \"master\" to {master}, or to another link"),
-            Crowded::Route { by: Some(by), .. } => {
-                format!("stop {}, or give the two networks subnets of their own", by.brief())
-            }
-            Crowded::Route { by: None, address, .. } => {
-                format!("`ip route show {address}` shows it; give the network another subnet")
+            Crowded::Route { by: Some(by), .. } => stop(by, "give the two networks subnets of their own"),
+            Crowded::Route { by: None, address, link } => {
+                format!(
+                    "one of a container that has gone goes with its DEL or with GC; else `ip route del {address} dev {link}`"
+                )
             }
             // Who asked for none may be refused, too.
             Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
-                format!("stop {}, or ask for another MAC address", by.brief())
+                stop(by, "ask for another MAC address")
             }
             Crowded::Mac { by: None, .. } => {
-                "`ip link` shows whether it is the host's own; ask for another MAC address, or for none"
-                    .into()
+                "ask for another MAC address, or for none: `ip link` shows if it is the host's own".into()
             }
         }
     }
+}
+
+fn stop(by: &Holder, or: &str) -> String {
+    format!("stop {}, or {or}", by.brief())
 }
 
 fn of(by: Option<&Holder>) -> String {
@@ -266,19 +267,57 @@ fn first_on_the_parent(
     Ok(own.find_map(is_in_the_way).map(|mode| (mode, None)))
 }
 
-/// What the refusal to make this route means, if it is because of another one to the same place.
-pub(crate) fn refusal_of_route(route: &Route, cause: &kernel::Error, places: &mut Places) -> Option<Crowded> {
-    if !route.alone || cause.errno()? != Errno::EEXIST {
+/// How a route is made that was refused because of another one to the same place; none if that is a living container's. The reference's plugins
+/// take no offence at one that is nobody's of ours, and leave it the packets.
+pub(crate) fn beside_route(
+    route: &Route,
+    cause: &kernel::Error,
+    places: &mut Places,
+) -> Option<fn(&route::Route) -> Message> {
+    if !is_beside_another(route, cause) || holder_of_route(route, places).ok()?.is_some() {
         return None;
     }
-    let index = route::link_to(places.rtnl(route.place).ok()?, route.dst.address()).ok()??;
-    let link = places.within(route.place, || link::name_of(index)).ok()?.ok()??;
-    let theirs = |step: &Step| match step {
-        Step::Route(it) if it.place == route.place && it.dst == route.dst && it.link == link => Some(()),
-        _ => None,
+    let is_theirs = |step: &Step| leads_to(route, step).is_some_and(|link| *link != route.link);
+    // The kernel takes the link of a namespace that has gone a little later.
+    let of_the_dead = places.state().and_then(|state| state.announces(is_theirs)).ok()?;
+    Some(if of_the_dead { route::add } else { route::add_last })
+}
+
+/// What the refusal to make this route means, if it is because of another one to the same place.
+pub(crate) fn refusal_of_route(route: &Route, cause: &kernel::Error, places: &mut Places) -> Option<Crowded> {
+    if !is_beside_another(route, cause) {
+        return None;
+    }
+    let (by, link) = match holder_of_route(route, places).ok()? {
+        Some((holder, link)) => (Some(Box::new(holder)), link),
+        None => (None, route.link.clone()),
     };
-    let by = places.state().and_then(|state| state.who(theirs)).ok()?;
-    Some(Crowded::Route { address: route.dst, link, by: by.map(|(holder, ())| Box::new(holder)) })
+    Some(Crowded::Route { address: route.dst, link, by })
+}
+
+fn is_beside_another(route: &Route, cause: &kernel::Error) -> bool {
+    route.alone && route.place == Place::Host && cause.errno() == Some(Errno::EEXIST)
+}
+
+/// The living attachment that has another route to the same place, and the link of that.
+fn holder_of_route(route: &Route, places: &mut Places) -> Result<Option<(Holder, IfName)>, Error> {
+    let state = places.state()?;
+    // The link is the attachment's own, or shared: then its own record, which is not complete yet, has a route through it, too.
+    let through_another = |step: &Step| leads_to(route, step).filter(|link| **link != route.link).cloned();
+    match state.who_began(through_another)? {
+        None => state.who(|step| leads_to(route, step).cloned()),
+        found => Ok(found),
+    }
+}
+
+/// The link through which a step of a record leads to the same place.
+fn leads_to<'a>(route: &Route, step: &'a Step) -> Option<&'a IfName> {
+    match step {
+        Step::Route(it) if (it.place, it.dst, it.table) == (route.place, route.dst, route.table) => {
+            Some(&it.link)
+        }
+        _ => None,
+    }
 }
 
 /// What the refusal to bring this interface up means, if it is because of what it is on.

@@ -179,6 +179,13 @@ impl Act for Route {
         Ok(Work::Netlink(add(&self.on(index))))
     }
 
+    /// Beside a route that is in nobody's way.
+    fn instead(&self, cause: &kernel::Error, places: &mut Places) -> Option<Message> {
+        let add = crowded::beside_route(self, cause, places)?;
+        let index = places.index(self.place, &self.link).ok()?;
+        Some(add(&self.on(index)))
+    }
+
     fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
         match crowded::refusal_of_route(self, &cause, places) {
             Some(crowded) => crowded.into(),

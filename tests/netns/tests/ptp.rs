@@ -7,7 +7,10 @@ use netlab::{
     sysctl, with, with_all,
 };
 use serde_json::{Value, json};
-use std::process::Command;
+use std::{
+    fs::{self, File},
+    process::Command,
+};
 
 fn main() -> std::process::ExitCode {
     let mut trials = netlab::trials![
@@ -26,6 +29,9 @@ fn main() -> std::process::ExitCode {
         what_can_not_be_is_refused_before_anything_is_made,
         a_lease_that_can_be_no_end_of_a_cable_is_refused_with_what_is_wrong,
         an_address_that_leads_to_another_container_is_refused_with_whose_it_is,
+        an_address_is_refused_while_another_add_has_it_and_is_not_at_its_end,
+        who_gets_the_address_of_a_container_that_has_just_gone_has_its_packets,
+        a_route_that_is_nobodys_of_ours_keeps_its_packets_as_long_as_it_is_there,
         a_second_add_is_refused_and_leaves_the_first,
         check_names_whatever_is_different,
         del_needs_neither_netns_nor_configuration_and_succeeds_twice,
@@ -330,27 +336,73 @@ fn an_address_that_leads_to_another_container_is_refused_with_whose_it_is() {
     assert_eq!(inside.difference(&second.snapshot().unwrap()), "");
     host.check(&one, &first, "eth0", &result).unwrap().result().unwrap();
 
-    // IPv6 alone is refused likewise, and so is what nobody of ours has put there.
-    let fixed = |address: &str, gateway: &str| {
-        let ipam = json!({"type": "static", "addresses": [{"address": address, "gateway": gateway}]});
-        network(&host, &json!({"name": "fixed", "ipam": ipam}))
-    };
-    let reply = host.add(&fixed("fd01::2/64", "fd01::9"), &second, "eth0").unwrap();
+    // IPv6 alone is refused likewise.
+    let reply = host.add(&fixed(&host, "fd01::2/64", "fd01::9"), &second, "eth0").unwrap();
     assert!(refused(&reply, 101).contains(&format!("fd01::2/128 is routed through \"{link}\"")), "{reply:?}");
-    ip("link add hosts0 type bridge").unwrap();
-    ip("link set hosts0 up").unwrap();
-    ip("route add 10.7.0.7/32 dev hosts0").unwrap();
-    let reply = host.add(&fixed("10.7.0.7/24", "10.7.0.1"), &second, "eth0").unwrap();
-    assert!(refused(&reply, 101).contains("through \"hosts0\""), "{reply:?}");
-    assert!(reply.hint().contains("ip route show 10.7.0.7/32"), "{reply:?}");
-    // A route to the whole of its subnet is in nobody's way.
-    ip("route del 10.7.0.7/32").unwrap();
-    ip("route add 10.7.0.0/24 dev hosts0").unwrap();
-    host.add(&fixed("10.7.0.7/24", "10.7.0.1"), &second, "eth0").unwrap().result().unwrap();
-    host.del(&fixed("10.7.0.7/24", "10.7.0.1"), &second, "eth0").unwrap().result().unwrap();
 
     host.del(&one, &first, "eth0").unwrap().result().unwrap();
     host.add(&other, &second, "eth0").unwrap().result().unwrap();
+}
+
+fn an_address_is_refused_while_another_add_has_it_and_is_not_at_its_end() {
+    let host = Host::new().unwrap();
+    let config = fixed(&host, "10.7.0.7/24", "10.7.0.1");
+    let (first, second) = (host.container().unwrap(), host.container().unwrap());
+    host.add(&config, &first, "eth0").unwrap().result().unwrap();
+    let record = host.state_dir().join(format!("attachments/fixed/{}:eth0/ptp.0", first.id()));
+    let text = fs::read_to_string(&record).unwrap();
+    let (begun, end) = text.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(end, "\"attached\"");
+    fs::write(&record, format!("{begun}\n")).unwrap();
+    let said = refused(&host.add(&config, &second, "eth0").unwrap(), 101);
+    assert!(said.contains("is routed through") && said.contains(first.id()), "{said}");
+}
+
+/// The kernel takes the links of a namespace that has gone a little later, or much, while somebody has it open.
+fn who_gets_the_address_of_a_container_that_has_just_gone_has_its_packets() {
+    let host = Host::new().unwrap();
+    let config = fixed(&host, "10.7.0.7/24", "10.7.0.1");
+    let (first, second) = (host.container().unwrap(), host.container().unwrap());
+    let result = host.add(&config, &first, "eth0").unwrap().result().unwrap();
+    let open = File::open(first.netns()).unwrap();
+    first.kill().unwrap();
+    assert_eq!(way("10.7.0.7"), end(&result));
+    let result = host.add(&config, &second, "eth0").unwrap().result().unwrap();
+    assert_eq!(way("10.7.0.7"), end(&result));
+    host.del_without_netns(&config, &first, "eth0").unwrap().result().unwrap();
+    drop(open);
+    host.check(&config, &second, "eth0", &result).unwrap().result().unwrap();
+    assert_eq!(way("10.7.0.7"), end(&result));
+}
+
+/// As with the reference, which makes none beside it.
+fn a_route_that_is_nobodys_of_ours_keeps_its_packets_as_long_as_it_is_there() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    ip("link add hosts0 type bridge").unwrap();
+    ip("link set hosts0 up").unwrap();
+    for (address, of_all, gateway) in
+        [("10.7.0.7", "10.7.0.7/24", "10.7.0.1"), ("fd07::7", "fd07::7/64", "fd07::1")]
+    {
+        let config = fixed(&host, of_all, gateway);
+        ip(&format!("route add {address} dev hosts0")).unwrap();
+        let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
+        assert_eq!(way(address), "hosts0");
+        host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+        ip(&format!("route del {address} dev hosts0")).unwrap();
+        assert_eq!(way(address), end(&result));
+        host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    }
+}
+
+fn fixed(host: &Host, address: &str, gateway: &str) -> Value {
+    let ipam = json!({"type": "static", "addresses": [{"address": address, "gateway": gateway}]});
+    network(host, &json!({"name": "fixed", "ipam": ipam}))
+}
+
+/// The link through which the host's packets to an address leave.
+fn way(address: &str) -> String {
+    ip(&format!("route get {address}")).unwrap()[0]["dev"].as_str().unwrap().to_owned()
 }
 
 fn a_second_add_is_refused_and_leaves_the_first() {
@@ -373,7 +425,7 @@ fn check_names_whatever_is_different() {
         (|_, end| drop(ip(&format!("route del 10.1.0.2 dev {end}")).unwrap()), "route to 10.1.0.2/32"),
         (|_, end| drop(ip(&format!("addr del fd01::1/128 dev {end}")).unwrap()), "address fd01::1/128"),
         (|_, end| drop(ip(&format!("link set {end} down")).unwrap()), "is down"),
-        (|_, _| std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap(), "forwarding of IPv4"),
+        (|_, _| fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap(), "forwarding of IPv4"),
         (
             |_, _| assert!(Command::new("nft").args(["flush", "ruleset"]).status().unwrap().success()),
             "masquerade of what leaves 10.1.0.0/24",
