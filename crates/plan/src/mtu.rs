@@ -7,7 +7,7 @@
 //! kernel's 1500.
 //!
 //! On a bridge nobody says that a frame is too large, it is gone. So whoever joins others on one sends what they can receive: no more than
-//! the bridge carries now, where somebody is on it.
+//! the bridge carries now, where somebody is on it, with a way out or without.
 //!
 //! Below 1280 bytes the kernel has no IPv6: it refuses an address in the middle of an ADD (`EINVAL`, `EACCES`), or takes all those away that
 //! are there. So whoever asks for both is refused before.
@@ -131,15 +131,13 @@ const LEAST_OF_IPV6: u32 = 1280;
 const ANY: std::ops::RangeInclusive<u32> = 68..=65_535;
 
 impl WantedMtu {
-    /// In bytes; none if there is nothing to find it by.
+    /// In bytes; none if there is nothing to find it by, or that it is less than the kernel's own for.
     pub(crate) fn find(&self, places: &mut Places) -> Result<Option<u32>, Error> {
         let ipv4 = if self.ipv4 { way_out(places, FAR.0.into())? } else { None };
         let ipv6 = if self.ipv6 { way_out(places, FAR.1.into())? } else { None };
-        let Some(carried) = ipv4.into_iter().chain(ipv6).min() else { return Ok(None) };
-        let carried = match self.segment(places)? {
-            Some(segment) => carried.min(segment),
-            None => carried,
-        };
+        let way_out = ipv4.into_iter().chain(ipv6).min();
+        let segment = self.segment(places)?.filter(|segment| *segment < way_out.unwrap_or(ETHERNET));
+        let Some(carried) = segment.or(way_out) else { return Ok(None) };
         let least = if self.ipv6 { LEAST_OF_IPV6 } else { *ANY.start() };
         Ok(Some(carried.clamp(least, *ANY.end())))
     }

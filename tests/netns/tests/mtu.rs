@@ -13,6 +13,7 @@ use std::{
 netlab::tests! {
     an_uplink_of_1450_gives_1450,
     without_a_default_route_it_is_the_kernels,
+    without_a_default_route_it_is_no_more_than_the_bridge_has,
     what_is_configured_counts_more,
     an_uplink_of_9000_gives_9000_but_not_beside_those_of_1500,
     without_a_gateway_on_it_a_bridge_leads_elsewhere,
@@ -89,6 +90,22 @@ fn without_a_default_route_it_is_the_kernels() {
         let (host, _outside) = host(1450);
         ip("route del default").unwrap();
         assert_eq!(attach(&host, &network(&host, kind, &json!({}))).0, [1500; 2], "{kind}");
+    }
+}
+
+fn without_a_default_route_it_is_no_more_than_the_bridge_has() {
+    for (of_others, expected) in [(1000, 1000), (9000, 1500)] {
+        let host = Host::new().unwrap();
+        ip("link add b0 type bridge").unwrap();
+        ip(&format!("link add other0 mtu {of_others} type veth peer name other1")).unwrap();
+        ip("link set other1 up").unwrap();
+        ip("link set other0 master b0 up").unwrap();
+        ip("link set b0 up").unwrap();
+        let config = network(&host, "bridge", &json!({}));
+        let (mtus, container, result) = attach(&host, &config);
+        assert_eq!(mtus, [expected; 2]);
+        host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
+        assert_eq!(ip("link show dev b0").unwrap()[0]["mtu"], of_others.min(expected));
     }
 }
 
