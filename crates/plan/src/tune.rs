@@ -246,15 +246,21 @@ impl Parameter {
         }
     }
 
-    /// Gives it its former value. One that is gone, with its interface, needs none.
+    /// Gives it its former value, unless somebody has given it another one since: that stays. One that is gone, with its interface, needs none.
     fn restore(&self) -> Result<(), Error> {
         let Some(former) = &self.former else { return Ok(()) };
         let open = sysctl::Parameter::open(&self.path());
-        match open.and_then(|it| if it.read()?.as_ref() == Some(former) { Ok(()) } else { it.write(former) })
-        {
+        match open.and_then(|it| if self.is_to_go(&it)? { it.write(former) } else { Ok(()) }) {
             Err(cause) if cause.errno() != Some(Errno::ENOENT) => Err(cause.into()),
             Err(_) | Ok(()) => Ok(()),
         }
+    }
+
+    /// Whether it still is what it was set to, and was something else before.
+    fn is_to_go(&self, open: &sysctl::Parameter) -> Result<bool, kernel::Error> {
+        let now = open.read()?;
+        let is_ours = now.as_ref().is_some_and(|now| values::are_same(now, &self.value));
+        Ok(is_ours && now != self.former)
     }
 }
 

@@ -13,6 +13,8 @@ fn main() -> std::process::ExitCode {
         every_key_changes_the_container_and_all_is_given_back,
         all_keys_may_come_by_args_too,
         sysctls_are_given_back,
+        a_sysctl_that_was_set_otherwise_since_stays_so,
+        a_sysctl_stays_as_another_network_has_set_it_since,
         sysctls_by_args_alone_are_set,
         an_interface_with_a_dot_in_its_name_has_its_parameters,
         the_container_is_reached_at_its_new_address_with_its_new_mtu,
@@ -212,6 +214,46 @@ fn sysctls_are_given_back() {
     site.well("CHECK", &keys);
     site.well("DEL", &keys);
     assert_eq!(read(), before);
+}
+
+/// The other that the attachment has set is given back, however the kernel shows it.
+fn a_sysctl_that_was_set_otherwise_since_stays_so() {
+    let site = Site::new();
+    let keys = json!({"sysctl": {"net.core.somaxconn": "77", "net.ipv4.tcp_rmem": "4096 0x2000 16384"}});
+    let before = site.container.sysctl("ipv4/tcp_rmem").unwrap();
+    site.add(&keys);
+    site.container.exec(|| fs::write("/proc/sys/net/core/somaxconn", "600")).unwrap().unwrap();
+    site.well("DEL", &keys);
+    assert_eq!(site.somaxconn(), "600");
+    assert_eq!(site.container.sysctl("ipv4/tcp_rmem").unwrap(), before);
+}
+
+fn a_sysctl_stays_as_another_network_has_set_it_since() {
+    let site = Site::new();
+    site.connect("eth1");
+    let config = |network: &str, value: &str| {
+        let config = site.config(&json!({"sysctl": {"net.core.somaxconn": value}}));
+        with(&config, "name", &json!(network))
+    };
+    let (first, second) = (config("first", "500"), config("second", "600"));
+    let call = |verb, config: &Value, ifname| {
+        let reply = site.host.attach(verb, config, &site.container, ifname).unwrap().run().unwrap();
+        assert!(reply.success(), "{reply:?}");
+    };
+    call("ADD", &first, "eth0");
+    call("ADD", &second, "eth1");
+    call("DEL", &first, "eth0");
+    assert_eq!(site.somaxconn(), "600");
+    call("CHECK", &second, "eth1");
+    call("DEL", &second, "eth1");
+    // The other way round: the last first.
+    let before = site.somaxconn();
+    call("ADD", &first, "eth0");
+    call("ADD", &second, "eth1");
+    call("DEL", &second, "eth1");
+    assert_eq!(site.somaxconn(), "500");
+    call("DEL", &first, "eth0");
+    assert_eq!(site.somaxconn(), before);
 }
 
 /// The reference panics: `assignment to entry in nil map`.
