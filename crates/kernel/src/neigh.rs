@@ -1,5 +1,5 @@
 //! Neighbours: at which Ethernet address others on a link have their IP addresses (rtnetlink(7), `linux/neighbour.h`).
-use crate::{Error, Message, Rtnl, reply::attributes};
+use crate::{Errno, Error, Message, Rtnl, reply::attributes};
 use netlink_packet_core::{DecodeError, Emitable, NLM_F_CREATE, NLM_F_REPLACE, parse_ip, parse_mac};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -33,8 +33,29 @@ pub fn permanent(rtnl: &mut Rtnl, index: u32) -> Result<Vec<(IpAddr, Mac)>, Erro
     let what = format!("list neighbours of link {index}");
     let request = Message::new(what, RouteNetlinkMessage::GetNeighbour(message), 0);
     match rtnl.list(&request, |bytes| read(bytes, index)) {
-        Err(error) if error.errno() == Some(crate::Errno::ENODEV) => Ok(Vec::new()),
+        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(Vec::new()),
         list => list,
+    }
+}
+
+/// The link whose own this Ethernet address is, of a bridge and its ports: no frame to it leaves the bridge (`BR_FDB_LOCAL`). Linux 5.0 and later
+/// tell it.
+pub fn own_on_bridge(rtnl: &mut Rtnl, bridge: u32, mac: Mac) -> Result<Option<u32>, Error> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.octets().to_vec()));
+    message.attributes.push(NeighbourAttribute::Controller(bridge));
+    let what = format!("look up {mac} on bridge {bridge}");
+    let request = Message::new(what, RouteNetlinkMessage::GetNeighbour(message), 0);
+    let own = |bytes: &[u8]| {
+        let header = NeighbourHeader::parse(bytes)?;
+        Ok((header.state == NeighbourState::Permanent).then_some(header.ifindex))
+    };
+    match rtnl.ask(&request, own) {
+        Err(error) if matches!(error.errno(), Some(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP)) => {
+            Ok(None)
+        }
+        found => Ok(found?.flatten()),
     }
 }
 

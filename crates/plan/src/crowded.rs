@@ -90,6 +90,16 @@ pub enum Crowded {
         /// Whose it is.
         by: Box<Holder>,
     },
+    /// The host has the MAC address, on the bridge that the container's interface is to be on.
+    #[error("MAC address {mac} is in use on bridge \"{bridge}\": it is that of \"{link}\" on the host")]
+    MacOnBridge {
+        /// The address.
+        mac: Mac,
+        /// The bridge.
+        bridge: IfName,
+        /// The link that has it: the bridge itself, or one on it.
+        link: IfName,
+    },
     /// The host's packets to an address go to another container, or elsewhere.
     #[error("{address} is routed through \"{link}\" already{}", of(.by.as_deref()))]
     Route {
@@ -161,6 +171,9 @@ impl Crowded {
             // Who asked for none may be refused, too.
             Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
                 stop(by, "ask for another MAC address")
+            }
+            Crowded::MacOnBridge { link, .. } => {
+                format!("`ip link show {link}` shows it; ask for another MAC address, or for none")
             }
             Crowded::Mac { by: None, .. } => {
                 "ask for another MAC address, or for none: `ip link` shows if it is the host's own".into()

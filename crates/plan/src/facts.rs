@@ -1,6 +1,7 @@
 //! What a plan must know of the host before it can be made: asked once, answered once, so that planning itself is pure.
 use crate::{
     Plan, Step, allowlist,
+    bridge_mac::WantedMac,
     device::{DeviceFact, NoDevice, WantedDevice},
     error::Error,
     forward::{self, Forward},
@@ -27,6 +28,8 @@ use types::{IfName, IpvlanFlag, IpvlanMode, Mac, Prefix, VlanId};
 pub enum Query {
     /// Is there a link of this name, such as a bridge, and what is it like?
     Bridge(IfName),
+    /// Can an interface on a bridge have this MAC address? It is an error if the host has it there.
+    BridgeMac(WantedMac),
     /// Does this interface of the container speak IPv6?
     Ipv6(IfName),
     /// Which interfaces has the host, and which addresses have they?
@@ -145,6 +148,7 @@ impl Query {
         matches!(
             self,
             Query::FreePort(_)
+                | Query::BridgeMac(_)
                 | Query::Mtu(_)
                 | Query::Device(_)
                 | Query::Ipvlan(..)
@@ -190,6 +194,7 @@ impl Facts {
                     facts.parent.as_ref().map_or(Ok(()), |parent| port(parent).look(*place, places))?;
                 }
                 Query::Tap(wanted) => wanted.look(places)?,
+                Query::BridgeMac(wanted) => wanted.look(places)?,
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
                 Query::ParentOrVlan(wanted) => facts.find_parent(wanted, places)?,
                 Query::OwnAddresses(of) => facts.find_own_addresses(of, places)?,

@@ -6,7 +6,7 @@ mod vlan;
 pub use config::{Config, Error};
 
 use cni::{AddResult, Call, Fail, Interface, Ip, Route};
-use plan::{Facts, Place, Plan, Query, step};
+use plan::{Facts, Place, Plan, Query, WantedMac, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::{IfName, Mac, Prefix, VlanId};
@@ -27,8 +27,12 @@ impl Recipe for Bridge {
     }
 
     fn asks(config: &Config, _endpoint: &Endpoint) -> Vec<Query> {
-        let gateway = config.gateway.iter().map(|gateway| &gateway.name);
-        [&config.bridge].into_iter().chain(gateway).cloned().map(Query::Bridge).collect()
+        let (bridge, gateway) = (&config.bridge, config.gateway.as_ref().map(|gateway| &gateway.name));
+        let links = [Some(bridge), gateway].into_iter().flatten().cloned().map(Query::Bridge);
+        let mac = config.mac.map(|mac| {
+            Query::BridgeMac(WantedMac { mac, bridge: bridge.clone(), gateway: gateway.cloned() })
+        });
+        links.chain(mac).collect()
     }
 
     fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {

@@ -8,6 +8,8 @@ use std::{fs, path::PathBuf, thread};
 fn main() -> std::process::ExitCode {
     let mut trials = netlab::trials![
         an_address_is_the_same_in_every_form,
+        an_address_that_the_host_has_on_the_bridge_is_refused_with_the_links_name,
+        an_address_of_a_vlans_gateway_is_refused_with_its_name,
         an_address_that_tuning_asks_for_is_refused_while_another_has_it,
         an_address_that_tuning_gave_is_refused_to_others,
         an_address_that_is_derived_is_refused_while_another_has_asked_for_it,
@@ -103,6 +105,50 @@ fn an_address_is_the_same_in_every_form() {
     for same in ["02:00:5E:00:53:01", "0200.5e00.5301", "02005E005301"] {
         site.refuses(&asking(same), &second, &first);
     }
+}
+
+/// The reference gives it, and the container hears nothing.
+fn an_address_that_the_host_has_on_the_bridge_is_refused_with_the_links_name() {
+    let site = Site::new();
+    let (first, second) = (site.0.container().unwrap(), site.0.container().unwrap());
+    let result = site.attached(&first, &json!({}));
+    for at in [0, 1] {
+        let theirs = &result["interfaces"][at];
+        assert!(theirs["sandbox"].is_null(), "{result}");
+        for way in ways(&theirs["mac"]).iter().skip(1) {
+            refuses_the_hosts(&site, &site.bridge(way), &second, theirs);
+        }
+    }
+    // A container's is another matter, and one that nobody has is free.
+    site.refuses(&site.bridge(&json!({"runtimeConfig": {"mac": mac(&result)}})), &second, &first);
+    let config = site.bridge(&json!({"runtimeConfig": {"mac": MAC}}));
+    let result = site.0.add(&config, &second, "eth0").unwrap().result().unwrap();
+    site.0.check(&config, &second, "eth0", &result).unwrap().result().unwrap();
+}
+
+/// It is on the bridge by a cable, as a container is.
+fn an_address_of_a_vlans_gateway_is_refused_with_its_name() {
+    let site = Site::new();
+    let container = site.0.container().unwrap();
+    ip("link add b0 type bridge").unwrap();
+    ip(&format!("link add b0.7 address {MAC} type veth peer name p7")).unwrap();
+    let ipam = json!({"type": "host-local", "subnet": "10.1.0.0/24"});
+    let keys = json!({"isGateway": true, "vlan": 7, "ipam": ipam, "runtimeConfig": {"mac": MAC}});
+    refuses_the_hosts(&site, &site.bridge(&keys), &container, &json!({"name": "b0.7", "mac": MAC}));
+}
+
+fn refuses_the_hosts(site: &Site, config: &Value, container: &Container, theirs: &Value) {
+    let (before, inside) = (site.0.snapshot().unwrap(), container.snapshot().unwrap());
+    let reply = site.0.attach("ADD", config, container, "eth0").unwrap().run().unwrap();
+    assert_eq!(reply.code(), Some(101), "{reply:?}");
+    let (mac, name) = (theirs["mac"].as_str().unwrap(), theirs["name"].as_str().unwrap());
+    let expected =
+        format!("MAC address {mac} is in use on bridge \"b0\": it is that of \"{name}\" on the host");
+    assert!(reply.msg().ends_with(&expected), "{reply:?}");
+    let hint = format!("`ip link show {name}` shows it; ask for another MAC address, or for none");
+    assert_eq!(reply.hint(), hint);
+    assert_eq!(site.0.changes_since(&before).unwrap(), "", "{reply:?}");
+    assert_eq!(inside.difference(&container.snapshot().unwrap()), "", "{reply:?}");
 }
 
 fn an_address_has_the_forms_of_the_reference() {
