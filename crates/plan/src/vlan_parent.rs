@@ -3,8 +3,9 @@
 //! # Theory of operation
 //! What was made here bears a mark (`ifalias`), and gets its name last: so whoever sees a VLAN of that name sees at once, without a lock, whose it is. One that has the
 //! mark is counted for, and taken away with its last user. One that has not is somebody else's: it is in nobody's plan, is used as it is and stays, also where it
-//! took the place of one that was made here and has gone with its card.
+//! took the place of one that was made here and has gone with its card. Before there was a mark one was made here if a record says so; who joins it then writes the mark on it.
 use crate::{
+    Step,
     act::{Act, Shared, Work},
     crowded,
     error::Error,
@@ -29,6 +30,9 @@ pub struct VlanParent {
     pub on: IfName,
     /// The VLAN of its frames.
     pub vlan: VlanId,
+    /// Whether it bears a mark if it was made here. A release that made some without wrote none of this.
+    #[serde(default)]
+    pub marked: bool,
 }
 
 impl VlanParent {
@@ -38,7 +42,7 @@ impl VlanParent {
         let vlan = VlanId::try_from(vlan.parse::<u16>().ok()?).ok()?;
         // `eth0.010` is another name.
         let is_plain = name.as_str().ends_with(&format!(".{vlan}"));
-        Some(Self { name: name.clone(), on: on.parse().ok()?, vlan }).filter(|_| is_plain)
+        Some(Self { name: name.clone(), on: on.parse().ok()?, vlan, marked: true }).filter(|_| is_plain)
     }
 
     /// The one that is to be the parent, if it is missing or was made here; and what it is like, or will be. None of a link that is there and was not
@@ -51,7 +55,11 @@ impl VlanParent {
         let Some(vlan) = of_host.and_then(Self::named) else { return Ok(None) };
         if let Some(there) = places.seen(Place::Host, &vlan.name)? {
             // Once, and no second look at anything: it may go at any moment with its last user, and is then made again.
-            return if vlan.made(&there) { Ok(Some((vlan, wanted.find(places)?))) } else { Ok(None) };
+            return if vlan.is_ours(&there, places)? {
+                Ok(Some((vlan, wanted.find(places)?)))
+            } else {
+                Ok(None)
+            };
         }
         let below = WantedParent { name: Some(vlan.on.clone()), ..wanted.clone() };
         let below = match places.seen(Place::Host, &vlan.on)? {
@@ -65,6 +73,18 @@ impl VlanParent {
     /// Whether a link of its name is one that was made here.
     fn made(&self, link: &Link) -> bool {
         link.driver == Some(self.kind()) && link.alias.as_deref() == Some(MARK)
+    }
+
+    /// Whether it may be one that was made here before there was a mark.
+    fn may_be_older(&self, link: &Link) -> bool {
+        link.driver == Some(self.kind()) && link.alias.is_none()
+    }
+
+    /// Whether a link of its name was made here, as it says itself, or a record of before there was a mark.
+    fn is_ours(&self, link: &Link, places: &mut Places) -> Result<bool, Error> {
+        let is_older =
+            |step: &Step| matches!(step, Step::VlanParent(it) if it.name == self.name && !it.marked);
+        Ok(self.made(link) || (self.may_be_older(link) && places.state()?.announces(is_older)?))
     }
 
     /// What it is called until it bears its mark. Nobody else's bears such a name.
@@ -110,7 +130,9 @@ impl Act for VlanParent {
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let below = index_if_there(places, Place::Host, &self.on)?;
         let is_on = |link: &Link| below.is_none_or(|below| link.peer == Some(below));
-        let ours = self.found(places)?.filter(|link| self.made(link) && is_on(link));
+        let ours = self
+            .found(places)?
+            .filter(|link| (self.made(link) || (!self.marked && self.may_be_older(link))) && is_on(link));
         let name = ours.map_or_else(|| self.unborn(), |link| link.name);
         places.unlink(Place::Host, &name).map(drop)
     }
@@ -136,14 +158,18 @@ impl Shared for VlanParent {
     fn stands(&self, places: &mut Places) -> Result<bool, Error> {
         let Some(found) = self.found(places)? else { return Ok(false) };
         places.met(Place::Host, &self.name, found.index);
-        Ok(found.up || !self.made(&found))
+        Ok(if self.made(&found) { found.up } else { !self.is_ours(&found, places)? })
     }
 
     /// What is made here is not reversed change by change: it goes with its last user.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
         places.forget(Place::Host, &self.name);
         let index = match self.found(places)? {
-            Some(found) if !self.made(&found) => return Ok(()),
+            Some(found) if !self.is_ours(&found, places)? => return Ok(()),
+            Some(found) if !self.made(&found) => {
+                send(places, self, link::set_alias(found.index, Some(MARK)))?;
+                found.index
+            }
             Some(found) => found.index,
             None => self.create(places)?,
         };
@@ -197,6 +223,16 @@ const MARK: &str = "sealane: goes with its last container";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_of_before_there_was_a_mark_says_that_there_is_none() {
+        let ours = VlanParent::named(&"eth0.10".parse().unwrap()).unwrap();
+        let older = r#"{"name":"eth0.10","on":"eth0","vlan":10}"#;
+        let read: VlanParent = serde_json::from_str(older).unwrap();
+        assert_eq!(read, VlanParent { marked: false, ..ours.clone() });
+        let written = serde_json::to_string(&ours).unwrap();
+        assert_eq!(serde_json::from_str::<VlanParent>(&written).unwrap(), ours);
+    }
 
     #[test]
     fn a_name_stands_for_a_vlan_if_it_ends_with_one() {

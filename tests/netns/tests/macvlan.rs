@@ -6,7 +6,7 @@ use netlab::{
     soon, talks, with, with_all,
 };
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::{fs, net::IpAddr, process::Command};
 
 fn main() -> std::process::ExitCode {
     let mut trials = netlab::trials![
@@ -47,6 +47,7 @@ fn main() -> std::process::ExitCode {
         a_vlan_is_made_for_the_first_container_and_goes_with_the_last,
         a_vlan_that_was_there_stays,
         a_vlan_that_somebody_made_when_ours_was_gone_stays,
+        a_vlan_that_an_earlier_release_made_goes_with_the_last,
         a_vlan_that_has_another_link_is_refused_by_name,
         an_add_that_fails_takes_its_vlan_along,
         check_names_a_vlan_that_has_drifted,
@@ -853,25 +854,58 @@ fn a_vlan_that_was_there_stays() {
 fn a_vlan_that_somebody_made_when_ours_was_gone_stays() {
     let lan = Lan::new().unwrap();
     let config = in_vlan_10(&lan);
-    let (c1, _) = add(&lan, &config);
-    ip("link del eth0.10").unwrap();
-    ip("link add link eth0 name eth0.10 type vlan id 10").unwrap();
-    ip("link set eth0.10 up alias theirs").unwrap();
-    let shown = || ["ifindex", "ifalias"].map(|key| ip("link show dev eth0.10").unwrap()[0][key].clone());
-    let theirs = shown();
-    let (c2, result) = add(&lan, &config);
-    talks(&c2, &addresses(&result)[..1], &lan.outside, &["10.10.0.254".parse().unwrap()], 1);
-    lan.host.check(&config, &c2, "eth0", &result).unwrap().result().unwrap();
-    for container in [c1, c2] {
-        lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+    for (port, alias) in [(1, "alias theirs"), (2, "")] {
+        let (c1, _) = add(&lan, &config);
+        ip("link del eth0.10").unwrap();
+        ip("link add link eth0 name eth0.10 type vlan id 10").unwrap();
+        ip(&format!("link set eth0.10 up {alias}")).unwrap();
+        let shown = || ["ifindex", "ifalias"].map(|key| ip("link show dev eth0.10").unwrap()[0][key].clone());
+        let theirs = shown();
+        let (c2, result) = add(&lan, &config);
+        talks(&c2, &addresses(&result)[..1], &lan.outside, &["10.10.0.254".parse().unwrap()], port);
+        lan.host.check(&config, &c2, "eth0", &result).unwrap().result().unwrap();
+        for container in [c1, c2] {
+            lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
+        }
+        assert_eq!(shown(), theirs);
+        ip("link del eth0.10").unwrap();
     }
-    assert_eq!(shown(), theirs);
-    ip("link del eth0.10").unwrap();
     // One that somebody has taken over, and says so.
     let (c3, _) = add(&lan, &config);
     ip("link set eth0.10 alias mine").unwrap();
     lan.host.del(&config, &c3, "eth0").unwrap().result().unwrap();
     assert!(there_is("eth0.10"));
+}
+
+/// That wrote no mark on it, nor that there is one into its record.
+fn a_vlan_that_an_earlier_release_made_goes_with_the_last() {
+    let lan = Lan::new().unwrap();
+    let config = in_vlan_10(&lan);
+    let older = || {
+        let (container, _) = add(&lan, &config);
+        assert!(Command::new("ip").args(["link", "set", "eth0.10", "alias", ""]).status().unwrap().success());
+        let record = lan.host.state_dir().join(format!("attachments/net/{}:eth0/macvlan.0", container.id()));
+        let text = fs::read_to_string(&record).unwrap();
+        assert_eq!(text.matches(",\"marked\":true").count(), 1, "{text}");
+        fs::write(&record, text.replace(",\"marked\":true", "")).unwrap();
+        container
+    };
+    let alias = || ip("link show dev eth0.10").unwrap()[0]["ifalias"].clone();
+    let leave = |container: &Container| lan.host.del(&config, container, "eth0").unwrap().result().unwrap();
+    leave(&older());
+    assert!(!there_is("eth0.10"));
+    for first_to_go in [0, 1] {
+        let c1 = older();
+        assert_eq!(alias(), Value::Null);
+        let (c2, result) = add(&lan, &config);
+        assert!(alias().is_string());
+        lan.host.check(&config, &c2, "eth0", &result).unwrap().result().unwrap();
+        let containers = [c1, c2];
+        leave(&containers[first_to_go]);
+        assert!(there_is("eth0.10"));
+        leave(&containers[1 - first_to_go]);
+        assert!(!there_is("eth0.10"));
+    }
 }
 
 fn a_vlan_that_has_another_link_is_refused_by_name() {
