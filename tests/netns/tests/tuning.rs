@@ -204,13 +204,13 @@ fn all_keys_may_come_by_args_too() {
 /// The reference leaves them changed.
 fn sysctls_are_given_back() {
     let site = Site::new();
-    let keys = json!({"sysctl": {"net.core.somaxconn": "77", "net.ipv4.ip_local_reserved_ports": "8080",
+    let keys = json!({"sysctl": {"net.core.somaxconn": "77", "net.ipv4.ip_local_reserved_ports": "8080,8081",
         "net.ipv4.tcp_rmem": "4096 8192 16384", "net.ipv4.route.flush": "1"}});
     let paths = ["core/somaxconn", "ipv4/ip_local_reserved_ports", "ipv4/tcp_rmem"];
     let read = || paths.map(|path| site.container.sysctl(path).unwrap());
     let before = read();
     site.add(&keys);
-    assert_eq!(read(), ["77", "8080", "4096\t8192\t16384"]);
+    assert_eq!(read(), ["77", "8080-8081", "4096\t8192\t16384"]);
     site.well("CHECK", &keys);
     site.well("DEL", &keys);
     assert_eq!(read(), before);

@@ -1,12 +1,13 @@
 //! When two ways to write a kernel parameter are one value: the kernel shows it in its own.
 
-/// Whether the kernel means the same by both: numbers word by word, whatever their base, and whatever is between the words.
+/// Whether the kernel means the same by both: numbers word by word, whatever their base, lists of ports however they are put together, and
+/// whatever is between the words.
 pub(super) fn are_same(one: &str, other: &str) -> bool {
     let (mut words, mut others) = (one.split_whitespace(), other.split_whitespace());
     loop {
         match (words.next(), others.next()) {
             (None, None) => return true,
-            (Some(this), Some(that)) if this == that || same_number(this, that) => {}
+            (Some(this), Some(that)) if this == that || same_number(this, that) || same_list(this, that) => {}
             _ => return false,
         }
     }
@@ -28,6 +29,31 @@ fn number(text: &str) -> Option<i128> {
     u64::from_str_radix(digits, base).ok().map(|number| sign * i128::from(number))
 }
 
+fn same_list(this: &str, that: &str) -> bool {
+    let is_list = |text: &str| text.contains([',', '-']);
+    (is_list(this) || is_list(that)) && list(this).is_some_and(|this| list(that) == Some(this))
+}
+
+/// What a list such as `8080,8082-8090` is of (`proc_do_large_bitmap`): first and last of each stretch, which the kernel makes as long as can be.
+fn list(text: &str) -> Option<Vec<(u32, u32)>> {
+    let stretch = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Some((first.parse().ok()?, last.parse().ok()?))
+    };
+    let given: Option<Vec<(u32, u32)>> =
+        text.split(',').filter(|text| !text.is_empty()).map(stretch).collect();
+    let mut given = given?;
+    given.sort_unstable();
+    let mut joined: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in given {
+        match joined.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => joined.push((first, last)),
+        }
+    }
+    Some(joined)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +67,8 @@ mod tests {
             ("8", "010"),
             ("0", "0"),
             ("-1", "-1"),
+            ("8080,8081", "8080-8081"),
+            ("9,8080-8081,8082,", "8080-8082,9"),
             ("cubic", "cubic\n"),
             ("", ""),
         ] {
@@ -52,6 +80,8 @@ mod tests {
             ("4096", "4096 1"),
             ("10", "010"),
             ("1", "-1"),
+            ("8080,8082", "8080-8082"),
+            ("8080,", "8081"),
             ("cubic", "reno"),
         ] {
             assert!(!are_same(one, other), "{one:?} {other:?}");
