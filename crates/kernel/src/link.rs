@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
 pub use driver::{NewLink, make};
-pub use moved::{Arrivals, by_any_name, move_to, rename, set_alias, set_master, set_mtu};
+pub use moved::{Arrivals, by_any_name, can_be_numbered, move_to, rename, set_alias, set_master, set_mtu};
 pub use mtu::mtu_of;
 pub use setting::{Setting, change};
 pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, ports_of, query};

@@ -27,7 +27,7 @@ pub struct Taken {
     /// Its number.
     pub index: u32,
     /// The number that it is to have in the container: there, nobody can take that from it who does not move it. None where there is
-    /// no container yet, and in records of before it was asked for.
+    /// no container yet, before Linux 5.13, and in records of before it was asked for.
     #[serde(default)]
     pub index_inside: Option<u32>,
     /// Its driver, if it is virtual: the kernel destroys it with the namespace that it is in. Other links it gives back.

@@ -5,12 +5,14 @@
     clippy::indexing_slicing,
     reason = "a test without libtest's attribute"
 )]
-use kernel::Netns;
+use kernel::{Netns, Rtnl, link};
 use netlab::{Container, Host, ip};
+use nix::unistd::{getpid, gettid};
 use plan::{
     Departure, DeviceFact, Facts, Key, Place, Places, Plan, Query, State, Taken, WantedDevice, apply, check,
     step, undo,
 };
+use std::path::{Path, PathBuf};
 
 netlab::tests! {
     a_device_is_taken_and_given_back_and_twice_is_as_good,
@@ -104,18 +106,14 @@ fn a_device_in_another_names_place_is_noticed() {
     assert!(found.contains("net1 is another device"), "{found}");
 }
 
-/// Each of what a kill may leave, on the way there or back.
+/// Each of what a kill may leave, on the way there or back; where the kernel lets a number be chosen, and where it does not.
 fn from_wherever_it_was_left_a_device_comes_back() {
-    for left in [
+    let left = [
         // It is marked, and not yet moved.
         &["host link set d0 alias d0"][..],
         // The kernel has moved it, and not yet given it its name there.
-        &["host link set d0 alias d0", "host link set d0 netns CONTAINER"],
-        &[
-            "host link set d0 alias d0",
-            "host link set d0 netns CONTAINER",
-            "container link set d0 name net1 up",
-        ],
+        &["host link set d0 alias d0", "move d0"],
+        &["host link set d0 alias d0", "move d0", "container link set d0 name net1 up"],
         // Back, and not yet called what it was.
         &[
             "host link set d0 alias d0",
@@ -130,21 +128,41 @@ fn from_wherever_it_was_left_a_device_comes_back() {
             "host addr flush dev d0",
         ],
         &["host link set d0 alias d0", "host addr flush dev d0"],
-    ] {
+        // Back, where another has its number by now.
+        &["host link set d0 alias d0", "move d0", "back d0"],
+    ];
+    for (left, is_numbered) in left.into_iter().flat_map(|left| [(left, true), (left, false)]) {
         let mut lab = Lab::new();
-        let (before, plan) = (lab.host.snapshot().unwrap(), lab.plan());
+        let (before, found) = (lab.host.snapshot().unwrap(), lab.found());
+        let number = found.index_inside.filter(|_| is_numbered);
         for command in left {
-            let command = command.replace("CONTAINER", &lab.container.netns().display().to_string());
             match command.split_once(' ').unwrap() {
-                ("host", command) => ip(command).unwrap(),
-                (_, command) => lab.container.ip(command).unwrap(),
-            };
+                ("host", command) => drop(ip(command).unwrap()),
+                ("container", command) => drop(lab.container.ip(command).unwrap()),
+                ("move", name) => moved(found.index, lab.container.netns(), name, number),
+                (_, name) => {
+                    let index =
+                        lab.container.ip(&format!("link show dev {name}")).unwrap()[0]["ifindex"].clone();
+                    let index = index.as_u64().unwrap().try_into().unwrap();
+                    let host = PathBuf::from(format!("/proc/{}/task/{}/ns/net", getpid(), gettid()));
+                    lab.container.exec(|| moved(index, &host, name, Some(4242))).unwrap();
+                }
+            }
         }
+        let mut plan = Plan::default();
+        let taken = Taken { index_inside: number, ..found };
+        plan.own(step::Device { ifname: "net1".parse().unwrap(), taken });
         for _ in 0..2 {
             lab.undo(&plan);
-            assert_eq!(lab.host.changes_since(&before).unwrap(), "", "after {left:?}");
+            assert_eq!(lab.host.changes_since(&before).unwrap(), "", "after {left:?}, {number:?}");
         }
     }
+}
+
+fn moved(index: u32, netns: &Path, name: &str, number: Option<u32>) {
+    let request = link::move_to(index, &Netns::open(netns).unwrap(), &name.parse().unwrap(), number);
+    let answers = Rtnl::open().unwrap().transact(&[request]).unwrap();
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
 }
 
 fn a_number_that_the_container_has_by_now_is_noticed() {

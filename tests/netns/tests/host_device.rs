@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         whatever_the_container_did_to_it_the_device_comes_back_as_it_was,
         a_device_that_a_killed_add_has_moved_comes_back_whatever_was_done_to_it,
         a_device_whose_number_the_container_has_comes_back_with_it,
+        what_the_container_has_made_to_look_like_the_device_stays_there,
         a_device_that_the_container_has_deleted_is_gone,
         a_device_comes_back_down_where_it_was_down,
         a_device_is_found_by_any_of_its_names,
@@ -215,6 +216,35 @@ fn a_device_whose_number_the_container_has_comes_back_with_it() {
         4,
         "the container's own stay"
     );
+}
+
+/// The container's root can give the device's mark, name and address to another link.
+fn what_the_container_has_made_to_look_like_the_device_stays_there() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    for (made, marks) in [
+        (&["link set net1 alias x"][..], "alias d0"),
+        (&["link set net1 down name other alias x"], "name net1 alias d0"),
+        (&["link set net1 down name other"], "name net1 alias d0"),
+        (&["link set net1 down name other alias x"], "name net1 alias d0 address 02:00:00:00:00:0d"),
+        (&["link set net1 down name other alias x"], "name net1 address 02:00:00:00:00:0d"),
+        (&["link set net1 down name d1"], "name d0 alias d0"),
+        (&["link del net1"], "name net1 alias d0 address 02:00:00:00:00:0d"),
+    ] {
+        let (c1, _) = cable.add(&config);
+        for command in made.iter().copied().chain(["link add decoy type veth peer name wire"]) {
+            c1.ip(command).unwrap();
+        }
+        c1.ip(&format!("link set decoy {marks}")).unwrap();
+        let decoy = || c1.ip("link show type veth").unwrap().as_array().unwrap().len();
+        cable.del(&config, &c1);
+        assert_eq!(decoy(), 2, "the container's own stay after {made:?}, {marks}");
+        assert_eq!(leases(&cable.host), 0);
+        if made != ["link del net1"] {
+            assert_eq!(cable.host.changes_since(&before).unwrap(), "", "after {made:?}, {marks}");
+        }
+    }
+    assert!(ip("link show dev d0").is_err(), "it was deleted");
 }
 
 fn a_device_that_the_container_has_deleted_is_gone() {

@@ -31,6 +31,18 @@ pub fn move_to(index: u32, netns: &Netns, name: &IfName, number: Option<u32>) ->
     set(format!("move link {index} to another namespace as {name}"), link).holding(netns)
 }
 
+/// Whether [`move_to`] can give a link a number: from Linux 5.13 on the kernel reads the number (`IFLA_NEW_IFINDEX`), and refuses 0. Nothing is
+/// moved to find that out.
+pub fn can_be_numbered(rtnl: &mut Rtnl) -> Result<bool, Error> {
+    let mut lo = numbered(1);
+    lo.attributes.push(LinkAttribute::Other(DefaultNla::new(libc::IFLA_NEW_IFINDEX, vec![0; 4])));
+    match rtnl.request(set("see whether a link can be given a number".to_owned(), lo)) {
+        Ok(_) => Ok(false),
+        Err(error) if error.errno() == Some(Errno::ERANGE) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// Gives a link another name. Before Linux 6.2 it has to be down.
 pub fn rename(index: u32, name: &IfName) -> Message {
     let mut link = numbered(index);
@@ -43,7 +55,11 @@ pub fn set_alias(index: u32, alias: Option<&str>) -> Message {
     let mut link = numbered(index);
     let bytes = alias.unwrap_or_default().as_bytes().to_vec();
     link.attributes.push(LinkAttribute::Other(DefaultNla::new(libc::IFLA_IFALIAS, bytes)));
-    set(format!("write {alias:?} on link {index}"), link)
+    let what = alias.filter(|alias| !alias.is_empty()).map_or_else(
+        || format!("wipe off what is written on link {index}"),
+        |alias| format!("write \"{alias}\" on link {index}"),
+    );
+    set(what, link)
 }
 
 /// Has a link carry packets of up to so many bytes.
@@ -57,7 +73,11 @@ pub fn set_mtu(index: u32, mtu: u32) -> Message {
 pub fn set_master(index: u32, master: Option<u32>) -> Message {
     let mut link = numbered(index);
     link.attributes.push(LinkAttribute::Controller(master.unwrap_or(0)));
-    set(format!("make link {index} a port of {master:?}"), link)
+    let what = master.map_or_else(
+        || format!("make link {index} a port of none"),
+        |master| format!("make link {index} a port of link {master}"),
+    );
+    set(what, link)
 }
 
 /// The link of this name, or of this other name (`IFLA_ALT_IFNAME`, at most 127 bytes), if there is one.
@@ -103,5 +123,22 @@ impl Arrivals {
         let mut buffer = vec![0; 32 * 1024];
         while self.0.recv(&mut &mut buffer[..], libc::MSG_DONTWAIT).is_ok_and(|length| length > 0) {}
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_said_in_words() {
+        for (message, said) in [
+            (set_alias(35, Some("hv0")), "write \"hv0\" on link 35"),
+            (set_alias(35, None), "wipe off what is written on link 35"),
+            (set_master(35, Some(7)), "make link 35 a port of link 7"),
+            (set_master(35, None), "make link 35 a port of none"),
+        ] {
+            assert_eq!(message.what, said);
+        }
     }
 }

@@ -38,38 +38,60 @@ impl Device {
         }
     }
 
-    /// What bears its mark, or its name and address, is it, wherever that is; then comes what it can be known by without. First in the
-    /// container: what the host has is many.
     fn find(&self, places: &mut Places) -> Result<Option<Found>, Error> {
+        match self.taken.index_inside.filter(|_| self.taken.kind.is_some()) {
+            Some(number) => self.find_numbered(places, number),
+            None => self.find_unnumbered(places),
+        }
+    }
+
+    /// A virtual link that was given a number for the container: what has that there is it, and nothing else. The container's root can give
+    /// its mark, its name and its address to any other.
+    fn find_numbered(&self, places: &mut Places, number: u32) -> Result<Option<Found>, Error> {
+        let taken = &self.taken;
+        // On the host first: there the container's root can't make anything, and in the container a link with this number can be its own.
+        let holder = match link::name_of(taken.index)? {
+            Some(name) => places.link(Place::Host, &name)?,
+            None => None,
+        };
+        match holder.filter(|link| link.index == taken.index && taken.is_like(link)) {
+            Some(link) if taken.is_marked(&link) => return Ok(Some(Found::At(Place::Host, link))),
+            Some(link) if link.name == taken.name => return Ok(Some(Found::Home)),
+            _ => {}
+        }
+        let inside = links_inside(places)?;
+        if let Some(link) = inside.into_iter().find(|link| link.index == number && taken.is_like(link)) {
+            return Ok(Some(Found::At(Place::Container, link)));
+        }
+        // Back, and another had its number by then.
+        let named = places.link(Place::Host, &taken.name)?;
+        let back = named.filter(|link| taken.is_like(link) && taken.is_marked(link));
+        Ok(back.map(|link| Found::At(Place::Host, link)))
+    }
+
+    /// By its hardware, or the number of what has no address of its own; else what bears its mark, or its name and address, is it. First in the container: what the host has is many.
+    fn find_unnumbered(&self, places: &mut Places) -> Result<Option<Found>, Error> {
         let taken = &self.taken;
         let is_it = |link: &&Link| taken.is_like(link) && taken.is_marked(link);
-        let inside =
-            if places.has_container() { link::links(places.rtnl(Place::Container)?)? } else { Vec::new() };
-        if let Some(link) =
-            inside.iter().find(is_it).or_else(|| inside.iter().find(|it| self.is_unmarked(it)))
-        {
+        let inside = links_inside(places)?;
+        let known = inside.iter().find(|link| self.is_renamed(link)).or_else(|| inside.iter().find(is_it));
+        if let Some(link) = known.or_else(|| inside.iter().find(|link| self.is_unmarked(link))) {
             return Ok(Some(Found::At(Place::Container, link.clone())));
         }
         let named = places.link(Place::Host, &taken.name)?.filter(|link| taken.is_like(link));
-        match named {
-            Some(link) if taken.is_marked(&link) => return Ok(Some(Found::At(Place::Host, link))),
-            Some(link) if link.index == taken.index => return Ok(Some(Found::Home)),
-            _ => {}
-        }
-        if let Some(link) = inside.iter().find(|link| self.is_renamed(link)) {
-            return Ok(Some(Found::At(Place::Container, link.clone())));
-        }
-        if named.is_some() {
-            return Ok(Some(Found::Home));
+        if let Some(link) = named {
+            let is_marked = taken.is_marked(&link);
+            return Ok(Some(if is_marked { Found::At(Place::Host, link) } else { Found::Home }));
         }
         // The kernel has given it back under another name. The number stays what it was in the container if it is free.
-        let is_nameless = |link: &Link| {
+        let is_numbered = |link: &Link| {
             let same = Some(link.index) == taken.index_inside || link.index == taken.index;
-            let numbered = link.kind.is_none() && link.alias.is_none() && same;
-            taken.has_hardware_of(link) || (numbered && taken.is_like(link))
+            same && link.kind.is_none() && link.alias.is_none() && taken.is_like(link)
         };
         let links = link::links(places.rtnl(Place::Host)?)?;
-        let found = links.iter().find(is_it).or_else(|| links.iter().find(|link| is_nameless(link)));
+        let known =
+            links.iter().find(|link| taken.has_hardware_of(link)).or_else(|| links.iter().find(is_it));
+        let found = known.or_else(|| links.iter().find(|link| is_numbered(link)));
         Ok(found.map(|link| Found::At(Place::Host, link.clone())))
     }
 
@@ -135,4 +157,8 @@ impl Device {
             }
         }
     }
+}
+
+fn links_inside(places: &mut Places) -> Result<Vec<Link>, Error> {
+    Ok(if places.has_container() { link::links(places.rtnl(Place::Container)?)? } else { Vec::new() })
 }

@@ -7,8 +7,8 @@
 //! the container, then on the host, and taking it off is the last thing that a DEL does. So one that is killed is taken up by the next.
 //!
 //! The container's root can wipe the mark off, and change the name and the address. The number that the device has in the container it can't, but by moving
-//! it: so that is chosen, and in the record, before it is moved (before Linux 5.13 the kernel has its own choice, and a virtual link that
-//! was made unrecognisable is taken for deleted). Where a device is looked for, `search.rs` says.
+//! it: so that is chosen, and in the record, before it is moved, and a virtual link is known by it alone: a mark that the root puts on another
+//! link makes no device of the host of that. (Before Linux 5.13 the kernel has its own choice, and the mark is what there is.) Where a device is looked for, `search.rs` says.
 use super::{Taken, search::Found, wanted::NoDevice};
 use crate::{
     act::{Act, Own, Work},

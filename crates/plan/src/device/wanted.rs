@@ -269,12 +269,16 @@ impl WantedDevice {
 /// by itself: what has such a number is what was given it, and if nothing has it any more, that was deleted.
 const FAR: u32 = 1_000_000;
 
-/// A number that is free in the container. What is known by its hardware needs none.
+/// A number that is free in the container, if the kernel lets one be chosen. What is known by its hardware needs none.
 fn number_inside(places: &mut Places, link: &Link) -> Result<Option<u32>, Error> {
     if !places.has_container() || (link.kind.is_none() && link.burnt_in.is_some()) {
         return Ok(None);
     }
-    let links = link::links(places.rtnl(Place::Container)?)?;
+    let container = places.rtnl(Place::Container)?;
+    if !link::can_be_numbered(container)? {
+        return Ok(None);
+    }
+    let links = link::links(container)?;
     let is_free = |number: &u32| links.iter().all(|link| link.index != *number);
     Ok((link.index.saturating_add(FAR)..=i32::MAX.unsigned_abs()).find(is_free))
 }
