@@ -1,9 +1,10 @@
 # What the demos are written in. Each sources it first, and is then in a lab: a machine of its own that is gone when it ends.
 #
-#   say WORDS...       says what comes next
-#   run COMMAND...     shows the command, runs it, shows what it prints; it has to succeed
-#   fails COMMAND...   likewise, but it has to fail
-#   shows TEXT         what was printed last has to have this in it
+#   say WORDS...            says what comes next
+#   run COMMAND...          shows the command, runs it, shows what it prints; it has to succeed
+#   fails COMMAND...        likewise, but it has to fail
+#   shows TEXT              what was printed last has to have this in it
+#   awaits TEXT COMMAND...  run and shows, as soon as it does: what a container writes is in its log a moment later
 #
 # SEALANE_CNI_BIN names a folder with `sealane` and the plugins to use; without it they are built.
 set -eu
@@ -68,4 +69,15 @@ shows() {
     *"$1"*) ;;
     *) stop "\`$command\` should show \"$1\", and showed: $shown" ;;
     esac
+}
+
+awaits() {
+    wanted=$1 tries=0
+    shift
+    while [ $tries -lt 200 ]; do
+        case $("$@" 2>&1) in *"$wanted"*) break ;; esac
+        tries=$((tries + 1))
+    done
+    run "$@"
+    shows "$wanted"
 }

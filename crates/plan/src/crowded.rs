@@ -137,12 +137,7 @@ impl Crowded {
             Crowded::Passthru { .. } => {
                 "set \"master\" to another link, or \"mode\" to bridge for all that are on this one".into()
             }
-            Crowded::Ipvlan { parent, by, .. } => {
-                let stop = by.as_ref().map_or(String::new(), |by| format!(", or stop {}", by.brief()));
-                format!(
-                    "set \"mode\" and \"flag\" as for all on {parent}, or \"master\" to another link{stop}"
-                )
-            }
+            Crowded::Ipvlan { parent, by, .. } => as_all_on(parent, by.as_deref()),
             Crowded::Vlan { by: Some(by), .. } => stop(by, "set \"vlanId\" or \"master\" to another"),
             Crowded::Vlan { by: None, vlan, parent } => {
                 format!(
@@ -180,6 +175,11 @@ impl Crowded {
             }
         }
     }
+}
+
+fn as_all_on(parent: &IfName, by: Option<&Holder>) -> String {
+    let stop = by.map_or(String::new(), |by| format!(", or stop {}", by.brief()));
+    format!("set \"mode\" and \"flag\" as for all on {parent}, or \"master\" to another link{stop}")
 }
 
 fn stop(by: &Holder, or: &str) -> String {

@@ -180,13 +180,7 @@ impl Facts {
         let (mut facts, mut given) = (Facts::default(), Vec::new());
         for query in queries {
             match query {
-                Query::Bridge(name) => {
-                    if let Some(link) = places.seen(Place::Host, name)? {
-                        let default_vlan = link.vlan_filter.and_then(|filter| filter.default);
-                        let bridge = Bridge { mac: link.mac, default_vlan, mtu: link.mtu };
-                        facts.bridges.insert(name.clone(), bridge);
-                    }
-                }
+                Query::Bridge(name) => facts.find_bridge(name, places)?,
                 Query::Device(wanted) => facts.device = Some(wanted.find(places)?),
                 Query::Parent(wanted) => facts.parent = Some(wanted.find(places)?),
                 Query::Ipvlan(mode, flag, place) => {
@@ -226,6 +220,14 @@ impl Facts {
             }
         }
         Ok(facts)
+    }
+
+    fn find_bridge(&mut self, name: &IfName, places: &mut Places) -> Result<(), Error> {
+        if let Some(link) = places.seen(Place::Host, name)? {
+            let default_vlan = link.vlan_filter.and_then(|filter| filter.default);
+            self.bridges.insert(name.clone(), Bridge { mac: link.mac, default_vlan, mtu: link.mtu });
+        }
+        Ok(())
     }
 
     /// What is asked about the container. One that is not there yet has nothing to tell.
