@@ -1,9 +1,9 @@
 //! `cargo xtask order`: finds out which functions plugins run, and in which order they belong into the executable.
 //!
 //! A plugin runs a thousand of the executable's ten thousand functions, once each. The kernel maps a file in windows of 64 KiB
-//! (`fault_around_bytes`), 4 to 5 us each to fault in and to unmap at the end. Where the linker has put the functions anywhere,
-//! an ADD goes through 70 windows of code; side by side they fill 20. A page cache in small pieces, as after a boot, makes it 0.35 ms
-//! of an ADD, one in large pieces 0.1 ms; and each plugin takes 3 MB less of memory.
+//! (`fault_around_bytes`), some microseconds each to fault in and to unmap at the end. Where the linker has put the functions anywhere,
+//! an ADD goes through 70 windows of code; side by side they fill 30. That is 0.17 ms of each start with a page cache in small pieces, as after
+//! a boot, and 0.06 ms with one in large pieces; and each plugin takes 3 MB less of memory.
 //!
 //! The order is a list of names in [`FILE`], read by the linker ([`link`], `ld.lld(1)`, `--symbol-ordering-file`). It is measured,
 //! not guessed: an executable with symbols is run step by step ([`trace`]) by the benchmark's driver. What most runs have in
