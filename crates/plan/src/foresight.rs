@@ -240,3 +240,235 @@ const BOOT: u8 = 3;
 /// `IP6_RT_PRIO_ADDRCONF` and `IP6_RT_PRIO_USER` (`net/ip6_route.h`).
 const METRIC_OF_KERNEL: u32 = 256;
 const METRIC_OF_USER: u32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Belongings, Departure, Taken};
+    use types::{Dad, LinkKind, MacvlanMode};
+
+    /// What drivers call themselves does not matter here, their defaults do.
+    #[test]
+    fn an_interface_is_like_what_makes_it() {
+        let made = |step: Step| {
+            let mut plan = Plan::default();
+            // None of these is what is asked about.
+            plan.own(veth("eth1", Some(1111)));
+            plan.own(link(Place::Container, "eth2", Some(1112)));
+            plan.own(link(Place::Host, "eth0", Some(1113)));
+            plan.own(step);
+            let settings = foresee(&plan, Query::Settings(name("eth0"))).settings.unwrap();
+            (settings.mac, settings.mtu, settings.tx_queue, settings.promisc, settings.all_multicast)
+        };
+        for (mtu, expected) in [(None, 1500), (Some(1300), 1300)] {
+            for step in [
+                veth("eth0", mtu).into(),
+                link(Place::Container, "eth0", mtu).into(),
+                tap(mtu).into(),
+                Step::from(device(expected)),
+            ] {
+                let told = step.to_string();
+                assert_eq!(made(step), (Some(mac(1)), expected, 1000, false, false), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_tuned_before_is_what_there_is() {
+        let mut plan = Plan::default();
+        plan.own(veth("eth0", None));
+        for setting in [
+            Setting::Mac(mac(7)),
+            Setting::Mtu(1400),
+            Setting::TxQueue(77),
+            Setting::Promisc(true),
+            Setting::AllMulticast(true),
+        ] {
+            plan.own(step::Tuned { link: name("eth0"), setting, former: None });
+        }
+        for setting in
+            [Setting::Mac(mac(8)), Setting::Mtu(1200), Setting::TxQueue(8), Setting::Promisc(false)]
+        {
+            plan.own(step::Tuned { link: name("eth1"), setting, former: None });
+        }
+        let expected =
+            Settings { mac: Some(mac(7)), mtu: 1400, tx_queue: 77, promisc: true, all_multicast: true };
+        assert_eq!(foresee(&plan, Query::Settings(name("eth0"))).settings, Some(expected));
+    }
+
+    #[test]
+    fn an_interface_speaks_ipv6_once_it_is_given_such_an_address() {
+        let mut plan = Plan::default();
+        plan.own(veth("eth0", None));
+        plan.own(address(Place::Container, "eth0", "10.1.0.2/24"));
+        plan.own(address(Place::Container, "eth1", "fd01::2/64"));
+        plan.own(address(Place::Host, "eth0", "fd02::2/64"));
+        let speaks = |plan: &Plan| foresee(plan, Query::Ipv6(name("eth0"))).ipv6.contains(&name("eth0"));
+        assert!(!speaks(&plan));
+        plan.own(address(Place::Container, "eth0", "fd03::2/64"));
+        assert!(speaks(&plan));
+    }
+
+    #[test]
+    fn the_kernels_routes_come_with_addresses_and_others_are_as_they_are_laid() {
+        let mut plan = Plan::default();
+        plan.own(veth("eth0", None));
+        for (place, link, prefix) in [
+            (Place::Container, "eth0", "10.1.0.2/24"),
+            (Place::Container, "eth0", "10.2.0.2/32"),
+            (Place::Container, "eth1", "10.3.0.2/24"),
+            (Place::Host, "eth0", "10.4.0.2/24"),
+        ] {
+            plan.own(address(place, link, prefix));
+        }
+        plan.own(step::Address { alone: true, ..address(Place::Container, "eth0", "10.5.0.2/24") });
+        let direct = step::Route {
+            source: Some(ip("10.1.0.2")),
+            mtu: Some(1300),
+            advmss: Some(1200),
+            ..route("10.9.0.0/16")
+        };
+        plan.own(direct);
+        plan.own(step::Route { gateway: Some(ip("10.1.0.1")), priority: Some(7), ..route("10.8.0.0/16") });
+        plan.own(step::Route {
+            gateway: Some(ip("10.1.0.1")),
+            scope: Some(200),
+            table: Some(MAIN),
+            ..route("10.7.0.0/16")
+        });
+        plan.own(step::Route { table: Some(100), ..route("10.6.0.0/16") });
+        plan.own(step::Route { place: Place::Host, ..route("10.6.1.0/24") });
+        plan.own(step::Route { link: name("eth1"), ..route("10.6.2.0/24") });
+        let mut expected = vec![
+            "10.1.0.0/24 from Some(10.1.0.2) metric None scope 253 by 2",
+            "10.9.0.0/16 from Some(10.1.0.2) metric None scope 253 by 3 mtu 1300 advmss 1200",
+            "10.8.0.0/16 via 10.1.0.1 from None metric Some(7) scope 0 by 3",
+            "10.7.0.0/16 via 10.1.0.1 from None metric None scope 200 by 3",
+        ];
+        assert_eq!(routes(&plan), expected);
+
+        plan.own(address(Place::Container, "eth0", "fd01::2/128"));
+        plan.own(step::Route { priority: Some(9), ..route("fd09::/16") });
+        plan.own(route("fd08::/16"));
+        expected.insert(1, "fd01::2/128 from None metric Some(256) scope 0 by 2");
+        expected.insert(2, "fe80::/64 from None metric Some(256) scope 0 by 2");
+        expected.push("fd09::/16 from None metric Some(9) scope 0 by 3");
+        expected.push("fd08::/16 from None metric Some(1024) scope 0 by 3");
+        assert_eq!(routes(&plan), expected);
+    }
+
+    #[test]
+    fn a_gateway_on_a_bridge_and_a_cable_of_its_own_lead_to_a_container() {
+        let mut plan = Plan::default();
+        let bridge = |name: &str, prefix: &str| step::BridgeAddress {
+            bridge: self::name(name),
+            prefix: prefix.parse().unwrap(),
+            force: false,
+        };
+        plan.ensure(bridge("b0", "10.1.0.1/24"));
+        plan.ensure(bridge("b1", "10.2.0.1/24"));
+        plan.own(step::Route { link: name("inside"), ..route("10.3.0.2/32") });
+        plan.own(step::Route { place: Place::Host, link: name("veth0"), ..route("10.3.0.2/32") });
+        plan.own(step::Route { place: Place::Host, link: name("veth1"), ..route("10.4.0.2/32") });
+        let way = |address: &str| {
+            let way = plan.way_to(&Query::RouteTo(address.parse().unwrap()));
+            way.map(|(address, link)| format!("{address} {link}")).unwrap_or_default()
+        };
+        let ways = ["10.1.0.2", "10.2.0.2", "10.3.0.2", "10.4.0.2", "10.5.0.2"].map(way);
+        assert_eq!(ways, ["10.1.0.2 b0", "10.2.0.2 b1", "10.3.0.2 veth0", "10.4.0.2 veth1", ""]);
+    }
+
+    /// The answer where there is no container yet: the kernel is asked nothing.
+    fn foresee(before: &Plan, query: Query) -> Facts {
+        let mut places = Places::new(None, Departure::Waiting);
+        Facts::foresee(&[query], before, &mut places).unwrap().0
+    }
+
+    fn routes(before: &Plan) -> Vec<String> {
+        let routing = foresee(before, Query::Routing(name("eth0"))).routing.unwrap();
+        let said = |entry: &Entry| {
+            let via = entry.gateway.map_or(String::new(), |gateway| format!(" via {gateway}"));
+            let mtu = entry.mtu.map_or(String::new(), |mtu| format!(" mtu {mtu}"));
+            let advmss = entry.advmss.map_or(String::new(), |advmss| format!(" advmss {advmss}"));
+            let Entry { dst, source, priority, scope, protocol, .. } = entry;
+            let from = source.map(|source| source.to_string());
+            format!("{dst}{via} from {from:?} metric {priority:?} scope {scope} by {protocol}{mtu}{advmss}")
+                .replace('"', "")
+        };
+        routing.routes.iter().map(said).collect()
+    }
+
+    fn veth(peer: &str, mtu: Option<u32>) -> step::Veth {
+        step::Veth {
+            host: name("veth0"),
+            host_mac: mac(9),
+            peer: name(peer),
+            peer_mac: mac(1),
+            master: None,
+            mtu,
+            tx_queues: 1,
+            rx_queues: 1,
+        }
+    }
+
+    fn link(place: Place, name: &str, mtu: Option<u32>) -> step::Link {
+        let kind = LinkKind::Macvlan { mode: MacvlanMode::Bridge, broadcast_queue: None };
+        step::Link { place, name: self::name(name), kind, parent: None, mac: Some(mac(1)), mtu }
+    }
+
+    fn tap(mtu: Option<u32>) -> step::Tap {
+        let (owner, group, bridge, label) = (None, None, None, None);
+        step::Tap { name: name("eth0"), mac: mac(1), mtu, multi_queue: false, owner, group, bridge, label }
+    }
+
+    fn device(mtu: u32) -> step::Device {
+        let taken = Taken {
+            name: name("d0"),
+            index: 9,
+            index_inside: None,
+            kind: None,
+            device: None,
+            burnt_in: None,
+            mac: Some(mac(1)),
+            mtu,
+            up: false,
+            alias: None,
+            master: None,
+            belongings: Belongings::default(),
+        };
+        step::Device { ifname: name("eth0"), taken }
+    }
+
+    fn address(place: Place, link: &str, prefix: &str) -> step::Address {
+        let prefix = prefix.parse().unwrap();
+        step::Address { place, link: name(link), prefix, dad: Dad::Off, alone: false }
+    }
+
+    fn route(dst: &str) -> step::Route {
+        step::Route {
+            place: Place::Container,
+            link: name("eth0"),
+            dst: dst.parse().unwrap(),
+            gateway: None,
+            source: None,
+            mtu: None,
+            advmss: None,
+            priority: None,
+            table: None,
+            scope: None,
+            alone: false,
+        }
+    }
+
+    fn name(name: &str) -> IfName {
+        name.parse().unwrap()
+    }
+
+    fn mac(last: u8) -> Mac {
+        format!("02:00:00:00:00:{last:02x}").parse().unwrap()
+    }
+
+    fn ip(address: &str) -> IpAddr {
+        address.parse().unwrap()
+    }
+}

@@ -12,6 +12,8 @@ netlab::tests! {
     what_will_be_refused_is_refused_in_the_same_words,
     an_interface_that_is_there_is_asked,
     what_comes_behind_another_suites_plugin_is_not_known_and_one_that_is_missing_is_named,
+    behind_one_of_ours_another_suites_plugin_is_taken_to_change_nothing,
+    a_table_that_the_container_has_a_rule_for_is_not_chosen,
 }
 
 fn bridge() -> Value {
@@ -176,22 +178,13 @@ fn an_interface_that_is_there_is_asked() {
 fn what_comes_behind_another_suites_plugin_is_not_known_and_one_that_is_missing_is_named() {
     let host = Host::new().unwrap();
     let container = host.container().unwrap();
-    let (own, others) = (host.dir().join("own"), "another-suites");
-    fs::create_dir(&own).unwrap();
-    fs::write(own.join(others), "").unwrap();
+    let others = "another-suites";
     let explained = |first: &str| {
-        let conflist = host.dir().join("net.conflist");
-        let plugins = json!([{"type": first}, {"type": "tuning", "mtu": 1400}]);
-        fs::write(&conflist, json!({"cniVersion": "1.1.0", "name": "net", "plugins": plugins}).to_string())
-            .unwrap();
-        let mut command = netlab::sealane(host.dir());
-        command.args([
-            "explain",
-            &conflist.to_string_lossy(),
-            container.id(),
-            &container.netns().to_string_lossy(),
-        ]);
-        command.env("CNI_PATH", &own).output().unwrap()
+        beside_another_suites(
+            &host,
+            &container,
+            &[json!({"type": first}), json!({"type": "tuning", "mtu": 1400})],
+        )
     };
     let output = explained(others);
     assert!(output.status.success(), "{output:?}");
@@ -209,4 +202,44 @@ fn what_comes_behind_another_suites_plugin_is_not_known_and_one_that_is_missing_
     let refused = explained("nope");
     let said = String::from_utf8(refused.stdout).unwrap();
     assert!(!refused.status.success() && said.contains("nope"), "{said}");
+}
+
+/// What it answers is nobody's to say; that it is given the result of those before it is.
+fn behind_one_of_ours_another_suites_plugin_is_taken_to_change_nothing() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let output = beside_another_suites(
+        &host,
+        &container,
+        &[bridge(), json!({"type": "another-suites"}), json!({"type": "sbr"})],
+    );
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(of(&text, "sbr"), of(&explain(&host, &[bridge(), json!({"type": "sbr"})], &container), "sbr"));
+    assert!(of(&text, "sbr").len() > 5, "{text}");
+}
+
+/// `sealane explain` where another suite has one plugin, `another-suites`.
+fn beside_another_suites(host: &Host, container: &Container, plugins: &[Value]) -> Output {
+    let own = host.dir().join("own");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("another-suites"), "").unwrap();
+    let conflist = host.dir().join("net.conflist");
+    let list = json!({"cniVersion": "1.1.0", "name": "net", "plugins": plugins});
+    fs::write(&conflist, list.to_string()).unwrap();
+    let mut command = netlab::sealane(host.dir());
+    let netns = container.netns().to_string_lossy().into_owned();
+    command.args(["explain", &conflist.to_string_lossy(), container.id(), &netns]);
+    command.env("CNI_PATH", &own).output().unwrap()
+}
+
+fn a_table_that_the_container_has_a_rule_for_is_not_chosen() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let plugins = [bridge(), json!({"type": "sbr"})];
+    let table =
+        || of(&explain(&host, &plugins, &container), "sbr").iter().any(|line| line.contains("table 100"));
+    assert!(table());
+    container.ip("rule add from 10.99.0.1 table 100").unwrap();
+    assert!(!table());
 }
