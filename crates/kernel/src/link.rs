@@ -6,6 +6,7 @@ mod setting;
 mod state;
 mod tun;
 mod vlan;
+mod vxlan;
 
 use crate::{Message, Netns};
 use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL};
@@ -29,6 +30,7 @@ pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, po
 pub(crate) use state::{bind, bound_index, is_bound};
 pub use tun::Tun;
 pub use vlan::{PortVlans, VlanRange, join_vlans, leave_vlan, port_vlans, set_vlan_filtering};
+pub use vxlan::{NewVxlan, SEGMENT, Vxlan, set_segment, vxlan};
 
 /// A pair of virtual Ethernet links, veth(4): one end here, the other born in another namespace.
 #[derive(Debug, Clone, Copy)]

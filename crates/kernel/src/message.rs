@@ -11,7 +11,7 @@ use types::IfName;
 pub struct Message {
     /// What it asks for, as it goes on after "the kernel refused to".
     pub(crate) what: String,
-    body: RouteNetlinkMessage,
+    body: Body,
     flags: u16,
     /// The link it makes, whose number the answer is to tell.
     pub(crate) echo: Option<IfName>,
@@ -23,7 +23,12 @@ pub struct Message {
 
 impl Message {
     pub(crate) fn new(what: String, body: RouteNetlinkMessage, flags: u16) -> Self {
-        Self { what, body, flags, echo: None, needless: None, _netns: None }
+        Self { what, body: Body::Known(body), flags, echo: None, needless: None, _netns: None }
+    }
+
+    /// One of a kind (`RTM_*`) that the crate for these messages does not know: what follows the header.
+    pub(crate) fn raw(what: String, kind: u16, bytes: Vec<u8>, flags: u16) -> Self {
+        Self { what, body: Body::Raw(kind, bytes), flags, echo: None, needless: None, _netns: None }
     }
 
     pub(crate) fn echoing(self, link: &IfName) -> Self {
@@ -41,9 +46,9 @@ impl Message {
     /// Appends the request to `batch`, with `flags` (`NLM_F_*`) besides its own.
     pub(crate) fn append_to(&self, batch: &mut Vec<u8>, sequence: u32, flags: u16) {
         let mut header = NetlinkHeader::default();
-        let length = header.buffer_len() + self.body.buffer_len();
+        let length = header.buffer_len() + self.body.length();
         header.length = u32::try_from(length).unwrap_or(u32::MAX);
-        header.message_type = self.body.message_type();
+        header.message_type = self.body.kind();
         header.flags = self.flags | flags;
         header.sequence_number = sequence;
         let start = batch.len();
@@ -53,6 +58,37 @@ impl Message {
         {
             header.emit(head);
             self.body.emit(body);
+        }
+    }
+}
+
+/// What follows the header.
+#[derive(Debug, Clone)]
+enum Body {
+    Known(RouteNetlinkMessage),
+    Raw(u16, Vec<u8>),
+}
+
+impl Body {
+    fn kind(&self) -> u16 {
+        match self {
+            Body::Known(message) => message.message_type(),
+            Body::Raw(kind, _) => *kind,
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Body::Known(message) => message.buffer_len(),
+            Body::Raw(_, bytes) => bytes.len(),
+        }
+    }
+
+    /// Into as many bytes as it is long.
+    fn emit(&self, into: &mut [u8]) {
+        match self {
+            Body::Known(message) => message.emit(into),
+            Body::Raw(_, bytes) => into.copy_from_slice(bytes),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a process sees of the file tree: mounts in a mount namespace of its own (`mount_namespaces(7)`, mount(2)).
 //!
-//! Nothing is ever unmounted. In a user namespace that is not the mounts' own, those that came from outside are locked:
+//! Nothing that is mounted here is ever unmounted. In a user namespace that is not the mounts' own, those that came from outside are locked:
 //! they may be bound only with all that is mounted below them, and never be taken away.
 use crate::Error;
 use nix::{

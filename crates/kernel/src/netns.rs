@@ -1,5 +1,5 @@
 //! Network namespaces: opened, told apart, entered and left again (`network_namespaces(7)`, `setns(2)`).
-use crate::Error;
+use crate::{Error, Namespace, isolate};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
@@ -52,7 +52,7 @@ impl NetnsId {
 }
 
 // Thread's, not process's: setns moves one thread, and /proc/self speaks of the first.
-const CURRENT: &str = "/proc/thread-self/ns/net";
+pub(crate) const CURRENT: &str = "/proc/thread-self/ns/net";
 
 impl Netns {
     /// The namespace that this file is, such as `/run/netns/NAME` or `/proc/PID/ns/net`. Whatever else lies there
@@ -109,11 +109,17 @@ impl Netns {
     ///
     /// If there is no way back the process is aborted: nothing after it could know which host it changes.
     pub fn run<T>(&self, f: impl FnOnce() -> T) -> Result<T, Error> {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let home = open(CURRENT, flags, Mode::empty())
-            .map_err(|errno| Error::OpenNetns { path: CURRENT.into(), errno })?;
+        let home = home()?;
         setns(&*self.file, CloneFlags::CLONE_NEWNET)
             .map_err(|errno| Error::system(format!("enter network namespace {}", self.id.ino), errno))?;
+        let _back = Return { home };
+        Ok(f())
+    }
+
+    /// Runs `f` with the calling thread in a namespace that is new, then returns, as [`Netns::run`] does. It stays if something holds it then.
+    pub(crate) fn run_in_new<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
+        let home = home()?;
+        isolate(&[Namespace::Net])?;
         let _back = Return { home };
         Ok(f())
     }
@@ -133,6 +139,11 @@ impl AsFd for Netns {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+fn home() -> Result<OwnedFd, Error> {
+    open(CURRENT, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(|errno| Error::OpenNetns { path: CURRENT.into(), errno })
 }
 
 /// Goes home when dropped, so also when `f` unwinds.

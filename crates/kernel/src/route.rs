@@ -1,5 +1,6 @@
 //! Routes (rtnetlink(7), `linux/rtnetlink.h`).
 mod default;
+mod hop;
 
 use crate::{Error, Message, Rtnl, reply::attributes};
 use netlink_packet_core::{
@@ -17,6 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::Prefix;
 
 pub use default::default_link;
+pub use hop::{all_by_hop, by_hop, forget_by_hop, refuse};
 
 /// A unicast route through one link.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Links as they are: looked up, listed, watched.
-use super::{driver, tun::Tun};
+use super::{driver, tun::Tun, vxlan::Vxlan};
 use crate::{Error, Message, Rtnl, reply::attributes};
 use netlink_packet_core::{DecodeError, Emitable, parse_mac, parse_string, parse_u8, parse_u16, parse_u32};
 use netlink_packet_route::{
@@ -15,7 +15,6 @@ use nix::{
 use std::{ffi::OsString, os::fd::BorrowedFd};
 use types::{IfName, LinkKind, Mac, VlanId};
 
-/// A link as it was when the kernel was asked.
 /// A link as it was when the kernel was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags of the kernel's")]
@@ -50,6 +49,10 @@ pub struct Link {
     pub peer: Option<u32>,
     /// What it is besides, if it is a TUN or TAP device.
     pub tun: Option<Tun>,
+    /// What tells its packets from others, if it is a tunnel.
+    pub vxlan: Option<Vxlan>,
+    /// The most that one of its packets has before it is cut into segments, in bytes: of either family, out or in, the largest number.
+    pub segment: u32,
     /// Its settings as the port of a bridge, if it is one.
     pub port: Option<BridgePort>,
     /// What it does with VLANs, if it is a bridge and the kernel's bridges know of them (`CONFIG_BRIDGE_VLAN_FILTERING`).
@@ -178,7 +181,7 @@ impl Link {
         let header = LinkHeader::parse(bytes)?;
         let (mut name, mut mac, mut mtu, mut master, mut peer) = (None, None, 0, None, None);
         let (mut info, mut accept_ra, mut tx_queue) = (Info::default(), None, 0);
-        let (mut alias, mut burnt_in, mut device, mut immovable) = (None, None, None, false);
+        let (mut alias, mut burnt_in, mut device, mut immovable, mut segment) = (None, None, None, false, 0);
         for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
             let (kind, value) = attribute?;
             match kind {
@@ -191,6 +194,7 @@ impl Link {
                 libc::IFLA_IFALIAS => alias = parse_string(value).ok(),
                 libc::IFLA_PERM_ADDRESS => burnt_in = parse_mac(value).ok().map(Mac::new),
                 libc::IFLA_PARENT_DEV_NAME => device = parse_string(value).ok(),
+                kind if SEGMENTS.contains(&kind) => segment = parse_u32(value)?.max(segment),
                 IFLA_NETNS_IMMUTABLE => immovable = parse_u8(value)? != 0,
                 libc::IFLA_LINKINFO => info = Info::read(value)?,
                 libc::IFLA_AF_SPEC => accept_ra = read_accept_ra(value)?,
@@ -213,6 +217,8 @@ impl Link {
             master,
             peer,
             tun: info.tun,
+            vxlan: info.vxlan,
+            segment,
             port: info.port,
             vlan_filter: info.vlan_filter,
             alias,
@@ -230,6 +236,7 @@ struct Info<'a> {
     kind: Option<String>,
     data: &'a [u8],
     tun: Option<Tun>,
+    vxlan: Option<Vxlan>,
     port: Option<BridgePort>,
     vlan_filter: Option<VlanFilter>,
 }
@@ -252,6 +259,9 @@ impl<'a> Info<'a> {
         }
         if info.kind.as_deref() == Some("tun") {
             info.tun = Some(Tun::read(info.data)?);
+        }
+        if info.kind.as_deref() == Some("vxlan") {
+            info.vxlan = Some(Vxlan::read(info.data)?);
         }
         if info.kind.as_deref() == Some("bridge") {
             info.vlan_filter = VlanFilter::read(info.data)?;
@@ -291,6 +301,8 @@ impl VlanFilter {
     }
 }
 
+/// `IFLA_GSO_MAX_SIZE`, `IFLA_GRO_MAX_SIZE`, and those of IPv4.
+const SEGMENTS: [u16; 4] = [41, 58, 63, 64];
 // linux/if_link.h, which libc lacks.
 const IFLA_NETNS_IMMUTABLE: u16 = 67;
 const IFLA_BR_VLAN_FILTERING: u16 = 7;

@@ -22,6 +22,7 @@ mod rule;
 mod sysctl;
 mod tap;
 mod tc;
+mod tunnel;
 
 use kernel::{Answer, Error, Link, Message, Rtnl, link::Veth};
 use libtest_mimic::{Arguments, Trial};
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         sysctl::trials(),
         tap::trials(),
         tc::trials(),
+        tunnel::trials(),
     ]
     .into_iter()
     .flatten()
