@@ -6,10 +6,12 @@ mod mac;
 mod name;
 mod prefix;
 mod vlan;
+mod vni;
 
 pub use hash::{base32, stable_hash};
 pub use link_kind::{Dad, IpvlanFlag, IpvlanMode, LinkKind, MacvlanMode, UnknownWord};
 pub use mac::{InvalidMac, Mac};
-pub use name::{ContainerId, IfName, InvalidName, NetworkName};
+pub use name::{ContainerId, IfName, InvalidName, NetworkName, NodeName};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use vlan::{InvalidVlanId, Membership, VlanId};
+pub use vni::{InvalidVni, Vni};

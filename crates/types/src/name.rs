@@ -9,7 +9,7 @@ pub enum InvalidName {
     /// Empty, or with a character outside `[a-zA-Z0-9_.-]`, or not starting with a letter or digit (CNI spec 1.1, section 2).
     #[error("invalid characters in {what} {value:?}")]
     Characters {
-        /// Which name it was to be: `network name`, `container ID` or `interface name`.
+        /// Which name it was to be: `network name`, `container ID`, `node name` or `interface name`.
         what: &'static str,
         /// The value at fault.
         value: String,
@@ -100,6 +100,11 @@ name!(
     ContainerId,
     check_container
 );
+name!(
+    /// A node's name in a network over many nodes, such as its host name (hostname(7)): `^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$`.
+    NodeName,
+    check_node
+);
 
 impl IfName {
     /// `lo`, which every network namespace has (`loopback_net_init` in the kernel).
@@ -143,6 +148,10 @@ fn check_container(text: &str) -> Result<(), InvalidName> {
     check_identifier("container ID", text)
 }
 
+fn check_node(text: &str) -> Result<(), InvalidName> {
+    check_identifier("node name", text)
+}
+
 fn check_identifier(what: &'static str, text: &str) -> Result<(), InvalidName> {
     let head = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     let tail = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
@@ -158,6 +167,7 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "../x", "-a", "_a", ".a", "a b", "a\nb", "é"] {
             assert!(bad.parse::<NetworkName>().is_err(), "{bad:?}");
             assert!(bad.parse::<ContainerId>().is_err(), "{bad:?}");
+            assert!(bad.parse::<NodeName>().is_err(), "{bad:?}");
         }
         assert!("a.b-c_D9".parse::<ContainerId>().is_ok());
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 const ARROWS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("cni", &["types"]),
+    ("cluster", &["cni", "types"]),
     ("kernel", &["types"]),
     ("firewalld", &[]),
     ("xtables", &["kernel"]),
