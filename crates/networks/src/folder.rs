@@ -15,6 +15,8 @@ pub const DEFAULT_NETWORK: &str = "bridge";
 const DEFAULT_FOLDER: &str = "/etc/cni/net.d";
 /// Networks that are there without a file: the name, and the type of the plugin.
 const BUILTIN: &[(&str, &str)] = &[("host", "host"), ("none", "null")];
+/// How the names of our files begin.
+const OURS: &str = "sealane-";
 /// How unlike a name may be to one that is taken for a slip of the finger.
 const SLIPS: usize = 2;
 
@@ -59,8 +61,7 @@ impl Folder {
                     listing.networks.push(Definition::read(network, Some(&path)));
                 }
                 Ok(_shadowed) => {}
-                Err(cni::runtime::Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                }
+                Err(cause) if is_gone(&cause) => {}
                 Err(broken) => listing.broken.push(Error::Broken(broken)),
             }
         }
@@ -75,19 +76,13 @@ impl Folder {
 
     /// The network of this name, or else the one whose ID begins so.
     pub fn find(&self, name_or_id: &str) -> Result<Definition, Error> {
-        let Listing { networks, broken } = self.listing()?;
+        if let Some(network) = self.named(name_or_id)? {
+            return Ok(network);
+        }
+        let networks = self.networks()?;
+        // A file of ours that somebody has renamed.
         if let Some(network) = networks.iter().find(|network| network.name.as_str() == name_or_id) {
             return Ok(network.clone());
-        }
-        let own = self.file(name_or_id);
-        let is_own = |error: &Error| match error {
-            Error::Broken(
-                cni::runtime::Error::Config { path, .. } | cni::runtime::Error::Read { path, .. },
-            ) => *path == own,
-            _ => false,
-        };
-        if let Some(broken) = broken.into_iter().find(is_own) {
-            return Err(broken);
         }
         let begins = |network: &&Definition| !name_or_id.is_empty() && network.id.starts_with(name_or_id);
         let begun: Vec<_> = networks.iter().filter(begins).collect();
@@ -101,6 +96,26 @@ impl Folder {
                 names: many.iter().map(|network| network.name.to_string()).collect(),
             }),
         }
+    }
+
+    /// The network of this name. A file of ours says in its own name whose it is, so those of other networks are not read: there
+    /// may be thousands.
+    fn named(&self, name: &str) -> Result<Option<Definition>, Error> {
+        if let Some((name, kind)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
+            let network = Network::parse(&conflist::builtin(name, kind));
+            return Ok(network.ok().map(|network| Definition::read(network, None)));
+        }
+        let (own, mut broken) = (self.file(name), None);
+        for path in self.files()?.into_iter().filter(|path| *path == own || !is_named_as_ours(path)) {
+            match Network::load(&path) {
+                Ok(network) if network.name.as_str() == name => {
+                    return Ok(Some(Definition::read(network, Some(&path))));
+                }
+                Err(cause) if path == own && !is_gone(&cause) => broken = Some(Error::Broken(cause)),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        broken.map_or(Ok(None), Err)
     }
 
     /// Removes a network's file. That it is gone already is no error.
@@ -127,13 +142,16 @@ impl Folder {
         };
         let mut files = Vec::new();
         for entry in entries {
-            let path = entry.map_err(failed)?.path();
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
             let rank = match path.extension().and_then(OsStr::to_str) {
                 Some("conflist") => 0,
                 Some("conf" | "json") => 1,
                 _ => continue,
             };
-            if !path.is_dir() {
+            // Where the kernel says at once what it is, it need not be asked again for each.
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if is_file || !path.is_dir() {
                 files.push((rank, path));
             }
         }
@@ -143,12 +161,23 @@ impl Folder {
 
     /// Where a network of ours lies.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.path.join(format!("sealane-{name}.conflist"))
+        self.path.join(format!("{OURS}{name}.conflist"))
     }
 
     pub(crate) fn failed(&self, doing: &'static str, cause: io::Error) -> Error {
         Error::Folder { doing, path: self.path.clone(), cause }
     }
+}
+
+/// Whether a file's name is one that we give.
+fn is_named_as_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    name.starts_with(OURS) && name.ends_with(".conflist")
+}
+
+/// Whether a file was removed since the folder was listed.
+fn is_gone(cause: &cni::runtime::Error) -> bool {
+    matches!(cause, cni::runtime::Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 /// The network that was probably meant.

@@ -36,9 +36,9 @@ impl Folder {
         if let Some(folder) = &folder {
             folder.lock_shared().map_err(|cause| self.failed("lock", cause))?;
         }
-        let networks = self.networks()?;
         for (name, id) in wanted {
-            if !networks.iter().any(|network| network.name == *name && network.id == id) {
+            let found = self.find(name.as_str())?;
+            if found.name != *name || found.id != id {
                 return Err(Error::NotFound { name: name.to_string(), similar: None });
             }
         }

@@ -1,7 +1,14 @@
 //! The folder of networks: what is made is there in full and once, whoever else is at it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 use networks::{Definition, Error, Folder, HostLink, HostView, InvalidOption, Request};
-use std::{fs, path::Path, process::Command, sync::mpsc, thread, time::Duration};
+use std::{
+    fs::{self, FileTimes},
+    path::Path,
+    process::Command,
+    sync::mpsc,
+    thread,
+    time::{Duration, SystemTime},
+};
 use tempfile::TempDir;
 
 const NAME: &str = "com.docker.network.bridge.name";
@@ -124,6 +131,57 @@ fn a_network_whose_file_is_broken_says_so_instead_of_not_being_there() {
     let error = folder.find("test").unwrap_err();
     assert!(error.to_string().contains("sealane-test.conflist"), "{error}");
     assert!(matches!(create(&folder, "test"), Err(Error::Taken { .. })), "the file is not written over");
+}
+
+#[test]
+fn who_looks_for_a_network_does_not_read_the_files_of_others() {
+    let (_dir, folder) = folder();
+    let (test, other) = (create(&folder, "test").unwrap(), create(&folder, "other").unwrap());
+    let other = other.path.unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_hours(1);
+    // Read since it was last written: the next reader is noted in any case (mount(8), `relatime`).
+    let forget =
+        || fs::File::open(&other).unwrap().set_times(FileTimes::new().set_accessed(long_ago)).unwrap();
+    let was_read = || fs::metadata(&other).unwrap().accessed().unwrap() != long_ago;
+    forget();
+    folder.networks().unwrap();
+    if !was_read() {
+        eprintln!("skipped: no access times are kept here");
+        return;
+    }
+    forget();
+    assert_eq!(folder.find("test").unwrap().id, test.id);
+    assert!(folder.find("host").unwrap().is_builtin());
+    drop(folder.hold([(&test.name, test.id.as_str())]).unwrap());
+    assert!(!was_read());
+}
+
+#[test]
+fn a_file_of_ours_under_another_name_is_found_by_what_is_in_it() {
+    let (dir, folder) = folder();
+    let made = create(&folder, "test").unwrap();
+    fs::rename(made.path.unwrap(), dir.path().join("net.d/sealane-other.conflist")).unwrap();
+    assert_eq!(folder.find("test").unwrap().id, made.id);
+    assert!(matches!(folder.find("other"), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn of_two_networks_of_one_name_the_first_file_counts() {
+    let (dir, folder) = folder();
+    let made = create(&folder, "test").unwrap();
+    let single = r#"{"cniVersion": "1.0.0", "name": "test", "type": "ptp"}"#;
+    let list = r#"{"cniVersion": "1.0.0", "name": "test", "plugins": [{"type": "ptp"}]}"#;
+    for (file, theirs, counts) in
+        [("zz.conflist", list, false), ("aa.conf", single, false), ("10-test.conflist", list, true)]
+    {
+        let path = dir.path().join("net.d").join(file);
+        fs::write(&path, theirs).unwrap();
+        let listed =
+            folder.networks().unwrap().into_iter().find(|network| network.name == made.name).unwrap();
+        let found = folder.find("test").unwrap();
+        assert_eq!((found.id == made.id, listed.id == made.id), (!counts, !counts), "{file}");
+        fs::remove_file(path).unwrap();
+    }
 }
 
 #[test]
