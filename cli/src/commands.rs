@@ -1,7 +1,9 @@
 //! The command line: each command's module does its work; here is which, and what becomes of a failure.
 use crate::{
     args::{Cli, Verb},
-    container, lab, network, ping, registry, repair, say, talk, verbs,
+    container,
+    error::Error,
+    lab, network, ping, registry, repair, say, talk, verbs,
 };
 use clap::Parser as _;
 use cni::Fail;
@@ -16,9 +18,16 @@ const RUNNERS: [&str; 3] = ["run", "lab", "on"];
 
 /// Reads the command line, does it, and gives the exit status.
 pub(crate) fn run() -> u8 {
-    match Cli::try_parse() {
+    let status = match Cli::try_parse() {
         Ok(cli) => perform(cli.verb),
         Err(not_understood) => explain(&not_understood),
+    };
+    match say::lost() {
+        Some(cause) if status == 0 => {
+            say::failure(&Error::Output(cause));
+            FAILED
+        }
+        _ => status,
     }
 }
 
@@ -50,7 +59,7 @@ fn perform(verb: Verb) -> u8 {
 
 /// Prints clap's own words: what was not understood, or the help that was asked for.
 fn explain(not_understood: &clap::Error) -> u8 {
-    let _closed = not_understood.print();
+    say::wrote(not_understood.print());
     let runs = |verb: OsString| RUNNERS.iter().any(|runner| verb == *runner);
     if not_understood.use_stderr() && env::args_os().nth(1).is_some_and(runs) {
         return NOT_RUN;

@@ -1,5 +1,6 @@
 //! What can go wrong before a plugin is reached.
 use cni::{Code, Failure};
+use std::io;
 
 /// One variant a cause.
 #[derive(Debug, thiserror::Error)]
@@ -17,12 +18,16 @@ pub(crate) enum Error {
         #[source]
         cause: types::InvalidName,
     },
+    /// What there was to say could not be said.
+    #[error("could not write to standard output")]
+    Output(#[source] &'static io::Error),
 }
 
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
             Self::UnknownName { .. } | Self::Valid(_) | Self::ValidName { .. } => Code::InvalidEnvironment,
+            Self::Output(_) => Code::Io,
         }
     }
 
@@ -32,6 +37,9 @@ impl Failure for Error {
                 Some(format!("known are {known}, and any name that ends with - and one of them"))
             }
             Self::Valid(_) | Self::ValidName { .. } => Some("for example --valid blue:eth0".into()),
+            Self::Output(_) => {
+                Some("what was asked for is done; is there room where the output goes?".into())
+            }
         }
     }
 }

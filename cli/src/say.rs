@@ -1,8 +1,14 @@
 //! What goes to standard output and standard error. Whoever has closed them does not want to know; the work is done all the
-//! same.
+//! same. What standard output could not take for another reason (a full disk) is the command's failure in the end.
 use cni::{ErrorReply, Failure, Version};
 use serde::Serialize;
-use std::io::Write as _;
+use std::{
+    io::{self, ErrorKind, Write as _},
+    sync::OnceLock,
+};
+
+/// Why something could not be written to standard output, the first time.
+static LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// A text as it is.
 pub(crate) fn text(text: &str) {
@@ -51,6 +57,19 @@ pub(crate) fn note(text: &str) {
 }
 
 fn print(text: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    let _closed = stdout.write_all(text).and_then(|()| stdout.flush());
+    let mut stdout = io::stdout().lock();
+    wrote(stdout.write_all(text).and_then(|()| stdout.flush()));
+}
+
+/// Notes how something went that was written to standard output.
+pub(crate) fn wrote(outcome: io::Result<()>) {
+    // A standard output that was closed from the start takes everything, as the standard library has it.
+    if let Some(cause) = outcome.err().filter(|cause| cause.kind() != ErrorKind::BrokenPipe) {
+        let _not_the_first = LOST.set(cause);
+    }
+}
+
+/// What was lost on the way to standard output.
+pub(crate) fn lost() -> Option<&'static io::Error> {
+    LOST.get()
 }

@@ -1,6 +1,7 @@
 //! What a container in the background writes: kept in two files that take turns, so that nobody's chatter fills the state
 //! directory, which lies in memory.
 use super::{error::Error, home::Home};
+use crate::say;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     fs::{self, File, OpenOptions},
@@ -82,8 +83,7 @@ pub(crate) fn print(home: &Home, tail: Option<usize>, mut out: impl io::Write) -
     let mut text = fs::read(home.file(OLDER)).unwrap_or_default();
     reader.read(&mut text)?;
     let shown = tail.map_or(&*text, |lines| last(&text, lines));
-    // Whoever has closed it does not want to know.
-    let _closed = out.write_all(shown).and_then(|()| out.flush());
+    say::wrote(out.write_all(shown).and_then(|()| out.flush()));
     Ok(reader)
 }
 
@@ -122,10 +122,10 @@ impl Reader {
             let kept = home.is_kept()?;
             let mut text = Vec::new();
             self.read(&mut text)?;
-            if out.write_all(&text).and_then(|()| out.flush()).is_err()
-                || !kept
-                || is_closed_within(&out, PAUSE)
-            {
+            let written = out.write_all(&text).and_then(|()| out.flush());
+            let in_vain = written.is_err();
+            say::wrote(written);
+            if in_vain || !kept || is_closed_within(&out, PAUSE) {
                 return Ok(());
             }
         }

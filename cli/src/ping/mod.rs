@@ -6,7 +6,7 @@ mod tally;
 
 pub(crate) use hosts::address;
 
-use crate::args;
+use crate::{args, say};
 use cni::Fail;
 use error::Error;
 use kernel::{Echo, Heard};
@@ -108,6 +108,8 @@ impl Talk<'_> {
     /// A line. Without a reader (`sealane ping cat | head -3`) there is nothing left to do.
     fn say(&mut self, line: &str) {
         let mut stdout = io::stdout().lock();
-        self.heard_out &= writeln!(stdout, "{line}").and_then(|()| stdout.flush()).is_ok();
+        let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+        self.heard_out &= written.is_ok();
+        say::wrote(written);
     }
 }

@@ -31,6 +31,7 @@ netlab::tests! {
     pool_exhausted,
     a_port_that_cannot_be_one,
     standard_output_that_is_closed_does_not_matter,
+    what_standard_output_has_no_room_for_is_told,
     what_goes_wrong_goes_to_standard_error,
 }
 
@@ -421,9 +422,35 @@ fn standard_output_that_is_closed_does_not_matter() {
     let lab = Lab::new();
     lab.ok("sealane network create test >&- && sealane run -d --name c1 --network test >&-");
     lab.ok("sealane network ls >&-; sealane ps | true; sealane network inspect test | head -1; sealane --help | head -1");
-    let said = lab.run("sealane network ls > /dev/full");
-    assert!(said.stderr.is_empty() || !said.stderr.contains("panicked"), "{said:#?}");
     lab.ok("sealane exec c1 true && sealane rm -f c1 >&- 2>&-");
+}
+
+fn what_standard_output_has_no_room_for_is_told() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test && sealane run -d --name c1 --network test -- echo hello");
+    lab.soon("sealane logs c1 | grep hello");
+    let commands = [
+        "network ls",
+        "network inspect test",
+        "ps -a",
+        "inspect c1",
+        "logs c1",
+        "logs -f c1",
+        "plugins",
+        "--help",
+    ];
+    for command in commands {
+        says(
+            &lab,
+            &format!("sealane {command} > /dev/full"),
+            1,
+            &["standard output", "No space left"],
+            "room",
+        );
+    }
+    // It is done all the same.
+    says(&lab, "sealane network create other > /dev/full", 1, &["standard output"], "is done");
+    assert!(lab.ok("sealane network ls").contains("other"));
 }
 
 fn what_goes_wrong_goes_to_standard_error() {
