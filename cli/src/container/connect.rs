@@ -11,7 +11,7 @@ use super::{
     refusal::Refusal,
     registry::{Container, Registry, State},
 };
-use crate::args;
+use crate::{args, say};
 use cni::Fail;
 use std::fs::File;
 use types::NetworkName;
@@ -45,7 +45,11 @@ pub(crate) fn connect(connect: &args::Connect) -> Result<(), Fail> {
             publish(&registry, &container, &record, &was)
         }
         Err(fail) => {
-            attacher.detach(&record, &endpoint, &netns)?;
+            if let Err(left) = attacher.detach(&record, &endpoint, &netns) {
+                // The record keeps the place, and `disconnect` or `rm` has another try.
+                say::failure(&left);
+                return Err(fail.into());
+            }
             record.endpoints.retain(|one| one.network != endpoint.network);
             container.home.write(&record)?;
             Err(fail.into())

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use netlab::Lab;
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::{collections::HashSet, fs, os::unix::fs::PermissionsExt as _};
 
 netlab::tests! {
     a_network_is_made_listed_looked_at_and_removed,
@@ -29,6 +29,8 @@ netlab::tests! {
     a_container_is_connected_and_disconnected,
     a_container_is_connected_with_an_address_and_aliases,
     a_container_that_is_over_can_be_taken_off_a_network,
+    why_a_connect_failed_is_said_though_its_clean_up_fails_too,
+    default_is_the_network_that_containers_are_on_without_being_asked,
     inspect_shows_who_is_on_a_network_as_the_kernel_has_it,
     networks_cannot_reach_each_other_until_connected,
     a_removed_networks_bridge_goes_with_it,
@@ -512,6 +514,36 @@ fn a_container_that_is_over_can_be_taken_off_a_network() {
     assert_eq!(lab.ok("find /run/sealane/attachments /var/lib/cni/networks -type f"), "");
     lab.ok("sealane network create test && sealane run --name done --network test -- true");
     lab.ok("sealane network disconnect test done && sealane rm done");
+}
+
+fn why_a_connect_failed_is_said_though_its_clean_up_fails_too() {
+    let lab = Lab::new();
+    let plugin = lab.dir().join("stubborn");
+    let text = "#!/bin/sh\necho '{\"cniVersion\": \"1.0.0\", \"code\": 99, \"msg\": \"no '$CNI_COMMAND' today\"}'; exit 1\n";
+    fs::write(&plugin, text).unwrap();
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+    let network = r#"{"cniVersion": "1.0.0", "name": "stubborn", "plugins": [{"type": "stubborn"}]}"#;
+    fs::write(lab.dir().join("conflist"), network).unwrap();
+    lab.ok("mkdir -p /etc/cni/net.d && cp $TMPDIR/conflist /etc/cni/net.d/10-stubborn.conflist");
+    lab.ok("sealane network create test && sealane run -d --name c1 --network test");
+    let said = lab.refused("CNI_PATH=$CNI_PATH:$TMPDIR sealane network connect stubborn c1");
+    assert!(said.contains("no ADD today") && said.contains("no DEL today"), "{said}");
+    // What may be left is not forgotten.
+    let said = lab.refused("CNI_PATH=$CNI_PATH:$TMPDIR sealane network disconnect stubborn c1");
+    assert!(said.contains("no DEL today"), "{said}");
+    fs::write(&plugin, "#!/bin/sh\n").unwrap();
+    lab.ok("CNI_PATH=$CNI_PATH:$TMPDIR sealane network disconnect stubborn c1 && sealane rm -f c1");
+}
+
+fn default_is_the_network_that_containers_are_on_without_being_asked() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test && sealane run -d --name c1 --network default");
+    lab.ok("sealane run -d --name c2 --network test && sealane network connect default c2");
+    lab.soon("sealane exec c2 sealane ping -c 1 c1");
+    assert_eq!(inspect(&lab, "bridge")["Containers"].as_object().unwrap().len(), 2);
+    lab.ok("sealane network disconnect default c2");
+    assert_eq!(inspect(&lab, "bridge")["Containers"].as_object().unwrap().len(), 1);
+    assert_eq!(inspect(&lab, "default")["Name"], "bridge");
 }
 
 fn inspect_shows_who_is_on_a_network_as_the_kernel_has_it() {
