@@ -52,6 +52,10 @@ pub(crate) fn end(container: &Container, patience: Option<Duration>) -> Result<(
             init.send(Signal::SIGKILL)?;
         }
     }
+    // One that is stopped (Ctrl-Z) would neither hear of that end nor take anything down.
+    if let Some(keeper) = record.keeper()? {
+        keeper.send(Signal::SIGCONT)?;
+    }
     container.home.wait_until_left(&container.record.id).map(drop)
 }
 

@@ -34,6 +34,7 @@ netlab::tests! {
     logs_hold_output_and_errors,
     logs_can_be_followed,
     stop_is_gentle_first_and_firm_later,
+    a_container_whose_keeper_is_stopped_can_be_stopped,
     rm_wants_a_container_that_has_ended_or_force,
     a_container_that_is_done_keeps_its_name_until_it_is_removed,
     rm_removes_itself_when_asked_to,
@@ -559,6 +560,20 @@ fn stop_is_gentle_first_and_firm_later() {
     assert_eq!(lab.ok("sealane stop gentle deaf"), "gentle\ndeaf\n", "what is stopped is stopped");
     let said = lab.run("sealane stop nobody gentle");
     assert!(said.status == 1 && said.stdout == "gentle\n" && said.stderr.contains("nobody"), "{said:#?}");
+}
+
+fn a_container_whose_keeper_is_stopped_can_be_stopped() {
+    let lab = Lab::new();
+    let before = traces(&lab);
+    let keeper = "$(ps -o ppid= -p $(sealane inspect c1 | jq .[0].State.Pid))";
+    for end in ["sealane stop -t 60 c1", "sealane exec c1 kill -KILL 2; sealane stop c1", "sealane rm -f c1"]
+    {
+        lab.ok("sealane run -d --name c1 --network none -- sleep 1000");
+        lab.ok(&format!("kill -STOP {keeper}"));
+        lab.ok(end);
+        lab.ok("sealane ps -aq | xargs -r sealane rm");
+        leaves_nothing(&lab, &before);
+    }
 }
 
 fn rm_wants_a_container_that_has_ended_or_force() {
