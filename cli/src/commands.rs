@@ -1,6 +1,6 @@
 //! The command line: each command's module does its work; here is which, and what becomes of a failure.
 use crate::{
-    args::{Cli, Verb},
+    args::{Cli, ContainerVerb, Verb},
     container,
     error::Error,
     lab, network, ping, registry, repair, say, talk, verbs,
@@ -34,14 +34,7 @@ pub(crate) fn run() -> u8 {
 fn perform(verb: Verb) -> u8 {
     match verb {
         Verb::Network(verb) => status(network::run(verb).map(|()| 0), FAILED),
-        Verb::Run(run) => status(container::run(&run), NOT_RUN),
-        Verb::Exec(exec) => status(container::exec(&exec), FAILED),
-        Verb::Ps(ps) => status(container::ps(&ps).map(|()| 0), FAILED),
-        Verb::Port(port) => status(container::port(&port).map(|()| 0), FAILED),
-        Verb::Inspect(inspect) => status(container::inspect(&inspect).map(|()| 0), FAILED),
-        Verb::Logs(logs) => status(container::logs(&logs).map(|()| 0), FAILED),
-        Verb::Stop(stop) => status(container::stop(&stop).map(|()| 0), FAILED),
-        Verb::Rm(remove) => status(container::remove(&remove).map(|()| 0), FAILED),
+        Verb::OfContainers(verb) | Verb::Container(verb) => of_containers(&verb),
         Verb::Lab(it) => lab::lab(&it),
         Verb::On(on) => lab::on(&on),
         Verb::Ping(it) => status(ping::ping(&it), 2),
@@ -57,11 +50,26 @@ fn perform(verb: Verb) -> u8 {
     }
 }
 
+fn of_containers(verb: &ContainerVerb) -> u8 {
+    let done = |outcome: Result<(), Fail>| status(outcome.map(|()| 0), FAILED);
+    match verb {
+        ContainerVerb::Run(run) => status(container::run(run), NOT_RUN),
+        ContainerVerb::Exec(exec) => status(container::exec(exec), FAILED),
+        ContainerVerb::Ps(ps) => done(container::ps(ps)),
+        ContainerVerb::Port(port) => done(container::port(port)),
+        ContainerVerb::Inspect(inspect) => done(container::inspect(inspect)),
+        ContainerVerb::Logs(logs) => done(container::logs(logs)),
+        ContainerVerb::Stop(stop) => done(container::stop(stop)),
+        ContainerVerb::Rm(remove) => done(container::remove(remove)),
+    }
+}
+
 /// Prints clap's own words: what was not understood, or the help that was asked for.
 fn explain(not_understood: &clap::Error) -> u8 {
     say::wrote(not_understood.print());
     let runs = |verb: OsString| RUNNERS.iter().any(|runner| verb == *runner);
-    if not_understood.use_stderr() && env::args_os().nth(1).is_some_and(runs) {
+    let verb = env::args_os().skip(1).find(|word| word != "container");
+    if not_understood.use_stderr() && verb.is_some_and(runs) {
         return NOT_RUN;
     }
     u8::try_from(not_understood.exit_code()).unwrap_or(FAILED)

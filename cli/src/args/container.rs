@@ -34,6 +34,17 @@ pub(crate) struct InFull {
     pub(crate) format: String,
 }
 
+/// docker's `-it`, for what is typed from habit.
+#[derive(Debug, Args)]
+pub(crate) struct Terminal {
+    /// Keep standard input open in the background too, so that a shell stays; in the foreground it is the caller's.
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    /// Likewise. No terminal is made: in the foreground a command has the one that the caller has.
+    #[arg(short, long)]
+    pub(crate) tty: bool,
+}
+
 /// `run`.
 #[derive(Debug, Args)]
 #[command(after_help = words::RUN, after_long_help = words::join(&[words::RUN, words::RUN_MORE]))]
@@ -44,6 +55,9 @@ pub(crate) struct Run {
     /// Go on in the background; prints the container's ID.
     #[arg(short, long)]
     pub(crate) detach: bool,
+    /// Standard input.
+    #[command(flatten)]
+    pub(crate) terminal: Terminal,
     /// The container's name; one is made up if there is none.
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -92,6 +106,12 @@ pub(crate) struct Exec {
     /// Do not wait for the command.
     #[arg(short, long)]
     pub(crate) detach: bool,
+    /// As docker has it; the command has the caller's standard input in any case, but with --detach.
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    /// As docker has it; the command has the terminal that the caller has.
+    #[arg(short, long)]
+    pub(crate) tty: bool,
     /// An environment variable; without a value, the one it has here.
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     pub(crate) env: Vec<String>,

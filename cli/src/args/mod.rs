@@ -33,22 +33,11 @@ pub(crate) enum Verb {
     #[command(subcommand, after_help = words::NETWORK)]
     #[command(after_long_help = words::join(&[words::NETWORK, words::NETWORK_MORE]))]
     Network(NetworkVerb),
-    /// Start a process in a network namespace of its own, on the networks you name.
-    Run(Run),
-    /// Run a command inside a container.
-    Exec(Exec),
-    /// List containers, with the addresses that the kernel says they have.
-    Ps(Ps),
-    /// List a container's ports and where they are on the host, or look one up.
-    Port(Port),
-    /// Show all about containers, as JSON.
-    Inspect(Inspect),
-    /// Print what a container that runs in the background has written.
-    Logs(Logs),
-    /// Stop containers: SIGTERM, and SIGKILL to what is left after a while.
-    Stop(Stop),
-    /// Remove containers that have ended, and what they left.
-    Rm(Remove),
+    #[command(flatten)]
+    OfContainers(ContainerVerb),
+    /// The commands from `run` to `rm`, as docker groups them: `container ls` is `ps`.
+    #[command(subcommand, after_help = words::SEALANE)]
+    Container(ContainerVerb),
     /// Run a command on a machine of its own that is gone when the command ends; needs no root.
     Lab(Lab),
     /// Run a command on another machine of this lab.
@@ -67,6 +56,29 @@ pub(crate) enum Verb {
     Plugins,
     #[command(flatten)]
     Cni(Cni),
+}
+
+/// What to do with containers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContainerVerb {
+    /// Start a process in a network namespace of its own, on the networks you name.
+    Run(Run),
+    /// Run a command inside a container.
+    Exec(Exec),
+    /// List containers, with the addresses that the kernel says they have.
+    #[command(visible_alias = "ls", alias = "list")]
+    Ps(Ps),
+    /// List a container's ports and where they are on the host, or look one up.
+    Port(Port),
+    /// Show all about containers, as JSON.
+    Inspect(Inspect),
+    /// Print what a container that runs in the background has written.
+    Logs(Logs),
+    /// Stop containers: SIGTERM, and SIGKILL to what is left after a while.
+    Stop(Stop),
+    /// Remove containers that have ended, and what they left.
+    #[command(alias = "remove")]
+    Rm(Remove),
 }
 
 /// CNI's own verbs, by hand: attach a network namespace to the network of a CNI configuration, check it, detach it. Results

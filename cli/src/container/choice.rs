@@ -11,7 +11,7 @@ use super::{
 };
 use crate::network::View;
 use cni::{Fail, runtime::Network};
-use networks::{DEFAULT_NETWORK, Definition, Folder};
+use networks::{DEFAULT_ALIAS, DEFAULT_NETWORK, Definition, Folder};
 use std::{
     collections::HashSet,
     io::ErrorKind,
@@ -57,7 +57,7 @@ pub(crate) fn places(attacher: &Attacher, order: &Order) -> Result<Vec<Place>, F
 /// The network of this name. The default one is made if it is not there; only then is the host looked at.
 pub(crate) fn find(folder: &Folder, name: &str) -> Result<Definition, Fail> {
     match folder.find(name) {
-        Err(networks::Error::NotFound { .. }) if name == DEFAULT_NETWORK => {
+        Err(networks::Error::NotFound { .. }) if matches!(name, DEFAULT_NETWORK | DEFAULT_ALIAS) => {
             Ok(folder.default_network(&View::now()?.host())?)
         }
         found => Ok(found?),

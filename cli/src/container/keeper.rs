@@ -101,7 +101,8 @@ impl Keeper {
     /// All that comes before the command, and its start.
     fn begin(&mut self, order: &Order) -> Result<(Sandbox, Option<JoinHandle<()>>), NotRun> {
         self.registry.names().prepare()?;
-        let (output, pipe) = if order.detached { through_a_pipe()? } else { (Output::Inherit, None) };
+        let (output, pipe) =
+            if order.detached { through_a_pipe(order.waits)? } else { (Output::Inherit, None) };
         let mut sandbox = Sandbox::start(&self.spec(order), output)?;
         let writer = pipe.map(|pipe| log::record(&self.kept.home, pipe)).transpose()?;
         self.netns = Some(Netns::open(&sandbox.netns()).map_err(Error::from)?);
@@ -238,10 +239,13 @@ fn path_of(netns: &Netns) -> String {
     format!("/proc/{}/fd/{}", process::id(), netns.as_fd().as_raw_fd())
 }
 
-fn through_a_pipe() -> Result<(Output, Option<PipeReader>), Error> {
+/// With `waits`, the command's standard input does not end.
+fn through_a_pipe(waits: bool) -> Result<(Output, Option<PipeReader>), Error> {
     let (reader, writer) = io::pipe()
         .map_err(|cause| Error::Stream { doing: "make a pipe for the container's output", cause })?;
-    Ok((Output::Append(File::from(OwnedFd::from(writer))), Some(reader)))
+    let writer = File::from(OwnedFd::from(writer));
+    let output = if waits { Output::AppendAndWait(writer) } else { Output::Append(writer) };
+    Ok((output, Some(reader)))
 }
 
 impl From<sandbox::Error> for NotRun {

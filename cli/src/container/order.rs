@@ -21,6 +21,8 @@ pub(crate) struct Order {
     pub(crate) remove: bool,
     /// It is to run in the background.
     pub(crate) detached: bool,
+    /// In the background, its standard input is open although nothing comes.
+    pub(crate) waits: bool,
     /// Its networks as they were typed.
     pub(crate) networks: Vec<String>,
     /// What it is to have on the first of them. Aliases are for all.
@@ -54,6 +56,7 @@ impl Order {
             name: run.name.clone(),
             remove: run.rm,
             detached: run.detach,
+            waits: run.terminal.interactive || run.terminal.tty,
             networks: run.network.clone(),
             wanted: Wanted {
                 ip: run.ip,

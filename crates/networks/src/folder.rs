@@ -11,6 +11,8 @@ use std::{
 
 /// The network of containers that name none; docker's name for it.
 pub const DEFAULT_NETWORK: &str = "bridge";
+/// docker's other word for it, where no network is called so.
+pub const DEFAULT_ALIAS: &str = "default";
 /// Where runtimes look for networks.
 const DEFAULT_FOLDER: &str = "/etc/cni/net.d";
 /// Networks that are there without a file: the name, and the type of the plugin.
@@ -77,6 +79,11 @@ impl Folder {
     /// The network of this name, or else the one whose ID begins so.
     pub fn find(&self, name_or_id: &str) -> Result<Definition, Error> {
         if let Some(network) = self.named(name_or_id)? {
+            return Ok(network);
+        }
+        if name_or_id == DEFAULT_ALIAS
+            && let Some(network) = self.named(DEFAULT_NETWORK)?
+        {
             return Ok(network);
         }
         let networks = self.networks()?;

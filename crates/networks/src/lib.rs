@@ -26,7 +26,7 @@ mod subnets;
 
 pub use definition::{Definition, Subnet};
 pub use error::{Error, InvalidOption, InvalidSubnet};
-pub use folder::{DEFAULT_NETWORK, Folder, Listing};
+pub use folder::{DEFAULT_ALIAS, DEFAULT_NETWORK, Folder, Listing};
 pub use hold::Hold;
 pub use host::{HostAddress, HostLink, HostRoute, HostView, Obstacle};
 pub use options::KNOWN_OPTIONS;

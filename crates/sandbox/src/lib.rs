@@ -66,6 +66,8 @@ pub enum Output {
     Inherit,
     /// To the end of a file; standard input is empty.
     Append(File),
+    /// To the end of a file; standard input is open, and nothing ever comes: a shell stays.
+    AppendAndWait(File),
 }
 
 /// How a command ended: its exit status, or 128 more than the signal that killed it, as a shell has it.

@@ -7,9 +7,10 @@ use crate::{
 };
 use kernel::{Namespace, Pidfd, Signal, Signals};
 use std::{
+    fs::OpenOptions,
     io,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
         unix::process::CommandExt as _,
     },
     path::PathBuf,
@@ -53,7 +54,7 @@ impl Sandbox {
         let kinds = kinds(spec);
         let job = match output {
             Output::Inherit => Job::of_this_process(),
-            Output::Append(_) => Job::detached(),
+            Output::Append(_) | Output::AppendAndWait(_) => Job::detached(),
         };
         Self::born(spec, None, job, |theirs| {
             let (born, birth) = mpsc::channel();
@@ -170,13 +171,26 @@ pub(crate) fn spawn(dialogue: OwnedFd, output: Output, unset: &[String]) -> Resu
     for name in unset {
         init.env_remove(name);
     }
-    if let Output::Append(file) = output {
+    let detached = match output {
+        Output::Inherit => None,
+        Output::Append(file) => Some((Stdio::null(), file)),
+        Output::AppendAndWait(file) => Some((silence().map_err(Error::Start)?, file)),
+    };
+    if let Some((input, file)) = detached {
         let copy = file.try_clone().map_err(Error::Start)?;
-        init.stdin(Stdio::null()).stdout(copy).stderr(file);
+        init.stdin(input).stdout(copy).stderr(file);
     }
     let started = init.spawn().map_err(Error::Start);
     drop(dialogue); // else init's end would never be heard of
     started
+}
+
+/// A pipe whose reader is its only writer, so that it has no end.
+fn silence() -> io::Result<Stdio> {
+    let (reader, _writer) = io::pipe()?;
+    let both =
+        OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{}", reader.as_raw_fd()))?;
+    Ok(both.into())
 }
 
 fn kinds(spec: &Spec) -> Vec<Namespace> {

@@ -51,6 +51,7 @@ fn all() -> Vec<libtest_mimic::Trial> {
         names_in_etc_lead_where_they_are_told_and_all_others_to_the_hosts,
         a_name_in_etc_can_be_given_another_file_while_it_runs,
         output_is_appended_and_input_is_empty,
+        standard_input_can_stay_open_though_nothing_comes,
         variables_are_added_and_replaced,
         the_command_starts_with_no_signal_held_back_or_ignored,
         a_signal_reaches_the_command_once,
@@ -279,6 +280,16 @@ fn output_is_appended_and_input_is_empty() {
     sandbox.go().unwrap();
     sandbox.wait().unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "before\nout\nerr\n");
+}
+
+fn standard_input_can_stay_open_though_nothing_comes() {
+    let mut output = tempfile::tempfile().unwrap();
+    let script = "timeout 0.2 cat; echo $?";
+    let mut sandbox =
+        Sandbox::start(&shell(script), Output::AppendAndWait(output.try_clone().unwrap())).unwrap();
+    sandbox.go().unwrap();
+    sandbox.wait().unwrap();
+    assert_eq!(text(&mut output), "124\n");
 }
 
 fn variables_are_added_and_replaced() {

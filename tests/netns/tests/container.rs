@@ -35,6 +35,8 @@ netlab::tests! {
     logs_can_be_followed,
     stop_is_gentle_first_and_firm_later,
     a_container_whose_keeper_is_stopped_can_be_stopped,
+    a_shell_in_the_background_stays_as_dockers_does,
+    the_words_of_docker_container_are_known,
     rm_wants_a_container_that_has_ended_or_force,
     a_container_that_is_done_keeps_its_name_until_it_is_removed,
     rm_removes_itself_when_asked_to,
@@ -574,6 +576,36 @@ fn a_container_whose_keeper_is_stopped_can_be_stopped() {
         lab.ok("sealane ps -aq | xargs -r sealane rm");
         leaves_nothing(&lab, &before);
     }
+}
+
+fn a_shell_in_the_background_stays_as_dockers_does() {
+    let lab = Lab::new();
+    for (name, options) in [("c1", "-dit"), ("c2", "-d -i"), ("c3", "-d --tty")] {
+        lab.ok(&format!(
+            "sealane run {options} --name {name} --network none sh -c 'echo up; read line; echo over'"
+        ));
+        lab.soon(&format!("sealane logs {name} | grep up"));
+    }
+    // Without, there is nothing to read.
+    lab.ok("sealane run -d --name c4 --network none sh -c 'echo up; read line; echo over'");
+    lab.soon("sealane logs c4 | grep over");
+    assert_eq!(lab.ok("sealane ps -q").lines().count(), 3);
+    assert_eq!(lab.ok("echo typed | sealane exec -it c1 cat"), "typed\n");
+    assert_eq!(lab.ok("echo typed | sealane run --rm -it --network none cat"), "typed\n");
+    assert!(!lab.ok("sealane logs c1").contains("over"));
+}
+
+fn the_words_of_docker_container_are_known() {
+    let lab = Lab::new();
+    lab.ok("sealane container run -dit --name c1 --network none sh");
+    for list in ["ls", "ps", "list"] {
+        assert_eq!(lab.ok(&format!("sealane container {list} -q")), lab.ok("sealane ps -q"), "{list}");
+    }
+    assert_eq!(lab.ok("sealane container exec c1 echo hello"), "hello\n");
+    assert_eq!(lab.ok("sealane container inspect c1"), lab.ok("sealane inspect c1"));
+    assert_eq!(lab.ok("sealane container stop -t 0 c1 && sealane container rm c1"), "c1\nc1\n");
+    assert_eq!(lab.run("sealane container run --nonsense").status, 125);
+    assert_eq!(lab.run("sealane container ls --nonsense").status, 2);
 }
 
 fn rm_wants_a_container_that_has_ended_or_force() {
