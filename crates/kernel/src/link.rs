@@ -1,4 +1,5 @@
 //! Links: what makes, changes and deletes them, and how they are found (rtnetlink(7), `linux/if_link.h`).
+mod altname;
 mod driver;
 mod moved;
 mod mtu;
@@ -22,8 +23,9 @@ use nix::{errno::Errno, libc};
 use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
+pub use altname::{Altname, add_altname, by_any_name, called, remove_altname};
 pub use driver::{NewLink, make};
-pub use moved::{Arrivals, by_any_name, can_be_numbered, move_to, rename, set_alias, set_master, set_mtu};
+pub use moved::{Arrivals, can_be_numbered, move_to, rename, set_alias, set_master, set_mtu};
 pub use mtu::mtu_of;
 pub use setting::{Setting, change};
 pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, ports_of, query};

@@ -42,6 +42,30 @@ pub fn sysfs(at: &Path) -> Result<(), Error> {
     fresh("sysfs", at, HARMLESS, None)
 }
 
+/// A sysfs with the links of the caller's network namespace, and with a place nowhere (`fsopen(2)`, Linux 5.2).
+#[allow(unsafe_code, reason = "nix has no fsopen")]
+pub(crate) fn sysfs_nowhere() -> Result<OwnedFd, Errno> {
+    const FSOPEN_CLOEXEC: libc::c_uint = 1; // linux/mount.h
+    const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+    const FSMOUNT_CLOEXEC: libc::c_uint = 1;
+    // SAFETY: the name ends with a NUL and lives for the length of the call, which gives a descriptor or -1.
+    let opened = owned(unsafe { libc::syscall(libc::SYS_fsopen, c"sysfs".as_ptr(), FSOPEN_CLOEXEC) })?;
+    let (number, none) = (opened.as_raw_fd(), ptr::null::<libc::c_char>());
+    // SAFETY: this command takes nothing but the descriptor, which lives for the length of the call.
+    let made = unsafe { libc::syscall(libc::SYS_fsconfig, number, FSCONFIG_CMD_CREATE, none, none, 0) };
+    Errno::result(made)?;
+    // SAFETY: numbers only; the descriptor lives for the length of the call, which gives another one or -1.
+    owned(unsafe { libc::syscall(libc::SYS_fsmount, number, FSMOUNT_CLOEXEC, 0) })
+}
+
+/// The descriptor that a call has given.
+#[allow(unsafe_code, reason = "calls that nix does not have give a number")]
+fn owned(outcome: libc::c_long) -> Result<OwnedFd, Errno> {
+    let number = i32::try_from(Errno::result(outcome)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
 fn fresh(kind: &str, at: &Path, flags: MsFlags, options: Option<&str>) -> Result<(), Error> {
@@ -86,14 +110,10 @@ impl Kept {
         let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE.cast_unsigned();
         // SAFETY: the name ends with a NUL and lives for the length of the call, which gives a descriptor or -1.
         let opened = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, name.as_ptr(), flags) };
-        match Errno::result(opened) {
+        match owned(opened) {
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
             Err(errno) => Err(failed(errno)),
-            Ok(number) => {
-                let number = i32::try_from(number).map_err(|_| failed(Errno::EBADF))?;
-                // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
-                Ok(Some(Self { was: path.to_owned(), tree: unsafe { OwnedFd::from_raw_fd(number) } }))
-            }
+            Ok(tree) => Ok(Some(Self { was: path.to_owned(), tree })),
         }
     }
 

@@ -32,8 +32,9 @@ pub struct Answer {
     pub link: Option<Link>,
 }
 
-/// The kernel makes its parts of a list no larger (`netlink_recvmsg` in `net/netlink/af_netlink.c`).
-const ROOM: usize = 32 * 1024;
+/// The kernel makes its parts of a list no larger than 32 KiB (`netlink_recvmsg` in `net/netlink/af_netlink.c`), but for one link whose alternative
+/// names do not fit: whoever is root in a container can give it 64 KiB of them.
+const ROOM: usize = 96 * 1024;
 
 impl Rtnl {
     /// Opens a socket in the calling thread's network namespace.

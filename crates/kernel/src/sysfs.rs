@@ -1,9 +1,16 @@
 //! Network devices as the bus knows them that they are on (sysfs(5), kernel `Documentation/ABI/testing/sysfs-bus-pci`).
 //!
 //! A device's links are the folders in its folder `net`; sysfs has those of the network namespace that it was mounted in.
-use crate::Error;
+use crate::{Error, mounts::sysfs_nowhere};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, openat},
+    sys::stat::{Mode, fstat},
+};
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 use types::IfName;
@@ -44,6 +51,40 @@ fn links_in(device: &Path) -> Result<Vec<(IfName, String)>, Error> {
     let of = device.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let names = entries(&device.join("net"))?;
     Ok(names.into_iter().filter_map(|name| Some((name.parse().ok()?, of.clone()))).collect())
+}
+
+/// The links of a network namespace, in a sysfs of its own.
+#[derive(Debug)]
+pub struct Folders(OwnedFd);
+
+impl Folders {
+    /// Those of the namespace that the calling thread is in; none where they can't be had: before Linux 5.2, and where whoever asks must not mount a
+    /// sysfs.
+    pub fn here() -> Option<Self> {
+        sysfs_nowhere().ok().map(Self)
+    }
+
+    /// What tells this link from every other one that the machine has or had since it was started: the inode of its folder. That is given once,
+    /// by nobody's choice, and stays what it is when the link gets another name or goes to another namespace (`fs/kernfs`). None if there is
+    /// no link of this name and number.
+    pub fn id(&self, name: &IfName, index: u32) -> Result<Option<u64>, Error> {
+        let failed = |errno| Error::system(format!("look at the folder of link {name}"), errno);
+        let folder = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let file = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let folder = match openat(&self.0, format!("class/net/{name}").as_str(), folder, Mode::empty()) {
+            Err(Errno::ENOENT) => return Ok(None),
+            other => other.map_err(failed)?,
+        };
+        let mut number = String::new();
+        // Somebody may have given the name to another link meanwhile; what is gone by now can be read no more.
+        let read = openat(&folder, "ifindex", file, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|file| fs::File::from(file).read_to_string(&mut number));
+        if read.is_err() || number.trim_end().parse() != Ok(index) {
+            return Ok(None);
+        }
+        Ok(Some(fstat(&folder).map_err(failed)?.st_ino))
+    }
 }
 
 /// In the order of their names; none if there is no such folder.

@@ -7,6 +7,7 @@ pub use step::{Device, LeftDevice};
 pub use wanted::{NoDevice, WantedDevice};
 
 use crate::belongings::Belongings;
+use kernel::link::Altname;
 use serde::{Deserialize, Serialize};
 use types::{IfName, Mac};
 
@@ -30,6 +31,9 @@ pub struct Taken {
     /// no container yet, before Linux 5.13, and in records of before it was asked for.
     #[serde(default)]
     pub index_inside: Option<u32>,
+    /// What tells it from every other link, if it is virtual and the kernel says ([`kernel::sysfs::Folders::id`]). None in records of before it was asked for.
+    #[serde(default)]
+    pub id: Option<u64>,
     /// Its driver, if it is virtual: the kernel destroys it with the namespace that it is in. Other links it gives back.
     pub kind: Option<String>,
     /// What it is on its bus, if the kernel says.
@@ -44,6 +48,9 @@ pub struct Taken {
     pub up: bool,
     /// What was written on it.
     pub alias: Option<String>,
+    /// What else it was called. None in records of before that was asked for.
+    #[serde(default)]
+    pub altnames: Option<Vec<Altname>>,
     /// What it was a port of.
     pub master: Option<IfName>,
     /// Its addresses and routes.

@@ -426,6 +426,7 @@ mod tests {
             name: name("d0"),
             index: 9,
             index_inside: None,
+            id: None,
             kind: None,
             device: None,
             burnt_in: None,
@@ -433,6 +434,7 @@ mod tests {
             mtu,
             up: false,
             alias: None,
+            altnames: None,
             master: None,
             belongings: Belongings::default(),
         };

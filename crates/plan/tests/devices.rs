@@ -12,6 +12,7 @@ use plan::{
     Departure, DeviceFact, Facts, Key, Place, Places, Plan, Query, State, Taken, WantedDevice, apply, check,
     step, undo,
 };
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 netlab::tests! {
@@ -19,6 +20,7 @@ netlab::tests! {
     a_device_in_another_names_place_is_noticed,
     from_wherever_it_was_left_a_device_comes_back,
     a_number_that_the_container_has_by_now_is_noticed,
+    what_has_the_devices_number_by_now_is_not_it,
     of_a_record_without_a_number_it_is_said_what_may_be_the_device,
     what_was_not_taken_is_left_alone,
     another_device_of_the_name_is_not_taken_for_it,
@@ -36,9 +38,12 @@ impl Lab {
         let host = Host::new().unwrap();
         let container = host.container().unwrap();
         ip("link add d0 type veth peer name p0").unwrap();
-        for command in
-            ["link set d0 mtu 1400 up", "addr add 10.5.0.1/24 dev d0", "route add 10.6.0.0/16 via 10.5.0.9"]
-        {
+        for command in [
+            "link set d0 mtu 1400 up",
+            "link property add dev d0 altname enp9s9",
+            "addr add 10.5.0.1/24 dev d0",
+            "route add 10.6.0.0/16 via 10.5.0.9",
+        ] {
             ip(command).unwrap();
         }
         let places = Places::new(Some(Netns::open(container.netns()).unwrap()), Departure::Waiting);
@@ -106,32 +111,50 @@ fn a_device_in_another_names_place_is_noticed() {
     assert!(found.contains("net1 is another device"), "{found}");
 }
 
-/// Each of what a kill may leave, on the way there or back; where the kernel lets a number be chosen, and where it does not.
+/// What a kill may leave, on the way there or back.
+const LEFT: &[&[&str]] = &[
+    // It is marked, and not yet moved.
+    &["host link set d0 alias d0"],
+    // The kernel has moved it, and not yet given it its name there.
+    &["host link set d0 alias d0", "move d0"],
+    &["host link set d0 alias d0", "move d0", "container link set d0 name net1 up"],
+    // Back, and not yet called what it was.
+    &[
+        "host link set d0 alias d0",
+        "host link set d0 down",
+        "host link set d0 name net1",
+        "host addr flush dev net1",
+    ],
+    // So, and the container's root has given it other names, as its former one.
+    &[
+        "host link set d0 alias d0",
+        "move d0",
+        "container link property add dev d0 altname x0 altname d1",
+        "container link set d0 name net1",
+        "container link property add dev net1 altname d0",
+    ],
+    &[
+        "host link set d0 alias d0",
+        "host link set d0 down",
+        "host link property del dev d0 altname enp9s9",
+        "host link set d0 name net1",
+        "host link property add dev net1 altname d0 altname x0",
+    ],
+    &["host link set d0 alias d0", "host link property add dev d0 altname x0"],
+    // Back under its name, and not yet as it was.
+    &[
+        "host link set d0 alias d0",
+        "host link set d0 down mtu 1500 address 02:00:00:00:00:99",
+        "host addr flush dev d0",
+    ],
+    &["host link set d0 alias d0", "host addr flush dev d0"],
+    // Back, where another has its number by now.
+    &["host link set d0 alias d0", "move d0", "back d0"],
+];
+
+/// Where the kernel lets a number be chosen, and where it does not.
 fn from_wherever_it_was_left_a_device_comes_back() {
-    let left = [
-        // It is marked, and not yet moved.
-        &["host link set d0 alias d0"][..],
-        // The kernel has moved it, and not yet given it its name there.
-        &["host link set d0 alias d0", "move d0"],
-        &["host link set d0 alias d0", "move d0", "container link set d0 name net1 up"],
-        // Back, and not yet called what it was.
-        &[
-            "host link set d0 alias d0",
-            "host link set d0 down",
-            "host link set d0 name net1",
-            "host addr flush dev net1",
-        ],
-        // Back under its name, and not yet as it was.
-        &[
-            "host link set d0 alias d0",
-            "host link set d0 down mtu 1500 address 02:00:00:00:00:99",
-            "host addr flush dev d0",
-        ],
-        &["host link set d0 alias d0", "host addr flush dev d0"],
-        // Back, where another has its number by now.
-        &["host link set d0 alias d0", "move d0", "back d0"],
-    ];
-    for (left, is_numbered) in left.into_iter().flat_map(|left| [(left, true), (left, false)]) {
+    for (left, is_numbered) in LEFT.iter().flat_map(|left| [(*left, true), (*left, false)]) {
         let mut lab = Lab::new();
         let (before, found) = (lab.host.snapshot().unwrap(), lab.found());
         let number = found.index_inside.filter(|_| is_numbered);
@@ -155,6 +178,8 @@ fn from_wherever_it_was_left_a_device_comes_back() {
         for _ in 0..2 {
             lab.undo(&plan);
             assert_eq!(lab.host.changes_since(&before).unwrap(), "", "after {left:?}, {number:?}");
+            let altnames = ip("link show dev d0").unwrap()[0]["altnames"].clone();
+            assert_eq!(altnames, json!(["enp9s9"]), "after {left:?}, {number:?}");
         }
     }
 }
@@ -183,6 +208,28 @@ fn a_number_that_the_container_has_by_now_is_noticed() {
     let plan = lab.plan();
     lab.make(&plan);
     check(&plan, &mut lab.places).unwrap();
+}
+
+/// The container's root can make a link with it, and of the same driver. Where links can't be told apart, that is what the record says.
+fn what_has_the_devices_number_by_now_is_not_it() {
+    for (is_told, is_numbered) in [(true, true), (true, false), (false, true)] {
+        let mut lab = Lab::new();
+        let found = lab.found();
+        let number = found.index_inside.unwrap();
+        let id = found.id.filter(|_| is_told);
+        assert_eq!(id.is_some(), is_told, "sysfs tells links apart");
+        let taken = Taken { id, index_inside: found.index_inside.filter(|_| is_numbered), ..found };
+        let mut plan = Plan::default();
+        plan.own(step::Device { ifname: "net1".parse().unwrap(), taken });
+        lab.make(&plan);
+        lab.container.ip("link del net1").unwrap();
+        lab.container.ip(&format!("link add net1 index {number} type veth peer name other")).unwrap();
+        lab.container.ip("link set net1 alias d0").unwrap();
+        assert_eq!(check(&plan, &mut lab.places).is_err(), is_told);
+        lab.undo(&plan);
+        assert_eq!(lab.container.ip("link show dev net1").is_ok(), is_told);
+        assert_eq!(ip("link show dev d0").is_err(), is_told);
+    }
 }
 
 fn of_a_record_without_a_number_it_is_said_what_may_be_the_device() {

@@ -21,6 +21,7 @@ fn card() -> Taken {
         name: "eno1".parse().unwrap(),
         index: 7,
         index_inside: None,
+        id: None,
         kind: None,
         device: Some("0000:04:00.5".into()),
         burnt_in: MAC.parse().ok(),
@@ -28,6 +29,7 @@ fn card() -> Taken {
         mtu: 9000,
         up: true,
         alias: None,
+        altnames: None,
         master: None,
         belongings: Belongings::default(),
     }

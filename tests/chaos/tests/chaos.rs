@@ -474,6 +474,7 @@ fn device(host: &Host) -> Value {
             "link add d0 type veth peer name p0",
             "link set p0 up",
             "link set d0 mtu 1400 alias uplink up",
+            "link property add dev d0 altname the-cable-to-the-outside altname eth0",
             "addr add 10.5.0.1/24 dev d0",
             "addr add fd05::1/64 dev d0 nodad",
             "route add 10.6.0.0/16 via 10.5.0.9 metric 7",

@@ -104,7 +104,7 @@ fn link(row: &Value) -> Option<String> {
     let set = row["flags"].as_array()?.iter().filter_map(Value::as_str).filter(|flag| FLAGS.contains(flag));
     let set: Vec<_> = set.collect();
     let mut fact = format!("link {name} {set:?}");
-    for key in ["address", "mtu", "master", "txqlen", "ifalias"] {
+    for key in ["address", "mtu", "master", "txqlen", "ifalias", "altnames"] {
         fact += &field(row, key);
     }
     let info = &row["linkinfo"];

@@ -21,6 +21,15 @@ fn main() -> ExitCode {
         a_device_whose_number_the_container_has_comes_back_with_it,
         what_the_container_has_made_to_look_like_the_device_stays_there,
         a_device_that_the_container_has_deleted_is_gone,
+        what_the_container_has_made_with_the_number_of_a_veth_stays_there,
+        what_the_container_has_made_with_the_number_of_a_macvlan_stays_there,
+        names_that_the_container_has_added_are_not_the_hosts,
+        a_device_comes_back_however_many_names_the_container_has_added,
+        a_device_comes_back_with_the_names_that_the_container_has_taken_off_it,
+        a_device_comes_home_without_the_name_that_another_has_by_now,
+        a_device_may_be_called_in_the_container_what_it_is_called_besides,
+        another_name_of_the_device_that_the_container_has_is_refused_and_nothing_moves,
+        what_an_older_sealane_took_comes_back,
         a_device_comes_back_down_where_it_was_down,
         a_device_is_found_by_any_of_its_names,
         a_device_is_found_by_the_kernels_path,
@@ -46,6 +55,12 @@ fn main() -> ExitCode {
         what_we_took_the_reference_gives_back,
     ];
     trials.extend(netlab::beside_the_reference(beside));
+    let of_drivers = [
+        ("dummy", netlab::trials![what_the_container_has_made_with_the_number_of_a_dummy_stays_there]),
+        ("vlan", netlab::trials![what_the_container_has_made_with_the_number_of_a_vlan_stays_there]),
+        ("ipvlan", netlab::trials![what_the_container_has_made_with_the_number_of_an_ipvlan_stays_there]),
+    ];
+    trials.extend(of_drivers.into_iter().flat_map(|(driver, trials)| netlab::with_links_of(driver, trials)));
     netlab::main(trials)
 }
 
@@ -139,7 +154,7 @@ fn a_device_talks_from_the_container_and_comes_back_as_it_was() {
     talks(&c1, &cable.outside, 1);
     cable.del(&config, &c1);
     assert_eq!(cable.host.changes_since(&before).unwrap(), "");
-    assert_eq!(link("d0")["altnames"], json!(["the-cable-to-the-outside"]));
+    assert_eq!(link("d0")["altnames"], json!([OTHER_NAME]));
     assert!(c1.ip("link show dev net1").is_err());
 }
 
@@ -262,6 +277,190 @@ fn a_device_that_the_container_has_deleted_is_gone() {
     }
     assert_eq!(inside.difference(&c1.snapshot().unwrap()), "");
     assert_eq!(leases(&cable.host), 0);
+}
+
+fn what_the_container_has_made_with_the_number_of_a_veth_stays_there() {
+    what_has_its_number_stays("type veth peer name other");
+}
+
+fn what_the_container_has_made_with_the_number_of_a_macvlan_stays_there() {
+    what_has_its_number_stays("link p0 type macvlan mode bridge");
+}
+
+fn what_the_container_has_made_with_the_number_of_a_dummy_stays_there() {
+    what_has_its_number_stays("type dummy");
+}
+
+fn what_the_container_has_made_with_the_number_of_a_vlan_stays_there() {
+    what_has_its_number_stays("link p0 type vlan id 7");
+}
+
+fn what_the_container_has_made_with_the_number_of_an_ipvlan_stays_there() {
+    what_has_its_number_stays("link p0 type ipvlan");
+}
+
+/// The container's root deletes the device, and makes another just like it: with its number, its name, its address and its mark, on a link of
+/// the same name and number.
+fn what_has_its_number_stays(kind: &str) {
+    let host = Host::new().unwrap();
+    ip("link add p0 index 77 up type veth peer name p1").unwrap();
+    ip(&format!("link add d0 {kind}")).unwrap();
+    let mac = link("d0")["address"].as_str().unwrap().to_owned();
+    let ipam = json!({"type": "host-local", "subnet": "10.7.0.0/24"});
+    let config = host.config(&json!({"type": "host-device", "device": "d0", "ipam": ipam}));
+    let c1 = host.container().unwrap();
+    let result = host.add(&config, &c1, "net1").unwrap().result().unwrap();
+    assert!(host.check(&config, &c1, "net1", &result).unwrap().success());
+    let inside = c1.ip("link show dev net1").unwrap();
+    let number = &inside[0]["ifindex"];
+    let address = if kind.contains("ipvlan") { String::new() } else { format!("address {mac}") };
+    for command in [
+        "link del net1",
+        "link add p0 index 77 up type veth peer name p1",
+        &format!("link add net1 index {number} {address} {kind}"),
+        "link set net1 alias d0 up",
+        "addr add 10.7.0.2/24 dev net1",
+    ] {
+        c1.ip(command).unwrap();
+    }
+    let check = host.check(&config, &c1, "net1", &result).unwrap();
+    assert!(check.msg().contains("net1 is another device"), "{check:?}");
+    let decoy = c1.snapshot().unwrap();
+    host.del(&config, &c1, "net1").unwrap().result().unwrap();
+    assert_eq!(decoy.difference(&c1.snapshot().unwrap()), "", "the container's own stays");
+    assert!(ip("link show dev d0").is_err(), "it was deleted");
+    assert_eq!(leases(&host), 0);
+}
+
+const OTHER_NAME: &str = "the-cable-to-the-outside";
+
+fn names_that_the_container_has_added_are_not_the_hosts() {
+    let cable = Cable::new();
+    ip("link add taken0 type veth peer name taken1").unwrap();
+    ip("link property add dev taken1 altname another-name-of-taken1").unwrap();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    for (added, named) in [
+        ("altname later0", "net1"),
+        // Names that the host has, the device's own among them.
+        ("altname taken0 altname another-name-of-taken1", "net1"),
+        ("altname d0", "other"),
+        ("altname d0 altname p0 altname net1", "other"),
+    ] {
+        let (c1, _) = cable.add(&config);
+        c1.ip(&format!("link set net1 name {named}")).unwrap();
+        c1.ip(&format!("link property add dev {named} {added}")).unwrap();
+        cable.del(&config, &c1);
+        assert_eq!(cable.host.changes_since(&before).unwrap(), "", "after {added}");
+        assert_eq!(link("d0")["altnames"], json!([OTHER_NAME]), "after {added}");
+    }
+    ip("link add later0 type veth peer name net1").unwrap();
+}
+
+/// The kernel takes 64 KiB of them, and tells all of them in one piece.
+fn a_device_comes_back_however_many_names_the_container_has_added() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    for at in 0..68 {
+        let names: Vec<String> = (0..7).map(|nth| format!("altname {at:0>60}{nth:0>60}")).collect();
+        c1.ip(&format!("link property add dev net1 {}", names.join(" "))).unwrap();
+    }
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+}
+
+fn a_device_comes_back_with_the_names_that_the_container_has_taken_off_it() {
+    let cable = Cable::new();
+    ip("link property add dev d0 altname enp9s9").unwrap();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    for removed in ["altname enp9s9", &format!("altname enp9s9 altname {OTHER_NAME}")] {
+        let (c1, _) = cable.add(&config);
+        assert_eq!(c1.ip("link show dev net1").unwrap()[0]["altnames"], json!([OTHER_NAME, "enp9s9"]));
+        c1.ip(&format!("link property del dev net1 {removed}")).unwrap();
+        cable.del(&config, &c1);
+        assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+        assert_eq!(link("d0")["altnames"], json!([OTHER_NAME, "enp9s9"]), "after {removed}");
+    }
+}
+
+/// As the kernel gives a card back whose namespace has died.
+fn a_device_comes_home_without_the_name_that_another_has_by_now() {
+    let cable = Cable::new();
+    ip("link property add dev d0 altname enp9s9").unwrap();
+    let config = cable.network(&json!({}));
+    let (c1, _) = cable.add(&config);
+    ip("link add enp9s9 type veth peer name enp9s8").unwrap();
+    cable.del(&config, &c1);
+    assert_eq!(link("d0")["altnames"], json!([OTHER_NAME]));
+    assert_eq!(link("enp9s9")["ifname"], "enp9s9");
+}
+
+/// `eth0` in the container, for a device whose other name that is on the host.
+fn a_device_may_be_called_in_the_container_what_it_is_called_besides() {
+    let cable = Cable::new();
+    ip("link property add dev d0 altname net1").unwrap();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    talks(&c1, &cable.outside, 1);
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(link("d0")["altnames"], json!([OTHER_NAME, "net1"]));
+}
+
+fn another_name_of_the_device_that_the_container_has_is_refused_and_nothing_moves() {
+    let cable = Cable::new();
+    ip("link property add dev d0 altname enp9s9").unwrap();
+    let before = cable.host.snapshot().unwrap();
+    for commands in [
+        &["link add enp9s9 type veth peer name other"][..],
+        &["link add own0 type veth peer name other", "link property add dev own0 altname enp9s9"],
+    ] {
+        let c1 = cable.host.container().unwrap();
+        for command in commands {
+            c1.ip(command).unwrap();
+        }
+        let inside = c1.snapshot().unwrap();
+        let reply = cable.host.add(&cable.network(&json!({})), &c1, "net1").unwrap();
+        let said = refused(&reply, 101);
+        assert!(said.contains("can't move d0: it is also called \"enp9s9\""), "{reply:?}");
+        assert!(reply.hint().contains("ip link property del dev d0 altname enp9s9"), "{reply:?}");
+        assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+        assert_eq!(inside.difference(&c1.snapshot().unwrap()), "");
+        assert_eq!(leases(&cable.host), 0);
+    }
+}
+
+/// Its records do not say what the device was called besides, nor what tells it from others.
+fn what_an_older_sealane_took_comes_back() {
+    let cable = Cable::new();
+    ip("link add taken0 type veth peer name taken1").unwrap();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    let record = cable.host.state_dir().join(format!("attachments/net/{}:net1/host-device.0", c1.id()));
+    let text = fs::read_to_string(&record).unwrap();
+    let lines = text.lines().map(|line| match serde_json::from_str::<Value>(line) {
+        Ok(mut value) => {
+            forget(&mut value);
+            value.to_string()
+        }
+        Err(_) => line.to_owned(),
+    });
+    let older = lines.collect::<Vec<_>>().join("\n") + "\n";
+    assert!(text.contains("altnames") && !older.contains("altnames"), "{older}");
+    fs::write(&record, older).unwrap();
+    c1.ip("link property add dev net1 altname taken0 altname d0").unwrap();
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(link("d0")["altnames"], json!([OTHER_NAME]));
+}
+
+fn forget(value: &mut Value) {
+    if let Some(keys) = value.as_object_mut() {
+        keys.retain(|key, _| key != "altnames" && key != "id");
+        keys.values_mut().for_each(forget);
+    } else if let Some(values) = value.as_array_mut() {
+        values.iter_mut().for_each(forget);
+    }
 }
 
 fn a_device_comes_back_down_where_it_was_down() {

@@ -1,8 +1,8 @@
 //! Links that are moved from one namespace to another, and what is found of them there.
-use super::{numbered, set, state::without_statistics};
-use crate::{Error, Link, Message, Netns, Rtnl};
+use super::{numbered, set};
+use crate::{Error, Message, Netns, Rtnl};
 use netlink_packet_core::DefaultNla;
-use netlink_packet_route::{RouteNetlinkMessage, link::LinkAttribute};
+use netlink_packet_route::link::LinkAttribute;
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::{
     errno::Errno,
@@ -78,22 +78,6 @@ pub fn set_master(index: u32, master: Option<u32>) -> Message {
         |master| format!("make link {index} a port of link {master}"),
     );
     set(what, link)
-}
-
-/// The link of this name, or of this other name (`IFLA_ALT_IFNAME`, at most 127 bytes), if there is one.
-pub fn by_any_name(rtnl: &mut Rtnl, name: &str) -> Result<Option<Link>, Error> {
-    let mut link = without_statistics();
-    link.attributes.push(if name.len() > 15 {
-        LinkAttribute::Other(DefaultNla::new(libc::IFLA_ALT_IFNAME, [name.as_bytes(), &[0]].concat()))
-    } else {
-        LinkAttribute::IfName(name.to_owned())
-    });
-    let request = Message::new(format!("look up link {name}"), RouteNetlinkMessage::GetLink(link), 0);
-    match rtnl.request(request) {
-        Ok(answer) => Ok(answer.link),
-        Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Ears for links that come into the namespace of the thread that opened them.

@@ -1,5 +1,10 @@
 //! Links as they are: looked up, listed, watched.
-use super::{driver, tun::Tun, vxlan::Vxlan};
+use super::{
+    altname::{self, Altname},
+    driver,
+    tun::Tun,
+    vxlan::Vxlan,
+};
 use crate::{Error, Message, Rtnl, reply::attributes};
 use netlink_packet_core::{DecodeError, Emitable, parse_mac, parse_string, parse_u8, parse_u16, parse_u32};
 use netlink_packet_route::{
@@ -23,6 +28,8 @@ pub struct Link {
     pub index: u32,
     /// The name.
     pub name: IfName,
+    /// What it is called besides.
+    pub altnames: Vec<Altname>,
     /// The Ethernet address, if it is of that kind.
     pub mac: Option<Mac>,
     /// The largest packet in bytes.
@@ -180,8 +187,8 @@ impl Link {
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
         let header = LinkHeader::parse(bytes)?;
         let (mut name, mut mac, mut mtu, mut master, mut peer) = (None, None, 0, None, None);
-        let (mut info, mut accept_ra, mut tx_queue) = (Info::default(), None, 0);
-        let (mut alias, mut burnt_in, mut device, mut immovable, mut segment) = (None, None, None, false, 0);
+        let (mut info, mut marks, mut accept_ra) = (Info::default(), Marks::default(), None);
+        let (mut tx_queue, mut segment) = (0, 0);
         for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
             let (kind, value) = attribute?;
             match kind {
@@ -191,19 +198,16 @@ impl Link {
                 libc::IFLA_TXQLEN => tx_queue = parse_u32(value)?,
                 libc::IFLA_MASTER => master = Some(parse_u32(value)?),
                 libc::IFLA_LINK => peer = Some(parse_u32(value)?).filter(|peer| *peer != 0),
-                libc::IFLA_IFALIAS => alias = parse_string(value).ok(),
-                libc::IFLA_PERM_ADDRESS => burnt_in = parse_mac(value).ok().map(Mac::new),
-                libc::IFLA_PARENT_DEV_NAME => device = parse_string(value).ok(),
                 kind if SEGMENTS.contains(&kind) => segment = parse_u32(value)?.max(segment),
-                IFLA_NETNS_IMMUTABLE => immovable = parse_u8(value)? != 0,
                 libc::IFLA_LINKINFO => info = Info::read(value)?,
                 libc::IFLA_AF_SPEC => accept_ra = read_accept_ra(value)?,
-                _ => {}
+                _ => marks.read(kind, value)?,
             }
         }
         Ok(name.map(|name| Self {
             index: header.index,
             name,
+            altnames: marks.altnames,
             mac,
             mtu,
             up: header.flags.contains(LinkFlags::Up),
@@ -221,12 +225,36 @@ impl Link {
             segment,
             port: info.port,
             vlan_filter: info.vlan_filter,
-            alias,
-            burnt_in,
-            device,
-            immovable,
+            alias: marks.alias,
+            burnt_in: marks.burnt_in,
+            device: marks.device,
+            immovable: marks.immovable,
             accept_ra,
         }))
+    }
+}
+
+/// What a link is known by besides its name and its address, and whether it can be moved.
+#[derive(Default)]
+struct Marks {
+    altnames: Vec<Altname>,
+    alias: Option<String>,
+    burnt_in: Option<Mac>,
+    device: Option<String>,
+    immovable: bool,
+}
+
+impl Marks {
+    fn read(&mut self, kind: u16, value: &[u8]) -> Result<(), DecodeError> {
+        match kind {
+            libc::IFLA_PROP_LIST => self.altnames = altname::read(value)?,
+            libc::IFLA_IFALIAS => self.alias = parse_string(value).ok(),
+            libc::IFLA_PERM_ADDRESS => self.burnt_in = parse_mac(value).ok().map(Mac::new),
+            libc::IFLA_PARENT_DEV_NAME => self.device = parse_string(value).ok(),
+            IFLA_NETNS_IMMUTABLE => self.immovable = parse_u8(value)? != 0,
+            _ => {}
+        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use std::{path::Path, time::Instant};
 /// Where a device is.
 pub(super) enum Found {
     /// There, with what it had still to be given back.
-    At(Place, Link),
+    At(Place, Box<Link>),
     /// On the host under its name, with nothing to be given back.
     Home,
     /// Nowhere, and it will not come back: destroyed, unplugged, or given to a host that this one is a container of.
@@ -45,8 +45,8 @@ impl Device {
         }
     }
 
-    /// A virtual link that was given a number for the container: what has that there is it, and nothing else. The container's root can give
-    /// its mark, its name and its address to any other.
+    /// A virtual link that was given a number for the container: what has that there and may be it is it, and nothing else. The container's root can
+    /// give its mark, its name and its address to any other.
     fn find_numbered(&self, places: &mut Places, number: u32) -> Result<Option<Found>, Error> {
         let taken = &self.taken;
         // On the host first: there the container's root can't make anything, and in the container a link with this number can be its own.
@@ -55,33 +55,38 @@ impl Device {
             None => None,
         };
         match holder.filter(|link| link.index == taken.index && taken.is_like(link)) {
-            Some(link) if taken.is_marked(&link) => return Ok(Some(Found::At(Place::Host, link))),
+            Some(link) if taken.is_marked(&link) => return Ok(Some(Found::At(Place::Host, link.into()))),
             Some(link) if link.name == taken.name => return Ok(Some(Found::Home)),
             _ => {}
         }
-        let inside = links_inside(places)?;
-        if let Some(link) = inside.into_iter().find(|link| link.index == number && taken.is_like(link)) {
-            return Ok(Some(Found::At(Place::Container, link)));
+        let inside = self.inside(places)?;
+        if let Some(link) = inside.into_iter().find(|link| link.index == number) {
+            return Ok(Some(Found::At(Place::Container, link.into())));
         }
         // Back, and another had its number by then.
         let named = places.link(Place::Host, &taken.name)?;
         let back = named.filter(|link| taken.is_like(link) && taken.is_marked(link));
-        Ok(back.map(|link| Found::At(Place::Host, link)))
+        Ok(back.map(|link| Found::At(Place::Host, link.into())))
     }
 
     /// By its hardware, or the number of what has no address of its own; else what bears its mark, or its name and address, is it. First in the container: what the host has is many.
     fn find_unnumbered(&self, places: &mut Places) -> Result<Option<Found>, Error> {
         let taken = &self.taken;
         let is_it = |link: &&Link| taken.is_like(link) && taken.is_marked(link);
-        let inside = links_inside(places)?;
+        let inside = self.inside(places)?;
         let known = inside.iter().find(|link| self.is_renamed(link)).or_else(|| inside.iter().find(is_it));
         if let Some(link) = known.or_else(|| inside.iter().find(|link| self.is_unmarked(link))) {
-            return Ok(Some(Found::At(Place::Container, link.clone())));
+            return Ok(Some(Found::At(Place::Container, link.clone().into())));
         }
         let named = places.link(Place::Host, &taken.name)?.filter(|link| taken.is_like(link));
         if let Some(link) = named {
-            let is_marked = taken.is_marked(&link);
-            return Ok(Some(if is_marked { Found::At(Place::Host, link) } else { Found::Home }));
+            if taken.is_marked(&link) {
+                return Ok(Some(Found::At(Place::Host, link.into())));
+            }
+            // Else it is only called so besides, as the container's root can have it.
+            if link.name == taken.name {
+                return Ok(Some(Found::Home));
+            }
         }
         // The kernel has given it back under another name. The number stays what it was in the container if it is free.
         let is_numbered = |link: &Link| {
@@ -92,7 +97,31 @@ impl Device {
         let known =
             links.iter().find(|link| taken.has_hardware_of(link)).or_else(|| links.iter().find(is_it));
         let found = known.or_else(|| links.iter().find(|link| is_numbered(link)));
-        Ok(found.map(|link| Found::At(Place::Host, link.clone())))
+        Ok(found.map(|link| Found::At(Place::Host, link.clone().into())))
+    }
+
+    /// The links of the container that may be it.
+    fn inside(&self, places: &mut Places) -> Result<Vec<Link>, Error> {
+        if !places.has_container() {
+            return Ok(Vec::new());
+        }
+        let links = link::links(places.rtnl(Place::Container)?)?;
+        self.may_be(places, links)
+    }
+
+    /// Those of the container's links that may be it: of its driver or hardware. Of virtual ones it is that one alone, where links can be told apart: the container's
+    /// root can make one that is like it in all else, its number too.
+    pub(super) fn may_be(&self, places: &Places, mut links: Vec<Link>) -> Result<Vec<Link>, Error> {
+        links.retain(|link| self.taken.is_like(link));
+        let Some(id) = self.taken.id else { return Ok(links) };
+        let Some(folders) = places.within(Place::Container, sysfs::Folders::here)? else { return Ok(links) };
+        let mut found = Vec::new();
+        for link in links {
+            if folders.id(&link.name, link.index)? == Some(id) {
+                found.push(link);
+            }
+        }
+        Ok(found)
     }
 
     /// The container's root may have wiped the mark off. Another link that has the name by now is somebody else's.
@@ -140,9 +169,8 @@ impl Device {
         if !places.has_container() || self.taken.index_inside.is_some() {
             return Ok(None);
         }
-        let links = link::links(places.rtnl(Place::Container)?)?;
-        let alike = links.into_iter().filter(|link| self.taken.is_like(link)).map(|link| link.name);
-        let (name, alike) = (self.taken.name.clone(), alike.collect::<Vec<_>>());
+        let alike = self.inside(places)?.into_iter().map(|link| link.name).collect::<Vec<_>>();
+        let name = self.taken.name.clone();
         Ok((!alike.is_empty()).then_some(NoDevice::Unrecognised { name, alike }))
     }
 
@@ -157,8 +185,4 @@ impl Device {
             }
         }
     }
-}
-
-fn links_inside(places: &mut Places) -> Result<Vec<Link>, Error> {
-    Ok(if places.has_container() { link::links(places.rtnl(Place::Container)?)? } else { Vec::new() })
 }

@@ -7,8 +7,12 @@
 //! the container, then on the host, and taking it off is the last thing that a DEL does. So one that is killed is taken up by the next.
 //!
 //! The container's root can wipe the mark off, and change the name and the address. The number that the device has in the container it can't, but by moving
-//! it: so that is chosen, and in the record, before it is moved, and a virtual link is known by it alone: a mark that the root puts on another
-//! link makes no device of the host of that. (Before Linux 5.13 the kernel has its own choice, and the mark is what there is.) Where a device is looked for, `search.rs` says.
+//! it: so that is chosen, and in the record, before it is moved, and a virtual link is known by it: a mark that the root puts on another
+//! link makes no device of the host of that. (Before Linux 5.13 the kernel has its own choice, and the mark is what there is.) What the root deletes it can make again, with
+//! that number: so the record has what the kernel alone gives, the inode of its folder in sysfs. Where a device is looked for, `search.rs` says.
+//!
+//! What it is called besides (`altname`) goes with it wherever it goes. The names that the container's root has added are taken off before it is moved back: the
+//! kernel would refuse the move, or the device's own name, where the host has them. The root may be at it all the while: so it is looked at again at home.
 use super::{Taken, search::Found, wanted::NoDevice};
 use crate::{
     act::{Act, Own, Work},
@@ -16,7 +20,10 @@ use crate::{
     error::Error,
     places::{Place, Places},
 };
-use kernel::{Errno, Link, Netns, link};
+use kernel::{
+    Errno, Link, Netns,
+    link::{self, Altname},
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use types::{IfName, Mac};
@@ -81,7 +88,20 @@ impl Device {
         requests.push(if taken.up { link::set_up(index) } else { link::set_down(index) });
         settle(places, Place::Host, &requests, &[Errno::ENETDOWN, Errno::ENOTCONN])?;
         taken.belongings.give_back(places, Place::Host, index)?;
+        self.restore_altnames(places, found)?;
         settle(places, Place::Host, &[link::set_alias(index, taken.alias.as_deref())], &[])
+    }
+}
+
+impl Device {
+    /// What it was called besides. A name that another link has by now stays that one's: the kernel, too, gives a device back without.
+    fn restore_altnames(&self, places: &mut Places, found: &Link) -> Result<(), Error> {
+        let Some(own) = &self.taken.altnames else { return Ok(()) };
+        let strange = found.altnames.iter().filter(|name| !own.contains(name));
+        remove_altnames(places, Place::Host, found.index, strange)?;
+        let missing = own.iter().filter(|name| !found.altnames.contains(name));
+        let requests: Vec<_> = missing.map(|name| link::add_altname(found.index, name)).collect();
+        settle(places, Place::Host, &requests, &[Errno::EEXIST])
     }
 }
 
@@ -99,7 +119,8 @@ impl Act for Device {
             Found::At(place, link) => (place, link),
             Found::Home | Found::Lost => return Ok(()),
         };
-        let link = bring_home(places, (place, link), &self.taken.name, Some(self.taken.index))?;
+        let own = self.taken.altnames.as_deref();
+        let link = bring_home(places, (place, *link), (&self.taken.name, own), Some(self.taken.index))?;
         self.restore(places, &link)
     }
 
@@ -110,11 +131,11 @@ impl Act for Device {
     /// Its address and MTU are not looked at: a chained plugin such as `tuning` may have set them since.
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
         let link = if places.has_container() { places.link(Place::Container, &self.ifname)? } else { None };
-        Ok(match link {
-            None => Some(format!("there is no {} {}", self.ifname, Place::Container)),
-            Some(link) if !self.taken.is_like(&link) => Some(format!("{} is another device", self.ifname)),
-            Some(_) => None,
-        })
+        let Some(link) = link else {
+            return Ok(Some(format!("there is no {} {}", self.ifname, Place::Container)));
+        };
+        let is_another = self.may_be(places, vec![link])?.is_empty();
+        Ok(is_another.then(|| format!("{} is another device", self.ifname)))
     }
 }
 
@@ -126,8 +147,14 @@ impl Own for Device {
             return Err(Error::LinkExists { name: self.ifname.clone(), place: Place::Container });
         }
         let (container, number) = (places.container()?.clone(), self.taken.index_inside);
-        let mark = link::set_alias(index, Some(name.as_str()));
-        for request in [mark, link::move_to(index, &container, &self.ifname, number)] {
+        let mut requests = vec![link::set_alias(index, Some(name.as_str()))];
+        // What it is called besides it can't be given as its name. DEL puts it back.
+        let ifname = Altname::from(self.ifname.as_str().as_bytes());
+        if self.taken.altnames.as_ref().is_some_and(|own| own.contains(&ifname)) {
+            requests.push(link::remove_altname(index, &ifname));
+        }
+        requests.push(link::move_to(index, &container, &self.ifname, number));
+        for request in requests {
             let answers = places.rtnl(Place::Host)?.transact(&[request])?;
             if let Some(cause) = answers.into_iter().find_map(Result::err) {
                 return Err(self.not_moved(places, cause)?);
@@ -167,7 +194,7 @@ impl Act for LeftDevice {
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let Some((place, link, name)) = self.find(places)? else { return Ok(()) };
-        let link = bring_home(places, (place, link), &name, None)?;
+        let link = bring_home(places, (place, link), (&name, None), None)?;
         settle(places, Place::Host, &[link::set_alias(link.index, None)], &[])
     }
 
@@ -209,19 +236,29 @@ impl LeftDevice {
 }
 
 /// Moves a device to the host, and gives it its name there, and its number if nobody has that. It is down then. As long as another link has
-/// the name, it stays where it is.
+/// the name, it stays where it is. What it is called besides, and was not before it was taken, it loses first.
 fn bring_home(
     places: &mut Places,
     (place, link): (Place, Link),
-    name: &IfName,
+    (name, own): (&IfName, Option<&[Altname]>),
     number: Option<u32>,
 ) -> Result<Link, Error> {
     if place == Place::Host && link.name == *name {
         return Ok(link);
     }
-    if places.link(Place::Host, name)?.is_some() {
+    let holder = places.link(Place::Host, name)?;
+    if holder.is_some_and(|holder| place == Place::Container || holder.index != link.index) {
         return Err(NoDevice::NameTaken { name: name.clone(), found: link.name }.into());
     }
+    let mut lost = Vec::new();
+    for altname in &link.altnames {
+        if own.is_some_and(|own| !own.contains(altname))
+            || is_in_the_way(places, (place, &link), name, altname)?
+        {
+            lost.push(altname);
+        }
+    }
+    remove_altnames(places, place, link.index, lost.into_iter())?;
     if place == Place::Container {
         let host = Netns::current()?;
         let is_taken = |number: &u32| link::name_of(*number).is_ok_and(|holder| holder.is_some());
@@ -233,6 +270,33 @@ fn bring_home(
     places.forget(Place::Container, &link.name);
     places.forget(Place::Host, name);
     places.link(Place::Host, name)?.ok_or_else(|| Error::NoLink { name: name.clone(), place: Place::Host })
+}
+
+/// Whether a device can't come home as long as it is called so besides: it is to have that as its name, or a link of the host is called so.
+fn is_in_the_way(
+    places: &mut Places,
+    (place, link): (Place, &Link),
+    name: &IfName,
+    altname: &Altname,
+) -> Result<bool, Error> {
+    if altname.bytes() == name.as_str().as_bytes() {
+        return Ok(true);
+    }
+    let holder = link::called(places.rtnl(Place::Host)?, altname)?;
+    Ok(holder.is_some_and(|holder| place == Place::Container || holder.index != link.index))
+}
+
+/// So many requests at most that what the kernel says to them fits into a socket: whoever is root in a container can have hundreds of names.
+const AT_ONCE: usize = 100;
+
+fn remove_altnames<'a>(
+    places: &mut Places,
+    place: Place,
+    index: u32,
+    names: impl Iterator<Item = &'a Altname>,
+) -> Result<(), Error> {
+    let requests: Vec<_> = names.map(|name| link::remove_altname(index, name)).collect();
+    requests.chunks(AT_ONCE).try_for_each(|some| settle(places, place, some, &[Errno::ENOENT]))
 }
 
 /// `dev` and a number.

@@ -5,7 +5,11 @@ use crate::{
     error::Error,
     places::{Place, Places},
 };
-use kernel::{Link, link, sysfs};
+use kernel::{
+    Link,
+    link::{self, Altname},
+    sysfs,
+};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -73,6 +77,16 @@ pub enum NoDevice {
         /// Its driver, if it is virtual.
         kind: Option<String>,
     },
+    /// One of its other names is a link's that the container has.
+    #[error("can't move {name}: it is also called \"{altname}\", as is {holder} in the container")]
+    AltnameTaken {
+        /// Its name.
+        name: IfName,
+        /// The other name.
+        altname: Altname,
+        /// Whose it is in the container.
+        holder: IfName,
+    },
     /// On the way back: its name is another's by now.
     #[error("could not give {found} its name \"{name}\" back on the host: another interface has it")]
     NameTaken {
@@ -124,6 +138,7 @@ impl NoDevice {
             | NoDevice::NoLink { .. }
             | NoDevice::Loopback { .. }
             | NoDevice::Immovable { .. }
+            | NoDevice::AltnameTaken { .. }
             | NoDevice::NameTaken { .. } => false,
             NoDevice::NumberTaken { .. }
             | NoDevice::Unrecognised { .. }
@@ -153,6 +168,9 @@ impl NoDevice {
             NoDevice::Loopback { .. } => "name another device; a container has a loopback of its own".into(),
             NoDevice::Immovable { .. } => {
                 "name a network card, a virtual function of one, or a link such as veth, vlan, macvlan, ipvlan or dummy".into()
+            }
+            NoDevice::AltnameTaken { name, altname, .. } => {
+                format!("take it off the device (`ip link property del dev {name} altname {altname}`), or give the other link another name")
             }
             NoDevice::NameTaken { name, .. } => {
                 format!(
@@ -211,7 +229,11 @@ impl WantedDevice {
         if link.immovable {
             return Err(NoDevice::Immovable { name: link.name, kind: link.kind }.into());
         }
+        if let Some(refused) = altname_taken(places, &link)? {
+            return Err(refused.into());
+        }
         places.met(Place::Host, &link.name, link.index);
+        let id = if link.kind.is_some() { id_on_host(&link)? } else { None };
         let index_inside = number_inside(places, &link)?;
         let master = link.master.map(link::name_of).transpose()?.flatten();
         Ok(DeviceFact::Link(Box::new(Taken {
@@ -219,6 +241,7 @@ impl WantedDevice {
             name: link.name,
             index: link.index,
             index_inside,
+            id,
             kind: link.kind,
             device: link.device,
             burnt_in: link.burnt_in,
@@ -226,6 +249,7 @@ impl WantedDevice {
             mtu: link.mtu,
             up: link.up,
             alias: link.alias,
+            altnames: Some(link.altnames),
             master,
         })))
     }
@@ -281,6 +305,26 @@ fn number_inside(places: &mut Places, link: &Link) -> Result<Option<u32>, Error>
     let links = link::links(container)?;
     let is_free = |number: &u32| links.iter().all(|link| link.index != *number);
     Ok((link.index.saturating_add(FAR)..=i32::MAX.unsigned_abs()).find(is_free))
+}
+
+fn id_on_host(link: &Link) -> Result<Option<u64>, Error> {
+    let folders = sysfs::Folders::here();
+    Ok(folders.map(|folders| folders.id(&link.name, link.index)).transpose()?.flatten())
+}
+
+/// Whether a link in the container is called like the device besides: then the kernel does not let it in (since Linux 6.6; before that, both
+/// would be called so).
+fn altname_taken(places: &mut Places, link: &Link) -> Result<Option<NoDevice>, Error> {
+    if !places.has_container() {
+        return Ok(None);
+    }
+    for altname in &link.altnames {
+        if let Some(holder) = link::called(places.rtnl(Place::Container)?, altname)? {
+            let (name, altname, holder) = (link.name.clone(), altname.clone(), holder.name);
+            return Ok(Some(NoDevice::AltnameTaken { name, altname, holder }));
+        }
+    }
+    Ok(None)
 }
 
 fn unknown(wanted: &WantedDevice, places: &mut Places) -> Result<Link, Error> {
