@@ -6,6 +6,7 @@ use std::{ffi::OsStr, path::Path};
 static PLUGINS: &[BuiltIn] = &[
     ("bandwidth", &bandwidth::PLUGIN),
     ("bridge", &bridge::PLUGIN),
+    ("cluster", &ipam::CLUSTER),
     ("firewall", &firewall::PLUGIN),
     ("host", &host::PLUGIN),
     ("host-device", &host_device::PLUGIN),

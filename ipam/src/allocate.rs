@@ -6,7 +6,6 @@
 //! never a reservation without one. Taking the lock is a matter of trust, so the reservation itself refuses what is taken: then
 //! all is chosen anew.
 use crate::{
-    config::Config,
     error::{Error, Held, Refusal},
     gone::{Evidence, Gone},
     lease::{Lease, Leases, Recorded, boot_id},
@@ -15,23 +14,29 @@ use crate::{
     store::{LastReserved, Slot, Store},
 };
 use cni::{AttachmentId, Ip};
-use std::{net::IpAddr, path::Path};
+use std::{borrow::Cow, net::IpAddr, path::Path};
 use types::{NetworkName, Prefix};
 
 /// How many programs that ignore the lock may come between.
 const ATTEMPTS: usize = 16;
 
 /// How many holders of a full pool are named.
-const NAMED: usize = 5;
+pub(crate) const NAMED: usize = 5;
 
 /// Who wants addresses, of which network.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claim<'a> {
-    pub(crate) config: &'a Config,
+    /// Addresses that were asked for, none twice.
+    pub(crate) requested: &'a [IpAddr],
+    /// Where reservations lie.
+    pub(crate) data_dir: &'a Path,
     pub(crate) network: &'a NetworkName,
     pub(crate) id: &'a AttachmentId,
     pub(crate) netns: &'a Path,
 }
+
+/// Says what can be handed out: a range set for each address that an attachment gets. It is asked with the network's lock held, but for a preview.
+pub(crate) type Sets<'a> = &'a dyn Fn(&Store, &Evidence<'_>) -> Result<Cow<'a, [RangeSet]>, Error>;
 
 /// One address that is going to be taken, out of one set.
 #[derive(Debug)]
@@ -52,31 +57,38 @@ struct Desk<'a> {
 
 impl Claim<'_> {
     /// Reserves one address out of each set, or none at all.
-    pub(crate) fn allocate(&self) -> Result<Vec<Ip>, Error> {
+    pub(crate) fn allocate(&self, sets: Sets<'_>) -> Result<Vec<Ip>, Error> {
         let leases = Leases::of(self.network)?;
         let boot = boot_id()?;
         for _ in 0..ATTEMPTS {
-            let store = Store::lock(&self.config.data_dir, self.network)?;
+            let store = Store::lock(self.data_dir, self.network)?;
+            let evidence = self.evidence(&leases, &boot);
+            let sets = sets(&store, &evidence)?;
             let recorded = leases.read(self.id)?;
             let again = !matches!(recorded, Recorded::Nothing);
             match recorded {
                 Recorded::Nothing => {}
-                Recorded::Unreadable => self.refuse_holding(store.addresses_of(self.id)?.first())?,
-                Recorded::Lease(lease) if lease.data_dir == self.config.data_dir => {
-                    self.refuse_duplicate(&lease, &store, &boot)?;
+                Recorded::Unreadable => self.refuse_holding(&sets, store.addresses_of(self.id)?.first())?,
+                Recorded::Lease(lease) if lease.data_dir == self.data_dir => {
+                    self.refuse_duplicate(&sets, &lease, &store, &boot)?;
                     for address in &lease.addresses {
                         store.release(*address, self.id)?;
                     }
                 }
                 Recorded::Lease(lease) => {
-                    self.refuse_duplicate(&lease, &Store::unlocked(&lease.data_dir, self.network), &boot)?;
+                    self.refuse_duplicate(
+                        &sets,
+                        &lease,
+                        &Store::unlocked(&lease.data_dir, self.network),
+                        &boot,
+                    )?;
                     drop(store); // never two locks at once
                     release_from(&leases, self.network, self.id, &lease.data_dir)?;
                     continue;
                 }
             }
-            let desk = Desk { store: &store, evidence: self.evidence(&leases, &boot), vacated: &[] };
-            let picks = match self.choose(&desk) {
+            let desk = Desk { store: &store, evidence, vacated: &[] };
+            let picks = match self.choose(&desk, &sets) {
                 Err(error) if again => return leases.remove(self.id).and(Err(error)),
                 chosen => chosen?,
             };
@@ -88,52 +100,60 @@ impl Claim<'_> {
     }
 
     /// What [`Claim::allocate`] would give now; changes nothing.
-    pub(crate) fn preview(&self) -> Result<Vec<Ip>, Error> {
+    pub(crate) fn preview(&self, sets: Sets<'_>) -> Result<Vec<Ip>, Error> {
         let leases = Leases::of(self.network)?;
         let boot = boot_id()?;
-        let store = Store::unlocked(&self.config.data_dir, self.network);
+        let store = Store::unlocked(self.data_dir, self.network);
+        let evidence = self.evidence(&leases, &boot);
+        let sets = sets(&store, &evidence)?;
         let mut vacated = Vec::new();
         match leases.read(self.id)? {
             Recorded::Nothing => {}
-            Recorded::Unreadable => self.refuse_holding(store.addresses_of(self.id)?.first())?,
+            Recorded::Unreadable => self.refuse_holding(&sets, store.addresses_of(self.id)?.first())?,
             Recorded::Lease(lease) => {
-                self.refuse_duplicate(&lease, &Store::unlocked(&lease.data_dir, self.network), &boot)?;
+                self.refuse_duplicate(&sets, &lease, &Store::unlocked(&lease.data_dir, self.network), &boot)?;
                 vacated = lease.addresses;
             }
         }
-        let desk = Desk { store: &store, evidence: self.evidence(&leases, &boot), vacated: &vacated };
-        self.choose(&desk)?.iter().map(Pick::ip).collect()
+        let desk = Desk { store: &store, evidence, vacated: &vacated };
+        self.choose(&desk, &sets)?.iter().map(Pick::ip).collect()
     }
 
     fn evidence<'a>(&'a self, leases: &'a Leases, boot: &'a str) -> Evidence<'a> {
-        Evidence { network: self.network, data_dir: &self.config.data_dir, leases, boot }
+        Evidence { network: self.network, data_dir: self.data_dir, leases, boot }
     }
 
     /// An attachment whose namespace lives keeps what it holds: by its record, or from the other suite.
-    fn refuse_duplicate(&self, lease: &Lease, store: &Store, boot: &str) -> Result<(), Error> {
+    fn refuse_duplicate(
+        &self,
+        sets: &[RangeSet],
+        lease: &Lease,
+        store: &Store,
+        boot: &str,
+    ) -> Result<(), Error> {
         if !lease.may_live(boot) {
             return Ok(());
         }
         for address in &lease.addresses {
             if store.holder(*address)?.is_some_and(|holder| holder.is(self.id)) {
-                return self.refuse_holding(Some(address));
+                return self.refuse_holding(sets, Some(address));
             }
         }
-        self.refuse_holding(store.addresses_of(self.id)?.first())
+        self.refuse_holding(sets, store.addresses_of(self.id)?.first())
     }
 
-    fn refuse_holding(&self, address: Option<&IpAddr>) -> Result<(), Error> {
+    fn refuse_holding(&self, sets: &[RangeSet], address: Option<&IpAddr>) -> Result<(), Error> {
         let Some(address) = address else { return Ok(()) };
-        let set = self.config.sets.iter().position(|set| set.range_of(*address).is_some());
+        let set = sets.iter().position(|set| set.range_of(*address).is_some());
         let cause = Refusal::Duplicate { address: *address, container: self.id.container.to_string() };
         Err(Error::Allocate { set: set.unwrap_or(0), cause })
     }
 
     /// One address for each set, requested ones where there are.
-    fn choose(&self, desk: &Desk<'_>) -> Result<Vec<Pick<'_>>, Error> {
-        let mut requested = self.config.requested.clone();
-        let mut picks = Vec::with_capacity(self.config.sets.len());
-        for (at, set) in self.config.sets.iter().enumerate() {
+    fn choose<'a>(&self, desk: &Desk<'_>, sets: &'a [RangeSet]) -> Result<Vec<Pick<'a>>, Error> {
+        let mut requested = self.requested.to_vec();
+        let mut picks = Vec::with_capacity(sets.len());
+        for (at, set) in sets.iter().enumerate() {
             let wanted = requested.iter().find_map(|address| Some((*address, set.range_of(*address)?)));
             requested.retain(|address| wanted.is_none_or(|(wanted, _)| wanted != *address));
             picks.push(match wanted {
@@ -148,7 +168,7 @@ impl Claim<'_> {
     fn take(&self, desk: &Desk<'_>, picks: &[Pick<'_>], again: bool) -> Result<Option<Vec<Ip>>, Error> {
         let leases = desk.evidence.leases;
         let ips = picks.iter().map(Pick::ip).collect::<Result<_, _>>()?;
-        let mut lease = Lease::new(self.id, desk.evidence.boot.to_owned(), self.netns, &self.config.data_dir);
+        let mut lease = Lease::new(self.id, desk.evidence.boot.to_owned(), self.netns, self.data_dir);
         lease.addresses = picks.iter().map(|pick| pick.address).collect();
         if let Err(error) = leases.write(&lease, again) {
             return leases.remove(self.id).and(Err(error));
@@ -233,12 +253,18 @@ impl Pick<'_> {
     }
 }
 
+/// Refuses if an ADD would find one of these sets full.
+pub(crate) fn refuse_if_full(sets: &[RangeSet], store: &Store, evidence: &Evidence<'_>) -> Result<(), Error> {
+    for set in sets {
+        if let Some(held) = held_if_full(set, store, evidence)? {
+            return Err(Error::Unavailable { set: set.to_string(), held });
+        }
+    }
+    Ok(())
+}
+
 /// Who holds the addresses of a set, if an ADD would find it full.
-pub(crate) fn held_if_full(
-    set: &RangeSet,
-    store: &Store,
-    evidence: &Evidence<'_>,
-) -> Result<Option<Held>, Error> {
+fn held_if_full(set: &RangeSet, store: &Store, evidence: &Evidence<'_>) -> Result<Option<Held>, Error> {
     let taken = store.addresses()?;
     let ours = |address: &&IpAddr| set.range_of(**address).is_some_and(|range| range.gateway() != **address);
     let mut taken: Vec<IpAddr> = taken.iter().filter(ours).copied().collect();

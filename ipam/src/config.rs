@@ -38,6 +38,17 @@ pub(crate) enum WhenFull {
     Unavailable,
 }
 
+impl WhenFull {
+    /// What `statusWhenFull` means.
+    pub(crate) fn meant(text: Option<&str>) -> Result<Self, Error> {
+        match present(text) {
+            None | Some("ready") => Ok(Self::Ready),
+            Some("unavailable") => Ok(Self::Unavailable),
+            Some(other) => Err(Error::StatusWhenFull(other.to_owned())),
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawNetwork {
@@ -85,7 +96,7 @@ impl Config {
     pub(crate) fn of(call: &Call) -> Result<Self, Fail> {
         let ipam = call.decode::<RawNetwork>()?.ipam.ok_or(Error::NoIpam)?;
         let requested = requested(call)?;
-        when_full(&ipam)?;
+        WhenFull::meant(ipam.status_when_full.as_deref())?;
         let ranges = all_ranges(call, &ipam)?;
         if ranges.is_empty() {
             return Err(Error::NoRanges.into());
@@ -102,7 +113,7 @@ impl Config {
     /// What STATUS should say of which range sets, if there are any; a runtime may send them with ADD only.
     pub(crate) fn for_status(call: &Call) -> Result<(WhenFull, Vec<RangeSet>), Fail> {
         let ipam = call.decode::<RawNetwork>()?.ipam.unwrap_or_default();
-        match when_full(&ipam)? {
+        match WhenFull::meant(ipam.status_when_full.as_deref())? {
             WhenFull::Ready => Ok((WhenFull::Ready, Vec::new())),
             WhenFull::Unavailable => {
                 let ranges = all_ranges(call, &ipam)?;
@@ -130,14 +141,6 @@ fn place(data_dir: Option<&str>) -> Result<PathBuf, Error> {
     }
     let reservation = |cause| Error::Reservation { doing: "find", path: path.to_owned(), cause };
     std::path::absolute(path).map_err(reservation)
-}
-
-fn when_full(ipam: &RawIpam) -> Result<WhenFull, Error> {
-    match present(ipam.status_when_full.as_deref()) {
-        None | Some("ready") => Ok(WhenFull::Ready),
-        Some("unavailable") => Ok(WhenFull::Unavailable),
-        Some(other) => Err(Error::StatusWhenFull(other.to_owned())),
-    }
 }
 
 /// Every range set in the reference's order: the runtime's, the one of the old single-range keys, the list.
@@ -192,7 +195,7 @@ fn range_set(at: usize, raw: &[RawRange]) -> Result<RangeSet, Error> {
 }
 
 /// Requested addresses: `IP` of `CNI_ARGS`, then `args.cni.ips`, then `runtimeConfig.ips`.
-fn requested(call: &Call) -> Result<Vec<IpAddr>, Fail> {
+pub(crate) fn requested(call: &Call) -> Result<Vec<IpAddr>, Fail> {
     let mut requested = Vec::new();
     if let Some(text) = present(call.args.get("IP")) {
         requested.push(request(text).ok_or_else(|| Error::NotARequestInArgs(text.to_owned()))?);

@@ -89,8 +89,10 @@ pub enum Error {
         held: Held,
     },
     /// CHECK: no reservation names this attachment.
-    #[error("host-local: Failed to find address added by container {container}")]
+    #[error("{plugin}: Failed to find address added by container {container}")]
     NotHeld {
+        /// Which of our plugins.
+        plugin: &'static str,
         /// The container.
         container: String,
         /// Addresses that our record says it has.
@@ -139,6 +141,12 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+    /// An address of a network over many nodes could not be given.
+    #[error(transparent)]
+    Cluster(Box<crate::cluster::Error>),
+    /// What a node is said to own cannot be.
+    #[error("invalid record of what this node owns")]
+    Layout(#[source] cluster::Error),
     /// A record of ours could not be read or written.
     #[error("could not {doing} {path}")]
     Record {
@@ -150,6 +158,12 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+}
+
+impl From<crate::cluster::Error> for Error {
+    fn from(error: crate::cluster::Error) -> Self {
+        Self::Cluster(Box::new(error))
+    }
 }
 
 impl Failure for Error {
@@ -176,7 +190,8 @@ impl Failure for Error {
             Self::Disturbed { .. } => Code::TryAgain,
             Self::Unavailable { .. } => Code::NotAvailable,
             Self::NotHeld { .. } | Self::Mismatch { .. } => Code::Check,
-            Self::Record { .. } => Code::State,
+            Self::Cluster(cause) => cause.code(),
+            Self::Layout(_) | Self::Record { .. } => Code::State,
         }
     }
 
@@ -220,6 +235,8 @@ impl Failure for Error {
             Self::Reservation { .. } => {
                 "reservations lie in `dataDir`, by default /var/lib/cni/networks".into()
             }
+            Self::Cluster(cause) => return cause.hint(),
+            Self::Layout(cause) => return cause.hint(),
             Self::Record { .. } => {
                 "lease records lie in $SEALANE_DATA_DIR, by default /var/lib/sealane, which must be writable"
                     .into()

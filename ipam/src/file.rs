@@ -40,6 +40,14 @@ pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::rename(write_above(dir, name, bytes)?, dir.join(name))
 }
 
+/// As [`replace`]; whatever fails from then on, the disk has this file or the one before, and after a return this one.
+pub(crate) fn replace_for_good(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let new = write_above(dir, name, bytes)?;
+    File::open(&new)?.sync_all()?;
+    fs::rename(new, dir.join(name))?;
+    File::open(dir)?.sync_all()
+}
+
 /// The file's content; `None` if there is no file.
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     absent_as_none(File::open(path))?.map(|file| read_from(&file)).transpose()

@@ -1,16 +1,16 @@
 //! `host-local`: addresses out of ranges, reserved in files of this host.
 use crate::{
-    allocate::{Claim, held_if_full},
+    allocate::{Claim, refuse_if_full},
     config::{self, Config, WhenFull},
-    error::Error,
     gone::Evidence,
-    lease::{Leases, Recorded, boot_id},
+    held::check_held,
+    lease::{Leases, boot_id},
     release::{release_all_but, release_from},
     resolv_conf,
     store::Store,
 };
 use cni::{AddResult, Attachment, AttachmentId, Call, Dns, Fail, Handler, Ip};
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 /// The plugin; see [`Handler`].
 #[derive(Debug)]
@@ -23,31 +23,13 @@ impl Handler for HostLocal {
 
     fn add(&self, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
         let asked = Asked::of(call, at)?;
-        let ips = asked.claim(call).allocate()?;
+        let ips = asked.claim(call).allocate(&|_, _| Ok(Cow::from(&asked.config.sets)))?;
         Ok(asked.answer(ips))
     }
 
     fn check(&self, call: &Call, at: &Attachment) -> Result<(), Fail> {
         let data_dir = config::data_dir(call)?;
-        let id = attachment_id(at);
-        let mut recorded = Vec::new();
-        if let Recorded::Lease(lease) = Leases::of(&call.network)?.read(&id)? {
-            let store = Store::unlocked(&lease.data_dir, &call.network);
-            let mut holders = lease.addresses.iter().map(|address| store.holder(*address));
-            if holders
-                .try_fold(true, |all, holder| Ok::<_, Error>(all && holder?.is_some_and(|it| it.is(&id))))?
-            {
-                return Ok(());
-            }
-            recorded = lease.addresses;
-        }
-        // Not ours, or the other suite has been at work since: any reservation will do, as for the reference.
-        let found = Store::unlocked(&data_dir, &call.network).addresses_of(&id)?;
-        let lost = found.is_empty() || recorded.iter().any(|address| found.contains(address));
-        if !lost {
-            return Ok(());
-        }
-        Err(Error::NotHeld { container: id.container.to_string(), recorded }.into())
+        Ok(check_held(&call.network, &attachment_id(at), &data_dir, self.name())?)
     }
 
     fn del(&self, call: &Call, at: &Attachment) -> Result<(), Fail> {
@@ -65,21 +47,15 @@ impl Handler for HostLocal {
             return Ok(());
         }
         let (data_dir, leases, boot) = (config::data_dir(call)?, Leases::of(&call.network)?, boot_id()?);
-        let store = Store::unlocked(&data_dir, &call.network);
         let evidence = Evidence { network: &call.network, data_dir: &data_dir, leases: &leases, boot: &boot };
-        for set in &sets {
-            if let Some(held) = held_if_full(set, &store, &evidence)? {
-                return Err(Error::Unavailable { set: set.to_string(), held }.into());
-            }
-        }
-        Ok(())
+        Ok(refuse_if_full(&sets, &Store::unlocked(&data_dir, &call.network), &evidence)?)
     }
 }
 
 /// What ADD would answer now; nothing is written.
 pub(crate) fn preview(call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
     let asked = Asked::of(call, at)?;
-    let ips = asked.claim(call).preview()?;
+    let ips = asked.claim(call).preview(&|_, _| Ok(Cow::from(&asked.config.sets)))?;
     Ok(asked.answer(ips))
 }
 
@@ -99,7 +75,13 @@ impl Asked {
     }
 
     fn claim<'a>(&'a self, call: &'a Call) -> Claim<'a> {
-        Claim { config: &self.config, network: &call.network, id: &self.id, netns: &self.netns }
+        Claim {
+            requested: &self.config.requested,
+            data_dir: &self.config.data_dir,
+            network: &call.network,
+            id: &self.id,
+            netns: &self.netns,
+        }
     }
 
     fn answer(self, ips: Vec<Ip>) -> AddResult {
@@ -107,6 +89,6 @@ impl Asked {
     }
 }
 
-fn attachment_id(at: &Attachment) -> AttachmentId {
+pub(crate) fn attachment_id(at: &Attachment) -> AttachmentId {
     AttachmentId { container: at.container.clone(), ifname: at.ifname.clone() }
 }

@@ -13,7 +13,8 @@ use types::Prefix;
 /// Addresses of one subnet, from the first to the last, and the gateway, which is never handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
-    subnet: Prefix,
+    /// Of the prefix that an address is handed out with.
+    length: u8,
     first: IpAddr,
     last: IpAddr,
     gateway: IpAddr,
@@ -55,11 +56,16 @@ impl TryFrom<RangeSpec> for Range {
         if number(first) > number(last) {
             return Err(InvalidRange::StartOutside { first, subnet });
         }
-        Ok(Self { subnet, first, last, gateway: spec.gateway.unwrap_or(second) })
+        Ok(Self { length: subnet.length(), first, last, gateway: spec.gateway.unwrap_or(second) })
     }
 }
 
 impl Range {
+    /// Addresses that are each handed out alone, as /32 or /128, from the first to the last; the gateway is of no subnet.
+    pub fn of_hosts(first: IpAddr, last: IpAddr, gateway: IpAddr) -> Self {
+        Self { length: Prefix::host(first).length(), first, last, gateway }
+    }
+
     /// Whether the address lies between the first and the last one.
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4() && self.numbers().contains(&number(address))
@@ -70,9 +76,9 @@ impl Range {
         self.gateway
     }
 
-    /// The length of the subnet's prefix.
+    /// The length of the prefix that an address is handed out with: the subnet's.
     pub fn prefix_length(&self) -> u8 {
-        self.subnet.length()
+        self.length
     }
 
     fn numbers(&self) -> RangeInclusive<u128> {

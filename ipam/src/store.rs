@@ -7,6 +7,7 @@
 use crate::{error::Error, file};
 use cni::AttachmentId;
 use nix::fcntl::OFlag;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -112,6 +113,23 @@ impl Store {
         file::remove(&path).map_err(failed("remove", &path))
     }
 
+    /// What a file beside the reservations says; absent if there is none, or one that can't be read: a power failure can leave that.
+    pub(crate) fn note<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let path = self.dir.join(name);
+        let bytes = file::read(&path).map_err(failed("read", &path))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Writes such a file, whole or not at all; `lasting`: what it says outlives a power failure from then on.
+    pub(crate) fn set_note<T: Serialize>(&self, name: &str, note: &T, lasting: bool) -> Result<(), Error> {
+        let write = || {
+            let bytes = serde_json::to_vec(note)?;
+            let replace = if lasting { file::replace_for_good } else { file::replace };
+            replace(&self.dir, name, &bytes)
+        };
+        write().map_err(failed("write", &self.dir.join(name)))
+    }
+
     /// Every address that has a file.
     pub(crate) fn addresses(&self) -> Result<Vec<IpAddr>, Error> {
         let failed = failed("list", &self.dir);
@@ -132,7 +150,10 @@ impl Store {
         let failed = failed("remove", &self.dir);
         for entry in fs::read_dir(&self.dir).map_err(&failed)? {
             let name = entry.map_err(&failed)?.file_name();
-            if name == "lock" || name.to_str().is_some_and(|name| name.starts_with("last_reserved_ip.")) {
+            if name == "lock"
+                || name == NOTE
+                || name.to_str().is_some_and(|name| name.starts_with("last_reserved_ip."))
+            {
                 file::remove(&self.dir.join(name)).map_err(&failed)?;
             }
         }
@@ -245,6 +266,9 @@ impl fmt::Display for Holder {
         self.ifname.as_ref().map_or(Ok(()), |ifname| write!(out, " ({ifname})"))
     }
 }
+
+/// What a network over many nodes has beside its reservations: what this node owns.
+pub(crate) const NOTE: &str = "blocks";
 
 fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |cause| Error::Reservation { doing, path: path.to_owned(), cause }

@@ -4,9 +4,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "clippy.toml allows it in tests, but does not see that helpers are theirs"
 )]
-use cni::{Args, Attachment, AttachmentId, Call, Handler, Verb, Version};
+use cluster::{BlockNumber, Holding, Layout, LeasedBlock, Owned};
+use cni::{Args, Attachment, AttachmentId, Call, Code, Failure, Handler, Verb, Version};
 use serde_json::{Value, json};
 use std::{env, fs, path::Path, process::Command};
 
@@ -84,7 +86,7 @@ fn only_what_is_built_in_can_be_previewed() {
                 *name
             })
             .collect();
-        assert_eq!(names, ["host-local", "static"]);
+        assert_eq!(names, ["host-local", "static", "cluster"]);
     });
 }
 
@@ -101,6 +103,49 @@ fn an_address_is_given_back_by_its_record_alone() {
         assert!(ipam::release(&network, &id("c1")).unwrap());
         assert!(!reservation.exists());
         assert!(!ipam::release(&network, &id("c1")).unwrap());
+    });
+}
+
+/// A node with leased blocks of a network.
+fn leasing(blocks: &[u32]) -> (Call, Holding) {
+    let config = json!({"cniVersion": "1.1.0", "name": "net", "type": "overlay", "vni": 4242, "subnets": ["10.42.0.0/24"],
+        "node": "worker-1", "store": {"type": "etcd", "endpoints": ["http://192.0.2.9"]}, "ipam": {"type": "cluster"}});
+    let call =
+        Call::new(Verb::Add, config.to_string().into_bytes(), Args::new(""), Vec::new(), &Version::ALL);
+    let layout = Layout::new(vec!["10.42.0.0/24".parse().unwrap()], None).unwrap();
+    let block = |number: &u32| LeasedBlock { number: BlockNumber(*number), epoch: 1 };
+    (call.unwrap(), Holding::new(&layout, Owned::Leased(blocks.iter().map(block).collect())))
+}
+
+#[test]
+fn leased_blocks_are_taken_into_use_and_given_back_when_nobody_has_an_address_of_them() {
+    in_a_host("leased_blocks_are_taken_into_use_and_given_back_when_nobody_has_an_address_of_them", |dir| {
+        let network = "net".parse().unwrap();
+        let ((call, one), (_, two), (_, none)) = (leasing(&[5]), leasing(&[5, 2]), leasing(&[]));
+        assert_eq!(ipam::cluster::holding(&network).unwrap(), None);
+        ipam::cluster::hold(&network, &one).unwrap();
+        for at in 0..12 {
+            assert!(!one.wants_another(ipam::cluster::given(&network, &one).unwrap()[0]).unwrap(), "{at}");
+            assert_eq!(ipam::preview(&call, &attachment("c1")).is_ok(), at == 0);
+            ipam::CLUSTER.add(&call, &attachment(&format!("c{}", at + 1))).unwrap();
+        }
+        assert!(one.wants_another(ipam::cluster::given(&network, &one).unwrap()[0]).unwrap());
+        ipam::cluster::hold(&network, &two).unwrap();
+        assert_eq!(ipam::cluster::holding(&network).unwrap(), Some(two.clone()));
+        let written = fs::read_to_string(dir.join("data/cluster/net/blocks")).unwrap();
+        assert_eq!(written, serde_json::to_string(&two).unwrap());
+
+        let refused = ipam::cluster::hold(&network, &leasing(&[2]).1).unwrap_err();
+        assert_eq!(
+            (refused.code(), refused.to_string().as_str()),
+            (Code::Taken, "containers have addresses of blocks that are to be given back")
+        );
+        assert!(refused.hint().unwrap().starts_with("12 addresses are held: "));
+        ipam::cluster::hold(&network, &one).unwrap();
+        ipam::CLUSTER.gc(&call, &[]).unwrap();
+        ipam::cluster::hold(&network, &none).unwrap();
+        let code = ipam::CLUSTER.add(&call, &attachment("c1")).unwrap_err().code();
+        assert_eq!(code, Code::TryAgain);
     });
 }
 

@@ -8,11 +8,12 @@
     reason = "a test"
 )]
 mod host;
+mod kill;
 mod trace;
 
 use host::Host;
+use kill::{at_every_stop, nothing_but_the_other_is_left, somewhere};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
 const ONE: &str = "10.1.0.0/28";
 
@@ -20,52 +21,10 @@ fn config(host: &Host) -> Value {
     host.config(json!({"ranges": [[{"subnet": ONE}], [{"subnet": "fd00::/120"}]]}))
 }
 
-/// Calls `check` with a host on which the verb was killed at the n-th stop, for each n, until it was not killed any more.
-fn at_every_stop(
-    verb: &str,
-    netns: impl Fn(&Host) -> PathBuf,
-    prepare: impl Fn(&Host),
-    check: impl Fn(&Host, usize),
-) {
-    for stop in 0.. {
-        let host = Host::new();
-        let netns = netns(&host);
-        host.add(&config(&host), "other").unwrap();
-        prepare(&host);
-        let mut call = host.call(verb, &config(&host), "c1");
-        call.netns = netns;
-        let killed = trace::run(&host, &call, Some(stop)).killed;
-        for (address, content) in host.reservations() {
-            assert!(
-                ["c1\r\neth0", "other\r\neth0"].contains(&content.as_str()),
-                "stop {stop}: {address} {content:?}"
-            );
-            let recorded = host.records().contains(&"c1:eth0".to_owned());
-            assert!(recorded || content != "c1\r\neth0", "stop {stop}: {address} without a record");
-        }
-        check(&host, stop);
-        if !killed {
-            assert!(stop > 60, "only {stop} stops: the plugin cannot have run");
-            return;
-        }
-    }
-}
-
-fn nothing_but_the_other_is_left(host: &Host, stop: usize) {
-    let left = host.reservations();
-    assert_eq!(left.len(), 2, "stop {stop}: {left:?}");
-    assert!(left.values().all(|content| content == "other\r\neth0"), "stop {stop}: {left:?}");
-    assert_eq!(host.records(), ["other:eth0"], "stop {stop}");
-    assert_eq!(host.files("networks").len(), 1, "stop {stop}");
-}
-
-fn somewhere(_: &Host) -> PathBuf {
-    "/some/where".into()
-}
-
 #[test]
 fn an_add_that_was_killed_is_undone_by_del() {
     at_every_stop(
+        config,
         "ADD",
         somewhere,
         |_| {},
@@ -79,6 +38,7 @@ fn an_add_that_was_killed_is_undone_by_del() {
 #[test]
 fn an_add_that_was_killed_is_followed_by_another_when_its_namespace_is_gone() {
     at_every_stop(
+        config,
         "ADD",
         |host| host.netns("ns1"),
         |_| {},
@@ -108,6 +68,7 @@ fn a_replacing_add_that_was_killed_is_undone_by_del() {
         std::fs::remove_file(host.path("old")).unwrap();
     };
     at_every_stop(
+        config,
         "ADD",
         |host| host.netns("ns1"),
         prepare,
@@ -123,7 +84,7 @@ fn a_del_that_was_killed_is_finished_by_the_next() {
     let prepare = |host: &Host| {
         host.add(&config(host), "c1").unwrap();
     };
-    at_every_stop("DEL", somewhere, prepare, |host, stop| {
+    at_every_stop(config, "DEL", somewhere, prepare, |host, stop| {
         host.del(&config(host), "c1");
         nothing_but_the_other_is_left(host, stop);
     });
@@ -135,7 +96,7 @@ fn a_del_that_was_killed_never_frees_what_another_container_has_by_now() {
     let prepare = |host: &Host| {
         host.add(&config(host), "c1").unwrap();
     };
-    at_every_stop("DEL", somewhere, prepare, |host, stop| {
+    at_every_stop(config, "DEL", somewhere, prepare, |host, stop| {
         // The next holder asks for the very addresses; it gets those that are free by now.
         for (ip, range) in [("10.1.0.3", 0), ("fd00::3", 1)] {
             let mut call = host.call("ADD", &config(host), "heir");

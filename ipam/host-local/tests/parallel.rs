@@ -9,29 +9,8 @@
 mod host;
 
 use host::{Host, Reply};
-use serde_json::{Value, json};
-use std::{
-    collections::BTreeSet,
-    io::Write,
-    process::{Child, ChildStdin},
-};
-
-/// Starts one process for each container; all wait for their stdin, and are let go together.
-fn all_at_once(host: &Host, verb: &str, config: &Value, containers: &[String]) -> Vec<Reply> {
-    let start = |container: &String| -> (Child, ChildStdin, Vec<u8>) {
-        let (mut command, input) = host.command(host.program(), &host.call(verb, config, container));
-        let mut child = command.spawn().unwrap();
-        let stdin = child.stdin.take().unwrap();
-        (child, stdin, input)
-    };
-    let started: Vec<_> = containers.iter().map(start).collect();
-    let mut running = Vec::new();
-    for (child, mut stdin, input) in started {
-        stdin.write_all(&input).unwrap();
-        running.push(child);
-    }
-    running.into_iter().map(|child| Reply::of(&child.wait_with_output().unwrap())).collect()
-}
+use serde_json::json;
+use std::collections::BTreeSet;
 
 #[test]
 fn sixty_four_processes_never_get_one_address() {
@@ -41,13 +20,13 @@ fn sixty_four_processes_never_get_one_address() {
     );
     let containers: Vec<String> = (0..64).map(|at| format!("c{at}")).collect();
     for _ in 0..3 {
-        let replies = all_at_once(&host, "ADD", &config, &containers);
+        let replies = host.all_at_once("ADD", &config, &containers);
         let (given, refused): (Vec<&Reply>, Vec<&Reply>) = replies.iter().partition(|reply| reply.ok);
         let distinct: BTreeSet<String> = given.iter().map(|reply| reply.json["ips"].to_string()).collect();
         assert_eq!((given.len(), distinct.len(), refused.len()), (60, 60, 4), "there are sixty addresses");
         assert!(refused.iter().all(|reply| reply.json["code"] == 11), "{refused:?}");
         assert_eq!((host.reservations().len(), host.records().len()), (120, 60));
-        assert!(all_at_once(&host, "DEL", &config, &containers).iter().all(|reply| reply.ok));
+        assert!(host.all_at_once("DEL", &config, &containers).iter().all(|reply| reply.ok));
         assert_eq!((host.reservations().len(), host.records().len()), (0, 0));
     }
 }
@@ -56,7 +35,7 @@ fn sixty_four_processes_never_get_one_address() {
 fn one_attachment_added_by_many_at_once_is_added_once() {
     let host = Host::new();
     let config = host.config(json!({"subnet": "10.1.0.0/24"}));
-    let replies = all_at_once(&host, "ADD", &config, &vec!["c1".to_owned(); 16]);
+    let replies = host.all_at_once("ADD", &config, &vec!["c1".to_owned(); 16]);
     assert_eq!(replies.iter().filter(|reply| reply.ok).count(), 1);
     assert_eq!(host.reservations().len(), 1);
 }

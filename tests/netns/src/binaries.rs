@@ -13,10 +13,11 @@ use std::{
     process::Command,
 };
 
-/// The packages that hold a plugin's executable, each named as the plugin is.
-pub const PLUGINS: [&str; 19] = [
+/// Every plugin. The packages that hold their executables are named as they are, but for [`package`].
+pub const PLUGINS: [&str; 20] = [
     "bandwidth",
     "bridge",
+    "cluster",
     "firewall",
     "host",
     "host-device",
@@ -85,7 +86,7 @@ impl Binaries {
         if path.exists() {
             return Ok(path);
         }
-        Err(no_binary(path, name))
+        Err(no_binary(path, package(name)))
     }
 
     /// Has Cargo build what the tests of this run need, once. In the virtual machine all is built before it starts.
@@ -145,12 +146,17 @@ impl Build {
     fn build(&self) -> Result<(), Error> {
         let mut arguments = vec!["build", "--quiet", "--profile", &self.profile];
         arguments.extend(self.triple.iter().flat_map(|triple| ["--target", triple]));
-        arguments.extend(PLUGINS.iter().flat_map(|name| ["-p", name]));
+        arguments.extend(PLUGINS.iter().flat_map(|name| ["-p", package(name)]));
         if cfg!(feature = "firewalld") {
             arguments.extend(["--features", "firewall/firewalld,cli/firewalld"]);
         }
         cargo(&[&arguments[..], &["-p", "cli"]].concat())
     }
+}
+
+/// The package of a plugin.
+fn package(plugin: &str) -> &str {
+    if plugin == "cluster" { "cluster-ipam" } else { plugin } // `cluster` is what all that have to do with such networks share
 }
 
 /// Runs Cargo in this workspace, with the target directory that this test was built in.

@@ -17,9 +17,10 @@ use std::{
 };
 
 /// By a plugin's name. Read when this is compiled: the virtual machine has no tree.
-const READMES: [(&str, &str); 19] = [
+const READMES: [(&str, &str); 20] = [
     ("bandwidth", include_str!("../../../plugins/bandwidth/README.md")),
     ("bridge", include_str!("../../../plugins/bridge/README.md")),
+    ("cluster", include_str!("../../../ipam/cluster/README.md")),
     ("dummy", include_str!("../../../plugins/dummy/README.md")),
     ("firewall", include_str!("../../../plugins/firewall/README.md")),
     ("host", include_str!("../../../plugins/host/README.md")),

@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("firewalld", &[]),
     ("xtables", &["kernel"]),
     ("plan", &["firewalld", "kernel", "types", "xtables"]),
-    ("ipam", &["cni", "types"]),
+    ("ipam", &["cluster", "cni", "types"]),
     ("networks", &["cni", "types"]),
     ("sandbox", &["cni", "kernel", "types"]),
     ("plugin", &["cni", "ipam", "kernel", "plan", "types"]),
@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tuning", PLUGIN),
     ("vrf", PLUGIN),
     ("host-local", &["cni", "ipam"]),
+    ("cluster-ipam", &["cni", "ipam"]),
     ("static", &["cni", "ipam"]),
     (
         "cli",

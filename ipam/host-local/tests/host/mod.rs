@@ -1,4 +1,5 @@
-//! A host of its own for each test: directories that nobody else uses, and the plugin called as a runtime calls it.
+//! A host of its own for each test: directories that nobody else uses, and the plugin called as a runtime calls it. Every IPAM plugin that keeps
+//! reservations is tested with this file.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,9 +14,17 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, ChildStdin, Command, Output, Stdio},
 };
 use tempfile::TempDir;
+
+/// The plugin of the package whose test this is, and the folder of its reservations.
+const SUBJECT: (&str, &str) =
+    match (option_env!("CARGO_BIN_EXE_host-local"), option_env!("CARGO_BIN_EXE_cluster")) {
+        (Some(program), _) => (program, "networks"),
+        (None, Some(program)) => (program, "data/cluster"),
+        (None, None) => panic!("not a test of a plugin that is known here"),
+    };
 
 pub(crate) struct Host {
     dir: TempDir,
@@ -42,10 +51,7 @@ pub(crate) struct Call<'a> {
 
 impl Host {
     pub(crate) fn new() -> Self {
-        let host = Self {
-            dir: tempfile::tempdir().unwrap(),
-            program: PathBuf::from(env!("CARGO_BIN_EXE_host-local")),
-        };
+        let host = Self { dir: tempfile::tempdir().unwrap(), program: PathBuf::from(SUBJECT.0) };
         fs::create_dir_all(host.path("cache/results")).unwrap();
         host
     }
@@ -120,6 +126,23 @@ impl Host {
         self.run_program(&self.program, call)
     }
 
+    /// Starts one process for each container; all wait for their stdin, and are let go together.
+    pub(crate) fn all_at_once(&self, verb: &str, config: &Value, containers: &[String]) -> Vec<Reply> {
+        let start = |container: &String| -> (Child, ChildStdin, Vec<u8>) {
+            let (mut command, input) = self.command(self.program(), &self.call(verb, config, container));
+            let mut child = command.spawn().unwrap();
+            let stdin = child.stdin.take().unwrap();
+            (child, stdin, input)
+        };
+        let started: Vec<_> = containers.iter().map(start).collect();
+        let mut running = Vec::new();
+        for (child, mut stdin, input) in started {
+            stdin.write_all(&input).unwrap();
+            running.push(child);
+        }
+        running.into_iter().map(|child| Reply::of(&child.wait_with_output().unwrap())).collect()
+    }
+
     pub(crate) fn program(&self) -> &Path {
         &self.program
     }
@@ -144,9 +167,19 @@ impl Host {
 
     /// Every reservation of network `net` and what it holds.
     pub(crate) fn reservations(&self) -> BTreeMap<String, String> {
-        let mut all = self.files("networks/net");
+        let mut all = self.files(&self.kept());
         all.retain(|name, _| name.parse::<std::net::IpAddr>().is_ok());
         all
+    }
+
+    /// The folder of the reservations of network `net`.
+    pub(crate) fn kept(&self) -> String {
+        format!("{}/net", SUBJECT.1)
+    }
+
+    /// The names of the networks that have reservations, and whatever else lies there.
+    pub(crate) fn networks(&self) -> Vec<String> {
+        self.files(SUBJECT.1).into_keys().collect()
     }
 
     /// The names of the lease records of network `net`.
@@ -165,8 +198,8 @@ impl Host {
 
     /// Writes a reservation as the other suite does.
     pub(crate) fn reserve(&self, address: &str, content: &str) {
-        fs::create_dir_all(self.path("networks/net")).unwrap();
-        fs::write(self.path("networks/net").join(address), content).unwrap();
+        fs::create_dir_all(self.path(&self.kept())).unwrap();
+        fs::write(self.path(&self.kept()).join(address), content).unwrap();
     }
 
     pub(crate) fn files(&self, dir: &str) -> BTreeMap<String, String> {

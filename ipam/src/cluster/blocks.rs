@@ -1,0 +1,40 @@
+//! The blocks that this node has leased, for whoever leases them.
+use super::{error::Error, place, territory::living};
+use crate::{
+    error as of_all,
+    gone::Evidence,
+    lease::{Leases, boot_id},
+    store::{NOTE, Store},
+};
+use cluster::Holding;
+use types::NetworkName;
+
+/// What this node owns of a network, as it is written down; absent if nothing is.
+pub fn holding(network: &NetworkName) -> Result<Option<Holding>, of_all::Error> {
+    Store::unlocked(&place()?, network).note(NOTE)
+}
+
+/// How many addresses of a network are reserved on this node, in each of its subnets.
+pub fn given(network: &NetworkName, holding: &Holding) -> Result<Vec<u128>, of_all::Error> {
+    let addresses = Store::unlocked(&place()?, network).addresses()?;
+    let of = |subnet: &types::Prefix| {
+        addresses.iter().filter(|address| subnet.contains(**address)).count() as u128
+    };
+    Ok(holding.subnets.iter().map(of).collect())
+}
+
+/// Writes down what this node owns from now on, such that it outlives a power failure. A block must be leased before this, and given back only
+/// after it: an address is given out of what is written down. Refused is what would take a block away from under living containers.
+pub fn hold(network: &NetworkName, holding: &Holding) -> Result<(), of_all::Error> {
+    let (data_dir, leases, boot) = (place()?, Leases::of(network)?, boot_id()?);
+    let store = Store::lock(&data_dir, network)?;
+    let evidence = Evidence { network, data_dir: &data_dir, leases: &leases, boot: &boot };
+    let spans = holding.layout().map_err(of_all::Error::Layout)?.spans(&holding.owns);
+    let addresses = store.addresses()?.into_iter();
+    let strays = addresses.filter(|address| !spans.iter().flatten().any(|span| span.contains(*address)));
+    let held = living(strays, &store, &evidence)?;
+    if held.count > 0 {
+        return Err(Error::InUse { held }.into());
+    }
+    store.set_note(NOTE, holding, true)
+}
