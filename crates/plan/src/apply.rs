@@ -24,6 +24,7 @@ pub struct Failed {
 
 /// Applies a plan. After a failure the host is as it was before.
 pub fn apply(plan: &Plan, places: &mut Places, state: &State, key: &Key) -> Result<(), Failed> {
+    places.turn_to_network(&key.network);
     let mut run = Run {
         places,
         state,

@@ -8,6 +8,7 @@ use crate::{
     host_end::NoHostEnd,
     host_port::HostPort,
     mtu::TooSmall,
+    overlay::NoOverlay,
     parent::NoParent,
     places::Place,
     step::Published,
@@ -118,6 +119,9 @@ pub enum Error {
     /// An interface can't be in the VRF that it was to be in.
     #[error(transparent)]
     Vrf(#[from] NoVrf),
+    /// An overlay network that can't be had as it was asked for.
+    #[error(transparent)]
+    Overlay(#[from] NoOverlay),
     /// An interface that a step works on is missing.
     #[error("no interface \"{name}\" {place}")]
     NoLink {
@@ -252,6 +256,7 @@ impl Error {
             Error::Backup(cause) => Some(cause.hint()),
             Error::Lock { .. } => Some("another plugin, or a process of the container's, has its file locked: `lsns -t net`, and try again".into()),
             Error::Vrf(cause) => Some(cause.hint()),
+            Error::Overlay(cause) => Some(cause.hint()),
             Error::NoLink { name, .. } => {
                 Some(format!("something else removed {name}; DEL the attachment and ADD it again"))
             }

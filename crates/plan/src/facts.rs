@@ -8,6 +8,7 @@ use crate::{
     free_port::{self, Wanted},
     host_end::{HostEnd, WantedEnd},
     mtu::WantedMtu,
+    overlay::{NoOverlay, Transit, WantedUnderlay},
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     policy::Routing,
@@ -21,7 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
-use types::{IfName, IpvlanFlag, IpvlanMode, Mac, Prefix, VlanId};
+use types::{IfName, IpvlanFlag, IpvlanMode, Mac, NetworkName, Prefix, VlanId};
 
 /// A question about the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +70,10 @@ pub enum Query {
     Forward,
     /// In whose tables does iptables have to let packets through?
     Iptables,
+    /// Which addresses has this overlay network towards the host?
+    Transit(NetworkName),
+    /// How large packets does the way to the other nodes of an overlay network leave? It is an error if there is none.
+    Underlay(WantedUnderlay),
     /// Is firewalld there? It is an error if not.
     Firewalld,
 }
@@ -112,6 +117,8 @@ pub struct Facts {
     pub host_end: Option<HostEnd>,
     /// The MTU that was asked for, in bytes; none if there is nothing to find it by.
     pub mtu: Option<u32>,
+    /// The addresses towards the host, if they were asked for.
+    pub transit: Option<Transit>,
     /// The device to be had, if it was asked for. None where it was taken by another suite.
     pub device: Option<DeviceFact>,
     /// That link as a step, if it is a VLAN that is to be made, or was made here.
@@ -150,6 +157,7 @@ impl Query {
             Query::FreePort(_)
                 | Query::BridgeMac(_)
                 | Query::Mtu(_)
+                | Query::Underlay(_)
                 | Query::Device(_)
                 | Query::Ipvlan(..)
                 | Query::Settings(_)
@@ -190,6 +198,8 @@ impl Facts {
                 Query::Tap(wanted) => wanted.look(places)?,
                 Query::BridgeMac(wanted) => wanted.look(places)?,
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
+                Query::Underlay(wanted) => facts.mtu = Some(wanted.find(places)?),
+                Query::Transit(network) => facts.transit = Some(Transit::find(network, &places.state()?)?),
                 Query::ParentOrVlan(wanted) => facts.find_parent(wanted, places)?,
                 Query::OwnAddresses(of) => facts.find_own_addresses(of, places)?,
                 Query::Interfaces => facts.interfaces = interfaces(places)?,
@@ -302,7 +312,9 @@ impl Facts {
             Error::PortTaken { wanted, .. } | Error::PortListenedOn { wanted } => {
                 self.free_ports.contains(&wanted.number)
             }
-            Error::Vrf(NoVrf::TableTaken { .. }) | Error::Device(NoDevice::NumberTaken { .. }) => true,
+            Error::Overlay(NoOverlay::TransitTaken { .. })
+            | Error::Vrf(NoVrf::TableTaken { .. })
+            | Error::Device(NoDevice::NumberTaken { .. }) => true,
             _ => false,
         }
     }

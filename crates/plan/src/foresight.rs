@@ -400,6 +400,7 @@ mod tests {
 
     fn veth(peer: &str, mtu: Option<u32>) -> step::Veth {
         step::Veth {
+            place: Place::Host,
             host: name("veth0"),
             host_mac: mac(9),
             peer: name(peer),

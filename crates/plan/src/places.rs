@@ -1,5 +1,11 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
-use crate::{error::Error, filter::Filter, journal::Intent, state::State};
+use crate::{
+    error::Error,
+    filter::Filter,
+    journal::Intent,
+    overlay::{self, NoOverlay},
+    state::State,
+};
 use firewalld::Firewalld;
 use kernel::{Link, Netns, NetnsId, Rtnl, link, netns_cookie, route, sysctl};
 use nix::{
@@ -16,16 +22,19 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use types::IfName;
+use types::{IfName, NetworkName};
 
 /// A network namespace, as a plan names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// The namespace that the plugin was started in.
+    #[default]
     Host,
     /// The container's.
     Container,
+    /// The one that the containers of an overlay network on this host share, between theirs and the host's.
+    Network,
 }
 
 impl fmt::Display for Place {
@@ -33,6 +42,7 @@ impl fmt::Display for Place {
         f.write_str(match self {
             Place::Host => "on the host",
             Place::Container => "in the container",
+            Place::Network => "in the network's namespace",
         })
     }
 }
@@ -51,7 +61,9 @@ pub struct Places {
     netns: Option<Netns>,
     /// Which namespace that has to be, until somebody has been there.
     expected: Option<NetnsId>,
-    sockets: [Option<Rtnl>; 2],
+    sockets: [Option<Rtnl>; 3],
+    /// The network whose namespace [`Place::Network`] is.
+    network: Option<NetworkName>,
     indices: Vec<(Place, IfName, u32)>,
     /// What the facts said of links, for a second look at the same.
     seen: Vec<(Place, IfName, Option<Link>)>,
@@ -81,7 +93,8 @@ impl Places {
         Self {
             netns,
             expected: None,
-            sockets: [None, None],
+            sockets: [None, None, None],
+            network: None,
             indices: Vec::new(),
             seen: Vec::new(),
             parameters: BTreeMap::new(),
@@ -107,6 +120,27 @@ impl Places {
     #[must_use]
     pub fn keeping(self, state: &State) -> Self {
         Self { state: Some(state.clone()), ..self }
+    }
+
+    /// The same, of an attachment to this network, which may have a namespace of its own.
+    #[must_use]
+    pub fn on(self, network: &NetworkName) -> Self {
+        Self { network: Some(network.clone()), ..self }
+    }
+
+    /// Goes on with an attachment to this network.
+    pub(crate) fn turn_to_network(&mut self, network: &NetworkName) {
+        if self.network.as_ref() != Some(network) {
+            self.network = Some(network.clone());
+            self.forget_network();
+        }
+    }
+
+    /// Forgets what is known of the network's namespace: it is another one now, or none.
+    pub(crate) fn forget_network(&mut self) {
+        *self.slot(Place::Network) = None;
+        self.indices.retain(|(place, ..)| *place != Place::Network);
+        self.seen.retain(|(place, ..)| *place != Place::Network);
     }
 
     /// For who has many to look after, and comes again: nothing is waited for that the kernel is about to do.
@@ -181,6 +215,22 @@ impl Places {
         match place {
             Place::Host => Ok(work()),
             Place::Container => Ok(self.container()?.run(work)?),
+            Place::Network => Ok(self.network()?.run(work)?),
+        }
+    }
+
+    /// The network's namespace.
+    pub(crate) fn network(&self) -> Result<Netns, Error> {
+        let network = self.network.as_ref().ok_or(NoOverlay::NoNetwork)?;
+        Ok(Netns::open(&overlay::netns_of(&self.state()?, network))?)
+    }
+
+    /// Whether there is a namespace to work in.
+    pub(crate) fn has(&mut self, place: Place) -> bool {
+        match place {
+            Place::Host => true,
+            Place::Container => self.has_container(),
+            Place::Network => self.network().is_ok(),
         }
     }
 
@@ -281,10 +331,11 @@ impl Places {
     }
 
     fn slot(&mut self, place: Place) -> &mut Option<Rtnl> {
-        let [host, container] = &mut self.sockets;
+        let [host, container, network] = &mut self.sockets;
         match place {
             Place::Host => host,
             Place::Container => container,
+            Place::Network => network,
         }
     }
 }

@@ -39,9 +39,10 @@ pub struct Repair {
 /// Puts back what is missing of an attachment whose record is held. What can't be put back does not keep the rest.
 pub fn repair(plan: &Plan, places: &mut Places, state: &State, key: &Key, extent: Extent) -> Repair {
     places.make_anew();
+    places.turn_to_network(&key.network);
     let mut repair = Repair::default();
     let lasting = plan.steps().filter(|(hold, _)| *hold != Hold::Once).map(|(_, step)| step.act());
-    for step in lasting.filter(|step| extent == Extent::Everything || step.place() == Place::Host) {
+    for step in lasting.filter(|step| extent == Extent::Everything || step.place() != Place::Container) {
         let mut run = Run { step, places: &mut *places, state, key };
         match run.repair() {
             Ok(None) => {}

@@ -18,6 +18,7 @@ pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
 pub use crate::neighbour::Neighbour;
 pub use crate::only_mac::OnlyMac;
+pub use crate::overlay::{Namespace, Notrack, Peer, Peers, Tunnel};
 pub use crate::policy::{Entry, ExactRoute, LeftRules, Rule, Withdrawn};
 pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
 pub use crate::shim::Shim;
@@ -97,6 +98,10 @@ pub enum Step {
     LeftForward(LeftForward),
     LeftMacCheck(LeftMacCheck),
     ZoneSource(ZoneSource),
+    Namespace(Namespace),
+    Tunnel(Tunnel),
+    Peers(Peers),
+    Notrack(Notrack),
 }
 
 macro_rules! step_from {
@@ -179,7 +184,11 @@ step_from!(
     LeftPublish,
     LeftForward,
     LeftMacCheck,
-    ZoneSource
+    ZoneSource,
+    Namespace,
+    Tunnel,
+    Peers,
+    Notrack
 );
 
 /// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of
@@ -221,6 +230,9 @@ pub enum Forwarding {
 /// A veth pair: one end on the host, up and on its bridge, the other born in the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Veth {
+    /// Where the host's end is, if not on the host.
+    #[serde(default)] // what earlier versions wrote down has none
+    pub place: Place,
     /// The host end's name.
     pub host: IfName,
     /// The host end's address.
@@ -287,7 +299,10 @@ pub struct Unnumbered {
 /// worker, which has to wait for the network lock: on a busy host for seconds, in which the container is not heard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carrier {
-    /// The host's end.
+    /// Where that end is, if not on the host.
+    #[serde(default)] // what earlier versions wrote down has none
+    pub place: Place,
+    /// That end.
     pub link: IfName,
 }
 
@@ -328,6 +343,9 @@ impl fmt::Display for Forwarding {
 impl fmt::Display for Veth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "veth {} (mac {})", self.host, self.host_mac)?;
+        if self.place != Place::Host {
+            write!(f, " {}", self.place)?;
+        }
         if let Some(master) = &self.master {
             write!(f, " on bridge {master}")?;
         }
@@ -366,7 +384,8 @@ impl fmt::Display for Unnumbered {
 
 impl fmt::Display for Carrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} hears its other end", self.link)
+        write!(f, "{} hears its other end", self.link)?;
+        if self.place == Place::Host { Ok(()) } else { write!(f, " {}", self.place) }
     }
 }
 

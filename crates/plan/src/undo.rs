@@ -13,6 +13,7 @@ use types::IfName;
 /// Undoes every step that the plan of this attachment owns, and then lets go of what it shares; what is gone already is no
 /// error. All own steps are tried, the first error is returned.
 pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
+    places.turn_to_network(&key.network);
     undo_steps(&plan.own_steps(), places)?;
     for (hold, step, thing) in plan.counted().rev() {
         let state = places.state()?;
@@ -42,16 +43,16 @@ fn lasting<'a>(steps: &[&'a Step]) -> Vec<&'a Step> {
 }
 
 /// Whether what the plan made is still there: one of its links, or, if it makes none, every port that it took. Of a pair the
-/// end on the host is looked for: the container's namespace may be another one by now.
+/// end outside of the container is looked for: the container's namespace may be another one by now.
 pub fn stands(plan: &Plan, places: &mut Places) -> Result<bool, Error> {
     let made: Vec<_> = plan.steps().flat_map(|(_, step)| step.act().takes_along()).collect();
     if made.is_empty() {
         return holds_its_ports(plan, places);
     }
-    let on_host = made.iter().any(|(place, _)| *place == Place::Host);
+    let outside = made.iter().any(|(place, _)| *place != Place::Container);
     for (place, name) in made {
-        let counts = if on_host { place == Place::Host } else { places.has_container() };
-        if counts && places.link(place, name)?.is_some() {
+        let counts = place != Place::Container || !outside;
+        if counts && places.has(place) && places.link(place, name)?.is_some() {
             return Ok(true);
         }
     }

@@ -11,11 +11,11 @@ use types::IfName;
 
 impl Act for Veth {
     fn place(&self) -> Place {
-        Place::Host
+        self.place
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
-        let master = self.master.as_ref().map(|bridge| places.index(Place::Host, bridge)).transpose()?;
+        let master = self.master.as_ref().map(|bridge| places.index(self.place, bridge)).transpose()?;
         Ok(Work::Netlink(link::veth(&link::Veth {
             host: &self.host,
             host_mac: self.host_mac,
@@ -32,7 +32,7 @@ impl Act for Veth {
     /// A kernel that gives no answer is asked when the index is needed.
     fn learn(&self, answer: &Answer, places: &mut Places) {
         let Some(link) = &answer.link else { return };
-        places.met(Place::Host, &self.host, link.index);
+        places.met(self.place, &self.host, link.index);
         if let Some(peer) = link.peer {
             places.met(Place::Container, &self.peer, peer);
         }
@@ -42,7 +42,7 @@ impl Act for Veth {
         if cause.errno() != Some(Errno::EEXIST) {
             return Error::Step { step: self.to_string(), cause };
         }
-        let taken = [(Place::Container, &self.peer), (Place::Host, &self.host)];
+        let taken = [(Place::Container, &self.peer), (self.place, &self.host)];
         let found = taken.into_iter().find(|(place, name)| matches!(places.link(*place, name), Ok(Some(_))));
         match found {
             Some((place, name)) => Error::NameTaken { name: name.clone(), place },
@@ -53,7 +53,8 @@ impl Act for Veth {
     /// By its end on the host, without a look at it that would wait for the kernel's network lock: its name is by hash.
     /// An end in the container alone is one that another suite made under another name.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        if places.unlink(Place::Host, &self.host)? || !places.has_container() {
+        let was_there = places.has(self.place) && places.unlink(self.place, &self.host)?;
+        if was_there || !places.has_container() {
             return Ok(());
         }
         let found = places.link(Place::Container, &self.peer)?;
@@ -64,18 +65,19 @@ impl Act for Veth {
     }
 
     fn takes_along(&self) -> Vec<(Place, &IfName)> {
-        vec![(Place::Host, &self.host), (Place::Container, &self.peer)]
+        vec![(self.place, &self.host), (Place::Container, &self.peer)]
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let Some(host) = places.link(Place::Host, &self.host)? else {
-            return Ok(Some(format!("there is no {} on the host", self.host)));
+        let there = places.has(self.place);
+        let Some(host) = (if there { places.link(self.place, &self.host)? } else { None }) else {
+            return Ok(Some(format!("there is no {} {}", self.host, self.place)));
         };
         let Some(peer) = places.link(Place::Container, &self.peer)? else {
             return Ok(Some(format!("there is no {} in the container", self.peer)));
         };
         let master = match &self.master {
-            Some(bridge) => places.link(Place::Host, bridge)?.map(|bridge| bridge.index),
+            Some(bridge) => places.link(self.place, bridge)?.map(|bridge| bridge.index),
             None => None,
         };
         Ok(if peer.kind.as_deref() != Some("veth") {

@@ -69,7 +69,7 @@ impl Act for Unnumbered {
 
 impl Act for Carrier {
     fn place(&self) -> Place {
-        Place::Host
+        self.place
     }
 
     /// Who asks for a link is told no state that its worker has not acted on yet: the kernel does that first (6.8,
@@ -203,8 +203,8 @@ impl Act for Route {
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let there = self.place == Place::Host || places.has_container();
-        let Some(link) = (if there { places.link(self.place, &self.link)? } else { None }) else {
+        let Some(link) = (if places.has(self.place) { places.link(self.place, &self.link)? } else { None })
+        else {
             return Ok(Some(format!("there is no {} {}", self.link, self.place)));
         };
         // A chained `vrf` has taken them along.
@@ -227,6 +227,9 @@ impl Act for Sysctl {
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        if self.place == Place::Network && !places.has(self.place) {
+            return Ok(Some("the network has no namespace".into()));
+        }
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         match places.within(self.place, || sysctl::read(&path))? {
             Err(cause) if self.optional && cause.errno() == Some(Errno::ENOENT) => Ok(None),
@@ -282,7 +285,7 @@ pub(crate) fn gone(places: &mut Places, place: Place, message: Message, good: &[
 
 /// The index of a link; `None` when it, or its namespace, is gone.
 pub(crate) fn index_if_there(places: &mut Places, place: Place, name: &IfName) -> Result<Option<u32>, Error> {
-    if place == Place::Container && !places.has_container() {
+    if !places.has(place) {
         return Ok(None);
     }
     Ok(places.link(place, name)?.map(|link| link.index))

@@ -48,6 +48,7 @@ fn doomed() -> Plan {
     });
     plan.ensure(step::Forwarding::Ipv4);
     plan.own(step::Veth {
+        place: Place::Host,
         host: "veth0".parse().unwrap(),
         host_mac: "02:00:00:00:00:02".parse().unwrap(),
         peer: link(),

@@ -213,6 +213,7 @@ fn forwarding_is_switched_on_and_stays() {
 
 fn veth() -> step::Veth {
     step::Veth {
+        place: Place::Host,
         host: "veth0".parse().unwrap(),
         host_mac: "02:00:00:00:00:02".parse().unwrap(),
         peer: "eth0".parse().unwrap(),

@@ -126,7 +126,9 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::NoVlans { .. } => Code::Kernel,
         plan::Error::Crowded(cause) if cause.may_pass() => Code::TryAgain,
         plan::Error::Device(cause) if cause.may_pass() => Code::TryAgain,
-        plan::Error::Device(plan::NoDevice::NameTaken { .. } | plan::NoDevice::AltnameTaken { .. })
+        plan::Error::Overlay(cause) if cause.is_of_the_configuration() => Code::InvalidConfig,
+        plan::Error::Overlay(_)
+        | plan::Error::Device(plan::NoDevice::NameTaken { .. } | plan::NoDevice::AltnameTaken { .. })
         | plan::Error::Vrf(_)
         | plan::Error::NameTaken { .. }
         | plan::Error::Crowded(_)

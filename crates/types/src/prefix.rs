@@ -1,7 +1,11 @@
 //! Addresses with a prefix length, read strictly: no octal, no netmask form, no missing length.
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// An address and a prefix length (RFC 4632, RFC 4291 section 2.3), such as `10.1.2.3/24`. The host bits are kept;
 /// [`Prefix::network`] clears them.
@@ -23,6 +27,13 @@ impl Prefix {
     /// The prefix of one address alone: /32 or /128.
     pub fn host(address: IpAddr) -> Self {
         Self(IpNetwork::from(address))
+    }
+
+    /// The prefix of all addresses of a family: `0.0.0.0/0` or `::/0`.
+    pub fn everywhere(is_ipv4: bool) -> Self {
+        let (v4, v6) = (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED));
+        let all = IpNetwork::new(if is_ipv4 { v4 } else { v6 }, 0);
+        Self(all.unwrap_or(if is_ipv4 { v4.into() } else { v6.into() }))
     }
 
     /// The address as written, host bits and all.
@@ -109,6 +120,11 @@ impl fmt::Display for Prefix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_address_of_a_family_is_everywhere() {
+        assert_eq!([true, false].map(|v4| Prefix::everywhere(v4).to_string()), ["0.0.0.0/0", "::/0"]);
+    }
 
     #[test]
     fn only_an_address_and_a_plain_length_are_a_prefix() {

@@ -82,7 +82,7 @@ impl Recipe for Bridge {
                     link: endpoint.ifname.clone(),
                     announce: false,
                 });
-                plan.once(step::Carrier { link: endpoint.host.clone() });
+                plan.once(step::Carrier { place: Place::Host, link: endpoint.host.clone() });
             }
             config::Mode::Addressed | config::Mode::Gateway { .. } => {
                 addressed(&mut plan, config, endpoint, lease);
@@ -113,6 +113,7 @@ impl Recipe for Bridge {
     fn remains(endpoint: &Endpoint) -> Plan {
         let mut plan = Plan::default();
         plan.own(step::Veth {
+            place: Place::Host,
             host: endpoint.host.clone(),
             host_mac: endpoint.host_mac,
             peer: endpoint.ifname.clone(),
@@ -193,6 +194,7 @@ fn gateway(plan: &mut Plan, config: &Config, lease: &Lease, force: bool) {
 /// The pair of interfaces, and how the bridge treats its port.
 fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts: &Facts) {
     plan.own(step::Veth {
+        place: Place::Host,
         host: endpoint.host.clone(),
         host_mac: endpoint.host_mac,
         peer: endpoint.ifname.clone(),
@@ -213,7 +215,7 @@ fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts: &Facts) {
 fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Lease) {
     let lease = Lease { ips: ips(config, lease), routes: routes(config, lease), ..Lease::default() };
     interface::address(plan, endpoint, &lease, config.dad);
-    plan.once(step::Carrier { link: endpoint.host.clone() });
+    plan.once(step::Carrier { place: Place::Host, link: endpoint.host.clone() });
     plan.once(step::Announce { link: endpoint.ifname.clone(), mac: endpoint.mac });
 }
 

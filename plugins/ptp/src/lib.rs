@@ -57,7 +57,7 @@ impl Recipe for Ptp {
         plan.once(step::Unnumbered { link: endpoint.host.clone() });
         plan.once(deaf(endpoint));
         interface::address_behind_gateways(&mut plan, endpoint, lease, config.dad);
-        plan.once(step::Carrier { link: endpoint.host.clone() });
+        plan.once(step::Carrier { place: Place::Host, link: endpoint.host.clone() });
         host_end(&mut plan, endpoint, lease);
         plan
     }
@@ -90,6 +90,7 @@ impl Recipe for Ptp {
 
 fn cable(endpoint: &Endpoint, mtu: Option<u32>) -> step::Veth {
     step::Veth {
+        place: Place::Host,
         host: endpoint.host.clone(),
         host_mac: endpoint.host_mac,
         peer: endpoint.ifname.clone(),

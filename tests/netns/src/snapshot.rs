@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::{
     collections::BTreeSet,
     fmt, fs,
-    io::Write,
+    io::{ErrorKind, Write},
     path::Path,
     process::{Command, Stdio},
 };
@@ -187,7 +187,11 @@ fn files(directory: &Path, facts: &mut BTreeSet<String>) -> Result<(), Error> {
         if path.is_dir() {
             files(&path, facts)?;
         } else if !holds_nothing(&path) {
-            let content = fs::read(&path).map_err(doing())?;
+            let content = match fs::read(&path) {
+                // A namespace that is bound to it.
+                Err(cause) if cause.kind() == ErrorKind::InvalidInput => b"namespace".into(),
+                other => other.map_err(doing())?,
+            };
             facts.insert(format!("file {} {:?}", path.display(), String::from_utf8_lossy(&content)));
         }
     }

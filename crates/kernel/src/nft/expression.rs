@@ -78,6 +78,8 @@ pub enum Expression {
     Masquerade,
     /// Sets the packet's mark from a register.
     SetMark(Register),
+    /// Has no connection kept of the packet (`notrack`).
+    Untracked,
     /// A verdict.
     Verdict(Verdict),
 }
@@ -130,6 +132,8 @@ pub enum Fib {
     SourceType,
     /// What kind the destination is to the interface that the packet came in by: another one's address is not local.
     DestinationTypeHere,
+    /// The number of the interface that the packet came in by, if what is for its source would leave by that; else 0.
+    WayBackHere,
 }
 
 /// How values are compared (`enum nft_cmp_ops`).
@@ -180,6 +184,15 @@ impl Fib {
             Fib::SourceType => 1,
             Fib::DestinationType => 2,
             Fib::DestinationTypeHere => 2 | 8,
+            Fib::WayBackHere => 1 | 8,
+        }
+    }
+
+    /// `NFT_FIB_RESULT_OIF`, `NFT_FIB_RESULT_ADDRTYPE`.
+    fn result(self) -> u32 {
+        match self {
+            Fib::WayBackHere => 1,
+            Fib::SourceType | Fib::DestinationType | Fib::DestinationTypeHere => 3,
         }
     }
 }
@@ -223,6 +236,7 @@ impl Expression {
             Expression::In { .. } | Expression::Map { .. } => "lookup",
             Expression::Nat { .. } => "nat",
             Expression::Masquerade => "masq",
+            Expression::Untracked => "notrack",
         }
     }
 
@@ -243,8 +257,7 @@ impl Expression {
                 pairs(data, &[(1, to.number()), (2, base), (3, offset), (4, length)]);
             }
             Expression::Ct(key, to) => pairs(data, &[(2, key.number()), (1, to.number())]),
-            // NFT_FIB_RESULT_ADDRTYPE
-            Expression::Fib(of, to) => pairs(data, &[(3, of.flags()), (2, 3), (1, to.number())]),
+            Expression::Fib(of, to) => pairs(data, &[(3, of.flags()), (2, of.result()), (1, to.number())]),
             Expression::Load(field, to) => {
                 data.number(1, to.number());
                 data.data(2, &field.bytes());
@@ -279,7 +292,7 @@ impl Expression {
                     pairs(data, &[(5, port.number()), (7, PROTO_SPECIFIED)]);
                 }
             }
-            Expression::Masquerade => {}
+            Expression::Masquerade | Expression::Untracked => {}
         }
     }
 }

@@ -1,0 +1,43 @@
+//! Overlay networks: what the containers of one share on a host.
+//!
+//! # Theory of operation
+//! A network has a namespace of its own between the host's and its containers' ([`Namespace`]). Only routes lead through it: to each container through
+//! one end of a pair, to the blocks of other hosts through a tunnel ([`Tunnel`], [`Peers`]), to everything else through a pair to the host, whose
+//! addresses ([`Transit`]) are all that the host ever sees. So subnets of two networks may overlap, and nothing of the host's forwarding or filter is in
+//! the way of what containers have to say to each other.
+//!
+//! The namespace is counted among what its last user takes away (`users.rs`), and the rest of it goes with it. Whatever is in it is known by what is
+//! written on its links (`ifalias`): a digest of what it was made of. One look at a link tells an ADD that nothing has changed.
+mod namespace;
+mod notrack;
+mod peers;
+mod refusal;
+mod transit;
+mod tunnel;
+mod underlay;
+
+pub use namespace::Namespace;
+pub use notrack::Notrack;
+pub use peers::{Peer, Peers};
+pub use refusal::NoOverlay;
+pub use transit::Transit;
+pub use tunnel::Tunnel;
+pub use underlay::WantedUnderlay;
+
+use crate::state::State;
+use std::path::PathBuf;
+use types::NetworkName;
+
+/// The folder of all networks, which is a mount of its own: what is mounted in it is seen by other mount namespaces.
+fn folder(state: &State) -> PathBuf {
+    state.directory().join("overlay")
+}
+
+/// What a network's own namespace is bound to.
+pub(crate) fn netns_of(state: &State, network: &NetworkName) -> PathBuf {
+    folder_of(state, network).join("netns")
+}
+
+fn folder_of(state: &State, network: &NetworkName) -> PathBuf {
+    folder(state).join(network.as_str())
+}

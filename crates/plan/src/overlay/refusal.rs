@@ -1,0 +1,109 @@
+//! Why an attachment can't be on an overlay network.
+use std::net::IpAddr;
+use types::{NetworkName, Vni};
+
+/// Why an overlay network can't be had, or not as it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum NoOverlay {
+    /// A step in the network's namespace, and nobody said which network.
+    #[error("no network with a namespace of its own was given")]
+    NoNetwork,
+    /// All pairs of addresses between the host and its networks are taken.
+    #[error("no free addresses between the host and network {network}: all {pairs} pairs are taken")]
+    NoTransit {
+        /// The network.
+        network: NetworkName,
+        /// How many there are.
+        pairs: u16,
+    },
+    /// Another network was quicker.
+    #[error("the addresses between the host and network {network} have just been taken by {by}")]
+    TransitTaken {
+        /// The network.
+        network: NetworkName,
+        /// Who has them.
+        by: String,
+    },
+    /// Another tunnel of the host has the network's number.
+    #[error("VNI {vni} on UDP port {port} is in use on this host already")]
+    VniTaken {
+        /// The number.
+        vni: Vni,
+        /// The port.
+        port: u16,
+    },
+    /// The host does not have the address that its tunnels are from.
+    #[error("vtep {vtep} is no address of this host")]
+    NotOurs {
+        /// The address.
+        vtep: IpAddr,
+    },
+    /// The host knows no way to a peer.
+    #[error("there is no route to vtep {vtep}")]
+    NoRoute {
+        /// The peer's address.
+        vtep: IpAddr,
+    },
+    /// Packets of that size do not fit into those of the underlay.
+    #[error(
+        "invalid \"mtu\" {mtu}: at most {fits} fit into the {carries} bytes that the way to {vtep} carries"
+    )]
+    TooLarge {
+        /// What was asked for, in bytes.
+        mtu: u32,
+        /// What fits.
+        fits: u32,
+        /// The largest packet on the way there, in bytes.
+        carries: u32,
+        /// The peer's address.
+        vtep: IpAddr,
+    },
+    /// The underlay carries too little for any network.
+    #[error("the way to vtep {vtep} carries {carries} bytes, too little for a tunnel")]
+    TooNarrow {
+        /// The largest packet on the way there, in bytes.
+        carries: u32,
+        /// The peer's address.
+        vtep: IpAddr,
+    },
+}
+
+impl NoOverlay {
+    /// Whether it is what the configuration says that can't be.
+    pub fn is_of_the_configuration(&self) -> bool {
+        match self {
+            NoOverlay::NotOurs { .. }
+            | NoOverlay::NoRoute { .. }
+            | NoOverlay::TooLarge { .. }
+            | NoOverlay::TooNarrow { .. } => true,
+            NoOverlay::NoNetwork
+            | NoOverlay::NoTransit { .. }
+            | NoOverlay::TransitTaken { .. }
+            | NoOverlay::VniTaken { .. } => false,
+        }
+    }
+
+    /// What the person does next.
+    pub fn hint(&self) -> String {
+        match self {
+            NoOverlay::NoNetwork => "DEL the attachment and ADD it again".into(),
+            NoOverlay::NoTransit { .. } => {
+                "they are 169.254.64.0/18; `ls STATE/transit` shows who has them: remove a network's containers".into()
+            }
+            NoOverlay::TransitTaken { .. } => "try again".into(),
+            NoOverlay::VniTaken { vni, .. } => format!(
+                "two networks of a host need numbers of their own: give one of them another \"vni\" than {vni}, on all of its nodes"
+            ),
+            NoOverlay::NotOurs { vtep } => {
+                format!("`ip addr` shows those that it has; say on which node it is (\"node\"), or correct {vtep} in the list")
+            }
+            NoOverlay::NoRoute { vtep } => format!("`ip route get {vtep}` on this host has to find a way"),
+            NoOverlay::TooLarge { fits, .. } => {
+                format!("leave \"mtu\" out for what fits, give {fits} or less, or raise the underlay's")
+            }
+            NoOverlay::TooNarrow { vtep, .. } => {
+                format!("raise the MTU of the link, or of the route, that leads to {vtep}")
+            }
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! What the containers of an overlay network share on a host: its namespace, its tunnel, its peers; who makes them, who takes them away, and what
+//! CHECK says when somebody else has been at them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test without libtest's attribute"
+)]
+mod lab;
+
+use lab::{Lab, key, nft};
+use netlab::{ip, soon, sysctl};
+use plan::{
+    Error, Extent, Facts, NoOverlay, Plan, Query, Transit, WantedUnderlay, apply, check, repair, step,
+};
+use std::{fs, net::IpAddr, path::PathBuf};
+use types::Mac;
+
+netlab::tests! {
+    a_namespace_is_made_by_the_first_and_goes_with_the_last_without_a_trace,
+    two_networks_have_the_same_subnet_and_namespaces_of_their_own,
+    a_namespace_whose_file_is_none_is_made_again,
+    what_somebody_has_changed_of_a_namespace_is_named,
+    a_way_out_is_closed_where_none_is_wanted_and_opened_again,
+    a_tunnel_has_its_packets_on_the_host_and_goes_with_the_namespace,
+    a_tunnel_that_is_another_is_made_again_and_one_that_was_changed_is_corrected,
+    a_number_that_another_network_has_is_refused_and_nothing_stays,
+    peers_are_what_the_list_says_and_only_the_difference_is_changed,
+    the_records_of_a_network_have_the_newest_list,
+    the_mtu_is_what_the_narrowest_way_leaves,
+    no_connections_are_kept_of_a_tunnels_packets,
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// `key` says that attachments of one parity are on one network.
+fn namespace(at: usize) -> step::Namespace {
+    step::Namespace {
+        network: key(at).network,
+        subnets: vec!["10.42.0.0/16".parse().unwrap(), "fd42::/48".parse().unwrap()],
+        transit: Transit::numbered(u16::try_from(at % 2).unwrap()).unwrap(),
+        mtu: None,
+        egress: true,
+    }
+}
+
+fn router(last: u8) -> Mac {
+    Mac::new([2, 0, 0, 0, 1, last])
+}
+
+fn tunnel(vni: u32) -> step::Tunnel {
+    let name = format!("vx{vni}").parse().unwrap();
+    let vni = vni.try_into().unwrap();
+    step::Tunnel { name, vni, mac: router(1), vtep: address("192.0.2.1"), port: 4789, mtu: 1450 }
+}
+
+fn peer(last: u8) -> step::Peer {
+    let blocks = [format!("10.42.{last}.0/26"), format!("fd42::{last:x}00/122")];
+    step::Peer {
+        vtep: address(&format!("192.0.2.{last}")),
+        router: router(last),
+        id: last.into(),
+        blocks: blocks.map(|block| block.parse().unwrap()).into(),
+    }
+}
+
+fn peers(at: usize, lasts: &[u8]) -> step::Peers {
+    let peers = Some(lasts.iter().map(|last| peer(*last)).collect());
+    step::Peers { network: key(at).network, link: "vx7".parse().unwrap(), peers }
+}
+
+fn plan(steps: impl IntoIterator<Item = step::Step>) -> Plan {
+    let mut plan = Plan::default();
+    steps.into_iter().for_each(|step| plan.ensure(step));
+    plan
+}
+
+fn with_peers(at: usize, lasts: &[u8]) -> Plan {
+    plan([namespace(at).into(), tunnel(7).into(), peers(at, lasts).into()])
+}
+
+impl Lab {
+    fn netns(&self, at: usize) -> PathBuf {
+        self.host.state_dir().join("overlay").join(key(at).network.as_str()).join("netns")
+    }
+
+    /// Runs something in a network's namespace.
+    fn inside<T>(&self, at: usize, work: impl FnOnce() -> T) -> T {
+        kernel_run(&self.netns(at), work)
+    }
+
+    fn differs(&self, at: usize, plan: &Plan) -> String {
+        match check(plan, &mut self.places().on(&key(at).network)) {
+            Ok(()) => String::new(),
+            Err(Error::Differs(all)) => all.into_iter().map(|one| one.found).collect::<Vec<_>>().join("; "),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+fn kernel_run<T>(netns: &std::path::Path, work: impl FnOnce() -> T) -> T {
+    kernel::Netns::open(netns).unwrap().run(work).unwrap()
+}
+
+fn a_namespace_is_made_by_the_first_and_goes_with_the_last_without_a_trace() {
+    let lab = Lab::new();
+    let before = lab.host.snapshot().unwrap();
+    let plan = plan([namespace(1).into()]);
+    assert!(lab.differs(1, &plan).contains("network n1 has none"));
+    lab.attach(1, &plan);
+    assert_eq!(lab.differs(1, &plan), "");
+    let inode = || fs::metadata(lab.netns(1)).map(|file| std::os::unix::fs::MetadataExt::ino(&file)).unwrap();
+    let first = inode();
+    lab.attach(3, &plan);
+    assert_eq!(inode(), first);
+    lab.inside(1, || {
+        assert_eq!(
+            (sysctl("ipv4/ip_forward").unwrap(), sysctl("ipv6/conf/all/forwarding").unwrap()),
+            ("1".into(), "1".into())
+        );
+        assert_eq!(sysctl("ipv4/conf/default/rp_filter").unwrap(), "1");
+        for (family, to, host) in
+            [("-4", "192.0.2.9", "169.254.64.2"), ("-6", "2001:db8::9", "fd7e:51c0:9e2a:7a15::2")]
+        {
+            let way = ip(&format!("{family} route get {to}")).unwrap();
+            assert_eq!(
+                (&way[0]["dev"], &way[0]["gateway"]),
+                (&namespace(1).way_out().to_string().into(), &host.into())
+            );
+        }
+        for unknown in ["10.42.3.4", "fd42::9"] {
+            assert!(ip(&format!("route get {unknown}")).is_err(), "{unknown} must not leave by the host");
+        }
+        assert!(
+            nft("list table inet sealane")
+                .contains(&format!("oifname \"{}\" masquerade", namespace(1).way_out()))
+        );
+    });
+    let end = namespace(1).host_end();
+    let shown = ip(&format!("addr show {end}")).unwrap();
+    assert!(
+        shown.to_string().contains("169.254.64.2") && shown.to_string().contains("fd7e:51c0:9e2a:7a15::2")
+    );
+    lab.detach(1, &plan);
+    assert_eq!(lab.differs(1, &plan), "");
+    lab.detach(3, &plan);
+    lab.detach(3, &plan);
+    assert_eq!(lab.host.changes_left_since(&before).unwrap(), "");
+    for left in ["overlay", "transit"] {
+        assert!(!lab.host.state_dir().join(left).exists(), "{left}");
+    }
+    let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    assert!(!mounts.contains(&lab.host.state_dir().display().to_string()), "{mounts}");
+}
+
+fn two_networks_have_the_same_subnet_and_namespaces_of_their_own() {
+    let lab = Lab::new();
+    let before = lab.host.snapshot().unwrap();
+    let plans = [0, 1].map(|at| plan([namespace(at).into()]));
+    for (at, plan) in plans.iter().enumerate() {
+        lab.attach(at, plan);
+    }
+    assert_ne!(namespace(0).host_end(), namespace(1).host_end());
+    for (at, plan) in plans.iter().enumerate() {
+        assert_eq!(lab.differs(at, plan), "");
+    }
+    lab.detach(0, &plans[0]);
+    assert_eq!(lab.differs(1, &plans[1]), "");
+    lab.detach(1, &plans[1]);
+    assert_eq!(lab.host.changes_left_since(&before).unwrap(), "");
+}
+
+fn a_namespace_whose_file_is_none_is_made_again() {
+    let lab = Lab::new();
+    let plan = plan([namespace(1).into()]);
+    lab.attach(1, &plan);
+    // As after a reboot of a rootless host: the files are there, and no namespace is.
+    nix::mount::umount2(&lab.netns(1), nix::mount::MntFlags::MNT_DETACH).unwrap();
+    assert!(lab.differs(1, &plan).contains("has none"));
+    lab.attach(3, &plan);
+    assert_eq!(lab.differs(1, &plan), "");
+    // Somebody deletes the host's end.
+    ip(&format!("link delete {}", namespace(1).host_end())).unwrap();
+    assert!(!lab.differs(1, &plan).is_empty());
+    lab.attach(5, &plan);
+    assert_eq!(lab.differs(1, &plan), "");
+}
+
+fn what_somebody_has_changed_of_a_namespace_is_named() {
+    let lab = Lab::new();
+    let plan = plan([namespace(1).into()]);
+    lab.attach(1, &plan);
+    let end = namespace(1).host_end();
+    ip(&format!("link set {end} down")).unwrap();
+    assert_eq!(lab.differs(1, &plan), format!("{end} is down"));
+    ip(&format!("link set {end} up")).unwrap();
+    lab.inside(1, || ip(&format!("link set {} alias mine", namespace(1).way_out())).unwrap());
+    assert_eq!(lab.differs(1, &plan), "it is for something else");
+    let record = lab.state.claim(&key(1)).unwrap();
+    let done = repair(&plan, &mut lab.places(), &lab.state, &key(1), Extent::Host);
+    record.remove().unwrap();
+    assert_eq!((done.put_back.len(), done.left), (1, vec![]));
+    assert_eq!(lab.differs(1, &plan), "");
+}
+
+fn a_way_out_is_closed_where_none_is_wanted_and_opened_again() {
+    let lab = Lab::new();
+    let open = plan([namespace(1).into()]);
+    let closed = plan([step::Namespace { egress: false, ..namespace(1) }.into()]);
+    let listed = || lab.inside(1, || nft("list table inet sealane"));
+    lab.attach(1, &closed);
+    assert!(listed().contains("ct state new drop") && !listed().contains("masquerade"));
+    assert_eq!(lab.differs(1, &open), "it is for something else");
+    lab.attach(3, &open);
+    assert!(!listed().contains("drop comment \"no way out\"") && listed().contains("masquerade"));
+    assert_eq!(lab.differs(1, &open), "");
+}
+
+fn a_tunnel_has_its_packets_on_the_host_and_goes_with_the_namespace() {
+    let lab = Lab::new();
+    let before = lab.host.snapshot().unwrap();
+    let plan = plan([namespace(1).into(), tunnel(7).into()]);
+    lab.attach(1, &plan);
+    assert_eq!(lab.differs(1, &plan), "");
+    let has_socket = || fs::read_to_string("/proc/thread-self/net/udp").unwrap().contains(":12B5 ");
+    assert!(has_socket());
+    let shown = lab.inside(1, || ip("link show vx7").unwrap()[0].clone());
+    assert_eq!((&shown["mtu"], &shown["address"]), (&1450.into(), &router(1).to_string().into()));
+    // Somebody holds the namespace: its tunnel and its pair go all the same.
+    let _held = kernel::Netns::open(&lab.netns(1)).unwrap();
+    lab.detach(1, &plan);
+    assert!(!has_socket());
+    assert_eq!(lab.host.changes_left_since(&before).unwrap(), "");
+}
+
+fn a_tunnel_that_is_another_is_made_again_and_one_that_was_changed_is_corrected() {
+    let lab = Lab::new();
+    let plan = |tunnel: step::Tunnel| plan([namespace(1).into(), tunnel.into()]);
+    lab.attach(1, &plan(tunnel(7)));
+    for (command, complaint) in [
+        ("link set vx7 down", "vx7 is down"),
+        ("link set vx7 mtu 1400", "vx7 has mtu 1400"),
+        ("link set vx7 gro_max_size 100000", "vx7 takes segments of 100000 bytes"),
+    ] {
+        lab.inside(1, || ip(command).unwrap());
+        assert_eq!(lab.differs(1, &plan(tunnel(7))), complaint);
+        lab.attach(3, &plan(tunnel(7)));
+        assert_eq!(lab.differs(1, &plan(tunnel(7))), "");
+    }
+    let elsewhere = step::Tunnel { vtep: address("192.0.2.77"), ..tunnel(7) };
+    assert_eq!(lab.differs(1, &plan(elsewhere.clone())), "vx7 is another one");
+    lab.attach(3, &plan(elsewhere.clone()));
+    assert_eq!(lab.differs(1, &plan(elsewhere)), "");
+}
+
+fn a_number_that_another_network_has_is_refused_and_nothing_stays() {
+    let lab = Lab::new();
+    lab.attach(1, &plan([namespace(1).into(), tunnel(7).into()]));
+    let before = lab.host.snapshot().unwrap();
+    let second = plan([namespace(0).into(), tunnel(7).into()]);
+    let record = lab.state.claim(&key(2)).unwrap();
+    let failed = apply(&second, &mut lab.places(), &lab.state, &key(2)).unwrap_err();
+    record.remove().unwrap();
+    assert!(
+        matches!(*failed.cause, Error::Overlay(NoOverlay::VniTaken { vni, port: 4789 }) if vni.number() == 7),
+        "{failed:?}"
+    );
+    assert!(failed.residue.is_none());
+    assert_eq!(lab.host.changes_left_since(&before).unwrap(), "");
+}
+
+/// What the kernel says of a tunnel's ways, sorted.
+fn ways(lab: &Lab) -> Vec<String> {
+    let mut lines: Vec<String> = lab.inside(1, || {
+        ["route show", "-6 route show", "nexthop show", "neigh show nud permanent"]
+            .iter()
+            .flat_map(|what| ip(what).unwrap().as_array().cloned().unwrap_or_default())
+            .map(|row| row.to_string())
+            .filter(|row| row.contains("vx7") && !row.contains("fe80::/64"))
+            .collect()
+    });
+    lines.sort();
+    lines
+}
+
+fn peers_are_what_the_list_says_and_only_the_difference_is_changed() {
+    let lab = Lab::new();
+    lab.attach(1, &with_peers(1, &[2, 3]));
+    assert_eq!(lab.differs(1, &with_peers(1, &[2, 3])), "");
+    let both = ways(&lab);
+    // Two routes, a next hop and a neighbour for each.
+    assert_eq!(both.len(), 8, "{both:#?}");
+    assert_eq!(lab.differs(1, &with_peers(1, &[2, 3, 4])), "there is no route to 10.42.4.0/26");
+    assert_eq!(lab.differs(1, &with_peers(1, &[2])), "there is route to 10.42.3.0/26 besides");
+
+    lab.attach(3, &with_peers(1, &[2, 3, 4]));
+    let three = ways(&lab);
+    assert!(three.len() == 12 && both.iter().all(|line| three.contains(line)), "{three:#?}");
+    lab.attach(5, &with_peers(1, &[4]));
+    assert_eq!((ways(&lab).len(), lab.differs(1, &with_peers(1, &[4]))), (4, String::new()));
+    // What nobody has said is not there: somebody else's route through the tunnel is none of ours.
+    lab.inside(1, || ip("nexthop delete id 4").unwrap());
+    assert_eq!(lab.differs(1, &with_peers(1, &[4])), "there is no route to 10.42.4.0/26");
+    let record = lab.state.claim(&key(5)).unwrap();
+    let done = repair(&with_peers(1, &[4]), &mut lab.places(), &lab.state, &key(5), Extent::Host);
+    record.remove().unwrap();
+    assert_eq!((done.put_back.len(), done.left, ways(&lab).len()), (1, vec![], 4));
+    // A peer that has another's place, and another's blocks.
+    let mut moved = peer(4);
+    moved.vtep = address("192.0.2.44");
+    moved.router = router(44);
+    let list = step::Peers { peers: Some(vec![moved]), ..peers(1, &[]) };
+    let changed = plan([namespace(1).into(), tunnel(7).into(), list.into()]);
+    lab.attach(7, &changed);
+    assert_eq!((ways(&lab).len(), lab.differs(1, &changed)), (4, String::new()));
+    let gateway = router(44).link_local().to_string();
+    assert!(ways(&lab).iter().any(|line| line.contains(&gateway)));
+}
+
+fn the_records_of_a_network_have_the_newest_list() {
+    let lab = Lab::new();
+    let mut record = lab.state.claim(&key(1)).unwrap();
+    let (old, new) = (with_peers(1, &[2]), with_peers(1, &[2, 3]));
+    record.announce(&old).unwrap();
+    drop(record);
+    let recorded = lab.state.recorded(&key(1)).unwrap().unwrap();
+    assert!(
+        recorded.to_string().contains("peers of tunnel vx7") && !recorded.to_string().contains("192.0.2.2")
+    );
+    lab.state.find(&key(1), std::time::Duration::ZERO).unwrap().unwrap().remove().unwrap();
+    lab.attach(1, &old);
+    lab.attach(3, &new);
+    assert_eq!(lab.differs(1, &recorded), "");
+    lab.inside(1, || ip("nexthop delete id 3").unwrap());
+    assert_eq!(lab.differs(1, &recorded), "there is no route to 10.42.3.0/26");
+    let record = lab.state.claim(&key(1)).unwrap();
+    let done = repair(&recorded, &mut lab.places(), &lab.state, &key(1), Extent::Host);
+    record.remove().unwrap();
+    assert_eq!((done.put_back.len(), done.left), (1, vec![]));
+    assert_eq!(lab.differs(1, &new), "");
+}
+
+fn the_mtu_is_what_the_narrowest_way_leaves() {
+    let lab = Lab::new();
+    for command in [
+        "link add under type veth peer name over",
+        "link set over up mtu 9000",
+        "link set under up mtu 9000",
+        "addr add 192.0.2.1/24 dev under",
+        "addr add 2001:db8::1/64 dev under nodad",
+        "route add 198.51.100.0/24 via 192.0.2.9 mtu 1400",
+        "route add 203.0.113.0/24 via 192.0.2.9 mtu 1300",
+    ] {
+        ip(command).unwrap();
+    }
+    let find = |local: &str, peers: &[&str], mtu| {
+        let peers = peers.iter().map(|peer| address(peer)).collect();
+        let wanted = WantedUnderlay { local: address(local), peers, mtu, ipv6: true };
+        let answer = Facts::answer(&[Query::Underlay(wanted)], &mut lab.places());
+        answer.map(|facts| facts.mtu.unwrap()).map_err(|cause| cause.to_string())
+    };
+    assert_eq!(find("192.0.2.1", &["192.0.2.2"], None), Ok(8950));
+    assert_eq!(find("192.0.2.1", &["192.0.2.2", "198.51.100.7"], None), Ok(1350));
+    // The kernel has its own route to an IPv6 address when the link has been heard on.
+    soon(|| find("2001:db8::1", &["2001:db8::2"], None).is_ok());
+    assert_eq!(find("2001:db8::1", &["2001:db8::2"], None), Ok(8930));
+    assert_eq!(find("192.0.2.1", &["192.0.2.2"], Some(1500)), Ok(1500));
+    let said = |local: &str, peers: &[&str], mtu| find(local, peers, mtu).unwrap_err();
+    assert_eq!(
+        said("192.0.2.1", &["192.0.2.2", "198.51.100.7"], Some(1450)),
+        "invalid \"mtu\" 1450: at most 1350 fit into the 1400 bytes that the way to 198.51.100.7 carries"
+    );
+    assert!(said("192.0.2.8", &["192.0.2.2"], None).contains("192.0.2.8 is no address of this host"));
+    assert!(said("192.0.2.1", &["100.64.0.1"], None).contains("no route to vtep 100.64.0.1"));
+    assert!(said("192.0.2.1", &["203.0.113.7"], None).contains("carries 1300 bytes, too little"));
+}
+
+fn no_connections_are_kept_of_a_tunnels_packets() {
+    let lab = Lab::new();
+    let plan = plan([step::Notrack { port: 4789 }.into()]);
+    lab.attach(1, &plan);
+    assert_eq!(lab.differs(1, &plan), "");
+    let listed = nft("list table inet sealane");
+    assert!(
+        listed.matches("udp dport @untracked notrack").count() == 2 && listed.contains("4789"),
+        "{listed}"
+    );
+    lab.attach(2, &plan);
+    lab.detach(1, &plan);
+    assert_eq!(lab.differs(1, &plan), "");
+    lab.detach(2, &plan);
+    assert!(!nft("list set inet sealane untracked").contains("4789"));
+}
