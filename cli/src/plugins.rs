@@ -11,7 +11,7 @@ pub(crate) fn runtime() -> Runtime {
     let path = env::var_os("CNI_PATH").filter(|path| !path.is_empty());
     let path = path.map(|path| env::split_paths(&path).collect());
     let path = path.or_else(beside).unwrap_or_else(|| vec![DEFAULT_PATH.into()]);
-    Runtime { path, cache_dir: cache_dir() }
+    Runtime { path, cache_dir: cache_dir(), prepare: |_| {} }
 }
 
 fn beside() -> Option<Vec<PathBuf>> {

@@ -57,7 +57,9 @@ impl Attacher {
         let (ip, ip6) = (endpoint.wanted.ip.map(IpAddr::from), endpoint.wanted.ip6.map(IpAddr::from));
         let asked: Vec<_> = ip.into_iter().chain(ip6).collect();
         let run = network.network_for(&asked, rank(&endpoint.ifname));
-        let result = self.runtime.add(&run, &call(container, endpoint, netns));
+        // A keeper holds signals back. Its plugins do not: a terminal's Ctrl-C ends one that hangs.
+        let runtime = Runtime { prepare: |plugin| kernel::prepare(plugin, None), ..self.runtime.clone() };
+        let result = runtime.add(&run, &call(container, endpoint, netns));
         let result = result.map_err(|cause| Error::Attach {
             container: container.name.clone(),
             network: network.name.clone(),

@@ -106,7 +106,14 @@ impl Keeper {
         let mut sandbox = Sandbox::start(&self.spec(order), output)?;
         let writer = pipe.map(|pipe| log::record(&self.kept.home, pipe)).transpose()?;
         self.netns = Some(Netns::open(&sandbox.netns()).map_err(Error::from)?);
-        self.attach(&sandbox)?;
+        self.attach(&sandbox).or_else(|why| match sandbox.interrupted()? {
+            None => Err(NotRun::from(why)),
+            // The plugins have heard of it too.
+            Some(signal) => {
+                let Exit(status) = Exit::by(signal);
+                Err(NotRun { status, why: why.into() })
+            }
+        })?;
         etc::write(&self.kept.home, &self.record)?;
         if !self.record.is_on(HOST) {
             let hosts = self.kept.home.file(HOSTS);

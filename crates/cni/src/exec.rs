@@ -29,7 +29,11 @@ pub(crate) struct Exec<'a> {
     /// Set on top of our own environment.
     pub(crate) env: &'a [(&'a str, OsString)],
     pub(crate) stdin: &'a [u8],
+    pub(crate) prepare: Prepare,
 }
+
+/// What is done to a plugin's command before it is started.
+pub type Prepare = fn(&mut Command);
 
 /// What the plugin printed, if it says that it succeeded; else its error, with its own code and words.
 pub(crate) fn run(exec: &Exec<'_>) -> Result<Vec<u8>, Fail> {
@@ -61,6 +65,7 @@ fn streams(exec: &Exec<'_>) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let mut command = Command::new(exec.program);
     command.envs(exec.env.iter().map(|(name, value)| (name, value)));
     command.stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    (exec.prepare)(&mut command);
     let status = patiently(|| command.status())?;
     Ok((status, contents(stdout)?, contents(stderr)?))
 }

@@ -74,6 +74,13 @@ pub enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub u8);
 
+impl Exit {
+    /// Of who was ended by this signal.
+    pub fn by(signal: Signal) -> Self {
+        Self(u8::try_from(128 + signal as i32).unwrap_or(u8::MAX))
+    }
+}
+
 impl From<ExitStatus> for Exit {
     fn from(status: ExitStatus) -> Self {
         use std::os::unix::process::ExitStatusExt as _;

@@ -104,10 +104,18 @@ impl Sandbox {
         PathBuf::from(format!("/proc/{}/ns/net", self.pid()))
     }
 
+    /// The signal that this process was told to end by since [`Sandbox::start`], if it was.
+    pub fn interrupted(&self) -> Result<Option<Signal>, Error> {
+        match self.interrupted {
+            None => Ok(self.signals.pending()?.map(|caught| caught.signal)),
+            known => Ok(known),
+        }
+    }
+
     /// Starts the command. If this process was told to end since [`Sandbox::start`], the sandbox ends instead, and
     /// [`Sandbox::wait`] says of what.
     pub fn go(&mut self) -> Result<(), Error> {
-        self.interrupted = self.signals.pending()?.map(|caught| caught.signal);
+        self.interrupted = self.interrupted()?;
         if self.interrupted.is_some() {
             self.kill();
             return Ok(());
@@ -142,8 +150,7 @@ impl Sandbox {
     /// Takes a dead init off the process table, and lets go of its namespaces.
     fn bury(&mut self, of: Option<Signal>) -> Exit {
         let status = self.init.wait().map_or(Exit(u8::MAX), Exit::from);
-        let killed_by = |signal| Exit(u8::try_from(128 + signal as i32).unwrap_or(u8::MAX));
-        let exit = of.map_or(status, killed_by);
+        let exit = of.map_or(status, Exit::by);
         self.ended = Some(exit);
         if let Some(Parent { until, thread }) = self.parent.take() {
             drop(until);

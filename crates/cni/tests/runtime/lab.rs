@@ -23,7 +23,7 @@ impl Lab {
     }
 
     pub(crate) fn runtime(&self) -> Runtime {
-        Runtime { path: vec![self.path("bin")], cache_dir: self.path("") }
+        Runtime { path: vec![self.path("bin")], cache_dir: self.path(""), prepare: |_| {} }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
