@@ -9,7 +9,7 @@ use super::{
 use crate::plugins;
 use cni::{
     AddResult, Fail,
-    runtime::{Network, Runtime, RuntimeAttachment},
+    runtime::{CachedAttachment, Network, Runtime, RuntimeAttachment},
 };
 use networks::{Definition, Folder};
 use plan::Step;
@@ -18,6 +18,9 @@ use std::net::IpAddr;
 
 /// The plugin that publishes ports.
 const PORTMAP: &str = "portmap";
+
+/// The argument that tells plugins what people call the container.
+const NAME: &str = "SEALANE_NAME";
 
 /// Who attaches: the plugins, and the networks as they are now.
 #[derive(Debug)]
@@ -79,9 +82,29 @@ impl Attacher {
             || -> Result<(), Fail> { Ok(self.runtime.del(&self.network(container, endpoint)?, &call)?) };
         detach().map_err(|cause| Error::Detach {
             container: container.name.clone(),
-            network: endpoint.network.clone(),
+            network: endpoint.network.to_string(),
             cause,
         })
+    }
+
+    /// What is remembered of a container's attachments, whatever has become of its record.
+    pub(crate) fn remembered(&self, container: &str) -> Result<Vec<CachedAttachment>, Error> {
+        let all = self.runtime.cache().attachments().map_err(Error::Cache)?;
+        let is_its = |one: &CachedAttachment| {
+            one.attachment.args.iter().any(|(key, value)| key == NAME && value == container)
+        };
+        Ok(all.into_iter().filter(is_its).collect())
+    }
+
+    /// Undoes such an attachment.
+    pub(crate) fn detach_remembered(&self, container: &str, at: &CachedAttachment) -> Result<(), Error> {
+        let gone = RuntimeAttachment { netns: String::new(), ..at.attachment.clone() };
+        let detach = || -> Result<(), Fail> {
+            let network = Network::parse(&at.config).map_err(Error::Remembered)?;
+            Ok(self.runtime.del(&network, &gone)?)
+        };
+        let network = at.network.clone();
+        detach().map_err(|cause| Error::Detach { container: container.to_owned(), network, cause })
     }
 
     /// The endpoint's network as it is now; if it is gone or another has its name, as it was when it was last used.
@@ -157,7 +180,7 @@ fn rank(ifname: &types::IfName) -> u32 {
 /// What the plugins are told.
 fn call(container: &Record, endpoint: &Endpoint, netns: &str) -> RuntimeAttachment {
     // The name that people know: a plugin can say it in its errors.
-    let args = [("IgnoreUnknown", "1"), ("SEALANE_NAME", &container.name)];
+    let args = [("IgnoreUnknown", "1"), (NAME, &container.name)];
     RuntimeAttachment {
         container: container.id.to_string(),
         netns: netns.to_owned(),

@@ -79,7 +79,10 @@ pub(crate) enum Error {
     Attach { container: String, network: NetworkName, cause: Box<runtime::Error> },
     /// What the container had could not be taken down, or its network is gone.
     #[error("could not take container {container:?} off network {network}: {}", ErrorReply::new("", cause.as_ref()).msg)]
-    Detach { container: String, network: NetworkName, cause: Fail },
+    Detach { container: String, network: String, cause: Fail },
+    /// What is remembered of attachments cannot be read.
+    #[error(transparent)]
+    Cache(runtime::Error),
     /// What the plugins answered is no result.
     #[error("could not read what the plugins answered")]
     Answer(#[source] cni::ConvertError),
@@ -106,6 +109,7 @@ impl Failure for Error {
             | Self::NotPublished { .. } => Code::InvalidConfig,
             Self::Attach { cause, .. } => cause.code(),
             Self::Detach { cause, .. } => cause.code(),
+            Self::Cache(cause) => cause.code(),
             Self::Answer(_) => Code::Delegate,
             Self::Remembered(cause) => cause.code(),
             Self::Silent(_) | Self::Order(_) | Self::Forgotten(_) => Code::Internal,
@@ -119,6 +123,7 @@ impl Failure for Error {
             Self::Attach { cause, .. } => return advice(cause.as_ref()),
             Self::Detach { cause, .. } => return advice(cause.as_ref()),
             Self::Refused(cause) => return cause.hint(),
+            Self::Cache(cause) => return cause.hint(),
             Self::Answer(cause) => return cause.hint(),
             Self::Remembered(cause) => return cause.hint(),
             Self::File { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
@@ -126,7 +131,10 @@ impl Failure for Error {
             }
             Self::File { .. } => "is there room, and may this user write there?".into(),
             Self::Record { path, .. } => {
-                format!("another version may have written it; `rm -r {}` forgets it", parent(path))
+                format!(
+                    "another version may have written it; `sealane rm -f {}` ends and removes it",
+                    container_of(path)
+                )
             }
             Self::Taken { name, state, .. } => taken(name, *state),
             Self::Unknown { similar: Some(similar), .. } => {
@@ -157,8 +165,9 @@ fn advice(cause: &dyn Failure) -> Option<String> {
     Some(ErrorReply::new("", cause).details).filter(|hint| !hint.is_empty())
 }
 
-fn parent(path: &Path) -> String {
-    path.parent().unwrap_or(path).display().to_string()
+/// The container whose file this is.
+fn container_of(path: &Path) -> String {
+    path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// With the IDs of containers as people know them: plugins know no others than whole ones.

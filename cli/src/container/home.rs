@@ -2,10 +2,12 @@
 use super::{
     error::Error,
     files,
+    holder::holder,
     id::Id,
     record::{Phase, Record},
     registry::{Container, State},
 };
+use kernel::Pidfd;
 use std::{
     fs::{self, File, TryLockError},
     io,
@@ -111,6 +113,19 @@ impl Home {
             fs::rename(&self.path, &gone.path).map_err(failed)?;
         }
         gone.clear()
+    }
+
+    /// Likewise, whatever is in it.
+    pub(crate) fn discard(&self) -> Result<(), Error> {
+        let gone = Self { path: self.path.with_file_name(format!(".{}", self.name())) };
+        let renamed = fs::rename(&self.path, &gone.path);
+        renamed.map_err(|cause| Error::File { doing: "remove", path: self.path.clone(), cause })?;
+        gone.clear()
+    }
+
+    /// The container's keeper, if there is one in sight.
+    pub(crate) fn keeper(&self) -> Result<Option<Pidfd>, Error> {
+        holder(&self.path)
     }
 
     /// The container in it, if there is one.

@@ -14,6 +14,7 @@ mod etc;
 mod exec;
 mod files;
 mod filter;
+mod holder;
 mod home;
 mod id;
 mod inspect;
@@ -38,6 +39,7 @@ mod run;
 mod seen;
 mod shim;
 mod stop;
+mod unreadable;
 
 pub(crate) use connect::{connect, disconnect};
 pub(crate) use exec::exec;

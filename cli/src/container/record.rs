@@ -158,19 +158,6 @@ impl Record {
         Ok((is_it && !init.has_ended()?).then_some(init))
     }
 
-    /// The process that keeps it: the parent of the sandbox's first, as long as that is on the process table.
-    pub(crate) fn keeper(&self) -> Result<Option<Pidfd>, kernel::Error> {
-        let Phase::Running { pid, started: Some(started), .. } = self.phase else { return Ok(None) };
-        let parent = || stat_of(pid).filter(|init| init.started == started).map(|init| init.parent);
-        let Some(keeper) = parent().filter(|keeper| *keeper != 0) else { return Ok(None) };
-        let held = match Pidfd::open(keeper) {
-            Err(error) if error.errno() == Some(Errno::ESRCH) => return Ok(None),
-            outcome => outcome?,
-        };
-        // In this order: it was the parent while it was held, so the number is its own.
-        Ok((parent() == Some(keeper)).then_some(held))
-    }
-
     /// The ports that it has on the host; if none is in effect, those that it asked for.
     pub(crate) fn ports_now(&self) -> &[Port] {
         let given = self.endpoints.iter().filter_map(|endpoint| endpoint.given.as_ref());
@@ -190,27 +177,13 @@ impl Record {
 
 /// When the process that has this number now started, in ticks since boot.
 pub(crate) fn start_of(pid: u32) -> Option<u64> {
-    stat_of(pid).map(|stat| stat.started)
+    start_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// What the kernel says of a process (`proc_pid_stat(5)`).
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    /// Its parent's number: 0 for one that this PID namespace does not see.
-    parent: u32,
-    /// When it started, in ticks since boot.
-    started: u64,
-}
-
-fn stat_of(pid: u32) -> Option<Stat> {
-    stat_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// The 4th and the 22nd field of such a file. The second is a name in parentheses that may hold anything, parentheses as well.
-fn stat_in(stat: &str) -> Option<Stat> {
+/// The 22nd field of such a file. The second is a name in parentheses that may hold anything, parentheses as well.
+fn start_in(stat: &str) -> Option<u64> {
     let (_, from_third) = stat.rsplit_once(')')?;
-    let mut fields = from_third.split_whitespace().skip(1);
-    Some(Stat { parent: fields.next()?.parse().ok()?, started: fields.nth(17)?.parse().ok()? })
+    from_third.split_whitespace().nth(19)?.parse().ok()
 }
 
 impl Endpoint {
@@ -243,8 +216,8 @@ mod tests {
     #[test]
     fn the_start_is_found_whatever_the_name() {
         let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
-        assert_eq!(stat_in(&format!("12 (a) b) {rest}")), Some(Stat { parent: 1, started: 4711 }));
-        assert_eq!(stat_in("12 (a) S 1"), None);
+        assert_eq!(start_in(&format!("12 (a) b) {rest}")), Some(4711));
+        assert_eq!(start_in("12 (a) S 1"), None);
         assert!(start_of(std::process::id()).is_some());
     }
 }

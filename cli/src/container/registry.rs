@@ -165,7 +165,8 @@ impl Registry {
         Ok(())
     }
 
-    fn home(&self, name: &str) -> Home {
+    /// The folder of the container of this name.
+    pub(crate) fn home(&self, name: &str) -> Home {
         Home::at(self.containers().join(name))
     }
 

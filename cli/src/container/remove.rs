@@ -4,7 +4,7 @@ use super::{
     error::Error,
     record::Phase,
     registry::{Container, Registry, State},
-    stop,
+    stop, unreadable,
 };
 use crate::{args, say};
 use cni::Fail;
@@ -28,7 +28,12 @@ pub(crate) fn remove(remove: &args::Remove) -> Result<(), Fail> {
 }
 
 fn one(registry: &Registry, attacher: &Attacher, word: &str, force: bool) -> Result<(), Error> {
-    let found = registry.find(word)?;
+    let found = match registry.find(word) {
+        Err(why @ Error::Record { .. }) if force => {
+            return unreadable::remove(registry, attacher, word.trim_start_matches('/'), why);
+        }
+        found => found?,
+    };
     let runs = matches!(found.state, State::Created | State::Running);
     if runs && !force {
         return Err(Error::StillRunning { name: found.record.name, state: found.state });

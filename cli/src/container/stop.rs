@@ -16,6 +16,8 @@ use std::{
 
 /// How long a container may take to be put on its networks before somebody else acts on it.
 const START: Duration = Duration::from_secs(30);
+/// Likewise, before somebody acts who does not mind what it comes to.
+const FORCED_START: Duration = Duration::from_secs(10);
 /// How often that is looked at.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -44,7 +46,18 @@ pub(crate) fn each(words: &[String], mut what: impl FnMut(&str) -> Result<(), Fa
 
 /// Ends a container that runs, and comes back when all it had is taken down. With `patience` it is asked first.
 pub(crate) fn end(container: &Container, patience: Option<Duration>) -> Result<(), Error> {
-    let Some(record) = settled(container)? else { return Ok(()) };
+    let begun = settled(container, if patience.is_some() { START } else { FORCED_START });
+    let record = match begun {
+        // A plugin that never comes to an end, perhaps. What its keeper has begun is taken down by who removes it.
+        Err(Error::NotRunning { state: State::Created, .. }) if patience.is_none() => {
+            if let Some(keeper) = container.home.keeper()? {
+                keeper.send(Signal::SIGKILL)?;
+            }
+            return container.home.wait_until_left(&container.record.id).map(drop);
+        }
+        begun => begun?,
+    };
+    let Some(record) = record else { return Ok(()) };
     // None: it has ended by itself, and its keeper is taking it down.
     if let Some(init) = record.init()? {
         let asked = patience.is_some_and(|patience| has_ended(&init, patience).unwrap_or(false));
@@ -53,15 +66,15 @@ pub(crate) fn end(container: &Container, patience: Option<Duration>) -> Result<(
         }
     }
     // One that is stopped (Ctrl-Z) would neither hear of that end nor take anything down.
-    if let Some(keeper) = record.keeper()? {
+    if let Some(keeper) = container.home.keeper()? {
         keeper.send(Signal::SIGCONT)?;
     }
     container.home.wait_until_left(&container.record.id).map(drop)
 }
 
 /// What is written of a container once it runs; none if it does not run any more.
-fn settled(container: &Container) -> Result<Option<Record>, Error> {
-    let limit = Instant::now() + START;
+fn settled(container: &Container, patience: Duration) -> Result<Option<Record>, Error> {
+    let limit = Instant::now() + patience;
     loop {
         match container.home.look()? {
             Some(now) if now.record.id != container.record.id => return Ok(None),

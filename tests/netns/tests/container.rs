@@ -4,6 +4,8 @@ use netlab::{Lab, soon};
 use serde_json::{Value, json};
 use std::{
     collections::HashSet,
+    fs,
+    os::unix::fs::PermissionsExt as _,
     time::{Duration, Instant},
 };
 
@@ -37,6 +39,9 @@ netlab::tests! {
     a_container_whose_keeper_is_stopped_can_be_stopped,
     a_shell_in_the_background_stays_as_dockers_does,
     the_words_of_docker_container_are_known,
+    a_container_whose_record_is_broken_can_be_removed,
+    control_c_ends_a_run_whose_plugin_hangs,
+    a_container_whose_start_never_ends_can_be_removed,
     rm_wants_a_container_that_has_ended_or_force,
     a_container_that_is_done_keeps_its_name_until_it_is_removed,
     rm_removes_itself_when_asked_to,
@@ -606,6 +611,65 @@ fn the_words_of_docker_container_are_known() {
     assert_eq!(lab.ok("sealane container stop -t 0 c1 && sealane container rm c1"), "c1\nc1\n");
     assert_eq!(lab.run("sealane container run --nonsense").status, 125);
     assert_eq!(lab.run("sealane container ls --nonsense").status, 2);
+}
+
+fn a_container_whose_record_is_broken_can_be_removed() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test && sealane run -d --name c2 --network test");
+    let before = traces(&lab);
+    let hosts = lab.ok("sealane exec c2 cat /etc/hosts");
+    // One that runs, and one whose keeper was killed.
+    for kill in ["true", "kill -9 $(ps -o ppid= -p $(sealane inspect c1 | jq .[0].State.Pid))"] {
+        lab.ok("sealane run -d --name c1 --network test --network bridge -- sleep 1000");
+        lab.ok(kill);
+        lab.ok("echo '{' > /run/sealane/containers/c1/container.json");
+        let said = lab.refused("sealane rm c1");
+        assert!(said.contains("c1/container.json") && said.contains("`sealane rm -f c1`"), "{said}");
+        assert_eq!(lab.ok("sealane rm -f c1"), "c1\n");
+        lab.soon("! pgrep -f '^sleep 1000$'");
+        lab.ok("sealane network rm bridge");
+        leaves_nothing(&lab, &before);
+        assert_eq!(lab.ok("sealane exec c2 cat /etc/hosts"), hosts);
+    }
+    lab.ok("sealane run --rm --name c1 --network test -- true");
+}
+
+/// A network whose plugin's ADD takes for ever.
+fn hanging(lab: &Lab) {
+    let plugin = lab.dir().join("hang");
+    fs::write(&plugin, "#!/bin/sh\nif [ $CNI_COMMAND = ADD ]; then exec sleep 1000; fi\n").unwrap();
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+    let network = r#"{"cniVersion": "1.0.0", "name": "hang", "plugins": [{"type": "hang"}]}"#;
+    fs::write(lab.dir().join("conflist"), network).unwrap();
+    lab.ok("mkdir -p /etc/cni/net.d && cp $TMPDIR/conflist /etc/cni/net.d/10-hang.conflist");
+}
+
+fn control_c_ends_a_run_whose_plugin_hangs() {
+    let lab = Lab::new();
+    hanging(&lab);
+    let before = traces(&lab);
+    // A group of its own, as a shell gives to a job, which is what a terminal's Ctrl-C goes to.
+    let run = "exec env --default-signal=INT CNI_PATH=$CNI_PATH:$TMPDIR setsid sealane run --name c1 --network hang -- true";
+    lab.ok(&format!("(sh -c 'echo $$ > $TMPDIR/pid; {run}'; echo $? > $TMPDIR/status) 2> $TMPDIR/said &"));
+    lab.soon("pgrep -f '^sleep 1000$'");
+    lab.ok("kill -INT -$(cat $TMPDIR/pid)");
+    lab.soon("test -s $TMPDIR/status");
+    assert_eq!(lab.ok("cat $TMPDIR/status"), "130\n", "{}", lab.ok("cat $TMPDIR/said"));
+    assert!(lab.ok("cat $TMPDIR/said").contains("hang"));
+    assert_eq!(lab.ok("sealane ps -aq"), "");
+    leaves_nothing(&lab, &before);
+}
+
+fn a_container_whose_start_never_ends_can_be_removed() {
+    let lab = Lab::new();
+    hanging(&lab);
+    let before = traces(&lab);
+    lab.ok("CNI_PATH=$CNI_PATH:$TMPDIR sealane run -d --name c1 --network hang -- true 2> /dev/null &");
+    lab.soon("pgrep -f '^sleep 1000$'");
+    lab.ok("CNI_PATH=$CNI_PATH:$TMPDIR sealane rm -f c1");
+    assert_eq!(lab.ok("sealane ps -aq"), "");
+    lab.ok("pkill -f '^sleep 1000$'");
+    leaves_nothing(&lab, &before);
 }
 
 fn rm_wants_a_container_that_has_ended_or_force() {
