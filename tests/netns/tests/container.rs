@@ -593,8 +593,7 @@ fn a_shell_in_the_background_stays_as_dockers_does() {
     }
     // Without, there is nothing to read.
     lab.ok("sealane run -d --name c4 --network none sh -c 'echo up; read line; echo over'");
-    lab.soon("sealane logs c4 | grep over");
-    assert_eq!(lab.ok("sealane ps -q").lines().count(), 3);
+    lab.soon("sealane logs c4 | grep over && test $(sealane ps -q | wc -l) = 3");
     assert_eq!(lab.ok("echo typed | sealane exec -it c1 cat"), "typed\n");
     assert_eq!(lab.ok("echo typed | sealane run --rm -it --network none cat"), "typed\n");
     assert!(!lab.ok("sealane logs c1").contains("over"));
