@@ -12,6 +12,7 @@ mod chain;
 mod container;
 mod enter;
 mod error;
+mod etcd;
 mod host;
 mod lab;
 mod lan;
@@ -31,6 +32,7 @@ pub use chain::Chain;
 pub use container::Container;
 pub use enter::enter;
 pub use error::Error;
+pub use etcd::{Etcd, Tls};
 pub use host::{Host, add, ip, sysctl, with, with_all};
 pub use lab::{Lab, Said, sealane};
 pub use lan::{Lan, cable};
@@ -92,6 +94,15 @@ macro_rules! trials {
 pub fn beside_the_reference(trials: Vec<Trial>) -> impl Iterator<Item = Trial> {
     let alone = Binaries::reference().is_none();
     trials.into_iter().map(move |trial| ignored_if(trial, alone))
+}
+
+/// Tests that need a real etcd: without one (installed, or unpacked in `SEALANE_ETCD`) they are ignored, and counted so.
+pub fn with_etcd(trials: Vec<Trial>) -> Vec<Trial> {
+    let none = !Etcd::is_there();
+    if none {
+        eprintln!("skipped: no etcd and etcdctl (nor unpacked in SEALANE_ETCD)");
+    }
+    trials.into_iter().map(|trial| ignored_if(trial, none)).collect()
 }
 
 /// Nobody says that it is not to be ignored after all.

@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cluster", &["cni", "types"]),
     ("kernel", &["types"]),
     ("firewalld", &[]),
+    ("etcd", &[]),
     ("xtables", &["kernel"]),
     ("plan", &["firewalld", "kernel", "types", "xtables"]),
     ("ipam", &["cluster", "cni", "types"]),
