@@ -7,6 +7,7 @@ use crate::{
     places::{Place, Places},
     shared::Reversal,
     step::Sysctl,
+    ways::Way,
 };
 use kernel::{Answer, Message, nft::Transaction};
 use std::fmt::Display;
@@ -71,6 +72,11 @@ pub(crate) trait Act: Display {
 
     /// The link that it dies with, so that it need not be undone when that link is.
     fn dies_with(&self) -> Option<(Place, &IfName)> {
+        None
+    }
+
+    /// The host's way to an address that it is of, which others may have come to have since.
+    fn way(&self) -> Option<Way<'_>> {
         None
     }
 

@@ -25,6 +25,7 @@ pub struct Failed {
 /// Applies a plan. After a failure the host is as it was before.
 pub fn apply(plan: &Plan, places: &mut Places, state: &State, key: &Key) -> Result<(), Failed> {
     places.turn_to_network(&key.network);
+    places.work_for(key);
     let mut run = Run {
         places,
         state,

@@ -6,6 +6,7 @@ use crate::{
     host_port::Holder,
     places::{Place, Places},
     step::{Link, Parent, Route},
+    ways::take_place,
 };
 use kernel::{Errno, Message, link, route};
 use types::{IfName, LinkKind, Mac, MacvlanMode, Prefix};
@@ -160,7 +161,7 @@ impl Crowded {
             Crowded::Route { by: Some(by), .. } => stop(by, "give the two networks subnets of their own"),
             Crowded::Route { by: None, address, link } => {
                 format!(
-                    "one of a container that has gone goes with its DEL or with GC; else `ip route del {address} dev {link}`"
+                    "try again: it may be that of an ADD or DEL that was at work; if it stays, `ip route del {address} dev {link}`"
                 )
             }
             // Who asked for none may be refused, too.
@@ -287,7 +288,7 @@ pub(crate) fn beside_route(
     cause: &kernel::Error,
     places: &mut Places,
 ) -> Option<fn(&route::Route) -> Message> {
-    if !is_beside_another(route, cause) || holder_of_route(route, places).ok()?.is_some() {
+    if !is_beside_another(route, cause) || !take_place(route, places).ok()? {
         return None;
     }
     let is_theirs = |step: &Step| leads_to(route, step).is_some_and(|link| *link != route.link);
@@ -312,13 +313,12 @@ fn is_beside_another(route: &Route, cause: &kernel::Error) -> bool {
     route.alone && route.place == Place::Host && cause.errno() == Some(Errno::EEXIST)
 }
 
-/// The living attachment that has another route to the same place, and the link of that.
-fn holder_of_route(route: &Route, places: &mut Places) -> Result<Option<(Holder, IfName)>, Error> {
+/// The living attachment that has another route to the same place, or is about to have it, and the link of that.
+pub(crate) fn holder_of_route(route: &Route, places: &mut Places) -> Result<Option<(Holder, IfName)>, Error> {
     let state = places.state()?;
-    // The link is the attachment's own, or shared: then its own record, which is not complete yet, has a route through it, too.
-    let through_another = |step: &Step| leads_to(route, step).filter(|link| **link != route.link).cloned();
-    match state.who_began(through_another)? {
-        None => state.who(|step| leads_to(route, step).cloned()),
+    // Who is attached has it; of those who are not, only one can.
+    match state.who(|step| leads_to(route, step).cloned())? {
+        None => state.who_else_began(places.whose(), |step| leads_to(route, step).cloned()),
         found => Ok(found),
     }
 }

@@ -116,7 +116,7 @@ impl State {
     /// Gives back those of these addresses that lead to this record.
     fn release_told(&self, key: &Key, macs: impl Iterator<Item = Mac>) -> Result<(), Error> {
         for mac in macs {
-            let held = OnlyMac { mac, holder: holder_of(key) };
+            let held = OnlyMac { mac, holder: Holder::from(key) };
             if fs::read_link(self.ether(&held)).is_ok_and(|found| found == target(&held.holder)) {
                 self.release_mac(&held)?;
             }
@@ -286,14 +286,9 @@ fn draft(all: &Path) -> PathBuf {
 }
 
 /// What a holder's link says: where its record is, seen from there.
-fn target(holder: &Holder) -> PathBuf {
+pub(crate) fn target(holder: &Holder) -> PathBuf {
     let Holder { network, container, ifname, plugin, .. } = holder;
     format!("../../attachments/{network}/{container}:{ifname}/{}", file_of(plugin)).into()
-}
-
-fn holder_of(key: &Key) -> Holder {
-    let Key { network, container, ifname, .. } = key.clone();
-    Holder { network, container, ifname, plugin: key.plugin_use(), name: None }
 }
 
 /// Who it says; none if it is no link of ours.
@@ -356,7 +351,7 @@ mod tests {
             let mut record = self.0.claim(&key).unwrap();
             let netns_id = Netns::open(Path::new(OWN)).unwrap().id();
             record.begin(Intent { netns: netns.to_owned(), netns_id, ipam: None, keys: None }).unwrap();
-            (OnlyMac { mac: "02:00:00:00:00:07".parse().unwrap(), holder: holder_of(&key) }, record)
+            (OnlyMac { mac: "02:00:00:00:00:07".parse().unwrap(), holder: Holder::from(&key) }, record)
         }
     }
 

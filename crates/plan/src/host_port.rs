@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     places::{Place, Places},
     publish::clear_evicted,
+    record::Key,
 };
 use kernel::Transport;
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,14 @@ impl Published {
             }
         }
         Ok(false)
+    }
+}
+
+/// Without the name, which no record's path says.
+impl From<&Key> for Holder {
+    fn from(key: &Key) -> Self {
+        let Key { network, container, ifname, .. } = key.clone();
+        Self { network, container, ifname, plugin: key.plugin_use(), name: None }
     }
 }
 

@@ -57,6 +57,7 @@ mod veth;
 mod vlan;
 mod vlan_parent;
 mod vrf;
+mod ways;
 mod within;
 mod xtables;
 mod zone_source;

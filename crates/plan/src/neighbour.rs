@@ -3,9 +3,10 @@ use crate::{
     act::{Act, Work},
     error::Error,
     places::{Place, Places},
+    ways::Way,
     within::{gone, index_if_there},
 };
-use kernel::{Errno, neigh};
+use kernel::{Answer, Errno, neigh};
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 use types::{IfName, Mac};
@@ -42,9 +43,26 @@ impl Act for Neighbour {
         Ok(Work::Netlink(neigh::set(places.index(self.place, &self.link)?, self.address, self.mac)))
     }
 
+    /// The route there was made before it: so the way is this attachment's. If that can't be written down, its DEL looks longer.
+    fn learn(&self, _answer: &Answer, places: &mut Places) {
+        if let (Some(way), Some(key), Ok(state)) = (self.way(), places.whose(), places.state()) {
+            let _written = state.own_way(way, key);
+        }
+    }
+
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let Some(index) = index_if_there(places, self.place, &self.link)? else { return Ok(()) };
-        gone(places, self.place, neigh::forget(index, self.address), &[Errno::ENOENT, Errno::ENODEV])
+        if let Some(index) = index_if_there(places, self.place, &self.link)? {
+            let forget = neigh::forget(index, self.address);
+            gone(places, self.place, forget, &[Errno::ENOENT, Errno::ENODEV])?;
+        }
+        if let Some(way) = self.way() {
+            places.state()?.remove_way(way);
+        }
+        Ok(())
+    }
+
+    fn way(&self) -> Option<Way<'_>> {
+        (self.place == Place::Host).then_some((&self.link, self.address))
     }
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {

@@ -4,6 +4,7 @@ use crate::{
     filter::Filter,
     journal::Intent,
     overlay::{self, NoOverlay},
+    record::Key,
     state::State,
 };
 use firewalld::Firewalld;
@@ -72,6 +73,8 @@ pub struct Places {
     /// The container's namespace, while nobody else may choose tables in it.
     tables: Option<Flock<OwnedFd>>,
     state: Option<State>,
+    /// The attachment that something is done or undone for.
+    whose: Option<Key>,
     firewalld: Option<Firewalld>,
     /// The packet filter of the host.
     pub(crate) filter: Filter,
@@ -100,6 +103,7 @@ impl Places {
             parameters: BTreeMap::new(),
             tables: None,
             state: None,
+            whose: None,
             firewalld: None,
             filter: Filter::new(departure),
             anew: false,
@@ -168,6 +172,16 @@ impl Places {
     /// The state directory, for steps that are nowhere in the kernel.
     pub(crate) fn state(&self) -> Result<State, Error> {
         self.state.clone().map_or_else(State::from_env, Ok)
+    }
+
+    /// Says for which attachment something is done or undone from now on.
+    pub(crate) fn work_for(&mut self, key: &Key) {
+        self.whose = Some(key.clone());
+    }
+
+    /// The attachment that something is done or undone for.
+    pub(crate) fn whose(&self) -> Option<&Key> {
+        self.whose.as_ref()
     }
 
     /// firewalld, asked when it is first needed whether it is there.

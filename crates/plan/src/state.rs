@@ -97,7 +97,7 @@ impl State {
     /// The first attachment, among those that are complete and live, with a step of which this says something. All records are read: for
     /// what is rare.
     pub(crate) fn who<T>(&self, says: impl Fn(&Step) -> Option<T>) -> Result<Option<(Holder, T)>, Error> {
-        self.first(|journal| journal.attached, says)
+        self.first(|_, journal| journal.attached, says)
     }
 
     /// The same among those as well that are only about to have it, or were when their ADD died.
@@ -105,18 +105,28 @@ impl State {
         &self,
         says: impl Fn(&Step) -> Option<T>,
     ) -> Result<Option<(Holder, T)>, Error> {
-        self.first(|_| true, says)
+        self.who_else_began(None, says)
+    }
+
+    /// The same, but for this attachment.
+    pub(crate) fn who_else_began<T>(
+        &self,
+        own: Option<&Key>,
+        says: impl Fn(&Step) -> Option<T>,
+    ) -> Result<Option<(Holder, T)>, Error> {
+        let own = own.map(Holder::from);
+        self.first(|holder, _| Some(holder) != own.as_ref(), says)
     }
 
     fn first<T>(
         &self,
-        counts: impl Fn(&Journal) -> bool,
+        counts: impl Fn(&Holder, &Journal) -> bool,
         says: impl Fn(&Step) -> Option<T>,
     ) -> Result<Option<(Holder, T)>, Error> {
         for holder in self.holders()? {
             let text = fs::read_to_string(self.record_of(&holder)).unwrap_or_default();
             let journal = Journal::read(&text);
-            let mut steps = journal.plan.iter().filter(|_| counts(&journal)).flat_map(Plan::steps);
+            let mut steps = journal.plan.iter().filter(|_| counts(&holder, &journal)).flat_map(Plan::steps);
             if let Some(said) = steps.find_map(|(_, step)| says(step))
                 && self.is_alive(&holder)?
             {

@@ -7,6 +7,7 @@ use crate::{
     record::Key,
     step::Published,
     vrf::VrfFact,
+    ways::leave_ways,
 };
 use types::IfName;
 
@@ -14,7 +15,10 @@ use types::IfName;
 /// error. All own steps are tried, the first error is returned.
 pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
     places.turn_to_network(&key.network);
-    undo_steps(&plan.own_steps(), places)?;
+    places.work_for(key);
+    let (ways, others): (Vec<&Step>, Vec<&Step>) =
+        lasting(&plan.own_steps()).into_iter().partition(|step| step.act().way().is_some());
+    leave_ways(&ways, places, key).and(undo_steps(&others, places))?;
     for (hold, step, thing) in plan.counted().rev() {
         let state = places.state()?;
         if hold == Hold::Own {

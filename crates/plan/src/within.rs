@@ -7,6 +7,7 @@ use crate::{
     places::{Place, Places},
     step::{Address, Alone, Carrier, Route, Sysctl, Unnumbered, Up},
     vrf::table_of_master,
+    ways::Way,
 };
 use kernel::{Link, Message, addr, link, route, rule, sysctl};
 use nix::errno::Errno;
@@ -200,6 +201,10 @@ impl Act for Route {
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {
         Some((self.place, &self.link))
+    }
+
+    fn way(&self) -> Option<Way<'_>> {
+        (self.alone && self.place == Place::Host).then(|| (&self.link, self.dst.address()))
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {

@@ -41,6 +41,8 @@ fn main() -> std::process::ExitCode {
         host_access_needs_an_address_of_the_hosts,
         with_host_access_an_address_of_another_container_is_refused_with_whose_it_is,
         with_host_access_an_address_is_free_when_who_had_it_is_gone,
+        with_host_access_a_way_that_an_earlier_release_made_goes_with_its_container,
+        with_host_access_an_address_of_who_died_is_taken_over_and_stays_when_the_late_del_comes,
         check_names_what_the_host_has_lost_and_repair_puts_it_back,
     ];
     let with_a_vlan = netlab::trials![
@@ -742,6 +744,87 @@ fn with_host_access_an_address_is_free_when_who_had_it_is_gone() {
             lan.host.del(&fixed, &c3, "eth0").unwrap().result().unwrap();
         }
         assert_eq!(lan.host.changes_left_since(&untouched).unwrap(), "", "{end}");
+    }
+}
+
+/// It wrote down nowhere but in its record whose a way is.
+fn with_host_access_a_way_that_an_earlier_release_made_goes_with_its_container() {
+    let lan = Lan::new().unwrap();
+    let config = with_the_host(&lan);
+    let before = lan.host.snapshot().unwrap();
+    let (c1, _) = add(&lan, &config);
+    let (c2, result) = add(&lan, &config);
+    let ways = lan.host.state_dir().join("ways");
+    assert!(ways.exists());
+    fs::remove_dir_all(ways).unwrap();
+    lan.host.del(&config, &c1, "eth0").unwrap().result().unwrap();
+    let routes = ip(&format!("route show dev {}", shim())).unwrap();
+    assert_eq!(routes.as_array().map(Vec::len), Some(1), "{routes}");
+    reach_each_other(&c2, &addresses(&result), 1);
+    lan.host.del(&config, &c2, "eth0").unwrap().result().unwrap();
+    assert_eq!(lan.host.changes_left_since(&before).unwrap(), "");
+}
+
+/// The kernel has the link of a namespace, with its MAC address, a little longer than the namespace.
+fn add_when_the_mac_is_free(lan: &Lan, config: &Value, container: &Container) -> Value {
+    let mut reply = lan.host.add(config, container, "eth0").unwrap();
+    let is_taken = |reply: &Reply| reply.code() == Some(101) && reply.msg().contains("MAC address");
+    let is_free = soon(|| {
+        if is_taken(&reply) {
+            reply = lan.host.add(config, container, "eth0").unwrap();
+        }
+        !is_taken(&reply)
+    });
+    assert!(is_free, "{reply:?}");
+    reply.result().unwrap()
+}
+
+/// A node that was cut off sends no DEL, or much later: a stateful container has been started again by then, at the same address.
+fn with_host_access_an_address_of_who_died_is_taken_over_and_stays_when_the_late_del_comes() {
+    let lan = Lan::new().unwrap();
+    let untouched = lan.host.snapshot().unwrap();
+    let ipam =
+        json!({"type": "static", "addresses": [{"address": "10.7.0.2/24"}, {"address": "fd07::2/64"}]});
+    // The link of who died is there a moment longer, and would say that it has the address.
+    let fixed = with_all(&with_the_host(&lan), &json!({"ipam": ipam, "dad": "off"}));
+    let same_mac = with(&fixed, "mac", &json!("02:00:00:00:00:77"));
+    let other = with(&fixed, "name", &json!("other"));
+    let of_both = with(&same_mac, "name", &json!("other"));
+    let mut port = 1;
+    for (one, another) in [(&fixed, &fixed), (&fixed, &other), (&same_mac, &same_mac), (&same_mac, &of_both)]
+    {
+        for late in ["DEL", "DEL twice, then the other's", "GC", "an ADD of a third"] {
+            let (c1, c2) = (lan.host.container().unwrap(), lan.host.container().unwrap());
+            lan.host.add(one, &c1, "eth0").unwrap().result().unwrap();
+            c1.kill().unwrap();
+            let result = add_when_the_mac_is_free(&lan, another, &c2);
+            let mut c2_is_reached = || {
+                lan.host.check(another, &c2, "eth0", &result).unwrap().result().unwrap();
+                reach_each_other(&c2, &addresses(&result), port);
+                port += 1;
+            };
+            c2_is_reached();
+            match late {
+                "GC" => lan.host.gc(one, &[(c2.id(), "eth0")]).unwrap().result().unwrap(),
+                "an ADD of a third" => {
+                    let c3 = lan.host.container().unwrap();
+                    let reply = lan.host.add(one, &c3, "eth0").unwrap();
+                    assert!(refused(&reply, 101).contains(c2.id()), "{reply:?}");
+                    lan.host.del(one, &c3, "eth0").unwrap().result().unwrap();
+                    c2_is_reached();
+                    lan.host.del(one, &c1, "eth0").unwrap().result().unwrap()
+                }
+                _ => lan.host.del(one, &c1, "eth0").unwrap().result().unwrap(),
+            };
+            c2_is_reached();
+            if late.starts_with("DEL twice") {
+                lan.host.del(one, &c1, "eth0").unwrap().result().unwrap();
+                c2_is_reached();
+            }
+            lan.host.del(another, &c2, "eth0").unwrap().result().unwrap();
+            assert_eq!(lan.host.changes_left_since(&untouched).unwrap(), "", "{late}");
+            assert!(!lan.host.state_dir().join("ways").exists(), "{late}");
+        }
     }
 }
 
