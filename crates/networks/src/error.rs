@@ -225,7 +225,7 @@ impl Failure for Error {
             Self::Overlap { obstacle, .. } => overlap_hint(obstacle),
             Self::NoFreeSubnet { ipv4, .. } => full_hint(*ipv4),
             Self::Pools { .. } => "write BASE:LENGTH,..., such as 10.64.0.0/16:24,172.20.0.0/14:20".into(),
-            Self::Folder { cause, .. } => return folder_hint(cause.kind()),
+            Self::Folder { cause, .. } => folder_hint(cause.kind()),
             Self::Broken(cause) => return cause.hint(),
             Self::Random(_) => return None,
         })
@@ -289,11 +289,11 @@ fn full_hint(ipv4: bool) -> String {
     )
 }
 
-fn folder_hint(kind: io::ErrorKind) -> Option<String> {
+fn folder_hint(kind: io::ErrorKind) -> String {
     match kind {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(
-            "networks of the machine are root's: run it as root, or without root in `sealane lab`".into(),
-        ),
-        _ => None,
+        io::ErrorKind::PermissionDenied => {
+            "networks of the machine are root's: run it as root, or without root in `sealane lab`".into()
+        }
+        _ => "networks lie in $NETCONFPATH, by default /etc/cni/net.d: a folder, with room, on a file system that can be written".into(),
     }
 }

@@ -20,6 +20,7 @@ netlab::tests! {
     a_command_that_is_not_found,
     a_container_that_does_not_run,
     an_option_that_there_is_none_of,
+    a_folder_of_networks_that_cannot_be_one,
     a_word_that_is_no_command,
     a_machine_that_there_is_none_of,
     another_machine_without_a_lab,
@@ -314,6 +315,21 @@ fn an_option_that_there_is_none_of() {
     assert!(
         lab.refused("sealane network create --subent 10.1.0.0/24 test").contains("--subnet"),
         "which is nearly it"
+    );
+}
+
+fn a_folder_of_networks_that_cannot_be_one() {
+    let lab = Lab::new();
+    lab.ok("mkdir /run/ro && mount -t tmpfs -o ro none /run/ro");
+    let create = "sealane network create test";
+    says(&lab, &format!("NETCONFPATH=/run/ro {create}"), 1, &["/run/ro", "Read-only"], "NETCONFPATH");
+    says(&lab, &format!("NETCONFPATH=/run/ro/new {create}"), 1, &["/run/ro/new", "Read-only"], "NETCONFPATH");
+    says(
+        &lab,
+        "NETCONFPATH=/dev/null sealane network ls",
+        1,
+        &["/dev/null", "Not a directory"],
+        "NETCONFPATH",
     );
 }
 
