@@ -57,7 +57,7 @@ impl Folder {
     /// The networks, and which files are none.
     pub fn listing(&self) -> Result<Listing, Error> {
         let (mut listing, mut names) = (Listing::default(), BTreeSet::new());
-        for path in self.files()? {
+        for path in self.files(|_| true)? {
             match Network::load(&path) {
                 Ok(network) if names.insert(network.name.clone()) => {
                     listing.networks.push(Definition::read(network, Some(&path)));
@@ -113,7 +113,7 @@ impl Folder {
             return Ok(network.ok().map(|network| Definition::read(network, None)));
         }
         let (own, mut broken) = (self.file(name), None);
-        for path in self.files()?.into_iter().filter(|path| *path == own || !is_named_as_ours(path)) {
+        for path in self.files(|file| own.file_name() == Some(file) || !is_named_as_ours(file))? {
             match Network::load(&path) {
                 Ok(network) if network.name.as_str() == name => {
                     return Ok(Some(Definition::read(network, Some(&path))));
@@ -140,8 +140,8 @@ impl Folder {
         }
     }
 
-    /// The files that may be networks, in libcni's order: lists first.
-    fn files(&self) -> Result<Vec<PathBuf>, Error> {
+    /// Those of the files with such names that may be networks, in libcni's order: lists first.
+    fn files(&self, wanted: impl Fn(&OsStr) -> bool) -> Result<Vec<PathBuf>, Error> {
         let failed = |cause| self.failed("read", cause);
         let entries = match fs::read_dir(&self.path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -150,6 +150,9 @@ impl Folder {
         let mut files = Vec::new();
         for entry in entries {
             let entry = entry.map_err(failed)?;
+            if !wanted(&entry.file_name()) {
+                continue;
+            }
             let path = entry.path();
             let rank = match path.extension().and_then(OsStr::to_str) {
                 Some("conflist") => 0,
@@ -177,9 +180,9 @@ impl Folder {
 }
 
 /// Whether a file's name is one that we give.
-fn is_named_as_ours(path: &Path) -> bool {
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    name.starts_with(OURS) && name.ends_with(".conflist")
+fn is_named_as_ours(file: &OsStr) -> bool {
+    let name = file.as_encoded_bytes();
+    name.starts_with(OURS.as_bytes()) && name.ends_with(b".conflist")
 }
 
 /// Whether a file was removed since the folder was listed.
