@@ -83,9 +83,12 @@ impl Device {
             if taken.is_marked(&link) {
                 return Ok(Some(Found::At(Place::Host, link.into())));
             }
-            // Else it is only called so besides, as the container's root can have it.
+            // Else it may be called so besides. If it has that as its name, it was never taken, or all is done; but a container's root can have
+            // called it so, and wiped the mark off. What the kernel then gives back is down.
             if link.name == taken.name {
-                return Ok(Some(Found::Home));
+                let is_untouched = link.up || taken.kind.is_some() || places.has_container();
+                let given_back = Found::At(Place::Host, link.into());
+                return Ok(Some(if is_untouched { Found::Home } else { given_back }));
             }
         }
         // The kernel has given it back under another name. The number stays what it was in the container if it is free.
