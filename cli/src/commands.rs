@@ -1,6 +1,6 @@
 //! The command line: each command's module does its work; here is which, and what becomes of a failure.
 use crate::{
-    args::{Cli, ContainerVerb, Verb},
+    args::{Cli, ContainerVerb, NodeVerb, Verb},
     container,
     error::Error,
     lab, network, ping, registry, repair, say, talk, verbs,
@@ -34,6 +34,7 @@ pub(crate) fn run() -> u8 {
 fn perform(verb: Verb) -> u8 {
     match verb {
         Verb::Network(verb) => status(network::run(verb).map(|()| 0), FAILED),
+        Verb::Node(NodeVerb::Ls(list)) => status(network::list_nodes(&list).map(|()| 0), FAILED),
         Verb::OfContainers(verb) | Verb::Container(verb) => of_containers(&verb),
         Verb::Lab(it) => lab::lab(&it),
         Verb::On(on) => lab::on(&on),

@@ -2,6 +2,7 @@
 mod container;
 mod lab;
 mod network;
+mod node;
 mod words;
 
 pub(crate) use container::{Exec, Format, Inspect, Logs, Port, Ps, Remove, Run, Stop};
@@ -9,6 +10,8 @@ pub(crate) use lab::{Fetch, Lab, On, Ping, Serve};
 pub(crate) use network::{
     Connect, Create, Disconnect, InspectNetwork, List, NetworkVerb, Prune, RemoveNetwork,
 };
+
+pub(crate) use node::{ListNodes, NodeVerb};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -33,6 +36,9 @@ pub(crate) enum Verb {
     #[command(subcommand, after_help = words::NETWORK)]
     #[command(after_long_help = words::join(&[words::NETWORK, words::NETWORK_MORE]))]
     Network(NetworkVerb),
+    /// Look at the nodes that networks over many nodes have.
+    #[command(subcommand, after_help = words::NODE)]
+    Node(NodeVerb),
     #[command(flatten)]
     OfContainers(ContainerVerb),
     /// The commands from `run` to `rm`, as docker groups them: `container ls` is `ps`.

@@ -193,6 +193,11 @@ Files:
 Environment:
   NETCONFPATH                             the folder of networks, instead of /etc/cni/net.d";
 
+pub(super) const NODE: &str = "\
+Examples:
+  sealane node ls
+  sealane node ls --format json";
+
 pub(super) const CREATE: &str = "\
 Examples:
   sealane network create test

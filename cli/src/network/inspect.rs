@@ -1,6 +1,7 @@
 //! `sealane network inspect`: docker's keys, and under `Sealane` what docker has none for.
 use super::{
     View, each,
+    nodes::OverNodes,
     status::{self, has_ipv4},
     usage::usage,
     users::members,
@@ -35,7 +36,9 @@ fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
     let ends = members.iter().zip(&seen).map(|(member, seen)| (member.id.clone(), endpoint(member, seen)));
     let containers: Map<_, _> = ends.collect();
     let reserved = ipam::reserved(&network.name)?;
-    let subnets = network.subnets.iter().map(|one| (one.subnet.to_string(), usage(one, &reserved)));
+    let of_nodes = OverNodes::of(network);
+    let subnets = || network.subnets.iter().map(|one| (one.subnet.to_string(), usage(one, &reserved)));
+    let subnets = of_nodes.as_ref().map_or_else(|| subnets().collect(), |seen| seen.usage(&reserved));
     let bridge = network.bridge.as_ref().and_then(|name| view.link(name));
     Ok(json!({
         "Name": network.name,
@@ -54,11 +57,12 @@ fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
         "Containers": containers,
         "Options": network.options,
         "Labels": network.labels,
-        "Status": {"IPAM": {"Subnets": subnets.collect::<Map<_, _>>()}},
+        "Status": {"IPAM": {"Subnets": subnets}},
         "Sealane": {
             "File": network.path,
             "Plugins": network.network.plugins.iter().map(|plugin| &plugin.kind).collect::<Vec<_>>(),
             "Bridge": bridge.map(|link| show_bridge(link, view)),
+            "Cluster": of_nodes.map(|seen| seen.show(&reserved)),
         },
     }))
 }

@@ -4,6 +4,7 @@ mod error;
 mod filter;
 mod inspect;
 mod list;
+mod nodes;
 mod prune;
 mod remove;
 mod status;
@@ -11,6 +12,7 @@ mod usage;
 mod users;
 mod view;
 
+pub(crate) use nodes::list as list_nodes;
 pub(crate) use view::View;
 
 use crate::{args::NetworkVerb, container, say};

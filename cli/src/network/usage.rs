@@ -1,4 +1,5 @@
 //! How many of a subnet's addresses are taken, as `docker network inspect` counts them.
+use cluster::Span;
 use networks::Subnet;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, net::IpAddr};
@@ -19,6 +20,16 @@ pub(crate) fn usage(subnet: &Subnet, reserved: &[IpAddr]) -> Value {
     let used_in_range = used.iter().filter(|one| range.contains(**one)).count();
     let available = size(range).saturating_sub(u64::try_from(used_in_range).unwrap_or(u64::MAX));
     json!({"IPsInUse": used.len(), "DynamicIPsAvailable": available})
+}
+
+/// The same for a subnet of which only these spans are this node's to hand out: no gateway has an address of it.
+pub(crate) fn usage_of(subnet: Prefix, spans: &[Span], reserved: &[IpAddr]) -> Value {
+    let kept = if subnet.is_ipv4() { 2 } else { 1 };
+    let used = reserved.iter().filter(|one| subnet.contains(**one)).count();
+    let ours = reserved.iter().filter(|one| spans.iter().any(|span| span.contains(**one))).count();
+    let all = spans.iter().map(Span::count).fold(0, u128::saturating_add);
+    let available = u64::try_from(all.saturating_sub(ours as u128)).unwrap_or(u64::MAX);
+    json!({"IPsInUse": used + kept, "DynamicIPsAvailable": available})
 }
 
 /// How many addresses a prefix has; what is more than 2^64 - 1 counts as that.

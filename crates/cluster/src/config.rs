@@ -6,6 +6,7 @@ use crate::{
 };
 use cni::{Call, Fail};
 use serde::Deserialize;
+use serde_json::Value;
 use std::net::IpAddr;
 use types::{NodeName, Prefix, Vni};
 
@@ -50,6 +51,12 @@ impl Config {
     /// The configuration of a call; refuses what cannot be, before anything is changed.
     pub fn read(call: &Call) -> Result<Self, Fail> {
         Ok(call.decode::<RawConfig>()?.meant()?)
+    }
+
+    /// The same of a plugin's part of a network, for who looks at networks without being called.
+    pub fn of(plugin: &Value) -> Result<Self, Fail> {
+        let raw: RawConfig = cni::json::decode(plugin).map_err(cni::Error::Netconf)?;
+        Ok(raw.meant()?)
     }
 
     /// What this node is to the network, by the configuration's `node` or else the host's name. Refuses a node that the network does not know, and one

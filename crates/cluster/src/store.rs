@@ -21,6 +21,17 @@ pub enum Store {
     Etcd(Etcd),
 }
 
+impl Store {
+    /// The word for it in a configuration.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Store::File => "file",
+            Store::Static(_) => "static",
+            Store::Etcd(_) => "etcd",
+        }
+    }
+}
+
 /// What a node is to the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
@@ -30,6 +41,17 @@ pub enum Role {
     Listed(Node),
     /// One that leases blocks under this name.
     Leasing(NodeName),
+}
+
+impl Role {
+    /// The node's name; one that is alone has none.
+    pub fn name(&self) -> Option<&NodeName> {
+        match self {
+            Role::Alone => None,
+            Role::Listed(node) => Some(&node.name),
+            Role::Leasing(name) => Some(name),
+        }
+    }
 }
 
 /// How an etcd is reached.

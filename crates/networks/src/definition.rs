@@ -5,6 +5,7 @@ use cni::{
     runtime::{Network, PluginConfig},
 };
 use serde::Deserialize;
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -34,6 +35,8 @@ pub struct Definition {
     pub options: BTreeMap<String, String>,
     /// The bridge that its containers are on.
     pub bridge: Option<IfName>,
+    /// What it is over many nodes, if it can be that.
+    pub cluster: Option<cluster::Config>,
     /// The file; none for `host` and `none`.
     pub path: Option<PathBuf>,
     /// The network as CNI runs it.
@@ -80,12 +83,14 @@ impl Definition {
         let first = network.plugins.first();
         let kind = first.map_or("", |plugin| plugin.kind.as_str());
         let name = network.name.clone();
+        let cluster = first.and_then(over_nodes);
         Self {
             id: extra.id.unwrap_or_else(|| id::of_name(name.as_str())),
             name,
             created: extra.created.and_then(|text| humantime::parse_rfc3339(&text).ok()),
             driver: extra.driver.unwrap_or_else(|| kind.to_owned()),
-            subnets: first.map(subnets).unwrap_or_default(),
+            subnets: cluster.as_ref().map(of_cluster).or(first.map(subnets)).unwrap_or_default(),
+            cluster,
             internal: extra.internal,
             labels: extra.labels,
             options: extra.options,
@@ -119,9 +124,24 @@ fn subnets(plugin: &PluginConfig) -> Vec<Subnet> {
     let Some(ipam) = plugin.config.get("ipam") else { return Vec::new() };
     let single = json::decode::<Range>(ipam).ok();
     let listed = json::decode::<Ranges>(ipam).unwrap_or_default().ranges.into_iter().flatten().flatten();
-    let mut all: Vec<_> = single.into_iter().chain(listed).filter_map(Range::read).collect();
-    all.sort_by_key(|subnet| !subnet.subnet.is_ipv4());
-    all
+    ipv4_first(single.into_iter().chain(listed).filter_map(Range::read).collect())
+}
+
+/// The configuration of a network whose addresses come from `cluster`, which is `overlay`'s own IPAM.
+fn over_nodes(plugin: &PluginConfig) -> Option<cluster::Config> {
+    let ipam = plugin.config.get("ipam").and_then(|ipam| ipam.get("type")).and_then(Value::as_str);
+    let is_cluster = ipam.unwrap_or(if plugin.kind == "overlay" { "cluster" } else { "" }) == "cluster";
+    is_cluster.then(|| cluster::Config::of(&Value::Object(plugin.config.clone())).ok())?
+}
+
+fn of_cluster(config: &cluster::Config) -> Vec<Subnet> {
+    let subnet = |subnet: &Prefix| Subnet { subnet: *subnet, ip_range: None, gateway: None };
+    ipv4_first(config.layout.subnets().iter().map(subnet).collect())
+}
+
+fn ipv4_first(mut subnets: Vec<Subnet>) -> Vec<Subnet> {
+    subnets.sort_by_key(|subnet| !subnet.subnet.is_ipv4());
+    subnets
 }
 
 impl Range {
@@ -147,8 +167,7 @@ fn narrowest(first: IpAddr, last: IpAddr) -> Option<Prefix> {
 
 /// The bridge of a `bridge` plugin; `cni0` is its default.
 fn bridge(plugin: &PluginConfig) -> Option<IfName> {
-    let named =
-        plugin.config.get("bridge").and_then(serde_json::Value::as_str).filter(|name| !name.is_empty());
+    let named = plugin.config.get("bridge").and_then(Value::as_str).filter(|name| !name.is_empty());
     (plugin.kind == "bridge").then(|| named.unwrap_or("cni0").parse().ok()).flatten()
 }
 
@@ -177,6 +196,27 @@ mod tests {
         assert_eq!(shown.collect::<Vec<_>>(), expected);
         assert_eq!(theirs.id, read(text).id);
         assert_eq!(theirs.id.len(), 64);
+    }
+
+    #[test]
+    fn a_network_over_many_nodes_has_its_subnets_beside_its_ipam() {
+        let text = |ipam: &str| {
+            format!(
+                r#"{{"name": "stage", "plugins": [{{"type": "overlay", "vni": 4242, "subnets": ["fd42::/48", "10.42.0.0/16"]{ipam}}}]}}"#
+            )
+        };
+        for ipam in ["", r#", "ipam": {"type": "cluster"}"#] {
+            let stage = read(&text(ipam));
+            assert_eq!(
+                stage.subnets.iter().map(|one| one.subnet.to_string()).collect::<Vec<_>>(),
+                ["10.42.0.0/16", "fd42::/48"]
+            );
+            assert_eq!(stage.cluster.unwrap().vni.number(), 4242);
+        }
+        for other in [r#", "ipam": {"type": "static"}"#, r#", "blockSize": 99"#] {
+            let other = read(&text(other));
+            assert!(other.cluster.is_none() && other.subnets.is_empty());
+        }
     }
 
     #[test]

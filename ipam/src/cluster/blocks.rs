@@ -1,13 +1,25 @@
 //! The blocks that this node has leased, for whoever leases them.
-use super::{error::Error, place, territory::living};
+use super::{
+    error::Error,
+    place,
+    territory::{self, living},
+};
 use crate::{
     error as of_all,
     gone::Evidence,
     lease::{Leases, boot_id},
     store::{NOTE, Store},
 };
-use cluster::Holding;
+use cluster::{Config, Holding, Owned, Role};
+use cni::Fail;
 use types::NetworkName;
+
+/// What this node is to a network, and what of it is its own, by the configuration, the host's name and what is written down.
+pub fn owned(network: &NetworkName, config: &Config) -> Result<(Role, Owned), Fail> {
+    let role = territory::role(config)?;
+    let owned = territory::owned(&role, &Store::unlocked(&place()?, network))?;
+    Ok((role, owned))
+}
 
 /// What this node owns of a network, as it is written down; absent if nothing is.
 pub fn holding(network: &NetworkName) -> Result<Option<Holding>, of_all::Error> {

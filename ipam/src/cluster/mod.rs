@@ -7,7 +7,7 @@ mod blocks;
 mod error;
 mod territory;
 
-pub use blocks::{given, hold, holding};
+pub use blocks::{given, hold, holding, owned};
 pub use error::{Error, Owner};
 
 use crate::{
@@ -124,6 +124,6 @@ fn answer(ips: Vec<Ip>) -> AddResult {
 }
 
 /// Where reservations lie, in a directory for each network.
-fn place() -> Result<PathBuf, of_all::Error> {
+pub(crate) fn place() -> Result<PathBuf, of_all::Error> {
     Ok(data_dir()?.join("cluster"))
 }

@@ -30,9 +30,7 @@ impl Territory {
     /// By the configuration of a call, and the host's name.
     pub(crate) fn of(call: &Call) -> Result<Self, Fail> {
         let config = Config::read(call)?;
-        let host = nix::unistd::gethostname().map_err(Error::HostName)?;
-        let role = config.role(&host.to_string_lossy())?;
-        Ok(Self { config, role })
+        Ok(Self { role: role(&config)?, config })
     }
 
     /// What this node owns now; refuses what cannot be while containers run.
@@ -78,14 +76,7 @@ impl Territory {
 
     /// Refuses addresses that are not this node's, or not any more.
     pub(crate) fn check_owned(&self, store: &Store, addresses: &[IpAddr]) -> Result<(), of_all::Error> {
-        let owns = match &self.role {
-            Role::Alone => Owned::Everything,
-            Role::Listed(node) => Owned::Slot(node.slot),
-            Role::Leasing(_) => {
-                let holding: Option<Holding> = store.note(NOTE)?;
-                holding.map_or(Owned::Leased(Vec::new()), |holding| holding.owns)
-            }
-        };
+        let owns = owned(&self.role, store)?;
         let spans = self.config.layout.spans(&owns);
         let stray =
             addresses.iter().find(|address| !spans.iter().flatten().any(|span| span.contains(**address)));
@@ -139,6 +130,24 @@ impl Territory {
         let is_stray = |address: &IpAddr| !spans.iter().flatten().any(|span| span.contains(*address));
         let held = living(store.addresses()?.into_iter().filter(is_stray), store, evidence)?;
         if held.count == 0 { Ok(()) } else { Err(Error::Moved { before, now: now.clone(), held }.into()) }
+    }
+}
+
+/// What this node is to a network, by its configuration or the host's name.
+pub(super) fn role(config: &Config) -> Result<Role, Fail> {
+    let host = nix::unistd::gethostname().map_err(Error::HostName)?;
+    Ok(config.role(&host.to_string_lossy())?)
+}
+
+/// What a node owns now, whatever it owned before.
+pub(super) fn owned(role: &Role, store: &Store) -> Result<Owned, of_all::Error> {
+    match role {
+        Role::Alone => Ok(Owned::Everything),
+        Role::Listed(node) => Ok(Owned::Slot(node.slot)),
+        Role::Leasing(_) => {
+            let holding: Option<Holding> = store.note(NOTE)?;
+            Ok(holding.map_or(Owned::Leased(Vec::new()), |holding| holding.owns))
+        }
     }
 }
 

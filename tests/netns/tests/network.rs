@@ -21,6 +21,8 @@ netlab::tests! {
     a_subnet_that_a_network_has_is_refused_and_the_network_named,
     networks_are_ordinary_conflists,
     conflists_of_others_are_networks_too,
+    a_network_over_many_nodes_shows_its_nodes_blocks_and_use,
+    nodes_are_listed_with_their_slots,
     a_network_in_use_is_not_removed,
     a_network_of_containers_that_have_ended_is_removed,
     prune_removes_what_nobody_is_on,
@@ -383,6 +385,73 @@ fn conflists_of_others_are_networks_too() {
     assert!(missing.contains("nobodys"), "{missing}");
     lab.ok("sed -i 's/,{\"type\":\"nobodys\"}//' /etc/cni/net.d/10-theirs.conflist");
     lab.ok("sealane run --rm --network theirs -- ping -n -c 1 -w 60 10.79.0.1");
+}
+
+/// A network over three nodes, of which this is the second.
+fn over_nodes(lab: &Lab, name: &str, node: &str) {
+    let peers: Vec<_> =
+        (1..=3).map(|at| json!({"node": format!("worker-{at}"), "vtep": format!("192.0.2.{at}")})).collect();
+    let plugin = json!({"type": "ptp", "vni": 4242, "subnets": ["10.42.0.0/24", "fd42::/64"], "node": node,
+        "store": {"type": "static", "peers": peers}, "ipam": {"type": "cluster"}});
+    let list = json!({"cniVersion": "1.1.0", "name": name, "plugins": [plugin]});
+    lab.ok(&format!("mkdir -p /etc/cni/net.d; echo '{list}' > /etc/cni/net.d/{name}.conflist"));
+}
+
+fn a_network_over_many_nodes_shows_its_nodes_blocks_and_use() {
+    let lab = Lab::new();
+    over_nodes(&lab, "stage", "worker-2");
+    let empty = inspect(&lab, "stage");
+    for at in 1..=2 {
+        lab.ok(&format!("sealane run -d --name c{at} --network stage -- sleep 1000"));
+    }
+    let shown = inspect(&lab, "stage");
+    assert_eq!(shown["IPAM"]["Config"], json!([{"Subnet": "10.42.0.0/24"}, {"Subnet": "fd42::/64"}]));
+    let usage = |network: &Value| network["Status"]["IPAM"]["Subnets"]["10.42.0.0/24"].clone();
+    assert_eq!(usage(&empty), json!({"IPsInUse": 2, "DynamicIPsAvailable": 16}));
+    assert_eq!(usage(&shown), json!({"IPsInUse": 4, "DynamicIPsAvailable": 14}));
+    let block = |slot: u32| {
+        json!([
+            format!("10.42.0.{}/28", 16 * slot),
+            if slot == 0 { "fd42::/124".into() } else { format!("fd42::{slot}0/124") }
+        ])
+    };
+    let node = |slot: u32| {
+        json!({"Name": format!("worker-{}", slot + 1), "Vtep": format!("192.0.2.{}", slot + 1), "Slot": slot,
+            "Prefixes": block(slot), "Here": slot == 1})
+    };
+    let expected = json!({"Vni": 4242, "Port": 4789, "Store": "static", "BlockSize": 28, "Blocks": 16, "Node": "worker-2",
+        "Reason": null, "Owned": [{"Block": 1, "Prefixes": block(1), "InUse": 2}], "Nodes": [node(0), node(1), node(2)]});
+    assert_eq!(shown["Sealane"]["Cluster"], expected);
+    let ends: Vec<_> =
+        shown["Containers"].as_object().unwrap().values().map(|end| &end["IPv4Address"]).collect();
+    assert_eq!(ends.len(), 2);
+    assert!(ends.contains(&&json!("10.42.0.16/32")), "{ends:?}");
+
+    over_nodes(&lab, "foreign", "worker-9");
+    let cluster = inspect(&lab, "foreign")["Sealane"]["Cluster"].clone();
+    assert_eq!((&cluster["Node"], &cluster["Owned"]), (&Value::Null, &json!([])));
+    assert_eq!(cluster["Reason"], "node worker-9 is not among the \"peers\"");
+    assert_eq!(inspect(&lab, "none")["Sealane"]["Cluster"], Value::Null);
+}
+
+fn nodes_are_listed_with_their_slots() {
+    let lab = Lab::new();
+    assert_eq!(lab.ok("sealane node ls --quiet"), "");
+    over_nodes(&lab, "stage", "worker-2");
+    over_nodes(&lab, "zoo", "worker-9");
+    let table = lab.ok("sealane node ls");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    assert_eq!(rows[0], ["NODE", "VTEP", "NETWORKS"]);
+    assert_eq!(rows[1], ["worker-1", "192.0.2.1", "stage:0, zoo:0"]);
+    assert_eq!(rows[2], ["worker-2 *", "192.0.2.2", "stage:1, zoo:1"]);
+    assert_eq!(lab.ok("sealane node ls --quiet"), "worker-1\nworker-2\nworker-3\n");
+    let lines = lab.ok("sealane node ls --format json");
+    let second: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
+    let place = |network: &str| json!({"Name": network, "Vtep": "192.0.2.2", "Slot": 1, "Prefixes": ["10.42.0.16/28", "fd42::10/124"]});
+    assert_eq!(second, json!({"Name": "worker-2", "Self": true, "Networks": [place("stage"), place("zoo")]}));
 }
 
 fn a_network_in_use_is_not_removed() {

@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtables", &["kernel"]),
     ("plan", &["firewalld", "kernel", "types", "xtables"]),
     ("ipam", &["cluster", "cni", "types"]),
-    ("networks", &["cni", "types"]),
+    ("networks", &["cluster", "cni", "types"]),
     ("sandbox", &["cni", "kernel", "types"]),
     ("plugin", &["cni", "ipam", "kernel", "plan", "types"]),
     ("bridge", PLUGIN),
@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "bandwidth",
             "bridge",
+            "cluster",
             "cni",
             "dummy",
             "firewall",
