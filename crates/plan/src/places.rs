@@ -62,6 +62,8 @@ pub struct Places {
     netns: Option<Netns>,
     /// Which namespace that has to be, until somebody has been there.
     expected: Option<NetnsId>,
+    /// Which namespace a record was written for, though it may be gone.
+    recorded: Option<NetnsId>,
     sockets: [Option<Rtnl>; 3],
     /// The network whose namespace [`Place::Network`] is.
     network: Option<NetworkName>,
@@ -96,6 +98,7 @@ impl Places {
         Self {
             netns,
             expected: None,
+            recorded: None,
             sockets: [None, None, None],
             network: None,
             indices: Vec::new(),
@@ -117,7 +120,8 @@ impl Places {
     /// is found out when somebody has to go in: most that undo a record do not.
     pub fn recorded(intent: &Intent, departure: Departure) -> Self {
         let netns = Netns::open(&intent.netns).ok().filter(|netns| netns.id().may_be(&intent.netns_id));
-        Self { expected: Some(intent.netns_id), ..Self::new(netns, departure) }
+        let id = Some(intent.netns_id);
+        Self { expected: id, recorded: id, ..Self::new(netns, departure) }
     }
 
     /// The same, with this state directory instead of the environment's.
@@ -161,7 +165,7 @@ impl Places {
     /// Goes on with another container, or without one.
     pub fn turn_to(&mut self, netns: Option<Netns>) {
         self.netns = netns;
-        self.expected = None;
+        (self.expected, self.recorded) = (None, None);
         *self.slot(Place::Container) = None;
         self.indices.clear();
         self.seen.clear();
@@ -258,9 +262,16 @@ impl Places {
         if let Some(expected) = self.expected.take()
             && self.netns_id().is_ok_and(|here| !here.may_be(&expected))
         {
+            let recorded = self.recorded;
             self.turn_to(None);
+            self.recorded = recorded;
         }
         self.netns.is_some()
+    }
+
+    /// What tells the container's namespace from others, though it may be gone; `None` if nobody knows.
+    pub(crate) fn namespace(&mut self) -> Result<Option<NetnsId>, Error> {
+        if self.has_container() { self.netns_id().map(Some) } else { Ok(self.recorded) }
     }
 
     /// What tells the container's namespace from others, its cookie too. Where that is known inside only, the socket which that

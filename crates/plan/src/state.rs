@@ -94,6 +94,18 @@ impl State {
         Ok(false)
     }
 
+    /// What all records say, each with its path: for what is rare.
+    pub(crate) fn journals(&self) -> Result<Vec<(PathBuf, Journal)>, Error> {
+        let mut journals = Vec::new();
+        for network in entries(&self.attachments)? {
+            let network = self.attachments.join(network);
+            for attachment in entries(&network)? {
+                journals.append(&mut journals_in(&network.join(attachment))?);
+            }
+        }
+        Ok(journals)
+    }
+
     /// The first attachment, among those that are complete and live, with a step of which this says something. All records are read: for
     /// what is rare.
     pub(crate) fn who<T>(&self, says: impl Fn(&Step) -> Option<T>) -> Result<Option<(Holder, T)>, Error> {

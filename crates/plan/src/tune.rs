@@ -4,6 +4,7 @@
 //! The former values are facts, so they are in the record before anything is changed.
 mod backup;
 mod parameters;
+mod setters;
 mod values;
 
 pub use backup::{Backup, LeftTuning, NoBackup};

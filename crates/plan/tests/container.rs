@@ -28,7 +28,8 @@ impl Lab {
     fn new() -> Self {
         let host = Host::new().unwrap();
         let container = host.container().unwrap();
-        let places = Places::new(Some(Netns::open(container.netns()).unwrap()), Departure::Waiting);
+        let netns = Netns::open(container.netns()).unwrap();
+        let places = Places::new(Some(netns), Departure::Waiting).keeping(&State::at(&host.state_dir()));
         Self { host, container, places }
     }
 
@@ -103,6 +104,11 @@ fn parameter(path: &str, value: &str, former: Option<&str>) -> step::Parameter {
     step::Parameter { path, value: value.into(), former: former.map(str::to_owned) }
 }
 
+fn holder() -> step::Holder {
+    let Key { network, container, ifname, .. } = Lab::key();
+    step::Holder { network, container, ifname, plugin: "test".into(), name: None }
+}
+
 fn parameters_are_written_compared_and_given_back_together() {
     let mut lab = Lab::with_eth0();
     let paths = [
@@ -118,7 +124,7 @@ fn parameters_are_written_compared_and_given_back_together() {
     assert_eq!((former(0), former(1), former(4)), (Some("4096"), Some(""), None));
     let values = ["77", "8080", "4096 8192 16384", "0x2", "1"];
     let parameters = (0..5).map(|at| parameter(paths[at], values[at], former(at))).collect();
-    let plan = own(step::Parameters { parameters });
+    let plan = own(step::Parameters { parameters, of: Some(holder()) });
     let found = lab.found(&plan);
     for difference in ["net/core/somaxconn is 4096", "net/ipv4/ip_local_reserved_ports is ", "rp_filter is 0"]
     {
@@ -148,7 +154,7 @@ fn of_parameters_that_can_not_all_be_written_none_is_left() {
         parameter("core/somaxconn", "77", Some("4096")),
         parameter("ipv4/tcp_syncookies", "x", Some("1")),
     ];
-    let error = lab.apply(&own(step::Parameters { parameters })).unwrap_err();
+    let error = lab.apply(&own(step::Parameters { parameters, of: Some(holder()) })).unwrap_err();
     assert!(error.cause.to_string().contains("net/ipv4/tcp_syncookies can't be \"x\""), "{error:?}");
     assert!(error.residue.is_none());
     assert_eq!(lab.container.sysctl("core/somaxconn").unwrap(), "4096");

@@ -95,7 +95,9 @@ fn parameters(config: &Config, endpoint: &Endpoint, facts: &Facts) -> step::Para
         let former = facts.parameters.get(&path).cloned().flatten();
         step::Parameter { path, value: sysctl.value.clone(), former }
     };
-    step::Parameters { parameters: config.sysctls.iter().map(parameter).collect() }
+    // What people call the container not every call says.
+    let of = step::Holder { name: None, ..endpoint.holder(Tuning::NAME) };
+    step::Parameters { parameters: config.sysctls.iter().map(parameter).collect(), of: Some(of) }
 }
 
 /// Where the reference has its backup.

@@ -123,7 +123,71 @@ fn trials() -> Vec<Trial> {
             }
         }
     }
+    for verb in ["ADD", "DEL"] {
+        for (at, (is_lower, goes_first)) in BESIDE.into_iter().enumerate() {
+            let (place, order) =
+                (if is_lower { "below" } else { "above" }, if goes_first { "first" } else { "last" });
+            let name = format!("tuning_{place}_another_network_{}_killed_goes_{order}", verb.to_lowercase());
+            trials.push(Trial::test(name.clone(), move || {
+                beside_another(&name, at, verb, (is_lower, goes_first));
+                Ok(())
+            }));
+        }
+    }
     trials
+}
+
+/// Whether the network that is killed was added first, and whether it goes first.
+const BESIDE: [(bool, bool); 4] = [(true, true), (true, false), (false, true), (false, false)];
+
+/// Two networks of a container set the same parameters, one of which the kernel shows otherwise. One's ADD or DEL is killed.
+fn beside_another(name: &str, at: usize, verb: &str, (is_lower, goes_first): (bool, bool)) {
+    let host = chaos::host().unwrap();
+    let config = |network: &str, somaxconn: &str, key: &str| {
+        let before = json!({"cniVersion": "1.1.0", "interfaces": [], "ips": []});
+        let sysctls = json!({"net.core.somaxconn": somaxconn, "net.ipv4.tcp_fastopen_key": key});
+        let config = host.config(&json!({"type": "tuning", "prevResult": before, "sysctl": sysctls}));
+        with(&config, "name", &json!(network))
+    };
+    let (victim, other) = (config("victim", "500", "1-2-3-4"), config("other", "600", "5-6-7-8"));
+    let call = |verb: &str, config: &Value, of: &Container| host.attach(verb, config, of, "eth0").unwrap();
+    let add = |config: &Value, of: &Container| well_or_told(&call("ADD", config, of), "beforehand");
+    let parameters =
+        |of: &Container| ["core/somaxconn", "ipv4/tcp_fastopen_key"].map(|path| of.sysctl(path).unwrap());
+    let stops = {
+        let container = host.container().unwrap();
+        add(&other, &container);
+        let stops = stops(verb, "cniVersion", |verb| call(verb, &victim, &container));
+        well(&call("DEL", &other, &container), "beforehand");
+        stops
+    };
+    let points = points(stops, at);
+    for point in &points {
+        let container = host.container().unwrap();
+        let before = (host.snapshot().unwrap(), parameters(&container));
+        let first = match (verb, is_lower) {
+            ("DEL", true) => vec![&victim, &other],
+            ("DEL", false) => vec![&other, &victim],
+            (_, true) => vec![],
+            (_, false) => vec![&other],
+        };
+        for config in first {
+            add(config, &container);
+        }
+        let killed = run(&call(verb, &victim, &container), Some(*point)).unwrap();
+        let told = format!("{verb} killed at stop {point}, system call {:?}", killed.calls.last());
+        if verb == "ADD" && is_lower {
+            add(&other, &container);
+        }
+        for config in if goes_first { [&victim, &other] } else { [&other, &victim] } {
+            well(&call("DEL", config, &container), &told);
+            assert!(config == &other || !goes_first || parameters(&container)[0] == "600", "{told}");
+        }
+        assert_eq!(parameters(&container), before.1, "{told}");
+        assert_eq!(host.changes_left_since(&before.0).unwrap(), "", "{told}");
+        container.kill().unwrap();
+    }
+    netlab::remark(format!("{name}: killed at {} of {stops} stops", points.len()));
 }
 
 fn everywhere(name: &str, at: usize, row: &Row, (verb, then): (&'static str, Then)) {

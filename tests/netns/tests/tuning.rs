@@ -1,5 +1,7 @@
 //! `tuning` behind `bridge`: what it changes of a container, what it gives back, and what it refuses.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
+mod beside;
+
 use netlab::{Binaries, Container, Host, Protocol, Reply, Snapshot, ip, reaches, serve, with};
 use nix::{
     mount::{MsFlags, mount},
@@ -45,6 +47,7 @@ fn main() -> std::process::ExitCode {
         status_is_well,
         in_a_chain_all_comes_and_goes,
     ];
+    trials.extend(beside::trials());
     trials.extend(netlab::beside_the_reference(netlab::trials![
         a_del_of_the_reference_gives_back_what_ours_has_changed,
         a_del_of_ours_gives_back_what_the_reference_has_changed,

@@ -1,16 +1,21 @@
 //! Kernel parameters of a container.
 //!
 //! # Theory of operation
-//! The files of the parameters stay open from the look at their former values on: to find one is what costs, in a namespace that is new.
-use super::values;
+//! The files of the parameters stay open from the look at their former values on: to find one is what costs, in a namespace that is new. Who else has
+//! set the same ones, `setters.rs` knows; what it says counts more than the record.
+use super::{
+    setters::{self, Held, Setters},
+    values,
+};
 use crate::{
     act::{Act, Own, Work},
     error::Error,
+    host_port::Holder,
     places::{Place, Places},
 };
 use kernel::{Errno, sysctl};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, iter};
 
 /// Kernel parameters of the container, which have their former values again when the attachment goes. They are read, written and given back
 /// in one visit each.
@@ -18,6 +23,9 @@ use std::{collections::BTreeMap, fmt};
 pub struct Parameters {
     /// Each of them, in order.
     pub parameters: Vec<Parameter>,
+    /// Whose use of the plugin it is that sets them. Records of earlier releases don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Holder>,
 }
 
 /// A kernel parameter.
@@ -105,36 +113,33 @@ impl Parameter {
         self.path.iter().map(String::as_str).collect()
     }
 
+    /// Whether both are one parameter. The kernel has one of them under two names.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let named = |it: &Self| match it.path().as_slice() {
+            ["ipv4", "ip_forward"] => ["ipv4", "conf", "all", "forwarding"].map(str::to_owned).to_vec(),
+            _ => it.path.clone(),
+        };
+        named(self) == named(other)
+    }
+
+    fn open(&self) -> Result<sysctl::Parameter, kernel::Error> {
+        sysctl::Parameter::open(&self.path())
+    }
+
     fn refused(&self, cause: kernel::Error) -> NoParameter {
         NoParameter::Value { wanted: Box::new(self.clone()), cause }
     }
 
-    /// What it is instead, in words.
-    fn differs(&self) -> Option<String> {
+    /// What it is instead, in words; `shown` is what the kernel showed when it was set, if that is known.
+    fn differs(&self, shown: Option<&String>) -> Option<String> {
         let name = self.path.join("/");
         match sysctl::read(&self.path()) {
+            Ok(now) if shown == Some(&now) => None,
             Ok(now) => (!values::are_same(&now, &self.value)).then(|| format!("net/{name} is {now}")),
             // One that can only be written.
             Err(cause) if cause.errno() == Some(Errno::EACCES) => None,
             Err(cause) => Some(format!("net/{name} can't be read: {cause}")),
         }
-    }
-
-    /// Gives it its former value, unless somebody has given it another one since: that stays. One that is gone, with its interface, needs none.
-    fn restore(&self) -> Result<(), Error> {
-        let Some(former) = &self.former else { return Ok(()) };
-        let open = sysctl::Parameter::open(&self.path());
-        match open.and_then(|it| if self.is_to_go(&it)? { it.write(former) } else { Ok(()) }) {
-            Err(cause) if cause.errno() != Some(Errno::ENOENT) => Err(cause.into()),
-            Err(_) | Ok(()) => Ok(()),
-        }
-    }
-
-    /// Whether it still is what it was set to, and was something else before.
-    fn is_to_go(&self, open: &sysctl::Parameter) -> Result<bool, kernel::Error> {
-        let now = open.read()?;
-        let is_ours = now.as_ref().is_some_and(|now| values::are_same(now, &self.value));
-        Ok(is_ours && now != self.former)
     }
 }
 
@@ -147,23 +152,27 @@ impl Act for Parameters {
         Ok(Work::Own(self))
     }
 
-    /// All are tried.
+    /// All are tried. Of a namespace that is gone nothing is left to do but to be among those no more that have set its parameters.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        if !places.has_container() {
-            return Ok(());
+        let Some(mut setters) = Setters::with(self, places)? else { return Ok(()) };
+        let held = setters.take_out(self);
+        if places.has_container() {
+            places.within(Place::Container, || give_back(&held, &mut setters))??;
         }
-        places.within(Place::Container, || {
-            let mut first = Ok(());
-            for parameter in self.parameters.iter().rev() {
-                first = first.and(parameter.restore());
-            }
-            first
-        })?
+        setters.store()
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let found: Vec<String> = places
-            .within(Place::Container, || self.parameters.iter().filter_map(Parameter::differs).collect())?;
+        let look = |shown: &[Option<String>]| -> Vec<String> {
+            let shown = shown.iter().map(Option::as_ref).chain(iter::repeat(None));
+            self.parameters.iter().zip(shown).filter_map(|(it, shown)| it.differs(shown)).collect()
+        };
+        let mut found = places.within(Place::Container, || look(&[]))?;
+        if !found.is_empty() {
+            // What looks like another value may be what the kernel has made of ours.
+            let shown = setters::shown(self, places)?;
+            found = places.within(Place::Container, || look(&shown))?;
+        }
         Ok((!found.is_empty()).then(|| found.join(", ")))
     }
 }
@@ -171,20 +180,104 @@ impl Act for Parameters {
 impl Own for Parameters {
     fn make(&self, places: &mut Places) -> Result<(), Error> {
         let open = places.take_parameters();
-        let written = places.within(Place::Container, || {
-            // One that has the value is not written: for some the kernel tries for its network lock then.
-            let others = self.parameters.iter().filter(|it| it.former.as_ref() != Some(&it.value));
-            others.into_iter().try_for_each(|parameter| {
-                let written = match open.get(&parameter.path) {
-                    Some(it) => it.write(&parameter.value),
-                    None => {
-                        sysctl::Parameter::open(&parameter.path()).and_then(|it| it.write(&parameter.value))
-                    }
-                };
-                written.map_err(|cause| parameter.refused(cause))
-            })
-        })?;
-        Ok(written?)
+        let mut setters = self.of.as_ref().map(|_| Setters::join(places)).transpose()?;
+        places.within(Place::Container, || self.write(open, setters.as_mut()))?
+    }
+}
+
+impl Parameters {
+    fn write(
+        &self,
+        mut open: BTreeMap<Vec<String>, sysctl::Parameter>,
+        mut setters: Option<&mut Setters>,
+    ) -> Result<(), Error> {
+        let file_of = |it: &Parameter| {
+            let opened = open.remove(&it.path).map_or_else(|| it.open(), Ok);
+            opened.map_err(|cause| it.refused(cause))
+        };
+        let files = self.parameters.iter().map(file_of).collect::<Result<Vec<_>, _>>()?;
+        let read = || files.iter().map(sysctl::Parameter::read).collect::<Result<Vec<_>, _>>();
+        // Since the facts were asked for, who has set one may have gone.
+        let found = read()?;
+        if let Some(setters) = &mut setters {
+            setters.enter(self, &found)?;
+        }
+        // One that has the value is not written: for some the kernel tries for its network lock then.
+        let to_write = self.parameters.iter().zip(&files).zip(&found);
+        let to_write = to_write.filter(|((it, _), found)| found.as_ref() != Some(&it.value));
+        for ((parameter, file), _) in to_write {
+            file.write(&parameter.value).map_err(|cause| parameter.refused(cause))?;
+        }
+        // One may have changed another.
+        setters.map_or(Ok(()), |setters| setters.show(self, read()?))
+    }
+}
+
+/// Gives these their former values, in the namespace that the thread is in: but for those that somebody has set otherwise since, and those that are
+/// gone with their interface. What others have set stays.
+fn give_back(held: &[(Held, Option<Held>)], others: &mut Setters) -> Result<(), Error> {
+    let (mut open, mut first) = (Vec::new(), Ok(()));
+    for (held, heir) in held.iter().rev() {
+        match held.is_to_go(heir.as_ref()) {
+            Ok(file) => open.extend(file.map(|file| (&held.parameter, file))),
+            Err(cause) if cause.errno() == Some(Errno::ENOENT) => {}
+            Err(cause) => first = first.and(Err(cause)),
+        }
+    }
+    let standing = if open.is_empty() { Vec::new() } else { others.topmost() };
+    let standing: Vec<_> = standing.into_iter().filter(|it| it.parameter.now() == it.shown).collect();
+    // To write one may change another (`conf/all/forwarding` those of all interfaces): the second time is for those.
+    for (parameter, file) in open.iter().chain(&open) {
+        first = first.and(parameter.restore(file));
+    }
+    for held in &standing {
+        if let Some(now) = held.parameter.now().filter(|now| held.shown.as_ref() != Some(now)) {
+            others.found_beneath(&held.parameter, &now);
+            first = first.and(held.parameter.open().and_then(|file| file.write(&held.parameter.value)));
+        }
+    }
+    Ok(first?)
+}
+
+impl Held {
+    /// The file of one that is to have its former value again, or has it and is to keep it; `None` of one that somebody has set otherwise since:
+    /// its heir, for one, unless that one's DEL was killed when it had given it back.
+    fn is_to_go(&self, heir: Option<&Held>) -> Result<Option<sysctl::Parameter>, kernel::Error> {
+        let Some(former) = &self.parameter.former else { return Ok(None) };
+        let file = self.parameter.open()?;
+        let Some(now) = file.read()? else { return Ok(None) };
+        if heir.is_some_and(|heir| heir.is_shown_by(&now)) {
+            return Ok(None);
+        }
+        let is_ours = now == *former
+            || self.is_shown_by(&now)
+            || (self.shown.is_none() && self.becomes(&file, &now)?);
+        Ok(is_ours.then_some(file))
+    }
+
+    fn is_shown_by(&self, now: &String) -> bool {
+        self.shown.as_ref().map_or_else(|| values::are_same(now, &self.parameter.value), |shown| shown == now)
+    }
+
+    /// Whether the kernel makes this value of ours. It is written for that, so only where nobody knows.
+    fn becomes(&self, file: &sysctl::Parameter, now: &String) -> Result<bool, kernel::Error> {
+        if file.write(&self.parameter.value).is_err() {
+            return Ok(false);
+        }
+        let is_ours = file.read()?.as_ref() == Some(now);
+        if is_ours { Ok(true) } else { file.write(now).map(|()| false) }
+    }
+}
+
+impl Parameter {
+    /// Its value, if it is there and can be read.
+    fn now(&self) -> Option<String> {
+        sysctl::read(&self.path()).ok()
+    }
+
+    fn restore(&self, file: &sysctl::Parameter) -> Result<(), kernel::Error> {
+        let Some(former) = &self.former else { return Ok(()) };
+        if file.read()?.as_ref() == Some(former) { Ok(()) } else { file.write(former) }
     }
 }
 

@@ -1,0 +1,390 @@
+//! Who has set kernel parameters of a namespace, in which order: `STATE/sysctls/<namespace>`, a line of JSON for each use of the plugin.
+//!
+//! # Theory of operation
+//! Networks of one container share its parameters. What is to come back with the last of them is what the first one has found. So one that goes
+//! while another stands that came later leaves a parameter of both as that one has set it, and hands the former value on to it. This can't be in the
+//! records, which whoever is at an attachment keeps locked: the former values that count are those here.
+//!
+//! The file is its own lock. A use is in it before it writes its first parameter, and until the last is given back; whoever leaves puts a new file
+//! in the old one's place, so that one who is killed has left or has not. The kernel shows some values otherwise than they were written (in
+//! whole ticks of its clock, for one): by a second line, which says what it showed, DEL tells whether a parameter still is what the use has
+//! made it. One without that line died amid its ADD, or is of a release that knew no such file.
+use super::parameters::{Parameter, Parameters};
+use crate::{Step, error::Error, host_port::Holder, places::Places, state::State};
+use kernel::NetnsId;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Those of one namespace, locked.
+pub(super) struct Setters {
+    file: Flock<File>,
+    path: PathBuf,
+    /// The first one first.
+    all: Vec<Setter>,
+    /// Whether the last line has no end: who wrote it was killed.
+    is_torn: bool,
+}
+
+/// A use of the plugin, and what it has set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Setter {
+    /// Whose it is; none of an earlier release's record.
+    of: Option<Holder>,
+    parameters: Vec<Parameter>,
+    /// What the kernel showed of each when all were written. Empty until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shown: Vec<Option<String>>,
+}
+
+/// A parameter, and what the kernel showed of it when it was set.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) parameter: Parameter,
+    /// Not known of one whose ADD died, nor of an earlier release.
+    pub(super) shown: Option<String>,
+}
+
+impl Setters {
+    /// Those of the container's namespace, which this one is to be among.
+    pub(super) fn join(places: &mut Places) -> Result<Self, Error> {
+        let path = file_of(&places.state()?, places.netns_id()?);
+        loop {
+            if let Some(setters) = Self::lock(&path, true)? {
+                return Ok(setters);
+            }
+            let directory = path.parent().unwrap_or(&path);
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+            made.map_err(|cause| failed("create", directory, cause))?;
+        }
+    }
+
+    /// Those that this step is among, or was before a DEL of it was killed; `None` if there are none. Whoever an earlier release has attached is
+    /// told of by its record alone.
+    pub(super) fn with(step: &Parameters, places: &mut Places) -> Result<Option<Self>, Error> {
+        let Some(namespace) = places.namespace()? else { return Ok(None) };
+        if step.of.is_some() || !places.has_container() {
+            return Self::lock(&file_of(&places.state()?, namespace), false);
+        }
+        let mut setters = Self::join(places)?;
+        // Those of earlier releases come in together.
+        if setters.all.iter().all(|setter| setter.of.is_some()) {
+            let mut older = older(&places.state()?, namespace)?;
+            if !older.iter().any(|setter| setter.is_of(step)) {
+                older.push(Setter::new(step));
+            }
+            setters.all.splice(..0, older);
+        }
+        Ok(Some(setters))
+    }
+
+    /// Counts this one among them, on top, with what it finds. One that is done again stays where it is.
+    pub(super) fn enter(&mut self, step: &Parameters, found: &[Option<String>]) -> Result<(), Error> {
+        if self.all.iter().any(|setter| setter.is_of(step)) {
+            return Ok(());
+        }
+        let mut setter = Setter::new(step);
+        for (parameter, found) in setter.parameters.iter_mut().zip(found) {
+            parameter.former.clone_from(found);
+        }
+        self.append(&setter)?;
+        self.all.push(setter);
+        Ok(())
+    }
+
+    /// Says what the kernel shows now that all is written.
+    pub(super) fn show(&mut self, step: &Parameters, shown: Vec<Option<String>>) -> Result<(), Error> {
+        let Some(setter) = self.all.iter_mut().find(|setter| setter.is_of(step)) else { return Ok(()) };
+        setter.shown = shown;
+        let setter = setter.clone();
+        self.append(&setter)
+    }
+
+    /// Takes this one out. Each parameter that it held, with who has set it since: to that one the former value is handed on.
+    pub(super) fn take_out(&mut self, step: &Parameters) -> Vec<(Held, Option<Held>)> {
+        let Some(at) = self.all.iter().position(|setter| setter.is_of(step)) else { return Vec::new() };
+        let gone = self.all.remove(at);
+        let mut heir_to = |held: &Held| self.all.iter_mut().skip(at).find_map(|setter| setter.heir_to(held));
+        gone.held().map(|held| (held.clone(), heir_to(&held))).collect()
+    }
+
+    /// What was set last of each parameter, as far as it is known what the kernel showed.
+    pub(super) fn topmost(&self) -> Vec<Held> {
+        let mut topmost: Vec<Held> = Vec::new();
+        for held in self.all.iter().rev().flat_map(Setter::held) {
+            if !topmost.iter().any(|other| other.parameter.is(&held.parameter)) {
+                topmost.push(held);
+            }
+        }
+        topmost.retain(|held| held.shown.is_some());
+        topmost
+    }
+
+    /// Without them this parameter were so: the first to go back to that is the last to leave.
+    pub(super) fn found_beneath(&mut self, parameter: &Parameter, found: &str) {
+        let mut all = self.all.iter_mut().flat_map(|setter| &mut setter.parameters);
+        if let Some(lowest) = all.find(|other| other.is(parameter)) {
+            lowest.former = Some(found.to_owned());
+        }
+    }
+
+    /// Puts down who is left. A DEL that is killed before that is as good as one that did not begin.
+    pub(super) fn store(self) -> Result<(), Error> {
+        let draft = draft(&self.path);
+        if self.all.is_empty() {
+            removed(&draft, fs::remove_file(&draft))?;
+            removed(&self.path, fs::remove_file(&self.path))?;
+            // Not while there are those of another namespace.
+            let _others = self.path.parent().map(fs::remove_dir);
+            return Ok(());
+        }
+        let lines = self.all.iter().map(Setter::line).collect::<String>();
+        let mut open = OpenOptions::new();
+        let opened = open.write(true).create(true).truncate(true).mode(0o600).open(&draft);
+        let written = opened.and_then(|mut file| file.write_all(lines.as_bytes()));
+        let stored = written.and_then(|()| fs::rename(&draft, &self.path));
+        stored.map_err(|cause| failed("write", &self.path, cause))
+    }
+
+    fn append(&mut self, setter: &Setter) -> Result<(), Error> {
+        let end = if std::mem::take(&mut self.is_torn) { "\n" } else { "" };
+        let line = format!("{end}{}", setter.line());
+        self.file.write_all(line.as_bytes()).map_err(|cause| failed("write", &self.path, cause))
+    }
+
+    /// `None` if there is no such file, or no folder that it could be made in.
+    fn lock(path: &Path, create: bool) -> Result<Option<Self>, Error> {
+        loop {
+            let mut open = OpenOptions::new();
+            let file = match open.read(true).append(true).create(create).mode(0o600).open(path) {
+                Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+                other => other.map_err(|cause| failed("open", path, cause))?,
+            };
+            let locked = Flock::lock(file, FlockArg::LockExclusive);
+            let file = locked.map_err(|(_, errno)| failed("lock", path, errno.into()))?;
+            if let Some(text) = read(&file).map_err(|cause| failed("read", path, cause))? {
+                let is_torn = !text.is_empty() && !text.ends_with('\n');
+                return Ok(Some(Self { file, path: path.to_owned(), all: parse(&text), is_torn }));
+            }
+        }
+    }
+}
+
+/// What the kernel showed of this step's parameters when they were set, if that is known. Read without waiting for who is at them.
+pub(super) fn shown(step: &Parameters, places: &mut Places) -> Result<Vec<Option<String>>, Error> {
+    let path = file_of(&places.state()?, places.netns_id()?);
+    let text = match fs::read_to_string(&path) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => String::new(),
+        other => other.map_err(|cause| failed("read", &path, cause))?,
+    };
+    let of_step = parse(&text).into_iter().find(|setter| setter.is_of(step));
+    Ok(of_step.map(|setter| setter.shown).unwrap_or_default())
+}
+
+impl Setter {
+    fn new(step: &Parameters) -> Self {
+        Self { of: step.of.clone(), parameters: step.parameters.clone(), shown: Vec::new() }
+    }
+
+    /// Of an earlier release's uses those that have set the same are as good as each other.
+    fn is_of(&self, step: &Parameters) -> bool {
+        let set = |parameters: &[Parameter]| -> Vec<_> {
+            parameters.iter().map(|it| (it.path.clone(), it.value.clone())).collect()
+        };
+        self.of == step.of && (self.of.is_some() || set(&self.parameters) == set(&step.parameters))
+    }
+
+    fn held(&self) -> impl Iterator<Item = Held> {
+        let shown = self.shown.iter().cloned().chain(std::iter::repeat(None));
+        self.parameters.iter().cloned().zip(shown).map(|(parameter, shown)| Held { parameter, shown })
+    }
+
+    /// Takes over the former value of a parameter, unless it has found one that somebody else had set in between.
+    fn heir_to(&mut self, held: &Held) -> Option<Held> {
+        let own = self.parameters.iter_mut().find(|own| own.is(&held.parameter))?;
+        if held.shown.is_none() || own.former == held.shown {
+            own.former.clone_from(&held.parameter.former);
+        }
+        self.held().find(|own| own.parameter.is(&held.parameter))
+    }
+
+    fn line(&self) -> String {
+        format!("{}\n", serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+/// A line that is torn says nothing; a later one of a use is instead of the first.
+fn parse(text: &str) -> Vec<Setter> {
+    let mut setters: Vec<Setter> = Vec::new();
+    for setter in text.lines().filter_map(|line| serde_json::from_str::<Setter>(line).ok()) {
+        match setters.iter_mut().find(|other| other.of.is_some() && other.of == setter.of) {
+            Some(earlier) => *earlier = setter,
+            None => setters.push(setter),
+        }
+    }
+    setters
+}
+
+/// `None` of a file that is in its place no more: somebody has left meanwhile.
+fn read(mut file: &File) -> io::Result<Option<String>> {
+    let metadata = file.metadata()?;
+    let mut text = String::new();
+    if metadata.len() > 0 {
+        file.read_to_string(&mut text)?;
+    }
+    Ok((metadata.nlink() > 0).then_some(text))
+}
+
+/// Whom an earlier release has attached to this namespace, in the order of their records.
+fn older(state: &State, namespace: NetnsId) -> Result<Vec<Setter>, Error> {
+    let mut found = Vec::new();
+    for (path, journal) in state.journals()? {
+        if !journal.intent.is_some_and(|intent| intent.netns_id.may_be(&namespace)) {
+            continue;
+        }
+        for (_, step) in journal.plan.iter().flat_map(crate::Plan::steps) {
+            if let Step::Parameters(step) = step
+                && step.of.is_none()
+            {
+                let at = fs::metadata(&path).map(|it| (it.mtime(), it.mtime_nsec())).unwrap_or_default();
+                found.push((at, path.clone(), Setter::new(step)));
+            }
+        }
+    }
+    found.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+    Ok(found.into_iter().map(|(_, _, setter)| setter).collect())
+}
+
+/// With the cookie, where the kernel tells it: the inode is given again.
+fn file_of(state: &State, namespace: NetnsId) -> PathBuf {
+    let cookie = namespace.cookie.map(|cookie| format!("-{cookie}")).unwrap_or_default();
+    state.directory().join("sysctls").join(format!("{}{cookie}", namespace.ino))
+}
+
+fn draft(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}"))
+}
+
+fn removed(path: &Path, outcome: io::Result<()>) -> Result<(), Error> {
+    match outcome {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed("remove", path, cause)),
+        Err(_) | Ok(()) => Ok(()),
+    }
+}
+
+fn failed(doing: &'static str, path: &Path, cause: io::Error) -> Error {
+    Error::State { doing, path: path.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{env, process};
+
+    fn step(plugin: &str, value: &str) -> Parameters {
+        let of = Holder {
+            network: "n".parse().unwrap(),
+            container: "c".parse().unwrap(),
+            ifname: "eth0".parse().unwrap(),
+            plugin: plugin.to_owned(),
+            name: None,
+        };
+        let path = vec!["core".to_owned(), "somaxconn".to_owned()];
+        let parameters = vec![Parameter { path, value: value.to_owned(), former: None }];
+        Parameters { parameters, of: Some(of) }
+    }
+
+    /// A file that goes with the test, and in it who has set values one after the other over `first`.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str, first: &str, all: &[(&str, &str)]) -> Self {
+            let directory = env::temp_dir().join(format!("sealane-setters-{name}-{}", process::id()));
+            fs::create_dir(&directory).unwrap();
+            let scratch = Self(directory.join("1-2"));
+            let mut found = vec![Some(first.to_owned())];
+            for (plugin, value) in all {
+                let mut setters = scratch.open();
+                setters.enter(&step(plugin, value), &found).unwrap();
+                found = vec![Some((*value).to_owned())];
+                setters.show(&step(plugin, value), found.clone()).unwrap();
+            }
+            scratch
+        }
+
+        fn open(&self) -> Setters {
+            Setters::lock(&self.0, true).unwrap().unwrap()
+        }
+
+        /// What this one would give back, and whether another stands that has set it since.
+        fn take_out(&self, plugin: &str) -> Option<(Option<String>, bool)> {
+            let mut setters = Setters::lock(&self.0, false).unwrap()?;
+            let gone = setters.take_out(&step(plugin, "")).pop();
+            setters.store().unwrap();
+            gone.map(|(held, heir)| (held.parameter.former, heir.is_some()))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _gone = self.0.parent().map(fs::remove_dir_all);
+        }
+    }
+
+    #[test]
+    fn in_whatever_order_they_leave_the_last_one_has_what_the_first_has_found() {
+        let gives_back = |former: &str, is_above: bool| Some((Some(former.to_owned()), is_above));
+        for values in [["1", "2", "3"], ["1", "0", "3"], ["1", "1", "1"], ["0", "0", "2"]] {
+            let all = [("a", values[0]), ("b", values[1]), ("c", values[2])];
+            for (order, formers) in [(["b", "a", "c"], [values[0], "0", "0"]), (["a", "b", "c"], ["0"; 3])] {
+                let scratch = Scratch::new("order", "0", &all);
+                for (plugin, former) in order.into_iter().zip(formers) {
+                    assert_eq!(
+                        scratch.take_out(plugin),
+                        gives_back(former, plugin != "c"),
+                        "{values:?} {order:?}"
+                    );
+                    assert_eq!(scratch.take_out(plugin), None, "{values:?} {order:?}");
+                }
+                assert!(!scratch.0.exists());
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_torn_says_nothing_and_spares_the_next() {
+        let scratch = Scratch::new("torn", "0", &[("a", "1")]);
+        let whole = fs::read_to_string(&scratch.0).unwrap();
+        let second = Setter::new(&step("b", "2")).line();
+        for length in 1..second.len() {
+            fs::write(&scratch.0, format!("{whole}{}", &second[..length])).unwrap();
+            let mut setters = scratch.open();
+            let last_is_whole = length + 1 == second.len();
+            assert_eq!(setters.all.len(), if last_is_whole { 2 } else { 1 }, "{length}");
+            setters.enter(&step("c", "3"), &[Some("1".to_owned())]).unwrap();
+            drop(setters);
+            assert!(scratch.open().all.iter().any(|setter| setter.is_of(&step("c", "3"))), "{length}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_done_again_stays_where_it_is_with_what_it_has_found() {
+        for is_killed_then in [false, true] {
+            let scratch = Scratch::new("again", "0", &[("a", "1"), ("b", "2")]);
+            let mut setters = scratch.open();
+            setters.enter(&step("a", "1"), &[Some("2".to_owned())]).unwrap();
+            if !is_killed_then {
+                setters.show(&step("a", "1"), vec![Some("1".to_owned())]).unwrap();
+            }
+            drop(setters);
+            assert_eq!(scratch.take_out("a"), Some((Some("0".to_owned()), true)));
+            assert_eq!(scratch.take_out("b"), Some((Some("0".to_owned()), false)));
+        }
+    }
+}
