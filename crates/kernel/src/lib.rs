@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod family;
 pub mod fdb;
+mod ifreq;
 mod isolation;
 pub mod kept;
 pub mod legacy;

@@ -9,6 +9,7 @@
 //! device and ends.
 use crate::{
     Errno, Error,
+    ifreq::{ask, named},
     process::{LIMIT, attended},
 };
 use nix::{
@@ -139,24 +140,6 @@ fn give_address(tap: BorrowedFd<'_>, spec: &Tap<'_>) -> Result<(), Error> {
 fn low(flags: libc::c_int) -> [u8; 2] {
     let [.., a, b] = flags.to_be_bytes();
     u16::from_be_bytes([a, b]).to_ne_bytes()
-}
-
-/// A request about the device of this name, whose last byte stays 0.
-#[allow(unsafe_code, reason = "nix has no call for the ioctls of network devices")]
-fn named(name: &IfName) -> libc::ifreq {
-    // SAFETY: `ifreq` is plain data, of which all zeros is a value.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, byte) in request.ifr_name.iter_mut().zip(name.as_str().bytes()) {
-        *to = libc::c_char::from_ne_bytes([byte]);
-    }
-    request
-}
-
-/// One of the requests above, each of which takes an `ifreq`.
-#[allow(unsafe_code, reason = "nix has no call for the ioctls of network devices")]
-fn ask(to: BorrowedFd<'_>, code: libc::Ioctl, request: &mut libc::ifreq) -> Result<(), Errno> {
-    // SAFETY: the descriptor is open, and the kernel reads and writes one `ifreq`, which lives longer than the call.
-    Errno::result(unsafe { libc::ioctl(to.as_raw_fd(), code, std::ptr::from_mut(request)) }).map(drop)
 }
 
 /// One of the requests above that take a number.
