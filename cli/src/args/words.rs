@@ -36,7 +36,8 @@ Environment:
                             $XDG_RUNTIME_DIR/sealane
   SEALANE_DATA_DIR          instead of /var/lib/sealane; if only SEALANE_STATE_DIR is set, `data` in it
   SEALANE_CNI_CACHE_DIR     instead of /var/lib/cni, for the results
-  SEALANE_SYNC              1: who deletes a link waits until the kernel is done with it";
+  SEALANE_SYNC              1: nothing is left to a child: who deletes a link waits until
+                            the kernel is done with it";
 
 pub(super) const PLUGINS: &str = "\
 Plugins:

@@ -4,6 +4,7 @@
 //! was opened in; [`Netns::run`] opens one in another. Requests are built as [`Message`]s by [`link`], [`addr`] and
 //! [`route`], and sent as many at a time as one likes by [`Rtnl::transact`].
 pub mod addr;
+mod announce;
 mod boot;
 pub mod conntrack;
 mod echo;
@@ -41,6 +42,7 @@ mod unlink;
 mod watch;
 mod wire;
 
+pub use announce::announce_later;
 pub use boot::{boot_id, machine_id};
 pub use echo::{Echo, Heard};
 pub use entry::start;

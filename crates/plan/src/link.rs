@@ -1,14 +1,14 @@
 //! Links of the kernel's own drivers as a step, and what makes them known to their neighbours.
 use crate::{
-    act::{Act, Work},
+    act::{Act, Own, Work},
     crowded,
     error::Error,
-    places::{Place, Places},
+    places::{Departure, Place, Places},
     within::index_if_there,
 };
 use kernel::{Answer, Errno, link};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, net::IpAddr};
 use types::{IfName, LinkKind, Mac, stable_hash};
 
 /// A link of its own, down, born where it is to be.
@@ -39,12 +39,17 @@ pub struct Parent {
 
 /// The interface's neighbours hear of its addresses: by ARP (RFC 5944, section 4.6), and by neighbour advertisements if that is switched on
 /// (`ip-sysctl`: `ndisc_notify`). It comes after the addresses, and is told by being given the address that it has.
+///
+/// The kernel has told all of them when that returns, which takes it a microsecond or two for each other port of a bridge. Where they are
+/// many, a child tells them in its own time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announce {
     /// The interface, in the container; one that was brought up with announcements.
     pub link: IfName,
     /// The address that it has.
     pub mac: Mac,
+    /// Its addresses, if a child may tell them: of IPv6 those that are not to be tested first, which the kernel announces after that.
+    pub addresses: Vec<IpAddr>,
 }
 
 impl fmt::Display for Link {
@@ -188,11 +193,49 @@ impl Act for Announce {
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
+        let crowded = places.port.is_some_and(|number| number >= CROWD);
+        if crowded && !self.addresses.is_empty() && places.departure == Departure::Detached {
+            return Ok(Work::Own(self));
+        }
         Ok(Work::Netlink(link::set_mac(places.index(Place::Container, &self.link)?, self.mac)))
     }
 
     /// Whether it was heard nobody knows afterwards.
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
         Ok(None)
+    }
+}
+
+impl Own for Announce {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        let index = places.index(Place::Container, &self.link)?;
+        kernel::announce_later(places.container()?, (&self.link, index), &self.addresses)?;
+        Ok(())
+    }
+}
+
+/// From how many ports of a bridge on it costs less to start a child than to tell them all.
+const CROWD: u16 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What needs a number in the container, which is not there, is asked of the kernel.
+    #[test]
+    fn a_child_announces_to_a_crowd_unless_nobody_is_to_be_left_behind() {
+        let by_child = |port, departure, addresses: &[IpAddr]| {
+            let mut places = Places::new(None, departure);
+            places.port = port;
+            let link = "eth0".parse().unwrap();
+            let announce = Announce { link, mac: Mac::new([2; 6]), addresses: addresses.to_vec() };
+            matches!(announce.work(&mut places), Ok(Work::Own(_)))
+        };
+        let addresses = ["10.1.0.2".parse().unwrap()];
+        assert!(by_child(Some(CROWD), Departure::Detached, &addresses));
+        assert!(!by_child(Some(CROWD), Departure::Waiting, &addresses));
+        assert!(!by_child(Some(CROWD - 1), Departure::Detached, &addresses));
+        assert!(!by_child(None, Departure::Detached, &addresses));
+        assert!(!by_child(Some(CROWD), Departure::Detached, &[]), "whose addresses are not told");
     }
 }

@@ -48,7 +48,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Who sits out the kernel's grace period (about 25 ms) after a link is deleted.
+/// Who sits out the kernel's grace period (about 25 ms) after a link is deleted, and tells many others of a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
     /// A child that outlives the plugin; the plugin leaves as soon as the link is out of sight.
@@ -70,6 +70,8 @@ pub struct Places {
     indices: Vec<(Place, IfName, u32)>,
     /// What the facts said of links, for a second look at the same.
     seen: Vec<(Place, IfName, Option<Link>)>,
+    /// The number of the container's port on its bridge, once that is known: none below it is free.
+    pub(crate) port: Option<u16>,
     /// The container's parameters that the facts have read, still open.
     parameters: BTreeMap<Vec<String>, sysctl::Parameter>,
     /// The container's namespace, while nobody else may choose tables in it.
@@ -103,6 +105,7 @@ impl Places {
             network: None,
             indices: Vec::new(),
             seen: Vec::new(),
+            port: None,
             parameters: BTreeMap::new(),
             tables: None,
             state: None,
@@ -169,6 +172,7 @@ impl Places {
         *self.slot(Place::Container) = None;
         self.indices.clear();
         self.seen.clear();
+        self.port = None;
         self.parameters.clear();
         self.tables = None;
     }

@@ -9,7 +9,7 @@ use crate::{
     vrf::table_of_master,
     ways::Way,
 };
-use kernel::{Link, Message, addr, link, route, rule, sysctl};
+use kernel::{Answer, Link, Message, addr, link, route, rule, sysctl};
 use nix::errno::Errno;
 use types::{IfName, Prefix};
 
@@ -77,6 +77,10 @@ impl Act for Carrier {
     /// `rtnl_getlink` in `net/core/rtnetlink.c`). Older ones leave it to the worker all the same.
     fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
         Ok(Work::Netlink(link::query(&self.link)))
+    }
+
+    fn learn(&self, answer: &Answer, places: &mut Places) {
+        places.port = answer.link.as_ref().and_then(|link| link.port).map(|port| port.number);
     }
 
     /// Whether a container's end is up is for its own step to say.

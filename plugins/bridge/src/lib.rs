@@ -9,7 +9,7 @@ use cni::{AddResult, Call, Fail, Interface, Ip, Route};
 use plan::{Facts, Place, Plan, Query, WantedMac, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use types::{IfName, Mac, Prefix, VlanId};
+use types::{Dad, IfName, Mac, Prefix, VlanId};
 
 /// The plugin.
 pub static PLUGIN: Plugin<Bridge> = Plugin::new();
@@ -216,7 +216,9 @@ fn addressed(plan: &mut Plan, config: &Config, endpoint: &Endpoint, lease: &Leas
     let lease = Lease { ips: ips(config, lease), routes: routes(config, lease), ..Lease::default() };
     interface::address(plan, endpoint, &lease, config.dad);
     plan.once(step::Carrier { place: Place::Host, link: endpoint.host.clone() });
-    plan.once(step::Announce { link: endpoint.ifname.clone(), mac: endpoint.mac });
+    let is_sure = |address: &IpAddr| address.is_ipv4() || config.dad == Dad::Off;
+    let addresses = lease.ips.iter().map(|ip| ip.address.address()).filter(is_sure).collect();
+    plan.once(step::Announce { link: endpoint.ifname.clone(), mac: endpoint.mac, addresses });
 }
 
 /// IPAM's addresses, with the gateway that each has here.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use bridge::Bridge;
 use cni::{AddResult, Attachment, Call, ErrorReply, Fail};
-use plan::{BridgeFact, Facts, Query, WantedMtu};
+use plan::{BridgeFact, Facts, Query, Step, WantedMtu};
 use planned::{both_families, lease};
 use plugin::{Endpoint, Lease, Recipe};
 use serde_json::{Value, json};
@@ -85,6 +85,23 @@ once   HOST hears its other end
 once   eth0 announced at MAC
 ";
     assert_eq!(without_hashes(&plan(&keys, &both_families())), expected);
+}
+
+#[test]
+fn no_child_announces_an_address_that_is_still_to_be_tested() {
+    for (dad, expected) in
+        [("off", &["10.1.0.2", "fd01::2"][..]), ("optimistic", &["10.1.0.2"]), ("on", &["10.1.0.2"])]
+    {
+        let call = call(&json!({"dad": dad, "ipam": {"type": "host-local"}}), "");
+        let config = Bridge::configure(&call).unwrap();
+        let endpoint = endpoint(&call, &config);
+        let plan = Bridge::plan(&config, &endpoint, &both_families(), &Facts::default());
+        let addresses = plan.steps().find_map(|(_, step)| match step {
+            Step::Announce(it) => Some(it.addresses.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            _ => None,
+        });
+        assert_eq!(addresses.unwrap(), expected, "dad {dad}");
+    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Recipe for Macvlan {
         if config.addressed {
             interface::address(&mut plan, endpoint, lease, config.dad);
             let link = endpoint.ifname.clone();
-            plan.once(step::Announce { link, mac: mac(config, endpoint, facts) });
+            plan.once(step::Announce { link, mac: mac(config, endpoint, facts), addresses: Vec::new() });
         } else {
             let link = endpoint.ifname.clone();
             plan.own(step::Up { place: Place::Container, link, announce: false });

@@ -5,19 +5,19 @@
     clippy::indexing_slicing,
     reason = "a test without libtest's attribute"
 )]
-use netlab::{Container, Host, soon};
+use netlab::{Container, Host, ip, soon};
 use serde_json::{Value, json};
+use std::fs;
 
 netlab::tests! {
     a_containers_neighbours_learn_where_its_addresses_are,
+    on_a_crowded_bridge_who_knows_an_address_elsewhere_learns_where_it_is_now,
+    nobody_is_left_behind_who_announces_a_container_that_has_gone,
 }
 
 fn a_containers_neighbours_learn_where_its_addresses_are() {
     let host = Host::new().unwrap();
-    let bridge = json!({
-        "cniVersion": "1.0.0", "name": "lan", "type": "bridge", "bridge": "b0",
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]},
-    });
+    let bridge = bridge(&host);
     let [listener, speaker] = [host.container().unwrap(), host.container().unwrap()];
     host.attach("ADD", &bridge, &listener, "eth0").unwrap().run().unwrap().result().unwrap();
     // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
@@ -35,6 +35,58 @@ fn a_containers_neighbours_learn_where_its_addresses_are() {
         let address = ip["address"].as_str().unwrap().split('/').next().unwrap();
         assert!(soon(|| known(&listener, address) == *mac), "{address}: {}", listener.ip("neigh").unwrap());
     }
+}
+
+fn on_a_crowded_bridge_who_knows_an_address_elsewhere_learns_where_it_is_now() {
+    for synchronous in ["0", "1"] {
+        let host = Host::new().unwrap();
+        let [listener, speaker] = [host.container().unwrap(), host.container().unwrap()];
+        host.add(&bridge(&host), &listener, "eth0").unwrap().result().unwrap();
+        crowd();
+        for address in ["10.1.0.3", "fd01::3"] {
+            let stale = format!("neigh replace {address} lladdr 02:00:00:00:00:99 dev eth0 nud stale");
+            listener.ip(&stale).unwrap();
+        }
+        let call = host.attach("ADD", &bridge(&host), &speaker, "eth0").unwrap();
+        let result = call.env("SEALANE_SYNC", synchronous).run().unwrap().result().unwrap();
+        let mac = &result["interfaces"][2]["mac"];
+        for (at, address) in ["10.1.0.3", "fd01::3"].into_iter().enumerate() {
+            assert!(result["ips"][at]["address"].as_str().unwrap().starts_with(address), "{result}");
+            let learns = soon(|| known(&listener, address) == *mac);
+            assert!(learns, "SEALANE_SYNC={synchronous}, {address}: {}", listener.ip("neigh").unwrap());
+        }
+    }
+}
+
+fn nobody_is_left_behind_who_announces_a_container_that_has_gone() {
+    let host = Host::new().unwrap();
+    let [first, second] = [host.container().unwrap(), host.container().unwrap()];
+    host.add(&bridge(&host), &first, "eth0").unwrap().result().unwrap();
+    crowd();
+    host.add(&bridge(&host), &second, "eth0").unwrap().result().unwrap();
+    assert!(host.del(&bridge(&host), &second, "eth0").unwrap().success());
+    second.kill().unwrap();
+    assert!(soon(|| announcers().is_empty()), "{:?}", announcers());
+}
+
+fn bridge(host: &Host) -> Value {
+    let ranges = json!([[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]]);
+    host.config(&json!({"type": "bridge", "bridge": "b0", "ipam": {"type": "host-local", "ranges": ranges}}))
+}
+
+/// Gives the bridge so many ports that a child announces who comes next. All are down: two ends of one cable would be a loop.
+fn crowd() {
+    for at in 0..32 {
+        ip(&format!("link add p{at} master b0 type veth peer name q{at}")).unwrap();
+        ip(&format!("link set q{at} master b0")).unwrap();
+    }
+}
+
+/// The processes that announce, but for those that have ended and are not reaped: that is for whoever runs the test.
+fn announcers() -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    stats.filter(|stat| stat.contains("(sealane-arp)") && !stat.contains(") Z ")).collect()
 }
 
 /// Whom a container believes to have an address.

@@ -76,13 +76,15 @@ pub struct Link {
     pub accept_ra: Option<u32>,
 }
 
-/// What a bridge does with one of its ports.
+/// What a bridge says of one of its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BridgePort {
     /// Frames may go back to the port they came from.
     pub hairpin: bool,
     /// No frames between this port and other isolated ones.
     pub isolated: bool,
+    /// The port's number: the least from 1 that was free, so that all numbers below were others'.
+    pub number: u16,
 }
 
 /// What a bridge does with VLANs.
@@ -305,6 +307,7 @@ impl BridgePort {
             let (kind, value) = attribute?;
             match kind {
                 IFLA_BRPORT_MODE => port.hairpin = parse_u8(value)? != 0,
+                IFLA_BRPORT_NO => port.number = parse_u16(value)?,
                 IFLA_BRPORT_ISOLATED => port.isolated = parse_u8(value)? != 0,
                 _ => {}
             }
@@ -336,6 +339,7 @@ const IFLA_NETNS_IMMUTABLE: u16 = 67;
 const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_NO: u16 = 18;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 
 /// `accept_ra` out of `IFLA_AF_SPEC`: the fourth of the numbers in the IPv6 part (`DEVCONF_ACCEPT_RA`, `linux/ipv6.h`).

@@ -165,7 +165,10 @@ fn a_port_is_made_hairpin_and_isolated_and_plain_again() {
         let seen = &shown("v0")["linkinfo"]["info_slave_data"];
         assert_eq!((&seen["hairpin"], &seen["isolated"]), (&json!(hairpin), &json!(isolated)));
         let read = link::lookup(&mut rtnl, &name("v0")).unwrap().unwrap();
-        assert_eq!(read.port, Some(BridgePort { hairpin, isolated }));
+        assert_eq!(
+            (&seen["no"], read.port),
+            (&json!("0x1"), Some(BridgePort { hairpin, isolated, number: 1 }))
+        );
         assert_eq!(read.master, Some(bridge.index));
         assert!(!read.promisc, "a port is promiscuous without having been told to");
     }

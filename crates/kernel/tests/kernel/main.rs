@@ -6,6 +6,7 @@
     reason = "tests without libtest's attribute"
 )]
 mod addr;
+mod announce;
 mod batch;
 mod conntrack;
 mod echo;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     }
     let trials: Vec<Trial> = [
         addr::trials(),
+        announce::trials(),
         batch::trials(),
         conntrack::trials(),
         echo::trials(),
