@@ -2,8 +2,8 @@
 use super::registry::{Container, Registry, State};
 use crate::say;
 use cni::Fail;
-use std::sync::Once;
-use types::{IfName, Mac, Prefix};
+use std::{collections::BTreeMap, sync::Once};
+use types::{IfName, Mac, NetworkName, Prefix};
 
 /// A container on a network.
 #[derive(Debug, Clone)]
@@ -24,18 +24,21 @@ pub(crate) struct Member {
     pub(crate) pid: Option<u32>,
 }
 
-/// Who is on a network: containers that run, and those whose keeper was killed, which hold what they had until `rm`.
-pub(crate) fn members(network: &str) -> Result<Vec<Member>, Fail> {
-    let mut members = Vec::new();
+/// The containers of each network that has any.
+pub(crate) type Members = BTreeMap<NetworkName, Vec<Member>>;
+
+/// Who is on which network: containers that run, and those whose keeper was killed, which hold what they had until `rm`.
+pub(crate) fn members() -> Result<Members, Fail> {
+    let mut members = Members::new();
     for container in readable(&Registry::from_env()?)? {
         let (record, state) = (container.record, container.state);
         if matches!(state, State::Exited(_)) {
             continue;
         }
         let pid = record.pid().filter(|_| state == State::Running);
-        for endpoint in record.endpoints.into_iter().filter(|endpoint| endpoint.network.as_str() == network) {
+        for endpoint in record.endpoints {
             let given = endpoint.given.unwrap_or_default();
-            members.push(Member {
+            members.entry(endpoint.network).or_default().push(Member {
                 container: record.name.clone(),
                 id: record.id.to_string(),
                 endpoint: endpoint.id.to_string(),

@@ -45,7 +45,7 @@ pub(crate) use connect::{connect, disconnect};
 pub(crate) use exec::exec;
 pub(crate) use inspect::inspect;
 pub(crate) use logs::logs;
-pub(crate) use member::{Member, members};
+pub(crate) use member::{Member, Members, members};
 pub(crate) use port::port;
 pub(crate) use ports::{InvalidPort, Protocol, ports_of, protocol_of};
 pub(crate) use ps::ps;

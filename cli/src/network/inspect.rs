@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     args,
-    container::{self, Member, Seen},
+    container::{self, Member, Members, Seen},
     say,
 };
 use cni::Fail;
@@ -19,18 +19,18 @@ use types::Prefix;
 
 /// Prints those that there are, also when others are not.
 pub(crate) fn inspect(inspect: &args::InspectNetwork) -> Result<(), Fail> {
-    let (folder, view) = (Folder::from_env(), View::now()?);
+    let (folder, view, members) = (Folder::from_env(), View::now()?, members()?);
     let mut shown = Vec::new();
     let outcome = each(&inspect.networks, |name| {
-        shown.push(show(&folder.find(name)?, &view)?);
+        shown.push(show(&folder.find(name)?, &view, &members)?);
         Ok(())
     });
     say::json(&shown);
     outcome
 }
 
-fn show(network: &Definition, view: &View) -> Result<Value, Fail> {
-    let members = members(network)?;
+fn show(network: &Definition, view: &View, members: &Members) -> Result<Value, Fail> {
+    let members = members.get(&network.name).map(Vec::as_slice).unwrap_or_default();
     let config: Vec<_> = network.subnets.iter().map(range).collect();
     let seen = container::sandboxes(&members.iter().map(|member| member.pid).collect::<Vec<_>>())?;
     let ends = members.iter().zip(&seen).map(|(member, seen)| (member.id.clone(), endpoint(member, seen)));

@@ -3,7 +3,7 @@ use super::{
     View, all,
     filter::{Filters, OF_LISTS},
     status::{self, Bridge},
-    users::Users,
+    users::{Users, members},
 };
 use crate::{args, say, table::Table};
 use cni::Fail;
@@ -12,11 +12,11 @@ use networks::{Definition, Folder};
 /// Lists the networks: docker's columns, then what the kernel says.
 pub(crate) fn list(list: &args::List) -> Result<(), Fail> {
     let (filters, how) = (Filters::read(&list.filter, OF_LISTS)?, &list.listing);
-    let view = View::now()?;
+    let (view, members) = (View::now()?, members()?);
     let mut table =
         Table::new(&["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "BRIDGE", "PORTS", "CONTAINERS"]);
     for network in all(&Folder::from_env())? {
-        let users = Users::of(&network, &view)?;
+        let users = Users::of(&network, &view, &members);
         if !filters.take(&network, users.any()) {
             continue;
         }

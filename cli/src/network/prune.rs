@@ -3,7 +3,7 @@ use super::{
     View, all, each,
     filter::{Filters, OF_PRUNE, is_custom},
     remove::remove_one,
-    users::Users,
+    users::{Users, members},
 };
 use crate::{args, say};
 use cni::Fail;
@@ -19,10 +19,10 @@ pub(crate) fn prune(prune: &args::Prune) -> Result<(), Fail> {
     if !prune.force && !is_yes() {
         return Ok(());
     }
-    let (folder, view) = (Folder::from_env(), View::now()?);
+    let (folder, view, members) = (Folder::from_env(), View::now()?, members()?);
     let mut unused: Vec<Definition> = Vec::new();
     for network in all(&folder)?.into_iter().filter(|network| network.is_ours() && is_custom(network)) {
-        if !Users::of(&network, &view)?.any() && filters.take(&network, false) {
+        if !Users::of(&network, &view, &members).any() && filters.take(&network, false) {
             unused.push(network);
         }
     }

@@ -1,5 +1,9 @@
 //! `sealane network rm`: the file goes, and with it all that our plugins have made for the network.
-use super::{View, each, error::Error, users::Users};
+use super::{
+    View, each,
+    error::Error,
+    users::{Users, members},
+};
 use crate::{args, plugins, say};
 use cni::Fail;
 use kernel::{Link, Rtnl};
@@ -27,7 +31,7 @@ pub(crate) fn remove_one(folder: &Folder, network: &Definition) -> Result<(), Fa
     // To the end: a network that is made anew under this name meanwhile would be the one that is swept.
     let _lock = folder.lock()?;
     let view = View::now()?;
-    Users::of(network, &view)?.none(network)?;
+    Users::of(network, &view, &members()?).none(network)?;
     folder.remove(network)?;
     if let Some(link) = network.bridge.as_ref().and_then(|name| view.link(name))
         && is_ours(network, link)

@@ -1,6 +1,6 @@
 //! Who is on a network: our containers, and what else is on its bridge.
 use super::{View, error::Error};
-use crate::container::{self, Member};
+use crate::container::{self, Member, Members};
 use cni::Fail;
 use kernel::Link;
 use networks::Definition;
@@ -16,11 +16,12 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    /// Who is on this network now.
-    pub(crate) fn of(network: &Definition, view: &View) -> Result<Self, Fail> {
+    /// Who is on this network, of all that there are.
+    pub(crate) fn of(network: &Definition, view: &View, members: &Members) -> Self {
         let ports = |bridge: &Link| view.ports(bridge).map(|port| port.name.clone()).collect();
         let bridge = network.bridge.as_ref().and_then(|name| view.link(name));
-        Ok(Self { members: members(network)?, ports: bridge.map(ports).unwrap_or_default() })
+        let members = members.get(&network.name).cloned().unwrap_or_default();
+        Self { members, ports: bridge.map(ports).unwrap_or_default() }
     }
 
     /// Whether anybody is.
@@ -45,11 +46,11 @@ impl Users {
     }
 }
 
-/// Our containers on a network. Who has no place to keep any (`sealane network ls`, without root) has none.
-pub(crate) fn members(network: &Definition) -> Result<Vec<Member>, Fail> {
+/// Our containers on all networks, each read once. Who has no place to keep any (`sealane network ls`, without root) has none.
+pub(crate) fn members() -> Result<Members, Fail> {
     match plan::State::from_env() {
-        Err(plan::Error::NoStateDir) => Ok(Vec::new()),
-        _ => container::members(network.name.as_str()),
+        Err(plan::Error::NoStateDir) => Ok(Members::new()),
+        _ => container::members(),
     }
 }
 

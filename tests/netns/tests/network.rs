@@ -7,6 +7,7 @@ use std::{collections::HashSet, fs, os::unix::fs::PermissionsExt as _};
 netlab::tests! {
     a_network_is_made_listed_looked_at_and_removed,
     lists_are_tables_for_people_and_json_for_scripts,
+    a_list_of_many_networks_reads_each_container_once,
     a_list_can_be_filtered,
     a_network_is_known_by_its_id_too,
     subnet_gateway_and_range_are_as_asked_for,
@@ -118,6 +119,22 @@ fn lists_are_tables_for_people_and_json_for_scripts() {
         ("Labels", "a=b"),
     ] {
         assert_eq!(network[key], value, "{key} of {network:#}");
+    }
+}
+
+fn a_list_of_many_networks_reads_each_container_once() {
+    let lab = Lab::new();
+    for number in 1..=3 {
+        lab.ok(&format!(
+            "sealane network create n{number} && sealane run -d --name c{number} --network n{number}"
+        ));
+    }
+    for command in ["network ls", "network inspect n1 n2 n3"] {
+        let traced =
+            format!("strace -f -e trace=open,openat -o $TMPDIR/trace sealane {command} > $TMPDIR/said");
+        lab.ok(&traced);
+        assert_eq!(lab.ok("grep -c 'container.json.*= [0-9]' $TMPDIR/trace"), "3\n", "{command}");
+        assert!(lab.ok("cat $TMPDIR/said").contains("n3"));
     }
 }
 
