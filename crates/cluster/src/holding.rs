@@ -24,8 +24,7 @@ pub enum Owned {
 pub struct LeasedBlock {
     /// Which.
     pub number: BlockNumber,
-    /// How often the block had been taken from a node that was given up when this one leased it. In the store it only grows: another number there
-    /// means that this node has lost it.
+    /// That of the store when this node leased it. There it only grows: another number there means that this node has lost it.
     pub epoch: u64,
 }
 

@@ -58,7 +58,7 @@ pub struct LiveRecord {
 pub struct BlockRecord {
     /// The owner.
     pub node: NodeName,
-    /// How often it was taken from a node that was given up. It only grows.
+    /// Grows whenever the block changes hands, also when nobody had it meanwhile: the store's revision at which it was leased.
     pub epoch: u64,
 }
 

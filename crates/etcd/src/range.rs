@@ -2,7 +2,6 @@
 use crate::{
     Client, Error, Keys, Pair, Revision, Snapshot,
     call::Again,
-    kv::revision,
     wire::{RangeRequest, RangeResponse},
 };
 use tonic::Code;
@@ -10,7 +9,12 @@ use tonic::Code;
 impl Client {
     /// What these keys hold now.
     pub async fn range(&self, keys: &Keys) -> Result<Snapshot, Error> {
-        let mut snapshot = Snapshot { revision: Revision(0), pairs: Vec::new() };
+        self.range_at(keys, Revision(0)).await
+    }
+
+    /// What these keys held then; [`Error::Compacted`] if etcd has forgotten it. 0 is now.
+    pub async fn range_at(&self, keys: &Keys, revision: Revision) -> Result<Snapshot, Error> {
+        let mut snapshot = Snapshot { revision, pairs: Vec::new() };
         let (mut rest, mut page) = (keys.clone(), Page::default());
         loop {
             let answer = match self.page(&rest, snapshot.revision, page).await {
@@ -21,7 +25,7 @@ impl Client {
                 answer => answer?,
             };
             if snapshot.revision == Revision(0) {
-                snapshot.revision = revision(answer.header.as_ref());
+                snapshot.revision = crate::kv::revision(answer.header.as_ref());
             }
             page = page.after(&answer);
             let more = answer.more;

@@ -69,7 +69,12 @@ impl Txn {
 impl Compare {
     /// The key does not exist.
     pub fn absent(key: impl Into<Vec<u8>>) -> Self {
-        Self::new(Keys::one(key), wire::EQUAL, wire::CREATE, Against::CreateRevision(0))
+        Self::none(Keys::one(key))
+    }
+
+    /// None of these keys exists.
+    pub fn none(keys: Keys) -> Self {
+        Self::new(keys, wire::EQUAL, wire::CREATE, Against::CreateRevision(0))
     }
 
     /// The key was last written at this revision.

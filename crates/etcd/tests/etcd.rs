@@ -259,7 +259,11 @@ fn a_watch_of_what_is_forgotten_says_so() {
         for number in 0..10 {
             client.put("/a", number.to_string()).await.unwrap();
         }
+        let then = client.range_at(&Keys::one("/a"), Revision(5)).await.unwrap();
+        assert_eq!((then.revision, &then.pairs[0].value[..]), (Revision(5), &b"3"[..]));
         etcd.ctl(&["compact", "8"]).unwrap();
+        let said = client.range_at(&Keys::one("/a"), Revision(5)).await.unwrap_err();
+        assert!(matches!(said, Error::Compacted { asked: Revision(5), oldest: None }), "{said:?}");
         let mut watch = client.watch(Keys::one("/a"), Revision(3));
         let said = watch.next().await.unwrap_err();
         let Error::Compacted { asked: Revision(3), oldest: Some(oldest) } = said else {

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kernel", &["types"]),
     ("firewalld", &[]),
     ("etcd", &[]),
+    ("store", &["cluster", "cni", "etcd", "types"]),
     ("xtables", &["kernel"]),
     ("plan", &["firewalld", "kernel", "types", "xtables"]),
     ("ipam", &["cluster", "cni", "types"]),

@@ -1,0 +1,143 @@
+//! Nodes: that they are, and that they live.
+use crate::{Error, Store, decode, network::TIMES};
+use cluster::{Key, LiveRecord, NodeName, NodeRecord, Record};
+use etcd::{Compare, Keys, LeaseId, Operation, Txn};
+use std::{net::IpAddr, time::Duration};
+
+/// How long a node lives in the store that is not heard any more.
+pub const LIVE_FOR: Duration = Duration::from_secs(15);
+
+/// How often a node is to be heard.
+pub const KEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// That this node lives, as the store knows it. Without [`Life::keep`] it ends after [`LIVE_FOR`].
+#[derive(Debug)]
+pub struct Life {
+    store: Store,
+    node: NodeName,
+    incarnation: u64,
+    lease: LeaseId,
+}
+
+impl Store {
+    /// A node.
+    pub async fn node(&self, node: &NodeName) -> Result<Option<NodeRecord>, Error> {
+        Ok(self.read(&Key::Node(node.clone())).await?.map(|(record, _)| record))
+    }
+
+    /// Begins a life of this node, after a boot or the loss of its disk: its record has the VTEP and the next incarnation. What a former life
+    /// wrote is overwritten, what a later one does is not. Called twice, it begins two.
+    pub async fn begin(&self, node: &NodeName, vtep: IpAddr) -> Result<NodeRecord, Error> {
+        self.rewrite(node, |before| NodeRecord {
+            vtep,
+            incarnation: before.map_or(0, |record| record.incarnation) + 1,
+        })
+        .await
+    }
+
+    /// The node has another VTEP, in this life.
+    pub async fn move_to(&self, node: &NodeName, vtep: IpAddr) -> Result<NodeRecord, Error> {
+        self.rewrite(node, |before| NodeRecord {
+            vtep,
+            incarnation: before.map_or(1, |record| record.incarnation),
+        })
+        .await
+    }
+
+    /// Writes a node's record, if nobody has meanwhile.
+    async fn rewrite(
+        &self,
+        node: &NodeName,
+        next: impl Fn(Option<&NodeRecord>) -> NodeRecord,
+    ) -> Result<NodeRecord, Error> {
+        let key = Key::Node(node.clone());
+        for _ in 0..TIMES {
+            let found = self.read::<NodeRecord>(&key).await?;
+            let record = next(found.as_ref().map(|(record, _)| record));
+            let unchanged = match found {
+                Some((_, since)) => Compare::unchanged(self.key(&key), since),
+                None => Compare::absent(self.key(&key)),
+            };
+            let txn = Txn::new().when(unchanged).then(Operation::put(self.key(&key), record.encode()?));
+            match self.client.txn(txn).await {
+                Ok(answer) if answer.succeeded => return Ok(record),
+                Err(error) if !error.may_be_done() => return Err(error.into()),
+                // Were the lost one done all the same, a number is left out, and that is all.
+                _ => {}
+            }
+        }
+        Err(Error::Contended { what: format!("node {node}"), times: TIMES })
+    }
+
+    /// Says that this node lives. A key that a former process of the same life has left is taken over.
+    pub async fn live(&self, node: &NodeName, incarnation: u64) -> Result<Life, Error> {
+        let lease = self.client.grant(LIVE_FOR).await?;
+        let life = Life { store: self.clone(), node: node.clone(), incarnation, lease };
+        match life.announce().await {
+            Ok(()) => Ok(life),
+            Err(error) => {
+                // Or else it ends by itself.
+                let _ended = self.client.revoke(lease).await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Life {
+    /// Says that the node still lives; due every [`KEEP_EVERY`]. If the store has let it go meanwhile, it is announced anew; whether that was so.
+    pub async fn keep(&mut self) -> Result<bool, Error> {
+        match self.store.client.keep_alive(self.lease).await {
+            Ok(_) => Ok(false),
+            Err(etcd::Error::NoLease { .. }) => {
+                self.lease = self.store.client.grant(LIVE_FOR).await?;
+                self.announce().await?;
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends it at once: others need not wait.
+    pub async fn end(self) -> Result<(), Error> {
+        match self.store.client.revoke(self.lease).await {
+            Ok(()) | Err(etcd::Error::NoLease { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Which of its lives it is.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    async fn announce(&self) -> Result<(), Error> {
+        let key = self.store.key(&Key::Live(self.node.clone()));
+        let record = LiveRecord { incarnation: self.incarnation }.encode()?;
+        let mut there = Compare::absent(key.as_str());
+        for _ in 0..TIMES {
+            let txn = Txn::new()
+                .when(there.clone())
+                .then(Operation::put_leased(key.as_str(), record.clone(), self.lease))
+                .otherwise(Operation::read(Keys::one(key.as_str())));
+            let answer = match self.store.client.txn(txn).await {
+                Err(error) if error.may_be_done() => continue,
+                answer => answer?,
+            };
+            if answer.succeeded {
+                return Ok(());
+            }
+            let Some(pair) = answer.found.iter().flatten().next() else {
+                there = Compare::absent(key.as_str());
+                continue;
+            };
+            let (theirs, since) = decode::<LiveRecord>(pair)?;
+            if theirs.incarnation > self.incarnation {
+                let (node, ours) = (self.node.clone(), self.incarnation);
+                return Err(Error::Superseded { node, ours, theirs: theirs.incarnation });
+            }
+            there = Compare::unchanged(key.as_str(), since);
+        }
+        Err(Error::Contended { what: format!("the life of node {}", self.node), times: TIMES })
+    }
+}
