@@ -6,7 +6,7 @@ use kernel::{
     tap::{self, Tap},
 };
 use libtest_mimic::Trial;
-use netlab::{Host, ip};
+use netlab::{Host, ip, soon};
 use types::IfName;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -68,7 +68,8 @@ fn one_that_can_not_be_whole_is_not_there() {
         (Tap { bridge: Some(&nobody), ..spec(&t0) }, Errno::ENODEV),
     ] {
         assert_eq!(errno(tap::make(&spec)), refusal, "{spec:?}");
-        assert_eq!(found(&t0), None, "{spec:?}");
+        // A child that another trial forks meanwhile has the device open until it executes something.
+        assert!(soon(|| found(&t0).is_none()), "{spec:?}");
     }
 }
 
