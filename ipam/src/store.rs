@@ -124,8 +124,12 @@ impl Store {
     pub(crate) fn set_note<T: Serialize>(&self, name: &str, note: &T, lasting: bool) -> Result<(), Error> {
         let write = || {
             let bytes = serde_json::to_vec(note)?;
-            let replace = if lasting { file::replace_for_good } else { file::replace };
-            replace(&self.dir, name, &bytes)
+            match lasting {
+                true => file::replace_for_good(&self.dir, name, &bytes),
+                // The first needs no name beside the folder, which a kill would leave there.
+                false if file::create(&self.dir, name, &bytes)? => Ok(()),
+                false => file::replace(&self.dir, name, &bytes),
+            }
         };
         write().map_err(failed("write", &self.dir.join(name)))
     }

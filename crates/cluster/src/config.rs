@@ -54,9 +54,8 @@ impl Config {
     }
 
     /// The same of a plugin's part of a network, for who looks at networks without being called.
-    pub fn of(plugin: &Value) -> Result<Self, Fail> {
-        let raw: RawConfig = cni::json::decode(plugin).map_err(cni::Error::Netconf)?;
-        Ok(raw.meant()?)
+    pub fn of(plugin: &Value) -> Result<Self, Error> {
+        cni::json::decode::<RawConfig>(plugin).map_err(Error::Keys)?.meant()
     }
 
     /// What this node is to the network, by the configuration's `node` or else the host's name. Refuses a node that the network does not know, and one

@@ -4,12 +4,15 @@ mod store;
 pub use store::InvalidStore;
 
 use crate::layout::BlockSize;
-use cni::{Code, Failure};
+use cni::{Code, DecodeError, Failure};
 use types::{InvalidName, InvalidVni, Prefix};
 
 /// Why a configuration, or a record, was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A key's value is of another type than it should be.
+    #[error("could not read the network's keys")]
+    Keys(#[source] DecodeError),
     /// A data path that is not there.
     #[error("overlay mode {0:?} is not supported")]
     Mode(String),
@@ -123,12 +126,13 @@ impl Failure for Error {
             | Self::HostName(_)
             | Self::Vtep(_) => Code::InvalidConfig,
             Self::Store(cause) => cause.code(),
-            Self::Record { .. } => Code::Decode,
+            Self::Keys(_) | Self::Record { .. } => Code::Decode,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Keys(cause) => cause.hint(),
             Self::Mode(_) => "`mode` is `routed`, or left out".into(),
             Self::NoVni => "give the network a number, the same on every node, such as \"vni\": 4097".into(),
             Self::Vni(_) => {

@@ -21,7 +21,8 @@ use crate::{
     release::{release_all_but, release_from},
     store::Store,
 };
-use cni::{AddResult, Attachment, AttachmentId, Call, Fail, Handler, Ip};
+use cni::{AddResult, Attachment, AttachmentId, Call, Fail, Handler, Ip, Route};
+use serde::Deserialize;
 use std::{borrow::Cow, net::IpAddr, path::PathBuf};
 use territory::Territory;
 
@@ -42,7 +43,7 @@ impl Handler for Cluster {
             territory::write_down(store, &holding)?;
             Ok(Cow::from(sets))
         });
-        Ok(answer(given.map_err(|error| asked.territory.explained(error))?))
+        Ok(asked.answer(given)?)
     }
 
     /// That the reservations are there, and that their addresses are still this node's.
@@ -65,7 +66,7 @@ impl Handler for Cluster {
 
     /// Fails where every ADD would; for a full network only if `statusWhenFull` says so, as host-local.
     fn status(&self, call: &Call) -> Result<(), Fail> {
-        let when_full = WhenFull::meant(call.key::<String>(&["ipam", "statusWhenFull"]).as_deref())?;
+        let when_full = WhenFull::meant(call.decode::<RawNetwork>()?.ipam.status_when_full.as_deref())?;
         let (territory, data_dir, leases, boot) =
             (Territory::of(call)?, place()?, Leases::of(&call.network)?, boot_id()?);
         let store = Store::unlocked(&data_dir, &call.network);
@@ -85,13 +86,14 @@ pub(crate) fn preview(call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
         let holding = asked.territory.holding(store, evidence)?;
         Ok(Cow::from(asked.territory.sets(&holding, &asked.requested)?))
     });
-    Ok(answer(given.map_err(|error| asked.territory.explained(error))?))
+    Ok(asked.answer(given)?)
 }
 
 /// What an ADD asks for.
 struct Asked {
     territory: Territory,
     requested: Vec<IpAddr>,
+    routes: Vec<Route>,
     data_dir: PathBuf,
     id: AttachmentId,
     netns: PathBuf,
@@ -102,6 +104,7 @@ impl Asked {
         Ok(Self {
             territory: Territory::of(call)?,
             requested: requested(call)?,
+            routes: call.decode::<RawNetwork>()?.ipam.routes.into_iter().flatten().collect(),
             data_dir: place()?,
             id: attachment_id(at),
             netns: at.netns.clone().unwrap_or_default(),
@@ -117,10 +120,25 @@ impl Asked {
             netns: &self.netns,
         }
     }
+
+    fn answer(self, given: Result<Vec<Ip>, of_all::Error>) -> Result<AddResult, of_all::Error> {
+        let ips = given.map_err(|error| self.territory.explained(error))?;
+        Ok(AddResult { ips, routes: self.routes, ..AddResult::default() })
+    }
 }
 
-fn answer(ips: Vec<Ip>) -> AddResult {
-    AddResult { ips, ..AddResult::default() }
+/// The keys of `ipam` itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawNetwork {
+    ipam: RawIpam,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawIpam {
+    routes: Vec<Option<Route>>,
+    status_when_full: Option<String>,
 }
 
 /// Where reservations lie, in a directory for each network.
