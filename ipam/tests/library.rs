@@ -123,27 +123,31 @@ fn leased_blocks_are_taken_into_use_and_given_back_when_nobody_has_an_address_of
         let network = "net".parse().unwrap();
         let ((call, one), (_, two), (_, none)) = (leasing(&[5]), leasing(&[5, 2]), leasing(&[]));
         assert_eq!(ipam::cluster::holding(&network).unwrap(), None);
-        ipam::cluster::hold(&network, &one).unwrap();
+        ipam::cluster::change(&network, |before| before.map_or(one.clone(), |_| none.clone())).unwrap();
         for at in 0..12 {
             assert!(!one.wants_another(ipam::cluster::given(&network, &one).unwrap()[0]).unwrap(), "{at}");
             assert_eq!(ipam::preview(&call, &attachment("c1")).is_ok(), at == 0);
             ipam::CLUSTER.add(&call, &attachment(&format!("c{}", at + 1))).unwrap();
         }
         assert!(one.wants_another(ipam::cluster::given(&network, &one).unwrap()[0]).unwrap());
-        ipam::cluster::hold(&network, &two).unwrap();
+        let added = |before: Option<Holding>| {
+            assert_eq!(before, Some(one.clone()));
+            two.clone()
+        };
+        assert_eq!(ipam::cluster::change(&network, added).unwrap(), two);
         assert_eq!(ipam::cluster::holding(&network).unwrap(), Some(two.clone()));
         let written = fs::read_to_string(dir.join("data/cluster/net/blocks")).unwrap();
         assert_eq!(written, serde_json::to_string(&two).unwrap());
 
-        let refused = ipam::cluster::hold(&network, &leasing(&[2]).1).unwrap_err();
+        let refused = ipam::cluster::change(&network, |_| leasing(&[2]).1).unwrap_err();
         assert_eq!(
             (refused.code(), refused.to_string().as_str()),
             (Code::Taken, "containers have addresses of blocks that are to be given back")
         );
         assert!(refused.hint().unwrap().starts_with("12 addresses are held: "));
-        ipam::cluster::hold(&network, &one).unwrap();
+        ipam::cluster::change(&network, |_| one.clone()).unwrap();
         ipam::CLUSTER.gc(&call, &[]).unwrap();
-        ipam::cluster::hold(&network, &none).unwrap();
+        ipam::cluster::change(&network, |_| none.clone()).unwrap();
         let code = ipam::CLUSTER.add(&call, &attachment("c1")).unwrap_err().code();
         assert_eq!(code, Code::TryAgain);
     });

@@ -35,12 +35,17 @@ pub fn given(network: &NetworkName, holding: &Holding) -> Result<Vec<u128>, of_a
     Ok(holding.subnets.iter().map(of).collect())
 }
 
-/// Writes down what this node owns from now on, such that it outlives a power failure. A block must be leased before this, and given back only
-/// after it: an address is given out of what is written down. Refused is what would take a block away from under living containers.
-pub fn hold(network: &NetworkName, holding: &Holding) -> Result<(), of_all::Error> {
+/// Changes what is written down of what this node owns, such that it outlives a power failure; what it is then. The function gets what is written, and
+/// nobody else writes meanwhile. A block must be leased before this, and given back only after it: an address is given out of what is written
+/// down. Refused is what would take a block away from under living containers.
+pub fn change(
+    network: &NetworkName,
+    to: impl FnOnce(Option<Holding>) -> Holding,
+) -> Result<Holding, of_all::Error> {
     let (data_dir, leases, boot) = (place()?, Leases::of(network)?, boot_id()?);
     let store = Store::lock(&data_dir, network)?;
     let evidence = Evidence { network, data_dir: &data_dir, leases: &leases, boot: &boot };
+    let holding = to(store.note(NOTE)?);
     let spans = holding.layout().map_err(of_all::Error::Layout)?.spans(&holding.owns);
     let addresses = store.addresses()?.into_iter();
     let strays = addresses.filter(|address| !spans.iter().flatten().any(|span| span.contains(*address)));
@@ -48,5 +53,6 @@ pub fn hold(network: &NetworkName, holding: &Holding) -> Result<(), of_all::Erro
     if held.count > 0 {
         return Err(Error::InUse { held }.into());
     }
-    store.set_note(NOTE, holding, true)
+    store.set_note(NOTE, &holding, true)?;
+    Ok(holding)
 }
