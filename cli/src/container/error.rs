@@ -120,7 +120,7 @@ impl Failure for Error {
         Some(match self {
             Self::State(cause) => return cause.hint(),
             Self::Kernel(cause) => return cause.hint(),
-            Self::Attach { cause, .. } => return advice(cause.as_ref()),
+            Self::Attach { cause, .. } => return advice(cause.as_ref()).map(|hint| brief(&hint)),
             Self::Detach { cause, .. } => return advice(cause.as_ref()),
             Self::Refused(cause) => return cause.hint(),
             Self::Cache(cause) => return cause.hint(),
