@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{registry::SHIM, say};
 use cni::{ErrorReply, Fail, Version};
+use kernel::Signal;
 use nix::unistd::{dup2_stdout, setsid};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -48,6 +49,8 @@ pub(crate) fn shim() -> u8 {
     // A signal for whoever called `sealane run -d` is not for the container. It fails for a group's leader alone.
     let _leader = setsid();
     kernel::keep_streams_only();
+    // Nor is it for the container what the caller was told to ignore.
+    kernel::heed(&[Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT]);
     let outcome = order().map_err(NotRun::from).and_then(|order| {
         keep(&order, |_| {
             report(&Report::Running);

@@ -100,9 +100,17 @@ fn sleep(until: &mut [PollFd<'_>]) -> Result<(), Error> {
     }
 }
 
-/// Children of a process that ignores `SIGCHLD` cannot be waited for, and whoever started us may have ignored it.
+/// From now on these do to this process what they do by default, whatever it was started to ignore: a shell has what it starts
+/// in the background ignore a terminal's signals, and `nohup` its end.
 #[allow(unsafe_code, reason = "nix has signal as an unsafe call only")]
+pub fn heed(signals: &[Signal]) {
+    for one in signals {
+        // SAFETY: installs no handler.
+        let _cannot_fail = unsafe { signal(*one, SigHandler::SigDfl) };
+    }
+}
+
+/// Children of a process that ignores `SIGCHLD` cannot be waited for, and whoever started us may have ignored it.
 fn wait_for_children() {
-    // SAFETY: installs no handler.
-    let _cannot_fail = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+    heed(&[Signal::SIGCHLD]);
 }

@@ -37,6 +37,7 @@ netlab::tests! {
     logs_can_be_followed,
     stop_is_gentle_first_and_firm_later,
     a_container_whose_keeper_is_stopped_can_be_stopped,
+    a_container_started_by_a_background_job_ignores_no_signal,
     a_shell_in_the_background_stays_as_dockers_does,
     the_words_of_docker_container_are_known,
     a_container_whose_record_is_broken_can_be_removed,
@@ -581,6 +582,16 @@ fn a_container_whose_keeper_is_stopped_can_be_stopped() {
         lab.ok("sealane ps -aq | xargs -r sealane rm");
         leaves_nothing(&lab, &before);
     }
+}
+
+fn a_container_started_by_a_background_job_ignores_no_signal() {
+    let lab = Lab::new();
+    let run = "sealane run -d --name c1 --network none -- grep SigIgn: /proc/self/status";
+    lab.ok(&format!("trap '' HUP; grep SigIgn: /proc/self/status; {run} & wait"));
+    let said = lab.soon("sealane logs c1 | grep SigIgn:");
+    let ignored = u64::from_str_radix(said.trim_start_matches("SigIgn:").trim(), 16).unwrap();
+    let of_terminals = [1, 2, 3].map(|signal| 1 << (signal - 1)).iter().sum::<u64>();
+    assert_eq!(ignored & of_terminals, 0, "{said}");
 }
 
 fn a_shell_in_the_background_stays_as_dockers_does() {
