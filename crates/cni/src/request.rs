@@ -110,6 +110,11 @@ impl std::str::FromStr for Verb {
 }
 
 impl Call {
+    /// What the host calls itself, hostname(7), for configurations that leave it out; empty if it can't be told.
+    pub fn host_name(&self) -> String {
+        nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// The plugin's own configuration, as the user typed it.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Fail> {
         Ok(json::decode(&self.config).map_err(Error::Netconf)?)

@@ -8,7 +8,7 @@ use crate::{
     free_port::{self, Wanted},
     host_end::{HostEnd, WantedEnd},
     mtu::WantedMtu,
-    overlay::{NoOverlay, Transit, WantedUnderlay},
+    overlay::{NoOverlay, OverlayFact, WantedUnderlay},
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     policy::Routing,
@@ -70,8 +70,8 @@ pub enum Query {
     Forward,
     /// In whose tables does iptables have to let packets through?
     Iptables,
-    /// Which addresses has this overlay network towards the host?
-    Transit(NetworkName),
+    /// Which addresses has this overlay network towards the host, and where is its namespace?
+    Overlay(NetworkName),
     /// How large packets does the way to the other nodes of an overlay network leave? It is an error if there is none.
     Underlay(WantedUnderlay),
     /// Is firewalld there? It is an error if not.
@@ -117,8 +117,8 @@ pub struct Facts {
     pub host_end: Option<HostEnd>,
     /// The MTU that was asked for, in bytes; none if there is nothing to find it by.
     pub mtu: Option<u32>,
-    /// The addresses towards the host, if they were asked for.
-    pub transit: Option<Transit>,
+    /// What an overlay network has of this host, if it was asked for.
+    pub overlay: Option<OverlayFact>,
     /// The device to be had, if it was asked for. None where it was taken by another suite.
     pub device: Option<DeviceFact>,
     /// That link as a step, if it is a VLAN that is to be made, or was made here.
@@ -199,7 +199,7 @@ impl Facts {
                 Query::BridgeMac(wanted) => wanted.look(places)?,
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
                 Query::Underlay(wanted) => facts.mtu = Some(wanted.find(places)?),
-                Query::Transit(network) => facts.transit = Some(Transit::find(network, &places.state()?)?),
+                Query::Overlay(network) => facts.overlay = Some(OverlayFact::find(network, places)?),
                 Query::ParentOrVlan(wanted) => facts.find_parent(wanted, places)?,
                 Query::OwnAddresses(of) => facts.find_own_addresses(of, places)?,
                 Query::Interfaces => facts.interfaces = interfaces(places)?,

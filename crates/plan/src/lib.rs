@@ -78,7 +78,7 @@ pub use free_port::{TakenRange, Wanted};
 pub use host_end::{HostEnd, NoHostEnd, WantedEnd};
 pub use journal::Intent;
 pub use mtu::{TooSmall, WantedMtu};
-pub use overlay::{NoOverlay, Transit, WantedUnderlay};
+pub use overlay::{NoOverlay, OverlayFact, Transit, WantedUnderlay};
 pub use parent::{NoParent, ParentLink, WantedParent};
 pub use places::{Departure, Place, Places};
 pub use policy::Routing;

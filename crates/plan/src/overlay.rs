@@ -24,9 +24,25 @@ pub use transit::Transit;
 pub use tunnel::Tunnel;
 pub use underlay::WantedUnderlay;
 
-use crate::state::State;
+use crate::{error::Error, places::Places, state::State};
 use std::path::PathBuf;
 use types::NetworkName;
+
+/// What a network has of a host, or would have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverlayFact {
+    /// The addresses between it and the host.
+    pub transit: Transit,
+    /// What its namespace is bound to.
+    pub netns: PathBuf,
+}
+
+impl OverlayFact {
+    pub(crate) fn find(network: &NetworkName, places: &Places) -> Result<Self, Error> {
+        let state = places.state()?;
+        Ok(Self { transit: Transit::find(network, &state)?, netns: netns_of(&state, network) })
+    }
+}
 
 /// The folder of all networks, which is a mount of its own: what is mounted in it is seen by other mount namespaces.
 fn folder(state: &State) -> PathBuf {

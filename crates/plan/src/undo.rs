@@ -112,6 +112,11 @@ impl Plan {
             .find_map(|(_, step)| if let Step::Device(device) = step { Some(&device.taken) } else { None })
     }
 
+    /// Whether it is of an overlay network, whose links do not end on the host.
+    pub fn is_of_overlay(&self) -> bool {
+        self.steps().any(|(_, step)| matches!(step, Step::Namespace(_)))
+    }
+
     /// The link that the container's is on.
     pub(crate) fn parent(&self) -> Option<IfName> {
         self.steps().find_map(|(_, step)| match step {

@@ -26,8 +26,11 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     {
         return Ok(result.clone());
     }
+    if !R::BEHIND_OVERLAY && !run.state.uses_among(&run.key, &[OVERLAY]).map_err(Error::Plan)?.is_empty() {
+        return Err(Error::BehindOverlay { plugin: R::NAME }.into());
+    }
     let netns = endpoint.netns::<R>()?;
-    let mut places = Places::new(Some(netns.clone()), departure());
+    let mut places = Places::new(Some(netns.clone()), departure()).on(&call.network);
     // Who does not work inside does not go in for this either.
     let inside = R::INSIDE && !R::SHARES_NETNS;
     let netns_id = if inside { places.netns_id().map_err(Error::Plan)? } else { netns.id() };
@@ -51,13 +54,19 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
         Ok((known, lease))
     });
     match leased {
-        Ok((known, lease)) => run.attach::<R>(&config, &endpoint, &lease, (record, known), &mut places),
+        Ok((known, lease)) => {
+            let endpoint = endpoint.of_lease::<R>(&config, &lease);
+            run.attach::<R>(&config, &endpoint, &lease, (record, known), &mut places)
+        }
         Err(fail) => {
             record.remove().map_err(Error::Plan)?;
             Err(fail)
         }
     }
 }
+
+/// The plugin whose containers' links end in a namespace of the network's own.
+const OVERLAY: &str = "overlay";
 
 /// What the plugins before a chained one have made.
 fn before<R: Recipe>(call: &Call, config: &R::Config) -> Result<Option<Lease>, Error> {

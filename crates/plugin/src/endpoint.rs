@@ -5,7 +5,7 @@ use plan::{Key, step};
 use std::path::PathBuf;
 use types::{ContainerId, IfName, Mac, NetworkName, base32, stable_hash};
 
-use crate::{Recipe, error::Error};
+use crate::{Lease, Recipe, error::Error};
 
 /// An attachment's ends. The same attachment always has the same names, so that a second look finds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,11 @@ impl Endpoint {
             }
         }
         self
+    }
+
+    /// The ends, now that the addresses are known.
+    pub(crate) fn of_lease<R: Recipe>(self, config: &R::Config, lease: &Lease) -> Self {
+        Self { mac: R::mac_of(config, lease).unwrap_or(self.mac), ..self }
     }
 
     /// The ends, for this use of the plugin.

@@ -43,6 +43,12 @@ pub enum Error {
     /// ADD of a chained plugin that no other has come before.
     #[error("must be called as chained plugin")]
     NotChained,
+    /// A plugin that works on the host's end of a container's link, where that is not on the host.
+    #[error("{plugin} is not there yet behind overlay")]
+    BehindOverlay {
+        /// The plugin.
+        plugin: &'static str,
+    },
     /// CHECK of a chained plugin without the result of ADD.
     #[error("Required prevResult missing")]
     NotChainedToCheck,
@@ -73,6 +79,7 @@ impl Failure for Error {
             Error::Residue { cause, .. } => code(cause),
             Error::Netns { .. } | Error::NotTheHosts { .. } => Code::InvalidNetns,
             Error::Attached { .. } => Code::Taken,
+            Error::BehindOverlay { .. } => Code::UnsupportedField,
             Error::NoPrevResult => Code::InvalidConfig,
             Error::NoAddress { .. } => Code::Delegate,
             // The reference's.
@@ -95,6 +102,9 @@ impl Failure for Error {
                     .into(),
             ),
             Error::Attached { .. } => Some("DEL it before it is added again".into()),
+            Error::BehindOverlay { plugin } => {
+                Some(format!("leave {plugin} out of this network's \"plugins\""))
+            }
             Error::NotChained => Some(
                 "it works on what another plugin has made: put it behind one, such as bridge, in the network's \"plugins\""
                     .into(),

@@ -1,6 +1,7 @@
 //! `sealane explain`: the plan of an ADD, and nothing changed.
 use crate::{
-    Lease, Plugin, Recipe, detach::departure, duplicates, endpoint::Endpoint, error::Error, ipam, mtu,
+    Lease, Plugin, Recipe, complete, detach::departure, duplicates, endpoint::Endpoint, error::Error, ipam,
+    mtu,
 };
 use cni::{AddResult, Attachment, Call, Fail, Handler};
 use kernel::Netns;
@@ -33,11 +34,12 @@ impl<R: Recipe> Explain for Plugin<R> {
     }
 
     fn explain(&self, call: &Call, at: &Attachment, before: &Plan) -> Result<Explained, Fail> {
+        let call = &*complete::<R>(call);
         let config = R::configure(call)?;
         let machine = kernel::machine_id().map_err(Error::Kernel)?;
         let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?;
         let netns = there::<R>(&endpoint)?;
-        let mut places = Places::new(netns, departure());
+        let mut places = Places::new(netns, departure()).on(&call.network);
         let (mut notes, lease) = preview::<R>(call, at)?;
         let asked = R::asks_about(&config, &endpoint, &lease);
         let (facts, unknown) = Facts::foresee(&asked, before, &mut places).map_err(Error::Plan)?;
@@ -48,7 +50,11 @@ impl<R: Recipe> Explain for Plugin<R> {
             format!("# what net/{} is before is known when {} is there\n", path.join("/"), at.ifname)
         };
         notes.extend(unknown.iter().map(later));
+        let endpoint = endpoint.of_lease::<R>(&config, &lease);
         let plan = duplicates::plan::<R>(&config, &endpoint, &lease, &facts);
+        if !R::BEHIND_OVERLAY && !plan.is_empty() && before.is_of_overlay() {
+            return Err(Error::BehindOverlay { plugin: R::NAME }.into());
+        }
         mtu::refuse::<R>(&plan, &endpoint, &lease, &facts)?;
         let answer = R::result(call, &config, &endpoint, &lease, &facts);
         Ok(Explained { notes, plan, answer })

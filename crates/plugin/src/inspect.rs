@@ -20,7 +20,7 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
     let machine = if R::CHAINED { String::new() } else { kernel::machine_id().map_err(Error::Kernel)? };
     let endpoint = Endpoint::new(call, at, machine, R::mac(&config))?.as_reported(reported);
     let netns = endpoint.netns::<R>()?;
-    let mut places = Places::new(Some(netns), departure());
+    let mut places = Places::new(Some(netns), departure()).on(&call.network);
     let lease = if R::CHAINED { reported.clone() } else { leased(reported, &endpoint) };
     let (state, key) = (State::from_env().map_err(Error::Plan)?, key(call, at, R::NAME));
     let keys = uses::keys::<R>(call);

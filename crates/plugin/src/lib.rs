@@ -34,7 +34,7 @@ pub use uses::{CHAINED, FIRST};
 
 use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail, Handler, Version};
 use plan::{Facts, Plan, Query};
-use std::{marker::PhantomData, process::ExitCode};
+use std::{borrow::Cow, marker::PhantomData, process::ExitCode};
 
 /// A plugin, as pure functions. It never calls the kernel, reads a file or a clock.
 pub trait Recipe: Sync {
@@ -50,6 +50,12 @@ pub trait Recipe: Sync {
     /// Whether it works on what plugins before it in the chain have made. ADD then needs their result, which the recipe gets as
     /// its lease; and no IPAM plugin is asked.
     const CHAINED: bool = false;
+
+    /// Whether it does its work behind `overlay`, too, where the other end of the container's link is not the host's.
+    const BEHIND_OVERLAY: bool = true;
+
+    /// The IPAM plugin that is asked where the configuration names none.
+    const IPAM: Option<&'static str> = None;
 
     /// Whether it works in the container's namespace, which its record then knows for certain.
     const INSIDE: bool = !Self::CHAINED;
@@ -87,6 +93,11 @@ pub trait Recipe: Sync {
     /// Refuses a lease that the plugin can't work with.
     fn accept(_call: &Call, _config: &Self::Config, _lease: &Lease) -> Result<(), Fail> {
         Ok(())
+    }
+
+    /// The MAC address of the container's interface where it follows from its addresses, and not from a hash of its names.
+    fn mac_of(_config: &Self::Config, _lease: &Lease) -> Option<types::Mac> {
+        None
     }
 
     /// The steps of an attachment.
@@ -164,27 +175,35 @@ impl<R: Recipe> Handler for Plugin<R> {
     }
 
     fn add(&self, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
-        attach::add::<R>(&self.delegates, call, at)
+        attach::add::<R>(&self.delegates, &complete::<R>(call), at)
     }
 
     fn check(&self, call: &Call, at: &Attachment) -> Result<(), Fail> {
-        inspect::check::<R>(&self.delegates, call, at)
+        inspect::check::<R>(&self.delegates, &complete::<R>(call), at)
     }
 
     fn del(&self, call: &Call, at: &Attachment) -> Result<(), Fail> {
-        detach::del::<R>(&self.delegates, call, at)
+        detach::del::<R>(&self.delegates, &complete::<R>(call), at)
     }
 
     fn gc(&self, call: &Call, valid: &[AttachmentId]) -> Result<(), Fail> {
-        detach::gc::<R>(&self.delegates, call, valid)
+        detach::gc::<R>(&self.delegates, &complete::<R>(call), valid)
     }
 
     fn status(&self, call: &Call) -> Result<(), Fail> {
-        inspect::status::<R>(&self.delegates, call)
+        inspect::status::<R>(&self.delegates, &complete::<R>(call))
     }
 }
 
 /// The IPAM plugin that is asked for addresses, if any.
 fn ipam<R: Recipe>(call: &Call) -> Option<&str> {
     call.ipam_type.as_deref().filter(|_| !R::CHAINED)
+}
+
+/// The call, with the IPAM plugin that is asked where it names none.
+fn complete<R: Recipe>(call: &Call) -> Cow<'_, Call> {
+    match R::IPAM.filter(|_| call.ipam_type.is_none()) {
+        Some(ipam) => Cow::Owned(Call { ipam_type: Some(ipam.to_owned()), ..call.clone() }),
+        None => Cow::Borrowed(call),
+    }
 }

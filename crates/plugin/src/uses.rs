@@ -24,8 +24,20 @@ const OF_THE_CALL: [&str; 4] = ["name", "cniVersion", "prevResult", "runtimeConf
 pub const CHAINED: [&str; 6] = ["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"];
 
 /// The plugins that a list begins with.
-pub const FIRST: [&str; 11] =
-    ["bridge", "dummy", "host", "host-device", "ipvlan", "loopback", "macvlan", "null", "ptp", "tap", "vlan"];
+pub const FIRST: [&str; 12] = [
+    "bridge",
+    "dummy",
+    "host",
+    "host-device",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "null",
+    "overlay",
+    "ptp",
+    "tap",
+    "vlan",
+];
 
 /// A use's record, locked, and what the others of its attachment have done.
 pub(crate) struct Claimed {

@@ -22,6 +22,7 @@ pub struct Bandwidth;
 impl Recipe for Bandwidth {
     const NAME: &'static str = "bandwidth";
     const CHAINED: bool = true;
+    const BEHIND_OVERLAY: bool = false;
     const VERSIONS: &'static [Version] =
         &[Version::V0_3_0, Version::V0_3_1, Version::V0_4_0, Version::V1_0_0, Version::V1_1_0];
     type Config = Config;

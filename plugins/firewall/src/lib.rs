@@ -27,6 +27,7 @@ pub struct Firewall;
 impl Recipe for Firewall {
     const NAME: &'static str = "firewall";
     const CHAINED: bool = true;
+    const BEHIND_OVERLAY: bool = false;
     const VERSIONS: &'static [Version] = &[Version::V0_4_0, Version::V1_0_0, Version::V1_1_0];
     type Config = Config;
 

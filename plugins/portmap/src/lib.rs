@@ -28,6 +28,7 @@ pub struct Portmap;
 impl Recipe for Portmap {
     const NAME: &'static str = "portmap";
     const CHAINED: bool = true;
+    const BEHIND_OVERLAY: bool = false;
     type Config = Config;
 
     fn configure(call: &Call) -> Result<Config, Fail> {

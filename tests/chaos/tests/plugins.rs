@@ -40,6 +40,22 @@ fn rows() -> Vec<Row> {
         Row { on_host: parent, ..on("up0") },
         Row { name: OF_VLAN_PARENT, on_host: parent, ..on("up0.10") },
         row(json!({"type": "ptp", "ipMasq": true, "ipam": both()})),
+        row(overlay()),
+        Row {
+            name: "overlay_with_peers",
+            on_host: &[
+                "link add up0 type veth peer name up1",
+                "addr add 192.0.2.1/24 dev up0",
+                "link set up0 up",
+                "link set up1 up",
+            ],
+            ..row(with(
+                &with(&overlay(), "node", &json!("worker-1")),
+                "store",
+                &json!({"type": "static", "peers": [
+                {"node": "worker-1", "vtep": "192.0.2.1"}, {"node": "worker-2", "vtep": "192.0.2.2"}]}),
+            ))
+        },
         Row {
             device: Some((
                 "link add hd0 address 02:00:00:00:00:07 mtu 1400 type veth peer name hd1",
@@ -70,6 +86,10 @@ const OF_VLAN_PARENT: &str = "link_of_vlan_parent";
 
 fn row(plugin: Value) -> Row {
     Row { name: "", before: Vec::new(), first: None, plugin, on_host: &[], device: None }
+}
+
+fn overlay() -> Value {
+    json!({"type": "overlay", "vni": 4242, "subnets": ["10.1.0.0/24", "fd01::/64"], "ipam": {"type": "cluster"}})
 }
 
 fn bridge() -> Value {

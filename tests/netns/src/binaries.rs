@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Every plugin. The packages that hold their executables are named as they are, but for [`package`].
-pub const PLUGINS: [&str; 20] = [
+pub const PLUGINS: [&str; 21] = [
     "bandwidth",
     "bridge",
     "cluster",
@@ -24,6 +24,7 @@ pub const PLUGINS: [&str; 20] = [
     "loopback",
     "macvlan",
     "null",
+    "overlay",
     "host-local",
     "static",
     "portmap",

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// By a plugin's name. Read when this is compiled: the virtual machine has no tree.
-const READMES: [(&str, &str); 20] = [
+const READMES: [(&str, &str); 21] = [
     ("bandwidth", include_str!("../../../plugins/bandwidth/README.md")),
     ("bridge", include_str!("../../../plugins/bridge/README.md")),
     ("cluster", include_str!("../../../ipam/cluster/README.md")),
@@ -30,6 +30,7 @@ const READMES: [(&str, &str); 20] = [
     ("loopback", include_str!("../../../plugins/loopback/README.md")),
     ("macvlan", include_str!("../../../plugins/macvlan/README.md")),
     ("null", include_str!("../../../plugins/null/README.md")),
+    ("overlay", include_str!("../../../plugins/overlay/README.md")),
     ("portmap", include_str!("../../../plugins/portmap/README.md")),
     ("ptp", include_str!("../../../plugins/ptp/README.md")),
     ("sbr", include_str!("../../../plugins/sbr/README.md")),

@@ -92,6 +92,8 @@ impl Transit {
     pub(super) fn release(self, network: &NetworkName, state: &State) -> Result<(), Error> {
         remove(&own(state, network))?;
         let claim = claim(state, self.0);
+        // Of one that was killed while it wrote.
+        remove(&claim.with_extension("new"))?;
         if read(&claim)?.is_some_and(|holder| holder == network.as_str()) {
             remove(&claim)?;
         }

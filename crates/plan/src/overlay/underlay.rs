@@ -4,8 +4,9 @@ use crate::{
     error::Error,
     places::{Place, Places},
 };
-use kernel::{link, route};
+use kernel::{addr, link, route};
 use std::net::IpAddr;
+use types::Prefix;
 
 /// The tunnel that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +24,7 @@ pub struct WantedUnderlay {
 impl WantedUnderlay {
     /// The network's MTU, in bytes: what the narrowest way to a peer leaves.
     pub(crate) fn find(&self, places: &mut Places) -> Result<u32, Error> {
-        let rtnl = places.rtnl(Place::Host)?;
-        if !route::is_local(rtnl, self.local)? {
+        if !self.is_here(places)? {
             return Err(NoOverlay::NotOurs { vtep: self.local }.into());
         }
         let mut narrowest = None;
@@ -40,6 +40,15 @@ impl WantedUnderlay {
             Some(mtu) if mtu > fits => Err(NoOverlay::TooLarge { mtu, fits, carries, vtep }.into()),
             mtu => Ok(mtu.unwrap_or(fits).min(LARGEST)),
         }
+    }
+}
+
+impl WantedUnderlay {
+    /// The kernel has its own route to an IPv6 address only once the link has been heard on.
+    fn is_here(&self, places: &mut Places) -> Result<bool, Error> {
+        let rtnl = places.rtnl(Place::Host)?;
+        let has = |addresses: &Vec<Prefix>| addresses.iter().any(|own| own.address() == self.local);
+        Ok(route::is_local(rtnl, self.local)? || addr::all(rtnl)?.values().any(has))
     }
 }
 

@@ -1,0 +1,175 @@
+//! `overlay`: one network over many hosts. Containers have addresses of one flat subnet, whichever host they are on; between the hosts their packets
+//! go in a VXLAN tunnel.
+//!
+//! # Theory of operation
+//! What containers of a network share on a host is in a namespace of its own, between theirs and the host's (`plan`, `overlay.rs`). A container has its
+//! address alone, /32 and /128, and finds behind its gateway everybody else: 169.254.1.1, which the other end of its link answers for in anybody's name
+//! (proxy ARP, at once), and `fe80::1`, an address of that end. In the network's namespace a route leads to it.
+//!
+//! Which node has which addresses follows from the configuration: a block of the subnet for each. So nothing is told to other hosts when a container
+//! comes or goes, and nothing runs but this plugin. As long as there is one node, there is no tunnel.
+mod config;
+mod shared;
+
+pub use config::{Config, Error};
+
+use cni::{AddResult, Call, Fail, Interface, Ip, Route};
+use plan::{Facts, Place, Plan, Query, step};
+use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
+use types::{Dad, Mac, Prefix};
+
+/// The plugin.
+pub static PLUGIN: Plugin<Overlay> = Plugin::new();
+
+/// The recipe.
+#[derive(Debug)]
+pub struct Overlay;
+
+impl Recipe for Overlay {
+    const NAME: &'static str = "overlay";
+    const IPAM: Option<&'static str> = Some("cluster");
+    type Config = Config;
+
+    fn configure(call: &Call) -> Result<Config, Fail> {
+        Config::read(call)
+    }
+
+    fn mac(config: &Config) -> Option<Mac> {
+        config.mac
+    }
+
+    fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
+        let mut queries = vec![Query::Overlay(endpoint.network.clone())];
+        match shared::underlay(config) {
+            Some(wanted) => queries.push(Query::Underlay(wanted)),
+            None => queries.extend(interface::asks_for_mtu(config.network.mtu, None, lease)),
+        }
+        queries
+    }
+
+    fn accept(call: &Call, config: &Config, lease: &Lease) -> Result<(), Fail> {
+        interface::accept(call, lease)?;
+        Ok(config.accept(call.ipam_type.as_deref().unwrap_or_default(), lease)?)
+    }
+
+    fn mac_of(config: &Config, lease: &Lease) -> Option<Mac> {
+        let addresses: Vec<_> = lease.ips.iter().map(|ip| ip.address.address()).collect();
+        config.mac.or_else(|| cluster::endpoint_mac(&addresses))
+    }
+
+    fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
+        let mut plan = Plan::default();
+        let (lease, mtu) = (routed(config, lease), facts.mtu.or(config.network.mtu));
+        shared::steps(&mut plan, config, endpoint, facts, mtu);
+        plan.own(cable(endpoint, mtu));
+        if lease.ips.iter().any(|ip| ip.address.is_ipv4()) {
+            // With the kernel's 0.8 s before an answer (`proxy_delay`) the first packet of a container would take as long.
+            plan.ensure(parameter(endpoint, "conf", "proxy_arp", "1"));
+            plan.ensure(parameter(endpoint, "neigh", "proxy_delay", "0"));
+        }
+        interface::address_behind_gateways(&mut plan, endpoint, &lease, Dad::Off);
+        plan.once(step::Carrier { place: Place::Network, link: endpoint.host.clone() });
+        network_end(&mut plan, endpoint, &lease);
+        plan
+    }
+
+    fn result(call: &Call, config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> AddResult {
+        let inside = interface::result(call, endpoint, endpoint.mac, &routed(config, lease));
+        let netns = facts.overlay.as_ref().map(|overlay| overlay.netns.to_string_lossy().into_owned());
+        let network_end = Interface {
+            name: endpoint.host.to_string(),
+            mac: endpoint.host_mac.to_string(),
+            sandbox: netns,
+            ..Interface::default()
+        };
+        AddResult {
+            interfaces: [network_end].into_iter().chain(inside.interfaces).collect(),
+            ips: inside.ips.into_iter().map(|ip| Ip { interface: Some(1), ..ip }).collect(),
+            ..inside
+        }
+    }
+
+    fn remains(endpoint: &Endpoint) -> Plan {
+        let mut plan = Plan::default();
+        plan.own(cable(endpoint, None));
+        plan
+    }
+}
+
+/// What IPAM gave, as it is here: every address alone, behind the one gateway of its family, and so is everything else. The network's own subnets
+/// have a route of their own, which stays when a container has its default route by another network.
+fn routed(config: &Config, lease: &Lease) -> Lease {
+    let alone = |ip: &Ip| {
+        let address = ip.address.address();
+        Ip { address: Prefix::host(address), gateway: Some(cluster::gateway(address)), ..ip.clone() }
+    };
+    let ips: Vec<Ip> = lease.ips.iter().map(alone).collect();
+    let speaks = |prefix: &Prefix| ips.iter().any(|ip| ip.address.is_ipv4() == prefix.is_ipv4());
+    let everywhere = [true, false].map(Prefix::everywhere);
+    let own = config.network.layout.subnets().iter().copied().chain(everywhere).filter(speaks);
+    let mut routes: Vec<Route> = own.map(Route::to).collect();
+    let more = lease.routes.iter().filter(|route| routes.iter().all(|own| own.dst != route.dst));
+    let more: Vec<Route> = more.cloned().collect();
+    routes.extend(more);
+    for route in &mut routes {
+        route.gw = route.gw.or(Some(cluster::gateway(route.dst.address())));
+    }
+    Lease { ips, routes, ..lease.clone() }
+}
+
+fn cable(endpoint: &Endpoint, mtu: Option<u32>) -> step::Veth {
+    step::Veth {
+        place: Place::Network,
+        host: endpoint.host.clone(),
+        host_mac: endpoint.host_mac,
+        peer: endpoint.ifname.clone(),
+        peer_mac: endpoint.mac,
+        master: None,
+        mtu,
+        tx_queues: 1,
+        rx_queues: 1,
+    }
+}
+
+/// One of IPv4, of the link's end in the network's namespace.
+fn parameter(endpoint: &Endpoint, folder: &str, name: &str, value: &str) -> step::Sysctl {
+    step::Sysctl {
+        place: Place::Network,
+        path: ["ipv4", folder, endpoint.host.as_str(), name].map(str::to_owned).to_vec(),
+        value: value.into(),
+        optional: false,
+    }
+}
+
+/// The gateway's address, and a route to each of the container's.
+fn network_end(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease) {
+    if lease.ips.iter().any(|ip| !ip.address.is_ipv4())
+        && let Ok(prefix) = Prefix::new(cluster::GATEWAY_V6.into(), 64)
+    {
+        plan.own(step::Address {
+            place: Place::Network,
+            link: endpoint.host.clone(),
+            prefix,
+            dad: Dad::Off,
+            alone: false,
+        });
+    }
+    for address in lease.ips.iter().map(|ip| ip.address.address()) {
+        plan.own(step::Route {
+            place: Place::Network,
+            link: endpoint.host.clone(),
+            dst: Prefix::host(address),
+            gateway: None,
+            source: None,
+            mtu: None,
+            advmss: None,
+            priority: None,
+            table: None,
+            scope: address.is_ipv4().then_some(LINK),
+            alone: true,
+        });
+    }
+}
+
+/// `RT_SCOPE_LINK`: the container is on the link.
+const LINK: u8 = 253;
