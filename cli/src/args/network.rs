@@ -33,7 +33,7 @@ pub(crate) enum NetworkVerb {
 pub(crate) struct Create {
     /// The network's name: letters, digits, `_`, `.` and `-`.
     pub(crate) network: String,
-    /// What the network is made of: bridge, ipvlan or macvlan.
+    /// What the network is made of: bridge, ipvlan, macvlan or overlay.
     #[arg(short, long, default_value = "bridge")]
     pub(crate) driver: String,
     /// A subnet such as 10.201.7.0/24; may be given once per family. A free one is found when there is none.
@@ -51,6 +51,9 @@ pub(crate) struct Create {
     /// No way out of the network, and none in but for the host.
     #[arg(long)]
     pub(crate) internal: bool,
+    /// As docker has it for overlay networks: containers may join that nobody schedules. Here they always may.
+    #[arg(long)]
+    pub(crate) attachable: bool,
     /// An option of the driver, such as com.docker.network.bridge.name=br0.
     #[arg(short, long = "opt", value_name = "KEY=VALUE")]
     pub(crate) opt: Vec<String>,

@@ -31,7 +31,8 @@ Environment:
   NETCONFPATH               the folder of networks, instead of /etc/cni/net.d
   CNI_PATH                  the folders of plugins, joined by colons
   SEALANE_POOLS             where subnets come from when none is named, and how long their prefixes
-                            are: 10.201.0.0/16:24,172.16.0.0/12:24,192.168.0.0/16:24 if not set
+                            are: 10.201.0.0/16:24,172.16.0.0/12:24,192.168.0.0/16:24 if not set,
+                            and 10.0.0.0/8:24 of overlay networks
   SEALANE_STATE_DIR         instead of /run/sealane; if not set, others than root have
                             $XDG_RUNTIME_DIR/sealane
   SEALANE_DATA_DIR          instead of /var/lib/sealane; if only SEALANE_STATE_DIR is set, `data` in it
@@ -207,7 +208,9 @@ Examples:
   sealane network create --internal db
   sealane network create -o com.docker.network.bridge.name=br0 --label team=net test
   sealane network create -d macvlan -o parent=eth0 --subnet 192.168.1.0/24 \
-    --gateway 192.168.1.1 --ip-range 192.168.1.224/28 lan";
+    --gateway 192.168.1.1 --ip-range 192.168.1.224/28 lan
+  sealane network create -d overlay --subnet 10.42.0.0/16 -o vni=4242 \
+    -o peers=worker-1=192.0.2.1,worker-2=192.0.2.2 stage    # on each of the two hosts";
 
 pub(super) const CREATE_MORE: &str = "\
 Options of the driver bridge:
@@ -233,13 +236,26 @@ Options of the driver ipvlan, whose containers are there under the MAC address o
   ipvlan_flag                                     bridge (as it is, if not given), private or vepa
   com.docker.network.driver.mtu, mtu              the MTU
 
+Options of the driver overlay, one network over several hosts, made on each of them alike:
+  peers                                           the hosts, NODE=ADDRESS,...; each has a block of the
+                                                  subnet by its place in the list, or NODE=ADDRESS@SLOT.
+                                                  Without it, the network is on this host alone
+  vni, com.docker.network.driver.overlay.vxlanid_list
+                                                  the network's number; a free one, if not given
+  node                                            which of them this host is; its own name, if not given
+  block_size                                      how large a block is: 26 is 64 addresses
+  port                                            the UDP port of the tunnels, 4789 if not given
+  vtep                                            this host's address, if it is not in the list
+  com.docker.network.driver.mtu, mtu              the MTU; what the tunnels carry, if not given
+
 Files:
   /etc/cni/net.d/sealane-NAME.conflist    the network NAME
 
 Environment:
   NETCONFPATH                             the folder of networks, instead of /etc/cni/net.d
   SEALANE_POOLS                           where subnets come from when none is named, and how long
-                                          their prefixes are, such as 10.64.0.0/16:24";
+                                          their prefixes are, such as 10.64.0.0/16:24; of overlay
+                                          networks it is 10.0.0.0/8:24 if not set, as swarm's";
 
 pub(super) const LIST: &str = "\
 Examples:

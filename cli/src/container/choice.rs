@@ -151,8 +151,9 @@ fn ports(networks: &[Definition], asked: &[Port]) -> Result<Vec<Vec<Port>>, Refu
         return Err(Refusal::NotThere { network: none.name.clone(), option: "--publish" });
     }
     let internal = networks.iter().all(|network| network.internal);
+    let driver = networks.first().map(|network| network.driver.clone()).unwrap_or_default();
     let networks = networks.iter().map(|network| network.name.to_string()).collect();
-    Err(Refusal::NoPorts { networks, port: port.key(), internal })
+    Err(Refusal::NoPorts { networks, driver, port: port.key(), internal })
 }
 
 /// The ports that a network is told to publish: none, if it can't. On the host's own network the host's port is

@@ -67,7 +67,7 @@ pub(crate) enum Refusal {
     Address { network: NetworkName, address: std::net::IpAddr, subnets: Vec<String> },
     /// No network of the container can publish ports.
     #[error("cannot publish port {port} on network {}{}", networks.join(", "), no_ports(*internal))]
-    NoPorts { networks: Vec<String>, port: String, internal: bool },
+    NoPorts { networks: Vec<String>, driver: String, port: String, internal: bool },
     /// On the host's network there is nothing that could give a port another number.
     #[error("cannot publish port {container} of a container on network \"host\" as {} {host}", ports(*host))]
     Renumbered { host: Host, container: u16 },
@@ -156,7 +156,7 @@ impl Failure for Refusal {
             }
             Self::Address { subnets, .. } => format!("its subnets: {}", subnets.join(", ")),
             Self::NoPorts { internal: true, .. } => "add a --network that is not internal, or leave -p out".into(),
-            Self::NoPorts { networks, .. } => no_ports_hint(networks),
+            Self::NoPorts { networks, driver, .. } => no_ports_hint(networks, driver),
             Self::Renumbered { container, .. } => {
                 format!("the host's network translates nothing: -p {container}, or have the command listen elsewhere")
             }
@@ -189,7 +189,12 @@ fn no_ports(internal: bool) -> &'static str {
 }
 
 /// Networks of builds before this one had no `portmap`.
-fn no_ports_hint(networks: &[String]) -> String {
+fn no_ports_hint(networks: &[String], driver: &str) -> String {
+    if driver != "bridge" {
+        return format!(
+            "networks of the driver {driver} publish none: add a --network of the driver bridge, or leave -p out"
+        );
+    }
     let name = networks.first().map_or("NETWORK", String::as_str);
     format!(
         "its conflist needs the plugin portmap: `sealane network rm {name}` and `sealane network create {name}` make it \

@@ -50,7 +50,7 @@ fn show(network: &Definition, view: &View, members: &Members) -> Result<Value, F
         "EnableIPv6": network.has_ipv6(),
         "IPAM": {"Driver": "default", "Options": {}, "Config": config},
         "Internal": network.internal,
-        "Attachable": false,
+        "Attachable": network.cluster.is_some(),
         "Ingress": false,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": false,

@@ -33,7 +33,7 @@ impl Definition {
     }
 }
 
-/// Spells out the default routes that the bridge would give by itself, with their metrics; those that are spelt out get one.
+/// Spells out the default routes that the plugin would give by itself, with their metrics; those that are spelt out get one.
 fn give_way(plugin: &mut Map<String, Value>, subnets: &[Subnet], rank: u32) {
     let metric = |dst: &Value| match dst.as_str() {
         Some("0.0.0.0/0") => Some(rank),
@@ -46,14 +46,17 @@ fn give_way(plugin: &mut Map<String, Value>, subnets: &[Subnet], rank: u32) {
             route.insert("priority".to_owned(), metric.into());
         }
     }
-    if plugin.get("isDefaultGateway") != Some(&Value::Bool(true)) {
+    if !["isDefaultGateway", "egress"].iter().any(|key| plugin.get(*key) == Some(&Value::Bool(true))) {
         return;
     }
     let route = |subnet: &Subnet| {
         let (any, usual) = if subnet.subnet.is_ipv4() { ("0.0.0.0/0", 0) } else { ("::/0", USUAL_METRIC) };
-        Some(json!({"dst": any, "gw": subnet.gateway?, "priority": usual + rank}))
+        let route = [("dst", json!(any)), ("priority", json!(usual + rank))];
+        // Without one the plugin knows it: `overlay`'s is of no subnet.
+        let gateway = subnet.gateway.map(|gateway| ("gw", json!(gateway)));
+        route.into_iter().chain(gateway).map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>()
     };
-    let routes: Vec<_> = subnets.iter().filter_map(route).collect();
+    let routes: Vec<_> = subnets.iter().map(|subnet| Value::Object(route(subnet))).collect();
     if let Some(ipam) = plugin.get_mut("ipam").and_then(Value::as_object_mut) {
         ipam.entry("routes").or_insert(routes.into());
     }

@@ -96,7 +96,8 @@ fn routed(subnets: &[Subnet], extra: &Extra, scope: Option<u8>) -> Map<String, V
     ipam
 }
 
-fn list(name: &NetworkName, plugins: &[Value], extra: &Extra) -> Vec<u8> {
+/// The list of these plugins.
+pub(crate) fn list(name: &NetworkName, plugins: &[Value], extra: &Extra) -> Vec<u8> {
     let list = json!({"cniVersion": "1.1.0", "name": name, "sealane": extra, "plugins": plugins});
     let mut text = serde_json::to_vec_pretty(&list).unwrap_or_default();
     text.push(b'\n');

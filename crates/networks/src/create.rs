@@ -50,7 +50,7 @@ impl Folder {
     fn make(&self, request: &Request, host: &HostView) -> Result<Definition, Error> {
         let name = name(&request.name)?;
         let driver = Driver::read(request)?;
-        let pools = pools_from_env()?;
+        let pools = pools_from_env()?.unwrap_or_else(|| driver.pools());
         // Nobody else chooses a subnet until this one is written down.
         let _lock = self.lock()?;
         let networks = self.networks()?;
@@ -60,18 +60,18 @@ impl Folder {
             return Err(Error::Taken { name: name.into(), path });
         }
         let id = id::random()?;
-        let link = driver.link(&id, &networks, host)?;
+        let chosen = driver.choose(&id, &networks, host)?;
         let taken = networks
             .iter()
             .flat_map(|network| network.subnets.iter().map(|subnet| (network.name.clone(), subnet.subnet)));
-        let obstacles = Obstacle::all(taken, host, Some(&link));
+        let obstacles = Obstacle::all(taken, host, chosen.link());
         let subnets = subnets::settle(request, &obstacles, &pools)?;
         if let (Some(mtu @ ..1280), true) =
             (driver.mtu(), subnets.iter().any(|subnet| !subnet.subnet.is_ipv4()))
         {
             return Err(Error::MtuForIpv6(mtu));
         }
-        let text = driver.conflist(&name, &link, &subnets, &extra(request, id));
+        let text = chosen.conflist(&name, &subnets, &extra(request, id))?;
         let path = self.write(&name, &text)?;
         Ok(Definition::read(Network::load(&path).map_err(Error::Broken)?, Some(&path)))
     }
@@ -102,10 +102,12 @@ fn name(name: &str) -> Result<NetworkName, Error> {
     name.parse().map_err(|cause| Error::Name { name: name.to_owned(), cause })
 }
 
-fn pools_from_env() -> Result<Pools, Error> {
+fn pools_from_env() -> Result<Option<Pools>, Error> {
     match env::var("SEALANE_POOLS") {
-        Ok(value) if !value.is_empty() => value.parse().map_err(|cause| Error::Pools { value, cause }),
-        _ => Ok(Pools::default()),
+        Ok(value) if !value.is_empty() => {
+            value.parse().map(Some).map_err(|cause| Error::Pools { value, cause })
+        }
+        _ => Ok(None),
     }
 }
 

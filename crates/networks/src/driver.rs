@@ -5,7 +5,10 @@ use crate::{
     ipvlan::Ipvlan,
     lan::{self, Macvlan},
     options::Options,
+    overlay::Overlay,
+    pools::Pools,
 };
+use cluster::Vni;
 use types::{IfName, NetworkName};
 
 /// A driver with its options.
@@ -17,6 +20,8 @@ pub(crate) enum Driver {
     Macvlan(Macvlan),
     /// The MAC address of a link of the host on the network that it leads to.
     Ipvlan(Ipvlan),
+    /// Tunnels between hosts.
+    Overlay(Box<Overlay>),
 }
 
 impl Driver {
@@ -26,17 +31,34 @@ impl Driver {
             "bridge" => Options::read(&request.options).map(Driver::Bridge),
             "macvlan" => Macvlan::read(&request.options).map(Driver::Macvlan),
             "ipvlan" => Ipvlan::read(&request.options).map(Driver::Ipvlan),
+            "overlay" => Overlay::read(request).map(|overlay| Driver::Overlay(Box::new(overlay))),
             "host" | "null" => Err(Error::OneInstance(request.driver.clone())),
             _ => Err(Error::Driver(request.driver.clone())),
         }
     }
 
-    /// The link of the host that the network's subnet is on: what it has is not in the subnet's way.
-    pub(crate) fn link(&self, id: &str, networks: &[Definition], host: &HostView) -> Result<IfName, Error> {
+    /// With what is to be this network's alone; refuses what another one or the host has.
+    pub(crate) fn choose(
+        &self,
+        id: &str,
+        networks: &[Definition],
+        host: &HostView,
+    ) -> Result<Chosen<'_>, Error> {
         match self {
-            Driver::Bridge(options) => bridge(options, id, networks, host),
-            Driver::Macvlan(macvlan) => macvlan.is_on(host).map(|()| macvlan.parent.clone()),
-            Driver::Ipvlan(ipvlan) => lan::is_there(&ipvlan.parent, host).map(|()| ipvlan.parent.clone()),
+            Driver::Bridge(options) => {
+                bridge(options, id, networks, host).map(|name| Chosen::Bridge(options, name))
+            }
+            Driver::Macvlan(macvlan) => macvlan.is_on(host).map(|()| Chosen::Macvlan(macvlan)),
+            Driver::Ipvlan(ipvlan) => lan::is_there(&ipvlan.parent, host).map(|()| Chosen::Ipvlan(ipvlan)),
+            Driver::Overlay(overlay) => overlay.vni(networks).map(|vni| Chosen::Overlay(overlay, vni)),
+        }
+    }
+
+    /// The pools that its subnets come from where nothing else is said: swarm's are others than those of networks of one host.
+    pub(crate) fn pools(&self) -> Pools {
+        match self {
+            Driver::Overlay(_) => Pools::of_swarm(),
+            Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ipvlan(_) => Pools::default(),
         }
     }
 
@@ -46,6 +68,32 @@ impl Driver {
             Driver::Bridge(options) => options.mtu,
             Driver::Macvlan(macvlan) => macvlan.mtu,
             Driver::Ipvlan(ipvlan) => ipvlan.mtu,
+            Driver::Overlay(overlay) => overlay.mtu,
+        }
+    }
+}
+
+/// A driver with what is this network's alone.
+#[derive(Debug)]
+pub(crate) enum Chosen<'a> {
+    /// Its bridge.
+    Bridge(&'a Options, IfName),
+    /// Nothing.
+    Macvlan(&'a Macvlan),
+    /// Nothing.
+    Ipvlan(&'a Ipvlan),
+    /// Its number.
+    Overlay(&'a Overlay, Vni),
+}
+
+impl Chosen<'_> {
+    /// The link of the host that the network's subnet is on: what it has is not in the subnet's way.
+    pub(crate) fn link(&self) -> Option<&IfName> {
+        match self {
+            Chosen::Bridge(_, bridge) => Some(bridge),
+            Chosen::Macvlan(macvlan) => Some(&macvlan.parent),
+            Chosen::Ipvlan(ipvlan) => Some(&ipvlan.parent),
+            Chosen::Overlay(..) => None,
         }
     }
 
@@ -53,14 +101,17 @@ impl Driver {
     pub(crate) fn conflist(
         &self,
         name: &NetworkName,
-        link: &IfName,
         subnets: &[Subnet],
         extra: &Extra,
-    ) -> Vec<u8> {
+    ) -> Result<Vec<u8>, Error> {
         match self {
-            Driver::Bridge(options) => conflist::bridge(name, link, options, subnets, extra),
-            Driver::Macvlan(macvlan) => conflist::macvlan(name, macvlan, subnets, extra),
-            Driver::Ipvlan(ipvlan) => conflist::ipvlan(name, ipvlan, subnets, extra),
+            Chosen::Bridge(options, link) => Ok(conflist::bridge(name, link, options, subnets, extra)),
+            Chosen::Macvlan(macvlan) => Ok(conflist::macvlan(name, macvlan, subnets, extra)),
+            Chosen::Ipvlan(ipvlan) => Ok(conflist::ipvlan(name, ipvlan, subnets, extra)),
+            Chosen::Overlay(overlay, vni) => {
+                let plugin = overlay.plugin(*vni, subnets, extra.internal)?;
+                Ok(conflist::list(name, &[plugin], extra))
+            }
         }
     }
 }

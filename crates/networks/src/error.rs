@@ -6,6 +6,7 @@ pub use option::InvalidOption;
 pub use subnet::InvalidSubnet;
 
 use crate::{DEFAULT_NETWORK, host::Obstacle, pools::InvalidPools};
+use cluster::Vni;
 use cni::{Code, Failure};
 use std::{io, path::PathBuf};
 use types::{IfName, InvalidName, NetworkName, Prefix};
@@ -89,6 +90,26 @@ pub enum Error {
         #[source]
         cause: InvalidOption,
     },
+    /// Addresses of a network over many hosts are of no host's.
+    #[error("an overlay network has no {0}")]
+    NotOfOverlay(&'static str),
+    /// What is chosen on one host need not be what another one chooses.
+    #[error("a network over several hosts needs {0}")]
+    SameOnEachHost(&'static str),
+    /// A network has this number.
+    #[error("VNI {vni} is that of network {network}")]
+    VniTaken {
+        /// The number.
+        vni: Vni,
+        /// The network.
+        network: String,
+    },
+    /// Every number is some network's.
+    #[error("no VNI is free")]
+    NoFreeVni,
+    /// What the plugin `overlay` would refuse.
+    #[error(transparent)]
+    Overlay(Box<cluster::Error>),
     /// The bridge that was named is another network's.
     #[error("bridge {bridge} is that of network {network}")]
     BridgeTaken {
@@ -182,14 +203,19 @@ impl Failure for Error {
             | Self::Driver(_)
             | Self::OneInstance(_)
             | Self::Option { .. }
+            | Self::NotOfOverlay(_)
+            | Self::SameOnEachHost(_)
             | Self::NotABridge(_)
             | Self::NoParent { .. }
             | Self::UnknownParent { .. }
             | Self::MtuForIpv6(_)
             | Self::Subnet(_)
             | Self::Pools { .. } => Code::InvalidConfig,
-            Self::Taken { .. } | Self::BridgeTaken { .. } | Self::Overlap { .. } => Code::Taken,
-            Self::NoFreeSubnet { .. } => Code::TryAgain,
+            Self::Taken { .. } | Self::BridgeTaken { .. } | Self::VniTaken { .. } | Self::Overlap { .. } => {
+                Code::Taken
+            }
+            Self::NoFreeSubnet { .. } | Self::NoFreeVni => Code::TryAgain,
+            Self::Overlay(cause) => cause.code(),
             Self::Random(_) => Code::Kernel,
             Self::Folder { .. } => Code::Io,
             Self::Broken(cause) => cause.code(),
@@ -212,11 +238,18 @@ impl Failure for Error {
                 format!("it is in {}; `sealane network rm {name}` removes it", path.display())
             }
             Self::NotOurs { path, .. } => format!("remove {} with what has made it", path.display()),
-            Self::Driver(name) => driver_hint(name),
+            Self::Driver(_) => DRIVERS.into(),
             Self::OneInstance(driver) if driver == "null" => "use the one there is: --network none".into(),
             Self::OneInstance(driver) => format!("use the one there is: --network {driver}"),
             Self::Option { key, cause } => cause.hint(key),
             Self::BridgeTaken { .. } => "two networks on one bridge are one network: name another one".into(),
+            Self::NotOfOverlay(what) => overlay_hint(what),
+            Self::SameOnEachHost(_) => {
+                "give it on every host alike: each makes the network for itself".into()
+            }
+            Self::VniTaken { .. } => "leave -o vni out, or name another one".into(),
+            Self::NoFreeVni => "remove networks that nobody needs: `sealane network prune`".into(),
+            Self::Overlay(cause) => return cause.hint(),
             Self::NotABridge(link) => format!("`ip -d link show {link}` says what it is; name another one"),
             Self::NoParent { .. } => "name it: -o parent=eth0; `ip link` shows those there are".into(),
             Self::UnknownParent { others, .. } => parent_hint(others),
@@ -245,23 +278,21 @@ fn not_found_hint(name: &str, similar: Option<&str>) -> String {
     }
 }
 
+fn overlay_hint(what: &str) -> String {
+    match what {
+        "--ip-range" => {
+            "each node gives the addresses of its own blocks; -o block_size says how large they are".into()
+        }
+        _ => "the way out is each container's own host: leave it out".into(),
+    }
+}
+
 fn parent_hint(others: &[IfName]) -> String {
     let others: Vec<&str> = others.iter().map(IfName::as_str).collect();
     format!("-o parent= is one of {}", others.join(", "))
 }
 
-/// Docker's other drivers are not misspelt ones.
-fn driver_hint(name: &str) -> String {
-    match name {
-        "overlay" | "ipvlan" => {
-            format!("{name} networks can't be made yet; the drivers there are: bridge, ipvlan, macvlan")
-        }
-        _ => {
-            "the drivers there are: bridge, ipvlan, macvlan; the networks host and none are there without being made"
-                .into()
-        }
-    }
-}
+const DRIVERS: &str = "the drivers there are: bridge, ipvlan, macvlan, overlay; the networks host and none are there without being made";
 
 fn overlap_hint(obstacle: &Obstacle) -> String {
     match obstacle {

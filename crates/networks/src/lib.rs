@@ -20,6 +20,7 @@ mod id;
 mod ipvlan;
 mod lan;
 mod options;
+mod overlay;
 mod pools;
 mod request;
 mod subnets;

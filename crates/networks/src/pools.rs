@@ -46,6 +46,8 @@ pub enum InvalidPools {
 /// The pools when nothing else is said: none of docker's own, then what is left of the private blocks (RFC 1918).
 const DEFAULT: &str = "10.201.0.0/16:24,172.16.0.0/12:24,192.168.0.0/16:24";
 
+const SWARM: &str = "10.0.0.0/8:24";
+
 impl Pool {
     /// The first subnet that runs into nothing.
     pub(crate) fn free(&self, obstacles: &[Obstacle], care: Care) -> Option<Prefix> {
@@ -74,6 +76,13 @@ impl Pools {
     /// The pools of one family; the default ones if none of it are named.
     pub(crate) fn of(&self, ipv4: bool) -> Vec<Pool> {
         self.0.iter().filter(|pool| pool.base.is_ipv4() == ipv4).copied().collect()
+    }
+}
+
+impl Pools {
+    /// Where swarm takes the subnets of its networks from (`docker swarm init --default-addr-pool`).
+    pub(crate) fn of_swarm() -> Self {
+        SWARM.parse().unwrap_or(Self(Vec::new()))
     }
 }
 

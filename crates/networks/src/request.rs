@@ -7,7 +7,7 @@ use types::Prefix;
 pub struct Request {
     /// Its name.
     pub name: String,
-    /// What it is made of: `bridge`, `ipvlan` or `macvlan`.
+    /// What it is made of: `bridge`, `ipvlan`, `macvlan` or `overlay`.
     pub driver: String,
     /// At most one subnet a family. IPv4 is always there; without a subnet, a free one is found.
     pub subnets: Vec<Prefix>,

@@ -24,6 +24,7 @@ netlab::tests! {
     conflists_of_others_are_networks_too,
     a_network_over_many_nodes_shows_its_nodes_blocks_and_use,
     nodes_are_listed_with_their_slots,
+    an_overlay_network_is_made_listed_looked_at_and_removed,
     a_network_in_use_is_not_removed,
     a_network_of_containers_that_have_ended_is_removed,
     prune_removes_what_nobody_is_on,
@@ -469,6 +470,32 @@ fn nodes_are_listed_with_their_slots() {
     let second: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
     let place = |network: &str| json!({"Name": network, "Vtep": "192.0.2.2", "Slot": 1, "Prefixes": ["10.42.0.16/28", "fd42::10/124"]});
     assert_eq!(second, json!({"Name": "worker-2", "Self": true, "Networks": [place("stage"), place("zoo")]}));
+}
+
+fn an_overlay_network_is_made_listed_looked_at_and_removed() {
+    let lab = Lab::new();
+    for name in ["first", "second"] {
+        lab.ok(&format!("sealane network create -d overlay --attachable {name}"));
+    }
+    let cluster = |name: &str| inspect(&lab, name)["Sealane"]["Cluster"].clone();
+    assert_eq!((subnet(&lab, "first"), subnet(&lab, "second")), ("10.0.0.0/24".into(), "10.0.1.0/24".into()));
+    assert_eq!((&cluster("first")["Vni"], &cluster("second")["Vni"]), (&json!(4097), &json!(4098)));
+    assert_eq!(cluster("first")["Store"], "file");
+    assert_eq!(inspect(&lab, "first")["Attachable"], true);
+    lab.ok("sealane network create -d overlay --subnet 10.42.0.0/16 --subnet fd42::/48 -o vni=4242 -o node=b -o peers=a=192.0.2.1,b=192.0.2.2 stage");
+    assert_eq!(cluster("stage")["Node"], "b");
+    assert!(lab.ok("sealane node ls").contains("b *"));
+    let listed = networks(&lab);
+    let stage = listed.iter().find(|network| network["Name"] == "stage").unwrap();
+    assert_eq!(stage["Driver"], "overlay");
+    let said = lab.refused("sealane network create -d overlay -o vni=4242 again");
+    assert!(said.contains("VNI 4242 is that of network stage"), "{said}");
+    let said = lab.refused("sealane network create -d overlay --subnet 10.42.7.0/24 again");
+    assert!(said.contains("stage"), "{said}");
+    let said = lab.refused("sealane run --rm -p 80 --network first -- true");
+    assert!(said.contains("of the driver overlay publish none"), "{said}");
+    lab.ok("sealane network rm first second stage");
+    assert_eq!(names(&lab), ["host", "none"]);
 }
 
 fn a_network_in_use_is_not_removed() {

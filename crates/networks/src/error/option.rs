@@ -1,5 +1,5 @@
 //! What can be wrong with the options of a driver.
-use types::{InvalidName, MacvlanMode, UnknownWord};
+use types::{InvalidName, InvalidVni, MacvlanMode, UnknownWord};
 
 /// What is wrong with an option of the driver.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,15 @@ pub enum InvalidOption {
     /// Not an MTU.
     #[error("{0:?} is not an MTU between 68 and 65535")]
     Mtu(String),
+    /// Not a number.
+    #[error("{0:?} is not a number")]
+    Number(String),
+    /// No network can have this number.
+    #[error(transparent)]
+    Vni(InvalidVni),
+    /// Not a node and where it is.
+    #[error("{0:?} is not NODE=ADDRESS or NODE=ADDRESS@SLOT")]
+    Peer(String),
     /// Neither true nor false.
     #[error("{0:?} is neither true nor false")]
     Switch(String),
@@ -63,6 +72,11 @@ impl InvalidOption {
             Self::Word(unknown) => format!("for example -o {key}={}", unknown.known.first().unwrap_or(&"")),
             Self::HostAccess(_) => format!("leave -o {key} out, or -o macvlan_mode"),
             Self::Mtu(_) => format!("for example -o {key}=1400; left out, it is the kernel's, 1500"),
+            Self::Number(_) => format!("write -o {key}=NUMBER"),
+            Self::Vni(_) => format!("for example -o {key}=4242, the same on every host"),
+            Self::Peer(_) => {
+                format!("for example -o {key}=worker-1=192.0.2.1,worker-2=192.0.2.2, the same on every host")
+            }
             Self::Switch(_) => format!("write -o {key}=true or -o {key}=false"),
         }
     }
