@@ -97,10 +97,15 @@ impl Config {
     pub(crate) fn accept(&self, ipam: &str, lease: &Lease) -> Result<(), Error> {
         let ipam = || ipam.to_owned();
         for address in lease.ips.iter().map(|ip| ip.address.address()) {
-            let Place::Block(block) = self.network.layout.place(address) else {
-                return Err(Error::Nobodys { ipam: ipam(), address });
+            let (block, listed) = match (self.network.layout.place(address), &self.listed) {
+                // Who is alone has all of the subnets, and not blocks of them.
+                (Place::Block(_) | Place::Behind(_), None) => continue,
+                (Place::Block(block), Some(listed)) => (block, listed),
+                (Place::Outside | Place::Kept(_) | Place::Behind(_), _) => {
+                    return Err(Error::Nobodys { ipam: ipam(), address });
+                }
             };
-            let Some((node, nodes)) = &self.listed else { continue };
+            let (node, nodes) = listed;
             if node.slot != block {
                 let owner = nodes.owner(block).map(|owner| owner.name.clone());
                 return Err(owner.map_or_else(

@@ -96,7 +96,7 @@ impl Recipe for Overlay {
     }
 }
 
-/// What IPAM gave, as it is here: every address alone, behind the one gateway of its family, and so is everything else. The network's own subnets
+/// What IPAM gave, as it is here: every address alone, behind the one gateway of its family, and so is everything else if there is a way out. The network's own subnets
 /// have a route of their own, which stays when a container has its default route by another network.
 fn routed(config: &Config, lease: &Lease) -> Lease {
     let alone = |ip: &Ip| {
@@ -105,9 +105,11 @@ fn routed(config: &Config, lease: &Lease) -> Lease {
     };
     let ips: Vec<Ip> = lease.ips.iter().map(alone).collect();
     let speaks = |prefix: &Prefix| ips.iter().any(|ip| ip.address.is_ipv4() == prefix.is_ipv4());
-    let everywhere = [true, false].map(Prefix::everywhere);
-    let own = config.network.layout.subnets().iter().copied().chain(everywhere).filter(speaks);
-    let mut routes: Vec<Route> = own.map(Route::to).collect();
+    let out = [true, false].into_iter().filter(|_| config.network.egress).map(Prefix::everywhere);
+    let own = config.network.layout.subnets().iter().copied().chain(out).filter(speaks);
+    // IPAM's word counts: where a container has its way out by another network, this one's has a higher metric.
+    let given = |own: Prefix| lease.routes.iter().find(|route| route.dst == own).cloned();
+    let mut routes: Vec<Route> = own.map(|own| given(own).unwrap_or_else(|| Route::to(own))).collect();
     let more = lease.routes.iter().filter(|route| routes.iter().all(|own| own.dst != route.dst));
     let more: Vec<Route> = more.cloned().collect();
     routes.extend(more);

@@ -121,6 +121,31 @@ fn what_is_larger_than_ethernet_is_so_on_the_way_to_the_host_and_a_closed_networ
 }
 
 #[test]
+fn a_closed_network_is_no_way_out_and_a_second_one_is_the_way_out_after_the_first() {
+    let both = lease(&[("10.42.0.2/32", None), ("fd42::2/128", None)], &[]);
+    let routes = |keys: &Value, lease: &Lease| {
+        let (plan, _) = add(keys, lease, &facts(None));
+        let routes = plan
+            .lines()
+            .filter(|line| line.contains(" via "))
+            .map(|line| line.replace("own    route to ", ""));
+        routes.map(|line| line.replace(" in the container", "")).collect::<Vec<_>>()
+    };
+    let within = ["10.42.0.0/16 via 169.254.1.1 dev eth0", "fd42::/48 via fe80::1 dev eth0"];
+    assert_eq!(routes(&json!({"egress": false}), &both), within);
+    let mut second =
+        lease(&[("10.42.0.2/32", None), ("fd42::2/128", None)], &["0.0.0.0/0", "::/0", "10.9.0.0/16"]);
+    second.routes[0].priority = Some(1);
+    second.routes[1].priority = Some(1025);
+    let out = [
+        "0.0.0.0/0 via 169.254.1.1 dev eth0 metric 1",
+        "::/0 via fe80::1 dev eth0 metric 1025",
+        "10.9.0.0/16 via 169.254.1.1 dev eth0",
+    ];
+    assert_eq!(routes(&json!({}), &second), [&within[..], &out].concat());
+}
+
+#[test]
 fn the_way_to_the_others_is_asked_for_and_without_others_the_way_out() {
     let one = lease(&[("10.42.0.2/32", None)], &[]);
     let asked = |keys: &Value| {
@@ -155,6 +180,9 @@ fn a_lease_that_packets_would_not_find_is_refused() {
     assert_eq!((said.code, said.msg.contains("10.43.0.2, which no node")), (104, true), "{said:?}");
     let said = refusal(&listed("worker-1"), &of("10.42.0.70/32"));
     assert!(said.msg.contains("10.42.0.70, which is in the block of node worker-2"), "{said:?}");
+    add(&json!({}), &of("fd42::1:0:0/128"), &facts(None)); // behind the last block, where there are no others to have it
+    let said = refusal(&listed("worker-1"), &of("fd42::1:0:0/128"));
+    assert!(said.msg.contains("fd42::1:0:0, which no node"), "{said:?}");
     let said = refusal(&listed("worker-1"), &of("10.42.99.1/32"));
     assert!(said.msg.contains("10.42.99.1, which no node"), "{said:?}");
     let mut astray = lease(&[("10.42.0.2/32", None)], &["10.9.0.0/16"]);

@@ -41,6 +41,8 @@ netlab::tests! {
     a_network_can_be_had_again_after_its_removal,
     a_macvlan_network_is_on_a_link_of_the_host,
     a_container_on_a_bridge_and_a_macvlan_network_keeps_its_way_out,
+    a_container_on_a_bridge_and_an_overlay_network_keeps_its_way_out,
+    containers_of_an_overlay_network_find_each_other_by_name,
 }
 
 fn networks(lab: &Lab) -> Vec<Value> {
@@ -756,4 +758,38 @@ fn a_container_on_a_bridge_and_a_macvlan_network_keeps_its_way_out() {
         assert!(routes.lines().next().unwrap().contains("dev eth0"), "{first} first: {routes}");
         lab.ok("sealane rm -f c1");
     }
+}
+
+fn a_container_on_a_bridge_and_an_overlay_network_keeps_its_way_out() {
+    let lab = Lab::new();
+    lab.ok("sealane network create test --ipv6; sealane network create -d overlay --ipv6 over; sealane network create -d overlay --internal closed");
+    for (first, second) in [("test", "over"), ("over", "test"), ("test", "closed"), ("over", "closed")] {
+        lab.ok(&format!("sealane run -d --name c1 --network {first} --network {second}"));
+        lab.ok("sealane exec c1 sealane ping -c 1 198.51.100.1");
+        for family in ["-4", "-6"] {
+            let routes = lab.ok(&format!("sealane exec c1 ip {family} route show default"));
+            assert!(routes.lines().next().unwrap().contains("dev eth0"), "{first} and {second}: {routes}");
+        }
+        lab.ok("sealane rm -f c1");
+    }
+    // What leads nowhere is not in the way of who comes after it.
+    lab.ok("sealane run --rm --network closed --network test -- sealane ping -c 1 198.51.100.1");
+}
+
+fn containers_of_an_overlay_network_find_each_other_by_name() {
+    let lab = Lab::new();
+    lab.ok("sealane network create -d overlay --attachable my-network");
+    lab.ok("sealane run -d --name nginx-1 --network my-network -- sealane serve 80 hello");
+    assert_eq!(lab.ok("sealane run --rm --network my-network -- sealane fetch nginx-1:80").trim(), "hello");
+    let one = inspect(&lab, "my-network")["Containers"].as_object().unwrap().values().next().unwrap().clone();
+    assert_eq!(
+        (&one["Name"], &one["IPv4Address"], &one["MacAddress"]),
+        (&json!("nginx-1"), &json!("10.0.0.1/32"), &json!("02:42:0a:00:00:01"))
+    );
+    let asked = "sealane run --rm --network my-network --ip 10.0.0.9 -- ip -4 -brief address show eth0";
+    assert!(lab.ok(asked).contains("10.0.0.9/32"));
+    let said = lab.refused("sealane network rm my-network");
+    assert!(said.contains("nginx-1"), "{said}");
+    lab.ok("sealane rm -f nginx-1; sealane network rm my-network");
+    assert_eq!(lab.ok("find /run/sealane/overlay /var/lib/sealane -name my-network 2>/dev/null; :"), "");
 }
