@@ -29,29 +29,30 @@ use std::{
 use types::{IfName, Mac};
 
 /// Has a child of its own, called `sealane-arp`, announce these addresses of an interface: by ARP (RFC 5227, section 3), and by unsolicited neighbour
-/// advertisements (RFC 4861, section 7.2.6). An interface that is gone by then has nothing to say.
+/// advertisements (RFC 4861, section 7.2.6). An interface that is gone by then has nothing to say. An error if there can't be a child, or if it could say
+/// nothing: without `CAP_NET_RAW`, for one.
 pub fn announce_later(
     netns: &Netns,
     (name, index): (&IfName, u32),
     addresses: &[IpAddr],
 ) -> Result<Detached, Error> {
-    detached("announce addresses", &[netns.as_fd().as_raw_fd()], || {
+    // Without a protocol it hears nothing. Its last close takes a grace period of the kernel's, and is the child's.
+    let opened = netns.run(|| socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None))?;
+    let socket = opened.map_err(|errno| failed(name, errno))?;
+    detached("announce addresses", &[netns.as_fd().as_raw_fd(), socket.as_raw_fd()], || {
         let _unnamed = prctl::set_name(c"sealane-arp");
-        netns.run(|| announce((name, index), addresses))?
+        netns.run(|| announce(&socket, (name, index), addresses))?
     })
 }
 
-/// Announces addresses of an interface of the calling thread's namespace. The last close of the socket takes a grace period of the kernel's.
-fn announce((name, index): (&IfName, u32), addresses: &[IpAddr]) -> Result<(), Error> {
-    let failed = |errno| Error::system(format!("announce the addresses of {name}"), errno);
-    // Without a protocol it hears nothing.
-    let socket =
-        socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
+/// Announces addresses of an interface of the calling thread's namespace, through a socket of that.
+fn announce(socket: &OwnedFd, (name, index): (&IfName, u32), addresses: &[IpAddr]) -> Result<(), Error> {
+    let failed = |errno| failed(name, errno);
     let forwards = sysctl::read(&["ipv6", "conf", name.as_str(), "forwarding"]);
     let router = forwards.is_ok_and(|value| value.trim() == "1");
     let mut told = None;
     loop {
-        let mac = match mac_of(&socket, name) {
+        let mac = match mac_of(socket, name) {
             Err(Errno::ENODEV) => return Ok(()),
             other => other.map_err(failed)?,
         };
@@ -59,13 +60,17 @@ fn announce((name, index): (&IfName, u32), addresses: &[IpAddr]) -> Result<(), E
             return Ok(());
         }
         for address in addresses {
-            match send(&socket, index, &frame(mac, *address, router)) {
+            match send(socket, index, &frame(mac, *address, router)) {
                 Err(Errno::ENXIO | Errno::ENODEV | Errno::ENETDOWN) => return Ok(()),
                 other => other.map_err(failed)?,
             }
         }
         told = Some(mac);
     }
+}
+
+fn failed(name: &IfName, errno: Errno) -> Error {
+    Error::system(format!("announce the addresses of {name}"), errno)
 }
 
 /// The frame that tells everybody on the link that this address is at this MAC address.

@@ -1,6 +1,7 @@
 //! Links of the kernel's own drivers as a step, and what makes them known to their neighbours.
 use crate::{
     act::{Act, Own, Work},
+    belongings::settle,
     crowded,
     error::Error,
     places::{Departure, Place, Places},
@@ -41,7 +42,7 @@ pub struct Parent {
 /// (`ip-sysctl`: `ndisc_notify`). It comes after the addresses, and is told by being given the address that it has.
 ///
 /// The kernel has told all of them when that returns, which takes it a microsecond or two for each other port of a bridge. Where they are
-/// many, a child tells them in its own time.
+/// many, a child tells them in its own time, if there can be one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announce {
     /// The interface, in the container; one that was brought up with announcements.
@@ -209,8 +210,11 @@ impl Act for Announce {
 impl Own for Announce {
     fn make(&self, places: &mut Places) -> Result<(), Error> {
         let index = places.index(Place::Container, &self.link)?;
-        kernel::announce_later(places.container()?, (&self.link, index), &self.addresses)?;
-        Ok(())
+        match kernel::announce_later(places.container()?, (&self.link, index), &self.addresses) {
+            Ok(_child) => Ok(()),
+            // No room for a process, or no right to send frames of one's own: nothing to refuse a container for.
+            Err(_) => settle(places, Place::Container, &[link::set_mac(index, self.mac)], &[]),
+        }
     }
 }
 

@@ -5,13 +5,18 @@
     clippy::indexing_slicing,
     reason = "a test without libtest's attribute"
 )]
-use netlab::{Container, Host, ip, soon};
+use netlab::{Call, Container, Host, ip, soon};
 use serde_json::{Value, json};
-use std::fs;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
 
 netlab::tests! {
     a_containers_neighbours_learn_where_its_addresses_are,
     on_a_crowded_bridge_who_knows_an_address_elsewhere_learns_where_it_is_now,
+    on_a_crowded_bridge_the_kernel_speaks_where_no_child_can,
     nobody_is_left_behind_who_announces_a_container_that_has_gone,
 }
 
@@ -39,22 +44,44 @@ fn a_containers_neighbours_learn_where_its_addresses_are() {
 
 fn on_a_crowded_bridge_who_knows_an_address_elsewhere_learns_where_it_is_now() {
     for synchronous in ["0", "1"] {
-        let host = Host::new().unwrap();
-        let [listener, speaker] = [host.container().unwrap(), host.container().unwrap()];
-        host.add(&bridge(&host), &listener, "eth0").unwrap().result().unwrap();
-        crowd();
-        for address in ["10.1.0.3", "fd01::3"] {
-            let stale = format!("neigh replace {address} lladdr 02:00:00:00:00:99 dev eth0 nud stale");
-            listener.ip(&stale).unwrap();
-        }
-        let call = host.attach("ADD", &bridge(&host), &speaker, "eth0").unwrap();
-        let result = call.env("SEALANE_SYNC", synchronous).run().unwrap().result().unwrap();
-        let mac = &result["interfaces"][2]["mac"];
-        for (at, address) in ["10.1.0.3", "fd01::3"].into_iter().enumerate() {
-            assert!(result["ips"][at]["address"].as_str().unwrap().starts_with(address), "{result}");
-            let learns = soon(|| known(&listener, address) == *mac);
-            assert!(learns, "SEALANE_SYNC={synchronous}, {address}: {}", listener.ip("neigh").unwrap());
-        }
+        on_a_crowded_bridge(|_, call| call.env("SEALANE_SYNC", synchronous));
+    }
+}
+
+fn on_a_crowded_bridge_the_kernel_speaks_where_no_child_can() {
+    let mut reasons = vec!["setpriv --bounding-set=-net_raw"];
+    if Path::new("/usr/bin/strace").exists() {
+        reasons.push("strace -qq -o /dev/null -e inject=clone:error=EAGAIN");
+    } else {
+        netlab::remark("skipped: no strace to refuse a process");
+    }
+    for reason in reasons {
+        on_a_crowded_bridge(|host, call| {
+            let (script, plugin) = (host.dir().join("alone"), call.path().display());
+            fs::write(&script, format!("#!/bin/sh\nexec {reason} {plugin}\n")).unwrap();
+            fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+            call.program(script)
+        });
+    }
+}
+
+/// A container that others know elsewhere comes to a bridge that many are on.
+fn on_a_crowded_bridge(comes: impl Fn(&Host, Call) -> Call) {
+    let host = Host::new().unwrap();
+    let [listener, speaker] = [host.container().unwrap(), host.container().unwrap()];
+    host.add(&bridge(&host), &listener, "eth0").unwrap().result().unwrap();
+    crowd();
+    for address in ["10.1.0.3", "fd01::3"] {
+        let stale = format!("neigh replace {address} lladdr 02:00:00:00:00:99 dev eth0 nud stale");
+        listener.ip(&stale).unwrap();
+    }
+    let call = comes(&host, host.attach("ADD", &bridge(&host), &speaker, "eth0").unwrap());
+    let result = call.run().unwrap().result().unwrap();
+    let mac = &result["interfaces"][2]["mac"];
+    for (at, address) in ["10.1.0.3", "fd01::3"].into_iter().enumerate() {
+        assert!(result["ips"][at]["address"].as_str().unwrap().starts_with(address), "{result}");
+        let learns = soon(|| known(&listener, address) == *mac);
+        assert!(learns, "{address}: {}", listener.ip("neigh").unwrap());
     }
 }
 
