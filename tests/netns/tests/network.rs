@@ -43,6 +43,7 @@ netlab::tests! {
     a_container_on_a_bridge_and_a_macvlan_network_keeps_its_way_out,
     a_container_on_a_bridge_and_an_overlay_network_keeps_its_way_out,
     containers_of_an_overlay_network_find_each_other_by_name,
+    an_overlay_network_is_one_over_three_hosts,
 }
 
 fn networks(lab: &Lab) -> Vec<Value> {
@@ -792,4 +793,46 @@ fn containers_of_an_overlay_network_find_each_other_by_name() {
     assert!(said.contains("nginx-1"), "{said}");
     lab.ok("sealane rm -f nginx-1; sealane network rm my-network");
     assert_eq!(lab.ok("find /run/sealane/overlay /var/lib/sealane -name my-network 2>/dev/null; :"), "");
+}
+
+/// As in the tutorial: a server on the first host, asked from the third.
+fn an_overlay_network_is_one_over_three_hosts() {
+    let lab = Lab::with_hosts(3);
+    let peers = "worker-1=192.0.2.1,worker-2=192.0.2.2,worker-3=192.0.2.3";
+    let create = format!(
+        "network create -d overlay --subnet 10.42.0.0/16 --subnet fd42::/48 -o vni=4242 -o peers={peers} my-network"
+    );
+    let on = |at: u8, words: &str| lab.ok(&format!("sealane on worker-{at} sealane {words}"));
+    for at in 1..=3 {
+        on(at, &create);
+        on(at, &format!("run -d --name nginx --network my-network -- sealane serve 80 of-{at}"));
+    }
+    for (at, slot) in [(1, 0), (2, 64), (3, 128)] {
+        let first = if slot == 0 { 1 } else { slot };
+        for from in 1..=3 {
+            for address in [format!("10.42.0.{first}:80"), format!("'[fd42::{first:x}]:80'")] {
+                let fetch = format!("run --rm --network my-network -- sealane fetch {address}");
+                assert_eq!(on(from, &fetch).trim(), format!("of-{at}"), "from worker-{from}");
+            }
+        }
+        let shown: Value = serde_json::from_str(&on(at, "network inspect my-network")).unwrap();
+        let cluster = &shown[0]["Sealane"]["Cluster"];
+        assert_eq!(
+            (&cluster["Node"], &cluster["Owned"][0]["InUse"]),
+            (&json!(format!("worker-{at}")), &json!(1))
+        );
+    }
+    let said =
+        lab.refused("sealane on worker-2 sealane run --rm --network my-network --ip 10.42.0.200 -- true");
+    assert!(said.contains("which is no node's"), "{said}");
+    let said =
+        lab.refused("sealane on worker-2 sealane run --rm --network my-network --ip 10.42.0.9 -- true");
+    assert!(
+        said.contains("which is node worker-1's") && said.contains("start the container on worker-1"),
+        "{said}"
+    );
+    for at in 1..=3 {
+        on(at, "rm -f nginx");
+        on(at, "network rm my-network");
+    }
 }
