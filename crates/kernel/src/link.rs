@@ -28,7 +28,9 @@ pub use driver::{NewLink, make};
 pub use moved::{Arrivals, can_be_numbered, move_to, rename, set_alias, set_master, set_mtu};
 pub use mtu::mtu_of;
 pub use setting::{Setting, change};
-pub use state::{BridgePort, Link, VlanFilter, exists, links, lookup, name_of, ports_of, query};
+pub use state::{
+    BridgePort, Link, VlanFilter, exists, links, lookup, lookup_number, masterless, name_of, ports_of, query,
+};
 pub(crate) use state::{bind, bound_index, is_bound};
 pub use tun::Tun;
 pub use vlan::{PortVlans, VlanRange, join_vlans, leave_vlan, port_vlans, set_vlan_filtering};

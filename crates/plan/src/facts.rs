@@ -33,7 +33,7 @@ pub enum Query {
     BridgeMac(WantedMac),
     /// Does this interface of the container speak IPv6?
     Ipv6(IfName),
-    /// Which interfaces has the host, and which addresses have they?
+    /// Which interfaces has the host, and which addresses have they? Ports of bridges are none.
     Interfaces,
     /// Which link is the attachment's to be on, and what is it like? It is an error if there is none such.
     Parent(WantedParent),
@@ -109,7 +109,8 @@ pub struct Facts {
     pub bridges: BTreeMap<IfName, Bridge>,
     /// The container's interfaces that were asked for and speak IPv6.
     pub ipv6: BTreeSet<IfName>,
-    /// The host's interfaces in the kernel's order, if they were asked for; not those that are ports of a bridge.
+    /// The host's interfaces in the kernel's order, if they were asked for; not those that are ports of a bridge, nor those in a bond or a VRF that
+    /// have no address.
     pub interfaces: Vec<Interface>,
     /// The link to be on, if it was asked for.
     pub parent: Option<ParentLink>,
@@ -352,10 +353,17 @@ fn way_to(address: IpAddr, places: &mut Places) -> Result<Option<IfName>, Error>
     Ok(index.map(link::name_of).transpose()?.flatten())
 }
 
-/// A port of a bridge is left out: what comes in there is the bridge's, and there is one for each container.
+/// A port of a bridge is left out: what comes in there is the bridge's, and there is one for each container, so that they are not even listed.
+/// What is in a VRF or a bond is found by its addresses. A link-local one counts for nothing there: every port that is up may have one.
 fn interfaces(places: &mut Places) -> Result<Vec<Interface>, Error> {
     let rtnl = places.rtnl(Place::Host)?;
-    let (links, mut addresses) = (link::links(rtnl)?, addr::all(rtnl)?);
+    let (mut links, mut addresses) = (link::masterless(rtnl)?, addr::all(rtnl)?);
+    let listed: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
+    for (index, _) in
+        addresses.iter().filter(|(index, held)| !listed.contains(index) && !held.iter().all(is_link_local))
+    {
+        links.extend(link::lookup_number(rtnl, *index)?);
+    }
     let links = links.into_iter().filter(|link| link.port.is_none());
     let interface = |link: kernel::Link| Interface {
         addresses: addresses.remove(&link.index).unwrap_or_default(),
@@ -364,6 +372,11 @@ fn interfaces(places: &mut Places) -> Result<Vec<Interface>, Error> {
         mtu: link.mtu,
     };
     Ok(links.map(interface).collect())
+}
+
+/// Whether it is an IPv6 address that the kernel gives to each link by itself.
+fn is_link_local(prefix: &Prefix) -> bool {
+    matches!(prefix.address(), IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 #[cfg(test)]

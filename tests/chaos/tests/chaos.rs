@@ -28,6 +28,7 @@ fn trials() -> Vec<Trial> {
         ),
         netlab::trial("other_leases_cost_no_system_call", other_leases_cost_no_system_call),
         netlab::trial("other_routes_cost_no_system_call", other_routes_cost_no_system_call),
+        netlab::trial("ports_of_bridges_cost_host_no_system_call", ports_of_bridges_cost_host_no_system_call),
         netlab::trial("an_add_killed_on_a_fresh_host_leaves_only_what_is_shared", || {
             an_add_killed_on_a_fresh_host(network);
         }),
@@ -391,6 +392,32 @@ fn other_routes_cost_no_system_call() {
         run.calls.len()
     });
     netlab::remark(format!("system calls of ADD: {few} beside 200 routes, {many} beside 5000"));
+    assert_eq!(few, many);
+}
+
+/// The result of `host` lists the host's interfaces: not by the list of all, of which each part is a call.
+fn ports_of_bridges_cost_host_no_system_call() {
+    let host = host().unwrap();
+    let config = host.config(&json!({"type": "host"}));
+    let add = |container: &str| {
+        let container = host.container_called(container).unwrap();
+        let call = host.attach("ADD", &config, &container, "eth0").unwrap();
+        let run = run(&call.env("CNI_NETNS", "/proc/self/ns/net"), None).unwrap();
+        assert!(run.stdout.contains("interfaces") && !run.stdout.contains("\"code\""), "{}", run.stdout);
+        run.calls.len()
+    };
+    add("first");
+    ip("link add ports type bridge").unwrap();
+    let [few, many] = [0..5, 5..500].map(|others| {
+        let pair = |at: u32| {
+            format!("link add v{at} master ports type veth peer name p{at}\nlink set p{at} master ports\n")
+        };
+        let batch = host.dir().join("ports");
+        fs::write(&batch, others.clone().map(pair).collect::<Vec<_>>().concat()).unwrap();
+        ip(&format!("-batch {}", batch.display())).unwrap();
+        add(&format!("c{}", others.end))
+    });
+    netlab::remark(format!("system calls of ADD: {few} beside 10 ports, {many} beside 1000"));
     assert_eq!(few, many);
 }
 

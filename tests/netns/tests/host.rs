@@ -9,6 +9,7 @@ use std::{
 
 netlab::tests! {
     the_result_has_the_hosts_interfaces_and_addresses,
+    a_port_of_a_bridge_is_left_out_whatever_its_addresses,
     nothing_changes_on_the_host,
     the_second_container_is_told_the_name_of_the_first,
     a_container_without_a_name_goes_by_its_id,
@@ -92,6 +93,17 @@ fn the_result_has_the_hosts_interfaces_and_addresses() {
     ]);
     assert_eq!(result["ips"], expected);
     assert_eq!(result.get("routes"), None);
+}
+
+fn a_port_of_a_bridge_is_left_out_whatever_its_addresses() {
+    let host = Host::new().unwrap();
+    ip("link add b0 type bridge").unwrap();
+    ip("link add v0 master b0 type veth peer name v1").unwrap();
+    ip("addr add 192.0.2.1/24 dev v0").unwrap();
+    let result = add(&host, &config(&host, &[]), &host.container().unwrap()).result().unwrap();
+    let interfaces = result["interfaces"].as_array().unwrap();
+    assert!(interfaces.iter().all(|one| one["name"] != "v0"), "{result}");
+    assert!(!result.to_string().contains("192.0.2.1"), "{result}");
 }
 
 fn nothing_changes_on_the_host() {

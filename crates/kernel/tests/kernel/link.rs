@@ -20,6 +20,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_link_is_looked_up_as_it_is,
         all_links_are_listed,
         the_ports_of_a_bridge_are_listed_alone,
+        what_is_no_port_is_listed_alone,
+        a_link_is_looked_up_by_its_number,
         a_name_is_seen_in_its_own_namespace_alone,
         a_link_of_each_driver_is_read_as_it_was_made,
         an_mtu_is_told_by_name_and_whether_somebody_is_at_the_other_end,
@@ -227,6 +229,26 @@ fn the_ports_of_a_bridge_are_listed_alone() {
     };
     assert_eq!(ports(full.index), ["v0", "v1"]);
     assert_eq!(ports(empty.index), [""; 0]);
+}
+
+fn what_is_no_port_is_listed_alone() {
+    let _host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    bridge(&mut rtnl, "b0");
+    ip("link add v0 master b0 type veth peer name p0").unwrap();
+    let found = link::masterless(&mut rtnl).unwrap();
+    let names: Vec<_> = found.iter().map(|link| link.name.to_string()).collect();
+    assert!(names.contains(&"lo".to_owned()) && names.contains(&"b0".to_owned()), "{names:?}");
+    assert!(names.contains(&"p0".to_owned()) && !names.contains(&"v0".to_owned()), "{names:?}");
+}
+
+fn a_link_is_looked_up_by_its_number() {
+    let _host = Host::new().unwrap();
+    let mut rtnl = Rtnl::open().unwrap();
+    let made = bridge(&mut rtnl, "b0");
+    let found = link::lookup_number(&mut rtnl, made.index).unwrap().unwrap();
+    assert_eq!((found.index, found.name), (made.index, name("b0")));
+    assert_eq!(link::lookup_number(&mut rtnl, made.index + 1000).unwrap(), None);
 }
 
 fn all_links_are_listed() {
