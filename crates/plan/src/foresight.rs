@@ -26,7 +26,7 @@ struct Made<'a> {
     /// Its largest packet in bytes.
     mtu: u32,
     /// Its other end, if it is one of a pair.
-    host_end: Option<&'a IfName>,
+    host_end: Option<(Place, &'a IfName)>,
 }
 
 impl Facts {
@@ -68,7 +68,8 @@ impl Facts {
         match query {
             Query::HostEnd(wanted) => {
                 wanted.accept(Some(made.kind))?;
-                let end = made.host_end.map(|name| HostEnd { name: name.clone(), mtu: made.mtu });
+                let end =
+                    made.host_end.map(|(place, name)| HostEnd { place, name: name.clone(), mtu: made.mtu });
                 self.host_end = end.map(|end| wanted.of_burst(end)).transpose()?;
             }
             Query::Vrf(wanted) => self.vrf = Some(wanted.foresee(places)?),
@@ -107,7 +108,7 @@ impl Plan {
             |kind, mac, mtu: Option<u32>| Made { kind, mac, mtu: mtu.unwrap_or(ETHERNET), host_end: None };
         let made = self.steps().find_map(|(_, step)| match step {
             Step::Veth(it) if it.peer == *name => {
-                Some(Made { host_end: Some(&it.host), ..of("veth", Some(it.peer_mac), it.mtu) })
+                Some(Made { host_end: Some((it.place, &it.host)), ..of("veth", Some(it.peer_mac), it.mtu) })
             }
             Step::Link(it) if it.place == Place::Container && it.name == *name => {
                 Some(of(it.kind.driver(), it.mac, it.mtu))

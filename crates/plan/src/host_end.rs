@@ -11,6 +11,8 @@ use types::IfName;
 pub struct WantedEnd {
     /// The other end, in the container.
     pub interface: IfName,
+    /// Where its end that is wanted is: on the host, or in the network's namespace.
+    pub place: Place,
     /// The least that is to leave at once, in bytes, if that matters: a packet must fit into it.
     pub burst: Option<u32>,
 }
@@ -18,6 +20,8 @@ pub struct WantedEnd {
 /// The host's end of a pair, veth(4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostEnd {
+    /// Where it is: on the host, or in the network's namespace.
+    pub place: Place,
     /// Its name.
     pub name: IfName,
     /// Its largest packet in bytes.
@@ -83,13 +87,16 @@ impl HostEnd {
             return Err(NoHostEnd::NoInterface { interface }.into());
         };
         wanted.accept(inside.kind.as_deref())?;
-        // Of another namespace's end the number may be that of anything here.
-        let name = inside.peer.map(link::name_of).transpose()?.flatten();
-        let here = name.map(|name| places.link(Place::Host, &name)).transpose()?.flatten();
+        let place = wanted.place;
+        // Of an end that is nowhere here the number may be that of anything here.
+        let number = inside.peer.filter(|_| places.has(place));
+        let name = number.map(|number| places.within(place, || link::name_of(number))).transpose()?;
+        let name = name.transpose()?.flatten();
+        let here = name.map(|name| places.link(place, &name)).transpose()?.flatten();
         let is_end = |here: &Link| here.kind.as_deref() == Some("veth") && here.peer == Some(inside.index);
         let Some(here) = here.filter(is_end) else { return Err(NoHostEnd::Elsewhere { interface }.into()) };
-        places.met(Place::Host, &here.name, here.index);
-        Ok(wanted.of_burst(Self { name: here.name, mtu: here.mtu })?)
+        places.met(place, &here.name, here.index);
+        Ok(wanted.of_burst(Self { place, name: here.name, mtu: here.mtu })?)
     }
 }
 

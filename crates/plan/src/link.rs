@@ -76,11 +76,7 @@ impl fmt::Display for Announce {
 impl Link {
     /// The link; none if it has gone, or something else has its name.
     fn found(&self, places: &mut Places) -> Result<Option<kernel::Link>, Error> {
-        let found = if self.place == Place::Container && !places.has_container() {
-            None
-        } else {
-            places.link(self.place, &self.name)?
-        };
+        let found = if places.has(self.place) { places.link(self.place, &self.name)? } else { None };
         Ok(found.filter(|link| link.kind.as_deref() == Some(self.kind.driver())))
     }
 

@@ -26,7 +26,7 @@ pub use underlay::WantedUnderlay;
 
 use crate::{error::Error, places::Places, state::State};
 use std::path::PathBuf;
-use types::NetworkName;
+use types::{IfName, NetworkName};
 
 /// What a network has of a host, or would have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +35,24 @@ pub struct OverlayFact {
     pub transit: Transit,
     /// What its namespace is bound to.
     pub netns: PathBuf,
+    /// The host's end of the pair between them.
+    pub host_end: IfName,
 }
 
 impl OverlayFact {
     pub(crate) fn find(network: &NetworkName, places: &Places) -> Result<Self, Error> {
         let state = places.state()?;
-        Ok(Self { transit: Transit::find(network, &state)?, netns: netns_of(&state, network) })
+        Ok(Self {
+            transit: Transit::find(network, &state)?,
+            netns: netns_of(&state, network),
+            host_end: host_end(network),
+        })
     }
+}
+
+/// The host's end of the pair between it and a network's namespace.
+fn host_end(network: &NetworkName) -> IfName {
+    IfName::derived("ov", &[network.as_str()])
 }
 
 /// The folder of all networks, which is a mount of its own: what is mounted in it is seen by other mount namespaces.

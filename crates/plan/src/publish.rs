@@ -11,13 +11,17 @@ mod entry;
 mod evicted;
 mod flows;
 mod guard;
+mod redirect;
+mod relay;
 mod section;
 mod sets;
 
 pub use condition::{Condition, Matched, Side};
+pub use redirect::Redirect;
+pub use relay::Relay;
 
 use crate::{
-    act::{Act, Claims, Own, Work},
+    act::{Act, Claims, Work},
     claims::{Change, Claim, Destination, Line, Masqueraded},
     error::Error,
     filter::Section,
@@ -56,13 +60,6 @@ pub struct Publish {
     /// Whether other steps send the packets to the container, by iptables; this one then only takes the ports.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_iptables: bool,
-}
-
-/// Connections to ports that lead elsewhere by now are forgotten: behind steps by iptables, which do not look at them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Redirect {
-    /// The ports, and where they lead.
-    pub ports: Vec<(Published, SocketAddr)>,
 }
 
 /// An address of the container.
@@ -342,33 +339,6 @@ impl Act for Publish {
 fn forget(stale: Stale, places: &mut Places) -> Result<(), Error> {
     let (Stale::Others(led) | Stale::Ours(led)) = &stale;
     if led.is_empty() { Ok(()) } else { Ok(places.filter.forget(stale)?) }
-}
-
-impl Own for Redirect {
-    fn make(&self, places: &mut Places) -> Result<(), Error> {
-        forget(Stale::Others(self.ports.clone()), places)
-    }
-}
-
-impl Act for Redirect {
-    fn place(&self) -> Place {
-        Place::Host
-    }
-
-    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Own(self))
-    }
-
-    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
-        Ok(None)
-    }
-}
-
-impl fmt::Display for Redirect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ports: Vec<String> = self.ports.iter().map(|(port, to)| format!("{port} to {to}")).collect();
-        write!(f, "connections led from {}", ports.join(", "))
-    }
 }
 
 /// `publish 8080/tcp to 80, 53/udp to 53 of 10.1.0.2 (by b0), masquerading hairpin, for nginx-1`.

@@ -20,6 +20,9 @@ pub fn ifb_of_the_references(network: &NetworkName, container: &ContainerId) -> 
 /// A token bucket filter before a link of the host, tc-tbf(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenBucket {
+    /// Where the link is, if not on the host.
+    #[serde(default)] // what earlier versions wrote down has none
+    pub place: Place,
     /// The link.
     pub link: IfName,
     /// Bytes a second, from 1 on.
@@ -33,6 +36,9 @@ pub struct TokenBucket {
 /// What comes in by a link of the host passes through filters first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingress {
+    /// Where the link is, if not on the host.
+    #[serde(default)] // what earlier versions wrote down has none
+    pub place: Place,
     /// The link.
     pub link: IfName,
 }
@@ -40,6 +46,9 @@ pub struct Ingress {
 /// All that comes in by a link of the host leaves by another of the host; it goes with [`Ingress`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lead {
+    /// Where the link is, if not on the host.
+    #[serde(default)] // what earlier versions wrote down has none
+    pub place: Place,
     /// The link.
     pub from: IfName,
     /// The other.
@@ -48,21 +57,26 @@ pub struct Lead {
 
 impl fmt::Display for TokenBucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { link, rate, burst, limit } = self;
-        write!(f, "{link} sends {rate} bytes a second, {burst} at once, {limit} wait")
+        let Self { place, link, rate, burst, limit } = self;
+        write!(f, "{link} sends {rate} bytes a second, {burst} at once, {limit} wait{}", elsewhere(*place))
     }
 }
 
 impl fmt::Display for Ingress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} filters what comes in", self.link)
+        write!(f, "{} filters what comes in{}", self.link, elsewhere(self.place))
     }
 }
 
 impl fmt::Display for Lead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "all that comes in by {} leaves by {}", self.from, self.to)
+        write!(f, "all that comes in by {} leaves by {}{}", self.from, self.to, elsewhere(self.place))
     }
+}
+
+/// Where it is, unless that is the host.
+fn elsewhere(place: Place) -> String {
+    if place == Place::Host { String::new() } else { format!(", {place}") }
 }
 
 /// Neither that it is gone nor that somebody has put another in its place is an error.
@@ -70,29 +84,29 @@ const GONE: &[Errno] = &[Errno::ENOENT, Errno::EINVAL, Errno::ENODEV];
 
 impl Act for TokenBucket {
     fn place(&self) -> Place {
-        Place::Host
+        self.place
     }
 
     fn by_number(&self) -> Option<(Place, &IfName)> {
-        Some((Place::Host, &self.link))
+        Some((self.place, &self.link))
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
         let tbf = tc::Tbf { rate: self.rate, burst: self.burst, limit: self.limit };
-        Ok(Work::Netlink(tc::add_tbf(places.index(Place::Host, &self.link)?, tbf)))
+        Ok(Work::Netlink(tc::add_tbf(places.index(self.place, &self.link)?, tbf)))
     }
 
     fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
-        refused(self, &self.link, cause, places)
+        refused(self, (self.place, &self.link), cause, places)
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let Some(index) = index_if_there(places, Place::Host, &self.link)? else { return Ok(()) };
-        gone(places, Place::Host, tc::delete_tbf(index), GONE)
+        let Some(index) = index_if_there(places, self.place, &self.link)? else { return Ok(()) };
+        gone(places, self.place, tc::delete_tbf(index), GONE)
     }
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {
-        Some((Place::Host, &self.link))
+        Some((self.place, &self.link))
     }
 
     fn alone(&self) -> Option<Error> {
@@ -101,10 +115,10 @@ impl Act for TokenBucket {
 
     /// The burst is told in a clock's ticks, of which there are too few for a long one; but it is a part of what may wait.
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let Some(index) = index_if_there(places, Place::Host, &self.link)? else {
-            return Ok(Some(format!("there is no {} {}", self.link, Place::Host)));
+        let Some(index) = index_if_there(places, self.place, &self.link)? else {
+            return Ok(Some(format!("there is no {} {}", self.link, self.place)));
         };
-        Ok(match tc::root(places.rtnl(Place::Host)?, index)? {
+        Ok(match tc::root(places.rtnl(self.place)?, index)? {
             None => Some(format!("{} has no queue", self.link)),
             Some(root) if root.tbf == Some((self.rate, self.limit)) => None,
             Some(tc::Root { tbf: Some((rate, limit)), .. }) => {
@@ -117,24 +131,24 @@ impl Act for TokenBucket {
 
 impl Act for Ingress {
     fn place(&self) -> Place {
-        Place::Host
+        self.place
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Netlink(tc::add_ingress(places.index(Place::Host, &self.link)?)))
+        Ok(Work::Netlink(tc::add_ingress(places.index(self.place, &self.link)?)))
     }
 
     fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
-        refused(self, &self.link, cause, places)
+        refused(self, (self.place, &self.link), cause, places)
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let Some(index) = index_if_there(places, Place::Host, &self.link)? else { return Ok(()) };
-        gone(places, Place::Host, tc::delete_ingress(index), GONE)
+        let Some(index) = index_if_there(places, self.place, &self.link)? else { return Ok(()) };
+        gone(places, self.place, tc::delete_ingress(index), GONE)
     }
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {
-        Some((Place::Host, &self.link))
+        Some((self.place, &self.link))
     }
 
     fn alone(&self) -> Option<Error> {
@@ -149,40 +163,45 @@ impl Act for Ingress {
 
 impl Act for Lead {
     fn place(&self) -> Place {
-        Place::Host
+        self.place
     }
 
     fn by_number(&self) -> Option<(Place, &IfName)> {
-        Some((Place::Host, &self.to))
+        Some((self.place, &self.to))
     }
 
     fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
-        let (from, to) = (places.index(Place::Host, &self.from)?, places.index(Place::Host, &self.to)?);
+        let (from, to) = (places.index(self.place, &self.from)?, places.index(self.place, &self.to)?);
         Ok(Work::Netlink(tc::lead(from, to)))
     }
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {
-        Some((Place::Host, &self.from))
+        Some((self.place, &self.from))
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let from = index_if_there(places, Place::Host, &self.from)?;
-        let to = index_if_there(places, Place::Host, &self.to)?;
+        let from = index_if_there(places, self.place, &self.from)?;
+        let to = index_if_there(places, self.place, &self.to)?;
         let (Some(from), Some(to)) = (from, to) else {
             let missing = if from.is_none() { &self.from } else { &self.to };
-            return Ok(Some(format!("there is no {missing} {}", Place::Host)));
+            return Ok(Some(format!("there is no {missing} {}", self.place)));
         };
-        let targets = tc::led_to(places.rtnl(Place::Host)?, from)?;
+        let targets = tc::led_to(places.rtnl(self.place)?, from)?;
         Ok((!targets.contains(&to)).then(|| "nothing leads there".into()))
     }
 }
 
 /// A queue that somebody else has put there is not ours to replace.
-fn refused(step: &dyn fmt::Display, link: &IfName, cause: kernel::Error, places: &mut Places) -> Error {
+fn refused(
+    step: &dyn fmt::Display,
+    (place, link): (Place, &IfName),
+    cause: kernel::Error,
+    places: &mut Places,
+) -> Error {
     if cause.errno() != Some(Errno::EEXIST) {
         return Error::Step { step: step.to_string(), cause };
     }
-    let index = index_if_there(places, Place::Host, link).ok().flatten();
-    let root = index.and_then(|index| tc::root(places.rtnl(Place::Host).ok()?, index).ok().flatten());
+    let index = index_if_there(places, place, link).ok().flatten();
+    let root = index.and_then(|index| tc::root(places.rtnl(place).ok()?, index).ok().flatten());
     Error::Queued { link: link.clone(), kind: root.map_or_else(|| "ingress".into(), |root| root.kind) }
 }

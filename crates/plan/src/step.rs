@@ -29,7 +29,7 @@ pub use crate::vrf::{InVrf, LeftVrf, Vrf};
 pub use crate::zone_source::{InvalidZone, ZoneName, ZoneSource};
 pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
-    publish::{Condition, Mapping, Masquerading, Matched, Publish, Reached, Redirect, Side},
+    publish::{Condition, Mapping, Masquerading, Matched, Publish, Reached, Redirect, Relay, Side},
 };
 pub use kernel::link::Setting;
 
@@ -102,6 +102,7 @@ pub enum Step {
     Tunnel(Tunnel),
     Peers(Peers),
     Notrack(Notrack),
+    Relay(Relay),
 }
 
 macro_rules! step_from {
@@ -188,7 +189,8 @@ step_from!(
     Namespace,
     Tunnel,
     Peers,
-    Notrack
+    Notrack,
+    Relay
 );
 
 /// A bridge on the host that is up and takes no router advertisements. One that exists is used as it is; a link of

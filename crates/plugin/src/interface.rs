@@ -27,6 +27,14 @@ pub fn result(call: &Call, endpoint: &Endpoint, mac: Mac, lease: &Lease) -> AddR
     AddResult { interfaces: vec![interface], ips, routes: lease.routes.clone(), dns }
 }
 
+/// Whether the other end of the container's interface is in a namespace of its network's (`overlay`), and not on the host: so the result before says.
+pub fn is_behind_overlay(endpoint: &Endpoint, before: &Lease) -> bool {
+    let container = endpoint.netns.to_string_lossy();
+    let elsewhere = |path: &String| !path.is_empty() && *path != container;
+    let ends = before.interfaces.iter().filter(|interface| interface.name == endpoint.host.as_str());
+    ends.filter_map(|end| end.sandbox.as_ref()).any(elsewhere)
+}
+
 /// Asks for an MTU if none is given. On a bridge it is that of those who are on it already, too.
 pub fn asks_for_mtu(given: Option<u32>, bridge: Option<&IfName>, lease: &Lease) -> Vec<Query> {
     let speaks = |is_ipv4| lease.ips.iter().any(|ip| ip.address.is_ipv4() == is_ipv4);

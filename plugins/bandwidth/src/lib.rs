@@ -9,7 +9,7 @@ pub use config::{Config, Error, Rate, Way};
 
 use cni::{AddResult, Call, Fail, Interface, Version};
 use plan::{Facts, HostEnd, Place, Plan, Query, WantedEnd, step};
-use plugin::{Endpoint, Lease, Plugin, Recipe};
+use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
 use types::{IfName, LinkKind, Mac, base32, stable_hash};
 
 /// The plugin.
@@ -22,7 +22,6 @@ pub struct Bandwidth;
 impl Recipe for Bandwidth {
     const NAME: &'static str = "bandwidth";
     const CHAINED: bool = true;
-    const BEHIND_OVERLAY: bool = false;
     const VERSIONS: &'static [Version] =
         &[Version::V0_3_0, Version::V0_3_1, Version::V0_4_0, Version::V1_0_0, Version::V1_1_0];
     type Config = Config;
@@ -31,17 +30,18 @@ impl Recipe for Bandwidth {
         Config::read(call)
     }
 
-    fn asks(config: &Config, endpoint: &Endpoint) -> Vec<Query> {
-        let burst = config.least_burst();
-        let end = burst.map(|_| Query::HostEnd(WantedEnd { interface: endpoint.ifname.clone(), burst }));
+    fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
+        let (burst, interface) = (config.least_burst(), endpoint.ifname.clone());
+        let place = place_of_end(endpoint, lease);
+        let end = burst.map(|_| Query::HostEnd(WantedEnd { interface, place, burst }));
         end.into_iter().collect()
     }
 
     fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
         let mut plan = Plan::default();
-        let Some(end) = end(config, endpoint, facts) else { return plan };
+        let Some(end) = end(config, endpoint, lease, facts) else { return plan };
         if let Some(rate) = config.ingress {
-            plan.own(bucket(&end.name, rate));
+            plan.own(bucket(end.place, &end.name, rate));
         }
         if let Some(rate) = config.egress {
             through(&mut plan, &end, &Ifb::of(endpoint, lease), rate);
@@ -60,8 +60,13 @@ impl Recipe for Bandwidth {
         if config.egress.is_some() {
             let Ifb { name, mac } = Ifb::of(endpoint, lease);
             result.interfaces.retain(|interface| interface.name != name.as_str());
-            let mac = mac.to_string();
-            result.interfaces.push(Interface { name: name.to_string(), mac, ..Interface::default() });
+            let (mac, sandbox) = (mac.to_string(), sandbox_of_end(endpoint, lease));
+            result.interfaces.push(Interface {
+                name: name.to_string(),
+                mac,
+                sandbox,
+                ..Interface::default()
+            });
         }
         result
     }
@@ -69,7 +74,7 @@ impl Recipe for Bandwidth {
     /// The queues go with the pair.
     fn remains(endpoint: &Endpoint) -> Plan {
         let mut plan = Plan::default();
-        plan.own(ifb(Ifb::derived(endpoint), None));
+        plan.own(ifb(Place::Host, Ifb::derived(endpoint), None));
         plan
     }
 
@@ -77,7 +82,7 @@ impl Recipe for Bandwidth {
     fn remains_of(_call: &Call, endpoint: &Endpoint, _reported: Option<&AddResult>) -> Plan {
         let mut plan = Plan::default();
         if let Some(name) = step::ifb_of_the_references(&endpoint.network, &endpoint.container) {
-            plan.own(ifb(Ifb { name, ..Ifb::derived(endpoint) }, None));
+            plan.own(ifb(Place::Host, Ifb { name, ..Ifb::derived(endpoint) }, None));
         }
         plan
     }
@@ -92,8 +97,9 @@ struct Ifb {
 impl Ifb {
     /// As it is called where it was made: in what ADD answered it is the host's, and of such a name.
     fn of(endpoint: &Endpoint, lease: &Lease) -> Self {
-        let on_host = |link: &&Interface| link.sandbox.as_ref().is_none_or(String::is_empty);
-        let mut made = lease.interfaces.iter().filter(on_host).filter(|link| link.name.starts_with(PREFIX));
+        let sandbox = sandbox_of_end(endpoint, lease).unwrap_or_default();
+        let beside = |link: &&Interface| link.sandbox.as_deref().unwrap_or_default() == sandbox;
+        let mut made = lease.interfaces.iter().filter(beside).filter(|link| link.name.starts_with(PREFIX));
         let reported =
             made.find_map(|link| Some(Self { name: link.name.parse().ok()?, mac: link.mac.parse().ok()? }));
         reported.unwrap_or_else(|| Self::derived(endpoint))
@@ -112,26 +118,39 @@ impl Ifb {
 /// The reference's, too.
 const PREFIX: &str = "bwp";
 
+/// The namespace that the result before names for the pair's other end; none on the host.
+fn sandbox_of_end(endpoint: &Endpoint, lease: &Lease) -> Option<String> {
+    let is_behind = interface::is_behind_overlay(endpoint, lease);
+    let mut ends = lease.interfaces.iter().filter(|link| is_behind && link.name == endpoint.host.as_str());
+    ends.find_map(|end| end.sandbox.clone())
+}
+
 /// The host's end; without a rate nobody asks for it. That there is none yet matters to nobody but `explain`.
-fn end(config: &Config, endpoint: &Endpoint, facts: &Facts) -> Option<HostEnd> {
+fn end(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Option<HostEnd> {
     config.least_burst()?;
-    Some(facts.host_end.clone().unwrap_or_else(|| HostEnd { name: endpoint.host.clone(), mtu: 1500 }))
+    let place = place_of_end(endpoint, lease);
+    Some(facts.host_end.clone().unwrap_or_else(|| HostEnd { place, name: endpoint.host.clone(), mtu: 1500 }))
+}
+
+/// Where the pair's other end is.
+fn place_of_end(endpoint: &Endpoint, lease: &Lease) -> Place {
+    if interface::is_behind_overlay(endpoint, lease) { Place::Network } else { Place::Host }
 }
 
 /// All that comes in by this end leaves by the other link, when it may. That one gets its queue before it is up, when the kernel has
 /// nobody to wait for.
 fn through(plan: &mut Plan, end: &HostEnd, by: &Ifb, rate: Rate) {
-    plan.own(ifb(Ifb { name: by.name.clone(), mac: by.mac }, Some(end.mtu)));
-    plan.own(bucket(&by.name, rate));
-    plan.own(step::Up { place: Place::Host, link: by.name.clone(), announce: false });
-    plan.own(step::Ingress { link: end.name.clone() });
-    plan.own(step::Lead { from: end.name.clone(), to: by.name.clone() });
+    plan.own(ifb(end.place, Ifb { name: by.name.clone(), mac: by.mac }, Some(end.mtu)));
+    plan.own(bucket(end.place, &by.name, rate));
+    plan.own(step::Up { place: end.place, link: by.name.clone(), announce: false });
+    plan.own(step::Ingress { place: end.place, link: end.name.clone() });
+    plan.own(step::Lead { place: end.place, from: end.name.clone(), to: by.name.clone() });
 }
 
-fn ifb(Ifb { name, mac }: Ifb, mtu: Option<u32>) -> step::Link {
-    step::Link { place: Place::Host, name, kind: LinkKind::Ifb, parent: None, mac: Some(mac), mtu }
+fn ifb(place: Place, Ifb { name, mac }: Ifb, mtu: Option<u32>) -> step::Link {
+    step::Link { place, name, kind: LinkKind::Ifb, parent: None, mac: Some(mac), mtu }
 }
 
-fn bucket(link: &IfName, rate: Rate) -> step::TokenBucket {
-    step::TokenBucket { link: link.clone(), rate: rate.rate, burst: rate.burst, limit: rate.limit() }
+fn bucket(place: Place, link: &IfName, rate: Rate) -> step::TokenBucket {
+    step::TokenBucket { place, link: link.clone(), rate: rate.rate, burst: rate.burst, limit: rate.limit() }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use bandwidth::Bandwidth;
 use cni::{AddResult, Args, Attachment, Call, ErrorReply, Verb, Version};
-use plan::{Facts, HostEnd, Query, WantedEnd};
+use plan::{Facts, HostEnd, Place, Query, WantedEnd};
 use plugin::{Endpoint, Recipe};
 use serde_json::{Value, json};
 
@@ -23,10 +23,10 @@ fn planned(call: &Call) -> (String, AddResult, Vec<Query>) {
     let config = Bandwidth::configure(call).unwrap();
     let at = Attachment { container: "c1".parse().unwrap(), ifname: "eth0".parse().unwrap(), netns: None };
     let endpoint = Endpoint::new(call, &at, String::new(), None).unwrap();
-    let asked = Bandwidth::asks(&config, &endpoint);
-    let end = HostEnd { name: "veth1".parse().unwrap(), mtu: 1400 };
-    let facts = Facts { host_end: (!asked.is_empty()).then_some(end), ..Facts::default() };
     let lease = call.prev_result.clone().unwrap();
+    let asked = Bandwidth::asks_about(&config, &endpoint, &lease);
+    let end = HostEnd { place: Place::Host, name: "veth1".parse().unwrap(), mtu: 1400 };
+    let facts = Facts { host_end: (!asked.is_empty()).then_some(end), ..Facts::default() };
     let plan = Bandwidth::plan(&config, &endpoint, &lease, &facts).to_string();
     (plan, Bandwidth::result(call, &config, &endpoint, &lease, &facts), asked)
 }
@@ -68,7 +68,11 @@ own    all that comes in by veth1 leaves by IFB
     assert_eq!((result.interfaces.len(), result.interfaces[3].sandbox.as_ref()), (4, None));
     assert_eq!(
         asked,
-        [Query::HostEnd(WantedEnd { interface: "eth0".parse().unwrap(), burst: Some(100_000) })]
+        [Query::HostEnd(WantedEnd {
+            interface: "eth0".parse().unwrap(),
+            place: Place::Host,
+            burst: Some(100_000)
+        })]
     );
 }
 

@@ -19,7 +19,11 @@ fn endpoint(call: &Call) -> Endpoint {
 fn facts(mtu: Option<u32>) -> Facts {
     let transit = Transit::numbered(0).unwrap();
     let netns = "/run/sealane/overlay/n/netns".into();
-    Facts { mtu, overlay: Some(OverlayFact { transit, netns }), ..Facts::default() }
+    Facts {
+        mtu,
+        overlay: Some(OverlayFact { transit, netns, host_end: "ovx".parse().unwrap() }),
+        ..Facts::default()
+    }
 }
 
 fn listed(node: &str) -> Value {

@@ -12,10 +12,10 @@ pub use error::Error;
 use backend::Backend;
 use cni::{AddResult, Call, Fail};
 use mapping::Mapping;
-use plan::{Facts, Place, Plan, Query, step};
-use plugin::{Endpoint, Lease, Plugin, Recipe};
+use plan::{Facts, OverlayFact, Place, Plan, Query, step};
+use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
 use serde_json::Value;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use types::{IfName, Prefix};
 
 /// The plugin.
@@ -28,30 +28,40 @@ pub struct Portmap;
 impl Recipe for Portmap {
     const NAME: &'static str = "portmap";
     const CHAINED: bool = true;
-    const BEHIND_OVERLAY: bool = false;
     type Config = Config;
 
     fn configure(call: &Call) -> Result<Config, Fail> {
         Config::read(call)
     }
 
-    fn asks_about(config: &Config, _endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
+    fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
         if config.mappings.is_empty() {
             return Vec::new();
         }
-        let routes = addresses(lease).into_iter().map(|prefix| Query::RouteTo(prefix.address()));
-        routes.chain(Mapping::wanted(&config.mappings).into_iter().map(Query::FreePort)).collect()
+        let ways: Vec<Query> = if interface::is_behind_overlay(endpoint, lease) {
+            vec![Query::Overlay(endpoint.network.clone())]
+        } else {
+            addresses(lease).into_iter().map(|prefix| Query::RouteTo(prefix.address())).collect()
+        };
+        let ports = Mapping::wanted(&config.mappings).into_iter().map(Query::FreePort);
+        ways.into_iter().chain(ports).collect()
     }
 
     fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
         let mut plan = Plan::default();
-        let mappings: Vec<_> =
+        let mut mappings: Vec<_> =
             config.mappings.iter().filter_map(|mapping| published(mapping, facts)).collect();
-        let container: Vec<_> =
-            addresses(lease).iter().map(|prefix| reached(prefix.address(), facts)).collect();
-        if mappings.is_empty() || container.is_empty() {
+        let addresses = addresses(lease);
+        if mappings.is_empty() || addresses.is_empty() {
             return plan;
         }
+        let (targets, container) = match &facts.overlay {
+            Some(overlay) => {
+                plan.own(relay(endpoint, &mut mappings, &addresses));
+                between(overlay, &addresses)
+            }
+            None => (addresses.clone(), addresses.iter().map(|ip| reached(ip.address(), facts)).collect()),
+        };
         let loopback = container.iter().find(|reached| reached.address.is_ipv4());
         let loopback = loopback.and_then(|reached| reached.via.clone());
         let publish = step::Publish {
@@ -69,10 +79,8 @@ impl Recipe for Portmap {
             }
             Backend::Iptables { mark, ipv4, ipv6 } => {
                 let publish = step::Publish { by_iptables: true, ..publish };
-                let rules: Vec<_> = addresses(lease)
-                    .iter()
-                    .map(|ip| by_iptables(&publish, *ip, mark, [ipv4, ipv6]))
-                    .collect();
+                let rules: Vec<_> =
+                    targets.iter().map(|ip| by_iptables(&publish, *ip, mark, [ipv4, ipv6])).collect();
                 let redirect = step::Redirect { ports: publish.leads() };
                 plan.own(publish);
                 for rules in rules {
@@ -137,6 +145,33 @@ fn addresses(lease: &Lease) -> Vec<Prefix> {
 
 fn reached(address: IpAddr, facts: &Facts) -> step::Reached {
     step::Reached { address, via: facts.routes.get(&address).cloned() }
+}
+
+/// Leads ports on to the container, from the network's namespace, to which those of the host then lead under their own numbers.
+fn relay(endpoint: &Endpoint, mappings: &mut [step::Mapping], addresses: &[Prefix]) -> step::Relay {
+    let mut ports = Vec::new();
+    for mapping in mappings {
+        let port = step::Published { address: None, ..mapping.port };
+        let fits = |ip: &&Prefix| mapping.port.address.is_none_or(|at| at.is_ipv4() == ip.is_ipv4());
+        for ip in addresses.iter().filter(fits) {
+            let lead = (port, SocketAddr::new(ip.address(), mapping.to));
+            // Of several addresses of the host that one port is published at, all lead there.
+            if !ports.contains(&lead) {
+                ports.push(lead);
+            }
+        }
+        mapping.to = mapping.port.number;
+    }
+    step::Relay { holder: endpoint.holder(Portmap::NAME), ports }
+}
+
+/// The addresses of the network's namespace, by which the host leads to containers of these.
+fn between(overlay: &OverlayFact, addresses: &[Prefix]) -> (Vec<Prefix>, Vec<step::Reached>) {
+    let targets: Vec<Prefix> = addresses.iter().map(|ip| overlay.transit.network(ip.is_ipv4())).collect();
+    let via = Some(overlay.host_end.clone());
+    let reached =
+        targets.iter().map(|ip| step::Reached { address: ip.address(), via: via.clone() }).collect();
+    (targets, reached)
 }
 
 fn published(mapping: &Mapping, facts: &Facts) -> Option<step::Mapping> {

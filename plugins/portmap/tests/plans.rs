@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use cni::{Args, Attachment, Call, ErrorReply, Verb, Version};
 use plan::{
-    Facts, Query, Wanted,
+    Facts, OverlayFact, Query, Transit, Wanted,
     step::{Protocol, Published},
 };
 use plugin::{Endpoint, Recipe};
@@ -69,6 +69,26 @@ fn without_ports_there_is_nothing_to_do_and_nothing_to_ask() {
         assert_eq!(planned(&call, &[]), "");
         assert_eq!(asked(&call), []);
     }
+}
+
+#[test]
+fn behind_overlay_ports_lead_to_the_networks_namespace_and_from_there_to_the_container() {
+    let mut call = call(&json!({}), &web(), "");
+    let endpoint = endpoint(&call);
+    let before = call.prev_result.as_mut().unwrap();
+    before.interfaces[1].name = endpoint.host.to_string();
+    before.interfaces[1].sandbox = Some("/run/sealane/overlay/net/netns".into());
+    assert_eq!(asked(&call), [Query::Overlay("net".parse().unwrap())]);
+    let (transit, host_end) = (Transit::numbered(0).unwrap(), "ov0".parse().unwrap());
+    let overlay = Some(OverlayFact { transit, netns: "/run/sealane/overlay/net/netns".into(), host_end });
+    let facts = Facts { overlay, ..Facts::default() };
+    let (config, lease) = (Portmap::configure(&call).unwrap(), call.prev_result.clone().unwrap());
+    let expected = "\
+own    lead 8080/tcp to 10.1.0.2:80, 8080/tcp to [fd00::2]:80 in the network's namespace, for container c1
+own    publish 8080/tcp to 8080 of 169.254.64.1 (by ov0) and fd7e:51c0:9e2a:7a15::1 (by ov0), masquerading hairpin and localhost, for container c1
+ensure sysctl net/ipv4/conf/ov0/route_localnet = 1 on the host
+";
+    assert_eq!(Portmap::plan(&config, &endpoint, &lease, &facts).to_string(), expected);
 }
 
 #[test]

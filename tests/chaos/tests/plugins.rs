@@ -30,16 +30,14 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let parent: &[_] = &["link add up0 type veth peer name up1", "link set up0 up", "link set up1 up"];
-    let on = |master: &str| row(json!({"type": "macvlan", "master": master, "ipam": both()}));
+    [rows_of_the_references(), rows_of_overlay()].concat()
+}
+
+/// A network's own namespace, a tunnel, and what works on links that end in there.
+fn rows_of_overlay() -> Vec<Row> {
     let rates = json!({"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000,
         "egressRate": 8_000_000, "egressBurst": 800_000});
-    let tuning = json!({"type": "tuning", "mac": "c2:00:00:00:00:01", "mtu": 1400, "txQLen": 9, "promisc": true,
-        "sysctl": {"net.core.somaxconn": "77", "net.ipv4.conf.IFNAME.rp_filter": "2"}});
     vec![
-        Row { on_host: parent, ..on("up0") },
-        Row { name: OF_VLAN_PARENT, on_host: parent, ..on("up0.10") },
-        row(json!({"type": "ptp", "ipMasq": true, "ipam": both()})),
         row(overlay()),
         Row {
             name: "overlay_with_peers",
@@ -56,6 +54,27 @@ fn rows() -> Vec<Row> {
                 {"node": "worker-1", "vtep": "192.0.2.1"}, {"node": "worker-2", "vtep": "192.0.2.2"}]}),
             ))
         },
+        Row { name: "bandwidth_behind_overlay", before: vec![overlay()], ..row(rates) },
+        Row {
+            name: "portmap_behind_overlay",
+            before: vec![overlay()],
+            ..row(json!({"type": "portmap", "runtimeConfig": {"portMappings": [
+                {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}}))
+        },
+    ]
+}
+
+fn rows_of_the_references() -> Vec<Row> {
+    let parent: &[_] = &["link add up0 type veth peer name up1", "link set up0 up", "link set up1 up"];
+    let on = |master: &str| row(json!({"type": "macvlan", "master": master, "ipam": both()}));
+    let rates = json!({"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000,
+        "egressRate": 8_000_000, "egressBurst": 800_000});
+    let tuning = json!({"type": "tuning", "mac": "c2:00:00:00:00:01", "mtu": 1400, "txQLen": 9, "promisc": true,
+        "sysctl": {"net.core.somaxconn": "77", "net.ipv4.conf.IFNAME.rp_filter": "2"}});
+    vec![
+        Row { on_host: parent, ..on("up0") },
+        Row { name: OF_VLAN_PARENT, on_host: parent, ..on("up0.10") },
+        row(json!({"type": "ptp", "ipMasq": true, "ipam": both()})),
         Row {
             device: Some((
                 "link add hd0 address 02:00:00:00:00:07 mtu 1400 type veth peer name hd1",

@@ -12,10 +12,11 @@ use netlab::{
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::ErrorKind,
-    net::{IpAddr, TcpStream, UdpSocket},
+    io::{ErrorKind, Read, Write},
+    net::{IpAddr, TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
     process::Command,
+    thread,
     time::Duration,
 };
 
@@ -28,6 +29,9 @@ netlab::tests! {
     an_add_that_fails_leaves_nothing,
     what_can_not_be_is_refused_before_anything_is_changed,
     what_works_on_the_hosts_end_is_refused_behind_it,
+    a_published_port_leads_to_the_container_with_the_clients_address,
+    a_limit_is_set_in_the_networks_namespace_and_goes_with_it,
+    a_port_goes_with_its_container_and_two_of_one_number_are_refused,
     three_hosts_with_three_containers_each_reach_each_other,
     hosts_of_an_underlay_of_ipv6_reach_each_other,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
@@ -230,16 +234,8 @@ fn what_works_on_the_hosts_end_is_refused_behind_it() {
     let host = Host::new().unwrap();
     let config = overlay(&host, &json!({}));
     let (container, result, _) = added(&host, &config);
-    let ports = json!({"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]});
-    for keys in [
-        json!({"type": "portmap", "runtimeConfig": ports}),
-        json!({"type": "firewall", "backend": "iptables"}),
-        json!({"type": "bandwidth", "ingressRate": 1_000_000, "ingressBurst": 1_000_000}),
-    ] {
-        let chained = host.config(&with(&keys, "prevResult", &result));
-        let reply = host.add(&chained, &container, "eth0").unwrap();
-        assert!(refused(&reply, 2).contains("behind overlay"));
-    }
+    let firewall = host.config(&json!({"type": "firewall", "backend": "iptables", "prevResult": result}));
+    assert!(refused(&host.add(&firewall, &container, "eth0").unwrap(), 2).contains("behind overlay"));
     // Without a port there is nothing to do; what works in the container works.
     for keys in
         [json!({"type": "portmap"}), json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}})]
@@ -247,6 +243,117 @@ fn what_works_on_the_hosts_end_is_refused_behind_it() {
         let chained = host.config(&with(&keys, "prevResult", &result));
         done(&host.add(&chained, &container, "eth0").unwrap());
     }
+}
+
+/// Behind an overlay's ADD, this port of the host to 7000.
+fn portmap(host: &Host, result: &Value, mapping: &Value) -> Value {
+    let ports =
+        json!({"portMappings": [with_all(&json!({"containerPort": 7000, "protocol": "tcp"}), mapping)]});
+    host.config(&json!({"type": "portmap", "capabilities": {"portMappings": true}, "runtimeConfig": ports, "prevResult": result}))
+}
+
+/// Answers each who calls with the address that it sees.
+fn tell(container: &Container, at: IpAddr, port: u16) {
+    let listener = container.exec(move || TcpListener::bind((at, port)).unwrap()).unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let from = stream.peer_addr().unwrap().ip();
+            let _gone = stream.write_all(from.to_string().as_bytes());
+        }
+    });
+}
+
+fn told(at: IpAddr, port: u16) -> IpAddr {
+    let mut text = String::new();
+    TcpStream::connect((at, port)).unwrap().read_to_string(&mut text).unwrap();
+    text.parse().unwrap()
+}
+
+fn a_published_port_leads_to_the_container_with_the_clients_address() {
+    let host = Host::new().unwrap();
+    let outside = host.outside(7000).unwrap();
+    let config = overlay(&host, &json!({}));
+    let (one, result, at_one) = added(&host, &config);
+    let (two, _, _) = added(&host, &config);
+    let ports = portmap(&host, &result, &json!({"hostPort": 8080}));
+    done(&host.add(&ports, &one, "eth0").unwrap());
+    done(&host.check(&ports, &one, "eth0", &result).unwrap());
+    for at in &at_one {
+        tell(&one, *at, 7000);
+    }
+    for (own, at) in [("192.0.2.1", OUTSIDE[0]), ("2001:db8::1", OUTSIDE[1])] {
+        let own = address(own);
+        assert_eq!(outside.exec(move || told(own, 8080)).unwrap(), at);
+        // From the host itself, and from a container of the network by the host's address.
+        told(own, 8080);
+        for container in [&two, &one] {
+            container.exec(move || told(own, 8080)).unwrap();
+        }
+    }
+    told(address("127.0.0.1"), 8080);
+    // What the container sends by itself is still the host's, for those who are beyond.
+    get_through(&one, OUTSIDE[0], 7000);
+}
+
+fn a_limit_is_set_in_the_networks_namespace_and_goes_with_it() {
+    let host = Host::new().unwrap();
+    let config = overlay(&host, &json!({}));
+    let (one, result, at_one) = added(&host, &config);
+    let (two, _, at_two) = added(&host, &config);
+    let links = || ip("link show").unwrap().as_array().unwrap().len();
+    let before = links();
+    let rates = json!({"type": "bandwidth", "ingressRate": 80_000_000, "ingressBurst": 800_000,
+        "egressRate": 80_000_000, "egressBurst": 800_000, "prevResult": result});
+    let limited = host.config(&rates);
+    let answered = host.add(&limited, &one, "eth0").unwrap().result().unwrap();
+    let (end, ifb) = (answered["interfaces"][0].clone(), answered["interfaces"][2].clone());
+    assert_eq!((&ifb["sandbox"], links()), (&end["sandbox"], before));
+    let shown = || {
+        let netns = format!("--net={}", end["sandbox"].as_str().unwrap());
+        let output = Command::new("nsenter").args([&netns, "tc", "qdisc", "show"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for link in [&end["name"], &ifb["name"]] {
+        let line = format!("dev {} root", link.as_str().unwrap());
+        assert!(shown().lines().any(|it| it.contains("tbf") && it.contains(&line)), "{}", shown());
+    }
+    done(&host.check(&limited, &one, "eth0", &answered).unwrap());
+    talks(&two, &at_two, &one, &at_one, 7000);
+    talks(&one, &at_one, &two, &at_two, 7001);
+    done(&host.del(&limited, &one, "eth0").unwrap());
+    assert!(!shown().contains("tbf"), "{}", shown());
+    talks(&one, &at_one, &two, &at_two, 7002);
+}
+
+fn a_port_goes_with_its_container_and_two_of_one_number_are_refused() {
+    let host = Host::new().unwrap();
+    let outside = host.outside(7000).unwrap();
+    ip("addr add 192.0.2.3/24 dev uplink").unwrap();
+    let config = overlay(&host, &json!({}));
+    let (one, result, at_one) = added(&host, &config);
+    let (two, other, at_two) = added(&host, &config);
+    for (container, own) in [(&one, &at_one), (&two, &at_two)] {
+        tell(container, own[0], 7000);
+    }
+    let of_one = portmap(&host, &result, &json!({"hostPort": 8080, "hostIP": "192.0.2.1"}));
+    let of_two = portmap(&host, &other, &json!({"hostPort": 8080, "hostIP": "192.0.2.3"}));
+    let before = host.snapshot().unwrap();
+    done(&host.add(&of_one, &one, "eth0").unwrap());
+    let said = refused(&host.add(&of_two, &two, "eth0").unwrap(), 101);
+    assert!(said.contains("8080") && said.contains("another container of the network"), "{said}");
+    outside.exec(|| told(address("192.0.2.1"), 8080)).unwrap();
+    done(&host.del(&of_one, &one, "eth0").unwrap());
+    do_not_get_through(&outside, &[address("192.0.2.1")], 8080);
+    // Nothing is left but the empty section of the packet filter, as behind a bridge.
+    let left = host.changes_since(&before).unwrap();
+    assert!(left.lines().all(|line| line.starts_with("+ nft") && !line.contains("8080")), "{left}");
+    done(&host.add(&of_two, &two, "eth0").unwrap());
+    outside.exec(|| told(address("192.0.2.3"), 8080)).unwrap();
+    // The container's end comes first, and the port's record is taken along.
+    done(&host.del(&config, &two, "eth0").unwrap());
+    do_not_get_through(&outside, &[address("192.0.2.3")], 8080);
+    done(&host.del(&config, &one, "eth0").unwrap());
+    assert!(!host.state_dir().join("overlay").exists() && !host.state_dir().join("attachments/net").exists());
 }
 
 /// Hosts on one underlay, each a namespace with a state of its own.

@@ -153,7 +153,7 @@ impl Shared for Namespace {
 impl Namespace {
     /// The pair's end on the host.
     pub fn host_end(&self) -> IfName {
-        IfName::derived("ov", &[self.network.as_str()])
+        super::host_end(&self.network)
     }
 
     /// The pair's end in it.

@@ -1,4 +1,5 @@
 //! Why an attachment can't be on an overlay network.
+use crate::host_port::Published;
 use std::net::IpAddr;
 use types::{NetworkName, Vni};
 
@@ -31,6 +32,12 @@ pub enum NoOverlay {
         vni: Vni,
         /// The port.
         port: u16,
+    },
+    /// Another container of the network publishes a port of that number, at another address of the host.
+    #[error("port {port} leads to another container of the network already, by another address of the host")]
+    PortTaken {
+        /// The port.
+        port: Published,
     },
     /// The host does not have the address that its tunnels are from.
     #[error("vtep {vtep} is no address of this host")]
@@ -79,6 +86,7 @@ impl NoOverlay {
             NoOverlay::NoNetwork
             | NoOverlay::NoTransit { .. }
             | NoOverlay::TransitTaken { .. }
+            | NoOverlay::PortTaken { .. }
             | NoOverlay::VniTaken { .. } => false,
         }
     }
@@ -91,6 +99,9 @@ impl NoOverlay {
                 "they are 169.254.64.0/18; `ls STATE/transit` shows who has them: remove a network's containers".into()
             }
             NoOverlay::TransitTaken { .. } => "try again".into(),
+            NoOverlay::PortTaken { port } => {
+                format!("publish one of the two under another number than {}", port.number)
+            }
             NoOverlay::VniTaken { vni, .. } => format!(
                 "two networks of a host need numbers of their own: give one of them another \"vni\" than {vni}, on all of its nodes"
             ),

@@ -1,0 +1,141 @@
+//! Published ports of an overlay network's containers, whose addresses the host does not know: its ports lead to the network's namespace
+//! ([`super::Publish`]), under the same numbers, and there they lead on.
+//!
+//! # Theory of operation
+//! The namespace has the section of published ports that a host has, in its own packet filter, and in its maps one element for each port. Who has a port, the host's claims say; that two
+//! of one number, published at different addresses of the host, would be one here is refused.
+use super::{Stale, entry, redirect::words, section::section, sets::published};
+use crate::{
+    act::{Act, Own, Work},
+    error::Error,
+    filter::Filter,
+    host_port::{Holder, Published},
+    overlay::NoOverlay,
+    places::{Place, Places},
+};
+use kernel::{
+    Errno,
+    nft::{Element, Field, Set, Transaction, Value},
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, net::SocketAddr};
+
+/// Ports of the network's namespace that lead to one of its containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Whose they are.
+    pub holder: Holder,
+    /// The ports, and where they lead.
+    pub ports: Vec<(Published, SocketAddr)>,
+}
+
+impl fmt::Display for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lead {} {}, for {}", words(&self.ports), Place::Network, self.holder.brief())
+    }
+}
+
+impl Act for Relay {
+    fn place(&self) -> Place {
+        Place::Network
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Own(self))
+    }
+
+    /// What leads elsewhere is another's by now.
+    fn undo(&self, places: &mut Places) -> Result<(), Error> {
+        if !places.has(Place::Network) {
+            return Ok(());
+        }
+        let mut filter = Filter::new(places.departure);
+        let undone = places.within(Place::Network, || {
+            let mut change = Transaction::default();
+            for (set, element) in self.elements() {
+                let found = filter.nft()?.element(&set, &element.key)?;
+                if found.is_some_and(|found| found.value == element.value) {
+                    change.delete_element(&set, &element.key);
+                }
+            }
+            if change.is_empty() {
+                return Ok(());
+            }
+            filter.clear(&change)?;
+            let forgotten = filter.forget(Stale::Ours(self.ports.clone()));
+            // There, for whoever forgets connections is in the namespace that this thread is in.
+            drop(filter);
+            forgotten
+        })?;
+        undone.map_err(|cause| self.failed(cause))
+    }
+
+    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
+        if !places.has(Place::Network) {
+            return Ok(Some("the network has no namespace".into()));
+        }
+        let mut filter = Filter::new(places.departure);
+        let found = places.within(Place::Network, || {
+            for ((set, element), (port, _)) in self.elements().into_iter().zip(&self.ports) {
+                match filter.nft()?.element(&set, &element.key)? {
+                    None => return Ok(Some(format!("{port} leads nowhere"))),
+                    Some(found) if found.value != element.value => {
+                        return Ok(Some(format!("{port} leads elsewhere")));
+                    }
+                    Some(_) => {}
+                }
+            }
+            section().differs(filter.nft()?)
+        })?;
+        found.map_err(|cause| self.failed(cause))
+    }
+}
+
+impl Own for Relay {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        let mut filter = Filter::new(places.departure);
+        let made = places.within(Place::Network, || {
+            let mut change = Transaction::default();
+            for ((set, element), (port, _)) in self.elements().into_iter().zip(&self.ports) {
+                match filter.nft()?.element(&set, &element.key)? {
+                    Some(found) if found.value != element.value => return Ok(Some(*port)),
+                    Some(_) => {}
+                    None => change.add_element(&set, &element),
+                }
+            }
+            match filter.put(&[&section()], &change) {
+                Err(cause) if cause.errno() == Some(Errno::EEXIST) => {
+                    return Ok(self.ports.first().map(|(port, _)| *port));
+                }
+                other => other?,
+            }
+            let forgotten = filter.forget(Stale::Others(self.ports.clone()));
+            drop(filter);
+            forgotten.map(|()| None)
+        })?;
+        match made.map_err(|cause| self.failed(cause))? {
+            Some(port) => Err(NoOverlay::PortTaken { port }.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        true
+    }
+}
+
+impl Relay {
+    fn failed(&self, cause: kernel::Error) -> Error {
+        Error::of_ports(self, self.ports.len(), cause)
+    }
+
+    /// One for each port, in their order.
+    fn elements(&self) -> Vec<(Set, Element)> {
+        let element = |(port, to): &(Published, SocketAddr)| {
+            let key = vec![Field::Proto(entry::number(port.protocol)), Field::Service(port.number)];
+            let value = Some(Value::Fields(vec![to.ip().into(), Field::Service(to.port())]));
+            (published(to.is_ipv4(), false), Element { key, value, comment: None })
+        };
+        self.ports.iter().map(element).collect()
+    }
+}
