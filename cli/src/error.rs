@@ -18,6 +18,11 @@ pub(crate) enum Error {
         #[source]
         cause: types::InvalidName,
     },
+    /// A list in which another suite's plugin comes behind `overlay`, whose containers' links do not end where it looks for them.
+    #[error(
+        "{plugin:?} can not come behind overlay: it looks on the host for the end of the container's link, which is in the network's namespace"
+    )]
+    BehindOverlay { plugin: String },
     /// What there was to say could not be said.
     #[error("could not write to standard output")]
     Output(#[source] &'static io::Error),
@@ -27,6 +32,7 @@ impl Failure for Error {
     fn code(&self) -> Code {
         match self {
             Self::UnknownName { .. } | Self::Valid(_) | Self::ValidName { .. } => Code::InvalidEnvironment,
+            Self::BehindOverlay { .. } => Code::UnsupportedField,
             Self::Output(_) => Code::Io,
         }
     }
@@ -37,6 +43,9 @@ impl Failure for Error {
                 Some(format!("known are {known}, and any name that ends with - and one of them"))
             }
             Self::Valid(_) | Self::ValidName { .. } => Some("for example --valid blue:eth0".into()),
+            Self::BehindOverlay { plugin } => Some(format!(
+                "leave {plugin} out of \"plugins\"; those of `sealane plugins` know the namespace"
+            )),
             Self::Output(_) => {
                 Some("what was asked for is done; is there room where the output goes?".into())
             }

@@ -3,7 +3,7 @@
 use crate::{
     args::{Cni, Target},
     error::Error,
-    explain, plugins, repair, say,
+    explain, plugins, registry, repair, say,
 };
 use cni::{
     AttachmentId, ErrorReply, Fail, Version,
@@ -37,6 +37,7 @@ fn execute(verb: Cni) -> Result<Output, Fail> {
     match verb {
         Cni::Add(target) => {
             let (network, at) = load(&target)?;
+            refuse_behind_overlay(&network)?;
             return Ok(Output::Result(runtime.add(&network, &at)?));
         }
         Cni::Del(target) => {
@@ -57,6 +58,7 @@ fn execute(verb: Cni) -> Result<Output, Fail> {
         Cni::Status { conflist } => runtime.status(&Network::load(&conflist)?)?,
         Cni::Explain(target) => {
             let (network, at) = load(&target)?;
+            refuse_behind_overlay(&network)?;
             return Ok(Output::Text(explain::text(&runtime, &network, &at)?));
         }
     }
@@ -67,6 +69,13 @@ fn load(target: &Target) -> Result<(Network, RuntimeAttachment), Fail> {
     let network = Network::load(&target.conflist)?;
     let at = RuntimeAttachment::from_env(&target.container, &target.netns, target.ifname.as_deref())?;
     Ok((network, at))
+}
+
+/// A plugin sees itself alone; who has the list sees who comes behind `overlay`, and that it would find nothing.
+fn refuse_behind_overlay(network: &Network) -> Result<(), Error> {
+    let mut behind = network.plugins.iter().skip_while(|plugin| plugin.kind != "overlay").skip(1);
+    let other = behind.find(|plugin| registry::planner(&plugin.kind).is_none());
+    other.map_or(Ok(()), |other| Err(Error::BehindOverlay { plugin: other.kind.clone() }))
 }
 
 /// `CONTAINER:IFNAME`. A container's ID has no colon, nor has an interface's name.

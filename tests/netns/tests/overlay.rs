@@ -29,6 +29,7 @@ netlab::tests! {
     an_add_that_fails_leaves_nothing,
     what_can_not_be_is_refused_before_anything_is_changed,
     what_works_on_the_hosts_end_is_refused_behind_it,
+    another_suites_plugin_behind_it_is_refused_by_who_sees_the_list,
     a_published_port_leads_to_the_container_with_the_clients_address,
     a_limit_is_set_in_the_networks_namespace_and_goes_with_it,
     a_port_goes_with_its_container_and_two_of_one_number_are_refused,
@@ -243,6 +244,30 @@ fn what_works_on_the_hosts_end_is_refused_behind_it() {
         let chained = host.config(&with(&keys, "prevResult", &result));
         done(&host.add(&chained, &container, "eth0").unwrap());
     }
+}
+
+fn another_suites_plugin_behind_it_is_refused_by_who_sees_the_list() {
+    let host = Host::new().unwrap();
+    let (container, file) = (host.container().unwrap(), host.dir().join("list.conflist"));
+    let before = host.snapshot().unwrap();
+    let overlay: Value = serde_json::from_str(OVERLAY).unwrap();
+    let run = |verb: &str, behind: Value| {
+        let list = json!({"cniVersion": "1.1.0", "name": "net", "plugins": [overlay, behind]});
+        fs::write(&file, list.to_string()).unwrap();
+        let mut command = netlab::sealane(host.dir());
+        command.arg(verb).arg(&file).arg(container.id()).arg(container.netns());
+        command.env("SEALANE_STATE_DIR", host.state_dir()).env("SEALANE_DATA_DIR", host.data_dir());
+        command.env("SEALANE_CNI_CACHE_DIR", host.results_dir());
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    for verb in ["add", "explain"] {
+        let (done, said) = run(verb, json!({"type": "traffic-shaper"}));
+        assert!(!done && said.contains("\"code\": 2") && said.contains("traffic-shaper"), "{said}");
+    }
+    assert_eq!(host.changes_since(&before).unwrap(), "");
+    let (done, said) = run("explain", json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}}));
+    assert!(done && said.contains("namespace of network net"), "{said}");
 }
 
 /// Behind an overlay's ADD, this port of the host to 7000.
