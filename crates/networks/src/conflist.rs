@@ -131,7 +131,7 @@ fn link(bridge: &IfName, options: &Options, subnets: &[Subnet], internal: bool) 
 }
 
 /// Published ports. Nobody binds them before us, so who listens on one is in the way.
-fn ports(internal: bool) -> Option<Value> {
+pub(crate) fn ports(internal: bool) -> Option<Value> {
     (!internal)
         .then(|| json!({"type": "portmap", "capabilities": {"portMappings": true}, "checkListeners": true}))
 }

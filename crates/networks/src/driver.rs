@@ -9,6 +9,7 @@ use crate::{
     pools::Pools,
 };
 use cluster::Vni;
+use std::iter;
 use types::{IfName, NetworkName};
 
 /// A driver with its options.
@@ -109,8 +110,10 @@ impl Chosen<'_> {
             Chosen::Macvlan(macvlan) => Ok(conflist::macvlan(name, macvlan, subnets, extra)),
             Chosen::Ipvlan(ipvlan) => Ok(conflist::ipvlan(name, ipvlan, subnets, extra)),
             Chosen::Overlay(overlay, vni) => {
-                let plugin = overlay.plugin(*vni, subnets, extra.internal)?;
-                Ok(conflist::list(name, &[plugin], extra))
+                let tunnel = overlay.plugin(*vni, subnets, extra.internal)?;
+                // No `firewall`: networks are apart by themselves, each in its own namespace.
+                let plugins: Vec<_> = iter::once(tunnel).chain(conflist::ports(extra.internal)).collect();
+                Ok(conflist::list(name, &plugins, extra))
             }
         }
     }

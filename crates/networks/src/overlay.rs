@@ -167,6 +167,18 @@ mod tests {
     }
 
     #[test]
+    fn ports_are_published_but_of_an_internal_network() {
+        let dir = tempfile::tempdir().unwrap();
+        let kinds = |name: &str, internal| {
+            let request = Request { name: name.into(), internal, ..request(&[], &[]) };
+            let made = Folder::at(dir.path()).create(&request, &HostView::default()).unwrap();
+            made.network.plugins.iter().map(|plugin| plugin.kind.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds("open", false), ["overlay", "portmap"]);
+        assert_eq!(kinds("closed", true), ["overlay"]);
+    }
+
+    #[test]
     fn the_options_are_the_plugins_keys() {
         let dir = tempfile::tempdir().unwrap();
         let options = [

@@ -495,8 +495,10 @@ fn an_overlay_network_is_made_listed_looked_at_and_removed() {
     assert!(said.contains("VNI 4242 is that of network stage"), "{said}");
     let said = lab.refused("sealane network create -d overlay --subnet 10.42.7.0/24 again");
     assert!(said.contains("stage"), "{said}");
-    let said = lab.refused("sealane run --rm -p 80 --network first -- true");
-    assert!(said.contains("of the driver overlay publish none"), "{said}");
+    lab.ok("sealane network create -d overlay --internal closed");
+    let said = lab.refused("sealane run --rm -p 80 --network closed -- true");
+    assert!(said.contains("nothing from outside reaches an internal network"), "{said}");
+    lab.ok("sealane network rm closed");
     lab.ok("sealane network rm first second stage");
     assert_eq!(names(&lab), ["host", "none"]);
 }
@@ -745,6 +747,8 @@ fn a_macvlan_network_is_on_a_link_of_the_host() {
             .clone();
     assert_eq!(address, "192.0.2.64/24");
     lab.ok("sealane on outside sealane ping -c 1 192.0.2.64");
+    let said = lab.refused("sealane run --rm -p 80 --network lan -- true");
+    assert!(said.contains("networks of the driver macvlan publish none"), "{said}");
     lab.ok("sealane rm -f c1; sealane network rm lan");
 }
 
@@ -791,7 +795,12 @@ fn containers_of_an_overlay_network_find_each_other_by_name() {
     assert!(lab.ok(asked).contains("10.0.0.9/32"));
     let said = lab.refused("sealane network rm my-network");
     assert!(said.contains("nginx-1"), "{said}");
-    lab.ok("sealane rm -f nginx-1; sealane network rm my-network");
+    lab.ok("sealane run -d --name nginx-2 -p 8080:80 --network my-network -- sealane serve 80 published");
+    for from in ["", "sealane on outside "] {
+        assert_eq!(lab.ok(&format!("{from}sealane fetch 192.0.2.1:8080")).trim(), "published");
+    }
+    assert!(lab.ok("sealane port nginx-2").contains("80/tcp -> 0.0.0.0:8080"));
+    lab.ok("sealane rm -f nginx-1 nginx-2; sealane network rm my-network");
     assert_eq!(lab.ok("find /run/sealane/overlay /var/lib/sealane -name my-network 2>/dev/null; :"), "");
 }
 
