@@ -16,12 +16,12 @@ use super::{
     known, log,
     moment::Moment,
     order::Order,
-    record::{Phase, Record, start_of},
+    record::{Phase, Record},
     registry::{Kept, Registry},
 };
 use crate::say;
 use cni::{ErrorReply, Fail, Version};
-use kernel::Netns;
+use kernel::{Netns, start_of};
 use networks::Definition;
 use sandbox::{Exit, Output, Sandbox, Spec};
 use std::{

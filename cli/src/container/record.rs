@@ -2,10 +2,9 @@
 //! it, and is as if it had not been asked for.
 use super::{id::Id, known::OwnName, moment::Moment, ports::Port};
 use cni::Dns;
-use kernel::{Errno, Pidfd};
+use kernel::{Errno, Pidfd, start_of};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
 };
@@ -175,17 +174,6 @@ impl Record {
     }
 }
 
-/// When the process that has this number now started, in ticks since boot.
-pub(crate) fn start_of(pid: u32) -> Option<u64> {
-    start_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// The 22nd field of such a file. The second is a name in parentheses that may hold anything, parentheses as well.
-fn start_in(stat: &str) -> Option<u64> {
-    let (_, from_third) = stat.rsplit_once(')')?;
-    from_third.split_whitespace().nth(19)?.parse().ok()
-}
-
 impl Endpoint {
     /// The network by name and ID.
     pub(crate) fn network(&self) -> (&NetworkName, &str) {
@@ -211,13 +199,5 @@ mod tests {
         let record: Record = serde_json::from_str(text).unwrap();
         assert_eq!(record.endpoints[0].addresses().len(), 1);
         assert!(record.ports.is_empty() && record.command.is_empty());
-    }
-
-    #[test]
-    fn the_start_is_found_whatever_the_name() {
-        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
-        assert_eq!(start_in(&format!("12 (a) b) {rest}")), Some(4711));
-        assert_eq!(start_in("12 (a) S 1"), None);
-        assert!(start_of(std::process::id()).is_some());
     }
 }

@@ -54,7 +54,7 @@ pub use listener::{Transport, is_listened_on};
 pub use message::Message;
 pub use netns::{Netns, NetnsId, netns_cookie};
 pub use nix::{errno::Errno, sys::signal::Signal};
-pub use pidfd::Pidfd;
+pub use pidfd::{Pidfd, process_of, start_of};
 pub use process::{Detached, attended, detached, keep_streams_only};
 pub use signals::{Caught, News, Signals, heed};
 pub use socket::{Answer, Rtnl};

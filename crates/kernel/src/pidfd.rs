@@ -7,7 +7,9 @@ use nix::{
     sys::signal::Signal,
 };
 use std::{
+    fs,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    path::Path,
     ptr,
 };
 
@@ -62,5 +64,44 @@ impl AsFd for Pidfd {
     /// Readable once the process has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// When the process that has this number now started, in ticks since boot: it tells it from others that have had the number before or get it
+/// later. None if there is no such process.
+pub fn start_of(pid: u32) -> Option<u64> {
+    start_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The number of the process that a file below `/proc/PID` speaks of, such as `/proc/PID/ns/net`; none of any other path.
+pub fn process_of(path: &Path) -> Option<u32> {
+    path.strip_prefix("/proc").ok()?.iter().next()?.to_str()?.parse().ok()
+}
+
+/// The 22nd field of `/proc/PID/stat` (`proc_pid_stat(5)`). The second is a name in parentheses that may hold anything, parentheses as well.
+fn start_in(stat: &str) -> Option<u64> {
+    let (_, from_third) = stat.rsplit_once(')')?;
+    from_third.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_found_whatever_the_name() {
+        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        assert_eq!(start_in(&format!("12 (a) b) {rest}")), Some(4711));
+        assert_eq!(start_in("12 (a) S 1"), None);
+        assert!(start_of(std::process::id()).is_some());
+    }
+
+    #[test]
+    fn a_path_names_a_process_by_its_number() {
+        assert_eq!(process_of(Path::new("/proc/12/ns/net")), Some(12));
+        assert_eq!(process_of(Path::new("/proc/12/task/13/ns/net")), Some(12));
+        for path in ["/proc/self/ns/net", "/proc/thread-self/ns/net", "/run/netns/12", "/proc", "12/ns/net"] {
+            assert_eq!(process_of(Path::new(path)), None, "{path}");
+        }
     }
 }

@@ -6,7 +6,8 @@
 //! A claim is made after the record that announces it is written, and released before that record goes, both under the
 //! lock of the host; a file that is there is replaced whole. So whatever is killed, the record leads to what is left, and a claim
 //! without a record holds nothing: who wants the port removes it. The same is done with one whose container's namespace is
-//! gone, even if another one has its path and its inode ([`Netns::is`]). A container never stands in its own way: its claims on
+//! gone, even if another one has its path and its inode ([`Netns::is`]); and with one whose process is gone, if it shared the host's namespace and
+//! another process has its number. A container never stands in its own way: its claims on
 //! other networks queue up, and the first of them that lives counts.
 //!
 //! What the packet filter does with a port follows from the lines of its file alone. So a change of a file says what to change
@@ -193,7 +194,7 @@ impl State {
         };
         let Some(intent) = Journal::read(&text).intent else { return Ok(true) };
         Ok(match Netns::open(&intent.netns) {
-            Ok(netns) => intent.is_of(&netns, &path),
+            Ok(netns) => intent.is_of(&netns, &path) && !intent.is_outlived(),
             Err(kernel::Error::NotNetns { .. }) => false,
             Err(other) => other.errno() != Some(Errno::ENOENT),
         })

@@ -350,7 +350,9 @@ mod tests {
             };
             let mut record = self.0.claim(&key).unwrap();
             let netns_id = Netns::open(Path::new(OWN)).unwrap().id();
-            record.begin(Intent { netns: netns.to_owned(), netns_id, ipam: None, keys: None }).unwrap();
+            record
+                .begin(Intent { netns: netns.to_owned(), netns_id, ipam: None, keys: None, started: None })
+                .unwrap();
             (OnlyMac { mac: "02:00:00:00:00:07".parse().unwrap(), holder: Holder::from(&key) }, record)
         }
     }

@@ -1,7 +1,7 @@
 //! What a record says: three lines of JSON, each written before what it announces is done. A line that is torn or
 //! missing was not reached.
 use crate::Plan;
-use kernel::{Netns, NetnsId};
+use kernel::{Netns, NetnsId, process_of, start_of};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -21,6 +21,10 @@ pub struct Intent {
     /// again. Releases that knew of one use alone wrote none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
+    /// Of a container that shares the host's namespace, when the process started by whose number `netns` goes, in ticks since boot: whoever gets the
+    /// number later is in that namespace as well. None if `netns` names no process; releases that did not ask wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
 }
 
 impl Intent {
@@ -28,6 +32,12 @@ impl Intent {
     pub(crate) fn is_of(&self, netns: &Netns, record: &Path) -> bool {
         let id = self.netns_id;
         netns.is(&NetnsId { cookie: id.cookie.or_else(|| cookie_beside(record, id)), ..id })
+    }
+
+    /// Whether the number of the container's process is another one's by now.
+    pub(crate) fn is_outlived(&self) -> bool {
+        let now = process_of(&self.netns).and_then(start_of);
+        self.started.zip(now).is_some_and(|(then, now)| then != now)
     }
 }
 

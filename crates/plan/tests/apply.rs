@@ -132,6 +132,7 @@ fn a_record_tells_how_far_an_add_came() {
         netns_id: Netns::current().unwrap().id(),
         ipam: Some("host-local".into()),
         keys: None,
+        started: None,
     };
     record.begin(intent.clone()).unwrap();
     drop(record);
@@ -181,6 +182,7 @@ fn a_torn_line_was_not_reached() {
             netns_id: Netns::current().unwrap().id(),
             ipam: None,
             keys: None,
+            started: None,
         })
         .unwrap();
     record.announce(&doomed()).unwrap();

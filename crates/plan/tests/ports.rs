@@ -62,7 +62,7 @@ impl Lab {
 
     fn record_in(&self, network: &str, container: &str, netns: PathBuf, netns_id: NetnsId) -> Record {
         let mut record = self.state.claim(&Self::key(network, container)).unwrap();
-        record.begin(Intent { netns, netns_id, ipam: None, keys: None }).unwrap();
+        record.begin(Intent { netns, netns_id, ipam: None, keys: None, started: None }).unwrap();
         record
     }
 

@@ -479,7 +479,9 @@ fn all_ipvlan_on_a_parent_are_in_one_mode_until_the_last_goes() {
     let netns_id = Netns::open(&netns).unwrap().id();
     let mut add = |container: &str, mode| {
         let mut record = state.claim(&key(container)).unwrap();
-        record.begin(Intent { netns: netns.clone(), netns_id, ipam: None, keys: None }).unwrap();
+        record
+            .begin(Intent { netns: netns.clone(), netns_id, ipam: None, keys: None, started: None })
+            .unwrap();
         record.announce(&of(mode)).unwrap();
         let made = apply(&of(mode), &mut lab.places, &state, &key(container));
         if made.is_err() {

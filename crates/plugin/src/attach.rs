@@ -42,7 +42,8 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     }
     let ipam = ipam::<R>(call).map(str::to_owned);
     let keys = uses::keys::<R>(call);
-    let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam, keys };
+    let started = kernel::process_of(&endpoint.netns).filter(|_| R::SHARES_NETNS).and_then(kernel::start_of);
+    let intent = Intent { netns: endpoint.netns.clone(), netns_id, ipam, keys, started };
     // What can't be is refused before an address is taken.
     let known = Facts::answer(&R::asks(&config, &endpoint), &mut places);
     let known = known.map_err(Error::Plan).and_then(|known| {

@@ -1,6 +1,6 @@
 //! `host`: containers that share the host's namespace, and the ports that only one of them can have.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Call, Container, Host, Reply, ip, with};
+use netlab::{Call, Container, Host, Reply, ip, soon, with};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -23,6 +23,8 @@ netlab::tests! {
     check_sees_that_a_port_is_no_longer_held,
     gc_frees_the_ports_of_who_is_not_listed,
     a_port_of_a_process_that_is_gone_is_free,
+    a_port_is_free_when_another_process_has_the_number_of_its_holder,
+    a_port_of_who_wrote_down_no_start_is_its_own_while_a_process_has_the_number,
     status_is_well,
     every_version_has_a_result,
     explain_prints_the_ports_and_takes_none,
@@ -313,6 +315,12 @@ impl Process {
         format!("/proc/{}/ns/net", self.0.id())
     }
 
+    /// When it started, in ticks since boot (`proc_pid_stat(5)`).
+    fn start_tick(&self) -> String {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        stat.split(' ').nth(21).unwrap().to_owned()
+    }
+
     fn end(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -330,6 +338,55 @@ fn a_port_of_a_process_that_is_gone_is_free() {
     add(&host, &config, &two).result().unwrap();
     del(&host, &config, &one);
     check(&host, &config, &two, &first.json().unwrap()).result().unwrap();
+}
+
+/// A process that has the number that `old` had, and started later.
+fn successor(old: Process) -> Process {
+    let (number, start) = (old.0.id(), old.start_tick());
+    old.end();
+    let mut next = Process::start();
+    let follows = soon(|| {
+        // What the kernel gives next is the first free number behind this one; another test may be faster.
+        fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).unwrap();
+        std::mem::replace(&mut next, Process::start()).end();
+        next.0.id() == number && next.start_tick() != start
+    });
+    assert!(follows, "nobody got the number {number} again");
+    next
+}
+
+fn a_port_is_free_when_another_process_has_the_number_of_its_holder() {
+    let host = Host::new().unwrap();
+    let (config, one, two) = (config(&host, &[80]), host.container().unwrap(), host.container().unwrap());
+    let process = Process::start();
+    let netns = process.netns();
+    call(&host, "ADD", &config, &one).env("CNI_NETNS", &*netns).run().unwrap().result().unwrap();
+    let next = successor(process);
+    assert_eq!(next.netns(), netns);
+    add(&host, &config, &two).result().unwrap();
+    del(&host, &config, &one);
+    assert_eq!(claimed(&host), 1, "the second one's");
+    next.end();
+}
+
+fn a_port_of_who_wrote_down_no_start_is_its_own_while_a_process_has_the_number() {
+    let host = Host::new().unwrap();
+    let (config, one, two) = (config(&host, &[80]), host.container().unwrap(), host.container().unwrap());
+    let process = Process::start();
+    call(&host, "ADD", &config, &one).env("CNI_NETNS", process.netns()).run().unwrap().result().unwrap();
+    assert_eq!(add(&host, &config, &two).code(), Some(11));
+    let network = host.state_dir().join("attachments").join(config["name"].as_str().unwrap());
+    let records = fs::read_dir(network.join(format!("{}:eth0", one.id()))).unwrap();
+    let record = records.map(|record| record.unwrap().path()).next().unwrap();
+    let text = fs::read_to_string(&record).unwrap();
+    let (intent, rest) = text.split_once('\n').unwrap();
+    let mut older: Value = serde_json::from_str(intent).unwrap();
+    assert!(older["intent"].as_object_mut().unwrap().remove("started").is_some(), "{intent}");
+    fs::write(&record, format!("{older}\n{rest}")).unwrap();
+    let next = successor(process);
+    assert_eq!(add(&host, &config, &two).code(), Some(11));
+    next.end();
+    add(&host, &config, &two).result().unwrap();
 }
 
 fn status_is_well() {
