@@ -35,6 +35,7 @@ fn perform(verb: Verb) -> u8 {
     match verb {
         Verb::Network(verb) => status(network::run(verb).map(|()| 0), FAILED),
         Verb::Node(NodeVerb::Ls(list)) => status(network::list_nodes(&list).map(|()| 0), FAILED),
+        Verb::Agent(it) => status(agent::run(it.once).map(|()| 0), FAILED),
         Verb::OfContainers(verb) | Verb::Container(verb) => of_containers(&verb),
         Verb::Lab(it) => lab::lab(&it),
         Verb::On(on) => lab::on(&on),

@@ -1,10 +1,12 @@
 //! What can be typed after `sealane`. Nothing but clap in here: `cargo xtask man` reads this file too.
+mod agent;
 mod container;
 mod lab;
 mod network;
 mod node;
 mod words;
 
+pub(crate) use agent::Agent;
 pub(crate) use container::{Exec, Format, Inspect, Logs, Port, Ps, Remove, Run, Stop};
 pub(crate) use lab::{Fetch, Lab, On, Ping, Serve};
 pub(crate) use network::{
@@ -39,6 +41,8 @@ pub(crate) enum Verb {
     /// Look at the nodes that networks over many nodes have.
     #[command(subcommand, after_help = words::NODE)]
     Node(NodeVerb),
+    /// Keep this node in its networks whose store is an etcd, and lease blocks before they are needed.
+    Agent(Agent),
     #[command(flatten)]
     OfContainers(ContainerVerb),
     /// The commands from `run` to `rm`, as docker groups them: `container ls` is `ps`.

@@ -200,6 +200,20 @@ Examples:
   sealane node ls
   sealane node ls --format json";
 
+pub(super) const AGENT: &str = "\
+Examples:
+  sealane agent
+  sealane agent --once";
+
+pub(super) const AGENT_MORE: &str = "\
+What it does:
+  Registers the networks of the folder in their stores, keeps this node alive there, leases a block
+  when the node has none, and the next one when three quarters of the addresses are given.
+  Containers come and go, and their traffic goes on, whether it runs or not.
+
+  It logs to standard error. Who connects to agent.sock in /run/sealane is told how things are, in
+  one line of JSON.";
+
 pub(super) const CREATE: &str = "\
 Examples:
   sealane network create test

@@ -40,8 +40,10 @@ pub struct NetworkRecord {
 pub struct NodeRecord {
     /// Its end of the tunnels.
     pub vtep: IpAddr,
-    /// How often the node has begun anew: boots, and losses of its disk. It only grows.
+    /// How often the node has begun anew. It only grows.
     pub incarnation: u64,
+    /// The boot of the host in which it last has (`/proc/sys/kernel/random/boot_id`).
+    pub boot: String,
 }
 
 /// That a node lives, as long as the lease of this key.
@@ -92,7 +94,11 @@ mod tests {
             r#"{"vni":4097,"subnets":["10.42.0.0/16","fd42::/48"],"blockSize":26}"#,
         );
         let vtep = "192.0.2.1".parse().unwrap();
-        round(&NodeRecord { vtep, incarnation: 2 }, r#"{"vtep":"192.0.2.1","incarnation":2}"#);
+        let boot = "39ae".into();
+        round(
+            &NodeRecord { vtep, incarnation: 2, boot },
+            r#"{"vtep":"192.0.2.1","incarnation":2,"boot":"39ae"}"#,
+        );
         round(&LiveRecord { incarnation: 2 }, r#"{"incarnation":2}"#);
         let node = "worker-1".parse().unwrap();
         round(&BlockRecord { node, epoch: 7 }, r#"{"node":"worker-1","epoch":7}"#);

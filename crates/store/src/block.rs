@@ -9,7 +9,7 @@ impl Store {
     /// Leases a block of a network for this node, that no node has. If the store knows one as this node's which is not among those that it holds, that is it: its
     /// answer was lost when it was leased. Refused if the network is another one in the store. Refused if the network is not the one in the store.
     ///
-    /// Write it down before an address of it is given (`ipam::hold`).
+    /// Write it down before an address of it is given (`ipam::cluster::change`).
     pub async fn lease_block(
         &self,
         network: &NetworkName,

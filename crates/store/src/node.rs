@@ -25,44 +25,25 @@ impl Store {
         Ok(self.read(&Key::Node(node.clone())).await?.map(|(record, _)| record))
     }
 
-    /// Begins a life of this node, after a boot or the loss of its disk: its record has the VTEP and the next incarnation. What a former life
-    /// wrote is overwritten, what a later one does is not. Called twice, it begins two.
-    pub async fn begin(&self, node: &NodeName, vtep: IpAddr) -> Result<NodeRecord, Error> {
-        self.rewrite(node, |before| NodeRecord {
-            vtep,
-            incarnation: before.map_or(0, |record| record.incarnation) + 1,
-        })
-        .await
-    }
-
-    /// The node has another VTEP, in this life.
-    pub async fn move_to(&self, node: &NodeName, vtep: IpAddr) -> Result<NodeRecord, Error> {
-        self.rewrite(node, |before| NodeRecord {
-            vtep,
-            incarnation: before.map_or(1, |record| record.incarnation),
-        })
-        .await
-    }
-
-    /// Writes a node's record, if nobody has meanwhile.
-    async fn rewrite(
-        &self,
-        node: &NodeName,
-        next: impl Fn(Option<&NodeRecord>) -> NodeRecord,
-    ) -> Result<NodeRecord, Error> {
+    /// Begins a life of this node, if that has not been in this boot of its host; its record has this VTEP then.
+    pub async fn begin(&self, node: &NodeName, vtep: IpAddr, boot: &str) -> Result<NodeRecord, Error> {
         let key = Key::Node(node.clone());
         for _ in 0..TIMES {
             let found = self.read::<NodeRecord>(&key).await?;
-            let record = next(found.as_ref().map(|(record, _)| record));
-            let unchanged = match found {
-                Some((_, since)) => Compare::unchanged(self.key(&key), since),
-                None => Compare::absent(self.key(&key)),
+            let (before, unchanged) = match found {
+                Some((record, since)) => (Some(record), Compare::unchanged(self.key(&key), since)),
+                None => (None, Compare::absent(self.key(&key))),
             };
+            let incarnation =
+                before.as_ref().map_or(1, |record| record.incarnation + u64::from(record.boot != boot));
+            let record = NodeRecord { vtep, incarnation, boot: boot.to_owned() };
+            if before.as_ref() == Some(&record) {
+                return Ok(record);
+            }
             let txn = Txn::new().when(unchanged).then(Operation::put(self.key(&key), record.encode()?));
             match self.client.txn(txn).await {
                 Ok(answer) if answer.succeeded => return Ok(record),
                 Err(error) if !error.may_be_done() => return Err(error.into()),
-                // Were the lost one done all the same, a number is left out, and that is all.
                 _ => {}
             }
         }

@@ -260,14 +260,15 @@ fn a_later_life_is_not_overwritten() {
     with_etcd(async |etcd, store| {
         let mut former = lives(&store, "a").await;
         let lease = etcd.ctl(&["lease", "list"]).unwrap().lines().last().unwrap().to_owned();
-        let later = lives(&store, "a").await;
+        let next = store.begin(&name("a"), "192.0.2.1".parse().unwrap(), "the next boot").await.unwrap();
+        let later = store.live(&name("a"), next.incarnation).await.unwrap();
         assert_eq!(later.incarnation(), 2);
         etcd.ctl(&["lease", "revoke", &lease]).unwrap();
         let said = former.keep().await.unwrap_err();
         assert_eq!(said.to_string(), "node a lives a life 2, and this is its life 1");
         let there = etcd.ctl(&["get", "--print-value-only", "/sealane/v1/live/a"]).unwrap();
         assert_eq!(there, r#"{"incarnation":2}"#);
-        let moved = store.move_to(&name("a"), "192.0.2.9".parse().unwrap()).await.unwrap();
+        let moved = store.begin(&name("a"), "192.0.2.9".parse().unwrap(), "the next boot").await.unwrap();
         assert_eq!((moved.incarnation, store.node(&name("a")).await.unwrap()), (2, Some(moved)));
     });
 }
@@ -312,7 +313,7 @@ fn nothing_is_taken_from_a_node_that_comes_back() {
     with_etcd(async |etcd, store| {
         let (net, a) = (name("net"), name::<NodeName>("a"));
         let record = registered(&store, &["10.42.0.0/24"], 28).await;
-        store.begin(&a, "192.0.2.1".parse().unwrap()).await.unwrap();
+        store.begin(&a, "192.0.2.1".parse().unwrap(), "this boot").await.unwrap();
         let reaper = open(etcd);
         let reaping = tokio::spawn(async move {
             loop {
@@ -419,7 +420,7 @@ async fn registered(store: &Store, subnets: &[&str], block_size: i64) -> Network
 /// A node that has begun a life.
 async fn lives(store: &Store, node: &str) -> Life {
     let node = name(node);
-    let record = store.begin(&node, "192.0.2.1".parse().unwrap()).await.unwrap();
+    let record = store.begin(&node, "192.0.2.1".parse().unwrap(), "this boot").await.unwrap();
     store.live(&node, record.incarnation).await.unwrap()
 }
 

@@ -191,8 +191,8 @@ impl Failure for Error {
             Self::SlotFull { held, .. } => {
                 format!("{held}; a smaller `blockSize` gives each node more, but moves all blocks")
             }
-            Self::BlocksFull { held, .. } => format!("{held}; {NOT_YET}"),
-            Self::NoBlocks { .. } | Self::NotReady { .. } => NOT_YET.into(),
+            Self::BlocksFull { held, .. } => format!("{held}; {BY_AGENT}"),
+            Self::NoBlocks { .. } | Self::NotReady { .. } => BY_AGENT.into(),
             Self::CutAnew { before, .. } => format!(
                 "set \"blockSize\" to {} and \"subnets\" as they were, or begin another network",
                 before.block_size.number()
@@ -202,9 +202,9 @@ impl Failure for Error {
     }
 }
 
-/// What to do without the one who would lease blocks.
-const NOT_YET: &str =
-    "this version leases no blocks from etcd; with the store `static` each node has one from the beginning";
+/// Who leases blocks.
+const BY_AGENT: &str =
+    "`sealane agent` leases blocks from etcd: see that it runs, or run `sealane agent --once`";
 
 /// A block's prefix, in brackets, if there is one.
 struct In<'a>(&'a Option<Prefix>);

@@ -7,7 +7,7 @@ mod blocks;
 mod error;
 mod territory;
 
-pub use blocks::{change, given, holding, owned};
+pub use blocks::{change, given, holding, lose, owned};
 pub use error::{Error, Owner};
 
 use crate::{

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kernel", &["types"]),
     ("firewalld", &[]),
     ("etcd", &[]),
+    ("agent", &["cluster", "cni", "ipam", "kernel", "networks", "plan", "store", "types"]),
     ("store", &["cluster", "cni", "etcd", "types"]),
     ("xtables", &["kernel"]),
     ("plan", &["firewalld", "kernel", "types", "xtables"]),
@@ -42,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "agent",
             "bandwidth",
             "bridge",
             "cluster",

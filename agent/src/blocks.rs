@@ -1,0 +1,87 @@
+//! The blocks that this node has of a network: as the store has them, and one more when three quarters are given.
+use crate::{Error, membership::record};
+use cluster::{Config, Folder, Holding, LeasedBlock, NodeName, Owned};
+use cni::Fail;
+use store::{Difference, Store, difference};
+use tracing::{info, warn};
+use types::NetworkName;
+
+/// A network on this node.
+#[derive(Debug)]
+pub(crate) struct Blocks<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) node: &'a NodeName,
+    pub(crate) network: &'a NetworkName,
+    pub(crate) config: &'a Config,
+}
+
+impl Blocks<'_> {
+    /// Writes down here what the store says of this node. The node must have been announced before: what is taken from it is
+    /// taken while it is not heard.
+    pub(crate) async fn reconcile(&self) -> Result<(), Fail> {
+        let Blocks { store, node, network, .. } = self;
+        if store.register(network, &record(self.config)).await? == store::Registered::Now {
+            info!(%network, "registered");
+        }
+        let holds = self.leased()?;
+        let entries = store.snapshot(&[Folder::Blocks((*network).clone())]).await?.entries;
+        let Difference { lost, unknown } = difference(network, node, &holds, &entries);
+        if lost.is_empty() && unknown.is_empty() {
+            return Ok(());
+        }
+        warn!(%network, %node, ?lost, ?unknown, "the store has other blocks of this node than are written down");
+        let held = ipam::cluster::lose(network, |before| {
+            self.changed(before, |blocks| {
+                blocks.retain(|block| !lost.contains(block) && !unknown.contains(block));
+                blocks.extend(unknown);
+            })
+        })?;
+        if held.count > 0 {
+            let (network, node) = ((*network).clone(), (*node).clone());
+            return Err(Error::Lost { network, node, blocks: lost, held }.into());
+        }
+        Ok(())
+    }
+
+    /// Leases a block if it is time for one.
+    pub(crate) async fn lease_in_time(&self) -> Result<(), Fail> {
+        let Blocks { store, node, network, .. } = self;
+        let holds = self.leased()?;
+        let holding = self.holding(holds.clone());
+        let given = ipam::cluster::given(network, &holding)?.into_iter().max().unwrap_or(0);
+        if !holding.wants_another(given)? {
+            return Ok(());
+        }
+        let block = store.lease_block(network, &record(self.config), node, &holds).await?;
+        ipam::cluster::change(network, |before| self.changed(before, |blocks| blocks.push(block)))?;
+        info!(%network, %node, block = %block.number, epoch = block.epoch, given, "leased a block");
+        Ok(())
+    }
+
+    /// What is written down. Blocks of a network that was cut otherwise are other addresses: nothing is done about those.
+    pub(crate) fn leased(&self) -> Result<Vec<LeasedBlock>, Fail> {
+        let Some(holding) = ipam::cluster::holding(self.network)? else { return Ok(Vec::new()) };
+        match &holding.owns {
+            Owned::Leased(blocks) if holding == self.holding(blocks.clone()) || blocks.is_empty() => {
+                Ok(blocks.clone())
+            }
+            Owned::Leased(_) | Owned::Everything | Owned::Slot(_) => {
+                Err(Error::CutAnew { network: self.network.clone() }.into())
+            }
+        }
+    }
+
+    /// What is written down, with other blocks.
+    fn changed(&self, before: Option<Holding>, change: impl FnOnce(&mut Vec<LeasedBlock>)) -> Holding {
+        let mut blocks = match before.map(|before| before.owns) {
+            Some(Owned::Leased(blocks)) => blocks,
+            Some(Owned::Everything | Owned::Slot(_)) | None => Vec::new(),
+        };
+        change(&mut blocks);
+        self.holding(blocks)
+    }
+
+    fn holding(&self, blocks: Vec<LeasedBlock>) -> Holding {
+        Holding::new(&self.config.layout, Owned::Leased(blocks))
+    }
+}

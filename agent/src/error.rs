@@ -1,0 +1,93 @@
+//! Why the agent can't do its work.
+use cluster::LeasedBlock;
+use cni::{Code, Failure};
+use std::{io, path::PathBuf};
+use types::{NetworkName, NodeName};
+
+/// Why the agent can't do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The runtime would not start.
+    #[error("could not start the runtime")]
+    Runtime(#[source] io::Error),
+    /// Where the socket is to be.
+    #[error("could not find the state directory")]
+    State(#[from] plan::Error),
+    /// The socket or its lock could not be made.
+    #[error("could not use {}", path.display())]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// There is an agent of this host already.
+    #[error("another agent runs: it holds {}", path.display())]
+    AnotherRuns {
+        /// Its lock.
+        path: PathBuf,
+    },
+    /// The kernel was asked for the default route, or for this boot's ID, in vain.
+    #[error("could not ask the kernel")]
+    Kernel(#[from] kernel::Error),
+    /// This node's end of the tunnels is not known.
+    #[error("network {network} has no \"vtep\", and there is no default route to take its address")]
+    NoVtep {
+        /// Which.
+        network: NetworkName,
+    },
+    /// The network is cut otherwise than when blocks were leased.
+    #[error("network {network} was cut otherwise when this node leased its blocks")]
+    CutAnew {
+        /// Which.
+        network: NetworkName,
+    },
+    /// Blocks were taken from this node while it was not heard, and its containers have addresses of them.
+    #[error("network {network}: node {node} has lost {} while it was not heard", list(blocks))]
+    Lost {
+        /// Of which network.
+        network: NetworkName,
+        /// This node.
+        node: NodeName,
+        /// Which.
+        blocks: Vec<LeasedBlock>,
+        /// Who has addresses of them.
+        held: ipam::Held,
+    },
+}
+
+impl Failure for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Runtime(_) | Error::Socket { .. } => Code::Io,
+            Error::State(_) => Code::State,
+            Error::AnotherRuns { .. } | Error::Lost { .. } => Code::Taken,
+            Error::Kernel(_) => Code::Kernel,
+            Error::NoVtep { .. } | Error::CutAnew { .. } => Code::InvalidConfig,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Runtime(_) => return None,
+            Error::State(_) => "set SEALANE_STATE_DIR to an absolute path".into(),
+            Error::Socket { .. } => "run it as who runs the plugins".into(),
+            Error::AnotherRuns { .. } => "one is enough for all networks of a host".into(),
+            Error::Kernel(_) | Error::NoVtep { .. } => {
+                "set \"vtep\" to an address of this host that the others reach".into()
+            }
+            Error::CutAnew { .. } => {
+                "set \"blockSize\" and \"subnets\" as they were, or begin another network".into()
+            }
+            Error::Lost { held, .. } => {
+                format!("{held}; add these containers anew, other nodes may give their addresses")
+            }
+        })
+    }
+}
+
+fn list(blocks: &[LeasedBlock]) -> String {
+    let numbers: Vec<String> = blocks.iter().map(|block| block.number.to_string()).collect();
+    format!("block{} {}", if numbers.len() == 1 { "" } else { "s" }, numbers.join(", "))
+}

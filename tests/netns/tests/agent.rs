@@ -1,0 +1,292 @@
+//! `sealane agent` beside a real etcd: blocks are there before they are needed, and nobody has one that another node has.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test without libtest's attribute"
+)]
+use netlab::{Container, Etcd, Host, Reply, ip, soon};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::Read,
+    os::unix::net::UnixStream,
+    process::{Child, Command, ExitCode, Output, Stdio},
+};
+
+fn main() -> ExitCode {
+    netlab::main(netlab::with_etcd(netlab::trials![
+        the_first_block_is_there_before_a_container_is,
+        the_next_block_is_leased_when_three_quarters_are_given,
+        a_node_that_has_lost_its_disk_has_its_blocks_again,
+        no_address_is_given_of_a_block_that_was_taken,
+        the_node_lives_while_its_agent_does_and_comes_back,
+        containers_come_and_go_without_etcd,
+        a_network_that_the_store_knows_otherwise_is_told_so,
+        a_host_has_one_agent,
+        a_node_takes_the_address_of_the_default_route,
+    ]))
+}
+
+/// A node with a network of 16 blocks of 16 addresses, whose store is an etcd on the host.
+struct Node {
+    host: Host,
+    config: Value,
+}
+
+/// An agent that runs until the test is over.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+impl Node {
+    fn new() -> (Self, Etcd) {
+        let host = Host::new().unwrap();
+        let etcd = Etcd::new(&host, 1);
+        let node = Self { config: network(&etcd), host };
+        node.configure(&node.config);
+        (node, etcd)
+    }
+
+    /// Writes the conflist of the network `net`.
+    fn configure(&self, plugin: &Value) {
+        let list = json!({"cniVersion": "1.1.0", "name": "net", "plugins": [plugin]});
+        fs::create_dir_all(self.host.dir().join("net.d")).unwrap();
+        fs::write(self.host.dir().join("net.d/net.conflist"), list.to_string()).unwrap();
+    }
+
+    fn agent(&self) -> Command {
+        let mut agent = netlab::sealane(self.host.dir());
+        agent.arg("agent").env("NETCONFPATH", self.host.dir().join("net.d"));
+        agent.env("SEALANE_STATE_DIR", self.host.state_dir()).env("SEALANE_DATA_DIR", self.host.data_dir());
+        agent
+    }
+
+    fn once(&self) -> Output {
+        self.agent().arg("--once").output().unwrap()
+    }
+
+    /// That the agent has done all that was due; what it logged.
+    fn done(&self) -> String {
+        let output = self.once();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    }
+
+    fn start(&self) -> Agent {
+        Agent(self.agent().stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// An ADD of the IPAM alone.
+    fn add(&self, container: &Container) -> Reply {
+        self.call("ADD", container)
+    }
+
+    fn call(&self, verb: &str, container: &Container) -> Reply {
+        let mut config = self.host.config(&self.config);
+        config["type"] = json!("cluster");
+        self.host.attach(verb, &config, container, "eth0").unwrap().run().unwrap()
+    }
+
+    /// A new container's IPv4 address.
+    fn given(&self) -> String {
+        let result = self.add(&self.host.container().unwrap()).result().unwrap();
+        result["ips"][0]["address"].as_str().unwrap().to_owned()
+    }
+
+    /// The blocks that are written down here.
+    fn blocks(&self) -> Vec<u64> {
+        let file = fs::read(self.host.data_dir().join("cluster/net/blocks")).unwrap_or_default();
+        let file: Value = serde_json::from_slice(&file).unwrap_or_default();
+        let leased = file["owns"]["leased"].as_array().cloned().unwrap_or_default();
+        leased.iter().map(|block| block["number"].as_u64().unwrap()).collect()
+    }
+
+    /// What the agent's socket says; null while there is none.
+    fn status(&self) -> Value {
+        let mut text = String::new();
+        let read = UnixStream::connect(self.host.state_dir().join("agent.sock"))
+            .and_then(|mut socket| socket.read_to_string(&mut text));
+        read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+}
+
+fn network(etcd: &Etcd) -> Value {
+    json!({"type": "ptp", "vni": 4242, "subnets": ["10.42.0.0/24"], "node": "worker-1", "vtep": "192.0.2.1",
+        "store": {"type": "etcd", "endpoints": etcd.endpoints()}, "ipam": {"type": "cluster"}})
+}
+
+/// What the store has under a key, without the prefix.
+fn stored(etcd: &Etcd, key: &str) -> String {
+    etcd.ctl(&["get", "--prefix", "--print-value-only", &format!("/sealane/v1/{key}")]).unwrap()
+}
+
+fn is_in(address: &str, block: u64) -> bool {
+    let last: u64 = address.trim_start_matches("10.42.0.").trim_end_matches("/32").parse().unwrap();
+    last / 16 == block
+}
+
+fn the_first_block_is_there_before_a_container_is() {
+    let (node, etcd) = Node::new();
+    let refused = node.add(&node.host.container().unwrap());
+    assert_eq!(refused.code(), Some(11));
+    assert!(refused.hint().contains("`sealane agent --once`"), "{}", refused.hint());
+
+    let said = node.done();
+    assert!(said.contains("leased a block network=net node=worker-1 block="), "{said}");
+    let [block] = node.blocks()[..] else { panic!("{:?}", node.blocks()) };
+    assert!(is_in(&node.given(), block));
+    let owner = stored(&etcd, &format!("blk/net/{block:010}"));
+    assert!(owner.starts_with(r#"{"node":"worker-1","epoch":"#), "{owner}");
+    assert!(stored(&etcd, "node/worker-1").starts_with(r#"{"vtep":"192.0.2.1","incarnation":1,"boot":""#));
+    assert_eq!(stored(&etcd, "net/net"), r#"{"vni":4242,"subnets":["10.42.0.0/24"],"blockSize":28}"#);
+
+    // Nothing is due, so nothing is done: not even another life.
+    let before = etcd.ctl(&["get", "--prefix", "/sealane/v1/node/", "--write-out", "fields"]).unwrap();
+    node.done();
+    let version = |text: &str| text.lines().find(|line| line.contains("\"Version\"")).map(str::to_owned);
+    let after = etcd.ctl(&["get", "--prefix", "/sealane/v1/node/", "--write-out", "fields"]).unwrap();
+    assert_eq!((version(&after), node.blocks()), (version(&before), vec![block]));
+}
+
+fn the_next_block_is_leased_when_three_quarters_are_given() {
+    let (node, _etcd) = Node::new();
+    let _agent = node.start();
+    assert!(soon(|| node.blocks().len() == 1), "{}", node.status());
+    let first = node.blocks()[0];
+    for given in 1..12 {
+        assert!(is_in(&node.given(), first));
+        assert_eq!(node.blocks(), [first], "{given} are not enough");
+    }
+    node.given();
+    assert!(soon(|| node.blocks().len() == 2), "{}", node.status());
+    let second = node.blocks()[1];
+    let addresses: Vec<String> = (0..14).map(|_| node.given()).collect();
+    assert!(addresses.iter().any(|address| is_in(address, second)), "{addresses:?}");
+}
+
+fn a_node_that_has_lost_its_disk_has_its_blocks_again() {
+    let (node, etcd) = Node::new();
+    node.done();
+    let blocks = node.blocks();
+    fs::remove_dir_all(node.host.data_dir().join("cluster")).unwrap();
+    let said = node.done();
+    assert!(said.contains("the store has other blocks of this node than are written down"), "{said}");
+    assert_eq!(node.blocks(), blocks);
+    assert_eq!(stored(&etcd, "blk/").lines().count(), 1);
+}
+
+fn no_address_is_given_of_a_block_that_was_taken() {
+    let (node, etcd) = Node::new();
+    node.done();
+    let container = node.host.container().unwrap();
+    node.add(&container).result().unwrap();
+    let taken = node.blocks()[0];
+    let theirs = r#"{"node":"worker-2","epoch":1000000}"#;
+    etcd.ctl(&["put", &format!("/sealane/v1/blk/net/{taken:010}"), theirs]).unwrap();
+
+    let output = node.once();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    let words = format!("network net: node worker-1 has lost block {taken} while it was not heard");
+    assert!(said.contains(&words) && said.contains("add these containers anew"), "{said}");
+    assert!(!node.blocks().contains(&taken));
+    assert!(!node.call("CHECK", &container).status.success());
+
+    node.done();
+    let [other] = node.blocks()[..] else { panic!("{:?}", node.blocks()) };
+    assert_ne!(other, taken);
+    assert!(is_in(&node.given(), other));
+    assert_eq!(stored(&etcd, &format!("blk/net/{taken:010}")), theirs);
+}
+
+fn the_node_lives_while_its_agent_does_and_comes_back() {
+    let (node, mut etcd) = Node::new();
+    let agent = node.start();
+    let lives = |etcd: &Etcd| stored(etcd, "live/worker-1") == r#"{"incarnation":1}"#;
+    assert!(soon(|| lives(&etcd)));
+    assert!(soon(|| node.status()["stores"][0]["heard"] == json!(true)));
+    let known = node.status()["stores"][0].clone();
+    assert_eq!((&known["node"], &known["incarnation"]), (&json!("worker-1"), &json!(1)));
+
+    // A new one takes over what a killed one has left, with the socket.
+    drop(agent);
+    let _agent = node.start();
+    assert!(soon(
+        || node.status()["stores"][0]["networks"]["net"]["blocks"].as_array().map(Vec::len) == Some(1)
+    ));
+    assert_eq!(stored(&etcd, "blk/").lines().count(), 1);
+
+    etcd.kill(0);
+    assert!(soon(|| node.status()["stores"][0]["heard"] == json!(false)));
+    let trouble = node.status()["stores"][0]["trouble"].as_str().unwrap().to_owned();
+    assert!(trouble.contains("no etcd answers (http://127.0.0.1:2379: Connection refused"), "{trouble}");
+    etcd.restart(0);
+    assert!(soon(|| node.status()["stores"][0]["heard"] == json!(true)));
+    assert!(soon(|| lives(&etcd)));
+
+    // With an empty disk etcd knows of nobody: all is as it was soon, but for the block, which can be another.
+    etcd.kill(0);
+    etcd.forget(0);
+    assert!(soon(|| lives(&etcd) && stored(&etcd, "blk/").contains("worker-1")), "{}", node.status());
+}
+
+fn containers_come_and_go_without_etcd() {
+    let (node, mut etcd) = Node::new();
+    let _agent = node.start();
+    assert!(soon(|| node.blocks().len() == 1));
+    etcd.kill(0);
+    let container = node.host.container().unwrap();
+    for _ in 0..20 {
+        node.add(&container).result().unwrap();
+        assert!(node.call("DEL", &container).status.success());
+    }
+}
+
+fn a_network_that_the_store_knows_otherwise_is_told_so() {
+    let (node, _etcd) = Node::new();
+    node.done();
+    let mut other = node.config.clone();
+    other["subnets"] = json!(["10.43.0.0/24"]);
+    node.configure(&other);
+    let output = node.once();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("there is a network net in the store, with VNI 4242 and 10.42.0.0/24"), "{said}");
+}
+
+fn a_host_has_one_agent() {
+    let (node, _etcd) = Node::new();
+    let _agent = node.start();
+    assert!(soon(|| !node.status().is_null()));
+    let output = node.once();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("another agent runs: it holds "), "{said}");
+}
+
+fn a_node_takes_the_address_of_the_default_route() {
+    let (node, etcd) = Node::new();
+    let mut config = node.config.clone();
+    config.as_object_mut().unwrap().remove("vtep");
+    node.configure(&config);
+    let output = node.once();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("network net has no \"vtep\", and there is no default route"), "{said}");
+    for command in [
+        "link add up0 type veth peer name up1",
+        "link set up0 up",
+        "address add 198.51.100.7/24 dev up0",
+        "route add default via 198.51.100.1",
+    ] {
+        ip(command).unwrap();
+    }
+    node.done();
+    assert!(stored(&etcd, "node/worker-1").starts_with(r#"{"vtep":"198.51.100.7","#));
+}
