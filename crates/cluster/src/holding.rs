@@ -24,7 +24,7 @@ pub enum Owned {
 pub struct LeasedBlock {
     /// Which.
     pub number: BlockNumber,
-    /// That of the store when this node leased it. There it only grows: another number there means that this node has lost it.
+    /// The store's revision at which this node leased it. Another one there means that this node has lost it.
     pub epoch: u64,
 }
 

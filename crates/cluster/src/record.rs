@@ -60,8 +60,6 @@ pub struct LiveRecord {
 pub struct BlockRecord {
     /// The owner.
     pub node: NodeName,
-    /// Grows whenever the block changes hands, also when nobody had it meanwhile: the store's revision at which it was leased.
-    pub epoch: u64,
 }
 
 impl Record for NetworkRecord {}
@@ -101,7 +99,7 @@ mod tests {
         );
         round(&LiveRecord { incarnation: 2 }, r#"{"incarnation":2}"#);
         let node = "worker-1".parse().unwrap();
-        round(&BlockRecord { node, epoch: 7 }, r#"{"node":"worker-1","epoch":7}"#);
+        round(&BlockRecord { node }, r#"{"node":"worker-1"}"#);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Blocks: whose each one is.
-use crate::{Entry, Error, Store, decode, network::TIMES};
+use crate::{Entry, Error, Owner, Store, entry::epoch, network::TIMES};
 use cluster::{BlockNumber, BlockRecord, Folder, Key, Layout, LeasedBlock, NetworkRecord, NodeName, Record};
 use etcd::{Compare, Keys, Operation, Pair, Revision, Txn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,17 +31,17 @@ impl Store {
                     block_size: there.block_size.number(),
                 });
             }
-            let (revision, owned) = self.owned_blocks(network).await?;
+            let (_, owned) = self.owned_blocks(network).await?;
             if let Some(block) = unknown(&owned, node, holds).next() {
                 return Ok(block);
             }
             let number = free(blocks, &owned, network, node)
                 .ok_or_else(|| Error::NoFreeBlock { network: network.clone(), blocks })?;
-            // The store's revision of now: later than that of everybody who has had the block before.
-            let block = LeasedBlock { number, epoch: revision.0.unsigned_abs() };
             let txn = Txn::new().when(Compare::unchanged(self.key(&key), since));
-            match self.client.txn(self.lease(txn, network, node, block)?).await {
-                Ok(answer) if answer.succeeded => return Ok(block),
+            match self.client.txn(self.lease(txn, network, node, number)?).await {
+                Ok(answer) if answer.succeeded => {
+                    return Ok(LeasedBlock { number, epoch: epoch(answer.revision) });
+                }
                 Err(error) if !error.may_be_done() => return Err(error.into()),
                 // Somebody was quicker, or nobody knows: the next look says.
                 _ => {}
@@ -61,15 +61,16 @@ impl Store {
         let key = Key::Block(network.clone(), block.number);
         let mut tried = false;
         for _ in 0..TIMES {
-            let Some((record, since)) = self.read::<BlockRecord>(&key).await? else { return Ok(()) };
-            if record.node != *node || record.epoch != block.epoch {
+            let Some(pair) = self.client.value(self.key(&key)).await?.0 else { return Ok(()) };
+            let owner = Owner::of(&pair)?;
+            if owner.node != *node || owner.epoch != block.epoch {
                 if tried {
                     return Ok(()); // the answer was lost, and somebody has leased it since
                 }
-                let (network, number, owner) = (network.clone(), block.number, Some(record.node));
+                let (network, number, owner) = (network.clone(), block.number, Some(owner.node));
                 return Err(Error::NotTheOwner { network, number, owner });
             }
-            let txn = Txn::new().when(Compare::unchanged(self.key(&key), since));
+            let txn = Txn::new().when(Compare::unchanged(self.key(&key), pair.modified));
             match self.client.txn(txn.then(Operation::delete(Keys::one(self.key(&key))))).await {
                 Ok(answer) if answer.succeeded => return Ok(()),
                 Err(error) if !error.may_be_done() => return Err(error.into()),
@@ -83,14 +84,14 @@ impl Store {
     pub async fn owned_blocks(
         &self,
         network: &NetworkName,
-    ) -> Result<(Revision, BTreeMap<BlockNumber, BlockRecord>), Error> {
+    ) -> Result<(Revision, BTreeMap<BlockNumber, Owner>), Error> {
         let found = self.client.range(&self.keys(&Folder::Blocks(network.clone()))).await?;
         let number = |pair: &Pair| match self.prefix.parse(&pair.key) {
             Some(Key::Block(_, number)) => Some(number),
             _ => None,
         };
         let numbered = found.pairs.iter().filter_map(|pair| Some((number(pair)?, pair)));
-        let owned = numbered.map(|(number, pair)| Ok((number, decode::<BlockRecord>(pair)?.0)));
+        let owned = numbered.map(|(number, pair)| Ok((number, Owner::of(pair)?)));
         Ok((found.revision, owned.collect::<Result<_, Error>>()?))
     }
 
@@ -99,10 +100,10 @@ impl Store {
         txn: Txn,
         network: &NetworkName,
         node: &NodeName,
-        block: LeasedBlock,
+        number: BlockNumber,
     ) -> Result<Txn, Error> {
-        let key = self.key(&Key::Block(network.clone(), block.number));
-        let record = BlockRecord { node: node.clone(), epoch: block.epoch }.encode()?;
+        let key = self.key(&Key::Block(network.clone(), number));
+        let record = BlockRecord { node: node.clone() }.encode()?;
         Ok(txn.when(Compare::absent(key.as_str())).then(Operation::put(key, record)))
     }
 }
@@ -110,7 +111,7 @@ impl Store {
 /// The first free block from a place on that is the node's own, so that nodes that start together seldom want the same one.
 fn free(
     blocks: u32,
-    owned: &BTreeMap<BlockNumber, BlockRecord>,
+    owned: &BTreeMap<BlockNumber, Owner>,
     network: &NetworkName,
     node: &NodeName,
 ) -> Option<BlockNumber> {
@@ -121,7 +122,7 @@ fn free(
 
 /// A node's blocks that it does not know of.
 fn unknown<'a>(
-    owned: &'a BTreeMap<BlockNumber, BlockRecord>,
+    owned: &'a BTreeMap<BlockNumber, Owner>,
     node: &'a NodeName,
     holds: &'a [LeasedBlock],
 ) -> impl Iterator<Item = LeasedBlock> {
@@ -172,8 +173,8 @@ mod tests {
         LeasedBlock { number: BlockNumber(number), epoch }
     }
 
-    fn record(node: &str, epoch: u64) -> BlockRecord {
-        BlockRecord { node: name(node), epoch }
+    fn record(node: &str, epoch: u64) -> Owner {
+        Owner { node: name(node), epoch }
     }
 
     #[test]

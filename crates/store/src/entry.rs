@@ -15,7 +15,7 @@ pub enum Entry {
     /// A node that lives.
     Live(NodeName, LiveRecord),
     /// A block that has an owner.
-    Block(NetworkName, BlockNumber, BlockRecord),
+    Block(NetworkName, BlockNumber, Owner),
     /// What is there for others only: the index of VNIs and subnets, or a record that this version can't read. Nobody may stop for it.
     Other {
         /// The key in full.
@@ -23,6 +23,27 @@ pub enum Entry {
         /// Why it could not be read, if it should have been.
         unreadable: Option<String>,
     },
+}
+
+/// Whose a block is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The node.
+    pub node: NodeName,
+    /// The revision at which the block became its own.
+    pub epoch: u64,
+}
+
+impl Owner {
+    pub(crate) fn of(pair: &Pair) -> Result<Self, cluster::Error> {
+        let BlockRecord { node } = BlockRecord::decode(&pair.value)?;
+        Ok(Self { node, epoch: epoch(pair.modified) })
+    }
+}
+
+/// The epoch of what was leased then.
+pub(crate) fn epoch(revision: Revision) -> u64 {
+    revision.0.unsigned_abs()
 }
 
 /// What became of a key.
@@ -44,9 +65,7 @@ impl Entry {
             }
             Some(Key::Node(name)) => NodeRecord::decode(value).map(|record| Entry::Node(name, record)),
             Some(Key::Live(name)) => LiveRecord::decode(value).map(|record| Entry::Live(name, record)),
-            Some(Key::Block(name, number)) => {
-                BlockRecord::decode(value).map(|record| Entry::Block(name, number, record))
-            }
+            Some(Key::Block(name, number)) => Owner::of(pair).map(|owner| Entry::Block(name, number, owner)),
             Some(Key::Vni(_) | Key::Subnet(_)) | None => Ok(Entry::Other { key: full(), unreadable: None }),
         };
         entry.unwrap_or_else(|cause| Entry::Other { key: full(), unreadable: Some(cause.to_string()) })

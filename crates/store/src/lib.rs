@@ -9,7 +9,7 @@
 //! once, and a network must not go with them. So that a node is not heard makes it suspect, no more (`expiry.rs`); its blocks are taken
 //! from it after a day, by a transaction that fails if it has come back (`reap.rs`).
 //!
-//! A block's epoch is the revision of the store at which it was leased, so it grows whenever the block changes hands, also when
+//! A block's epoch is the revision of the store at which it was leased, which nobody can choose: so it grows whenever the block changes hands, also when
 //! nobody had it meanwhile. A node that finds another epoch than it has written down has lost the block.
 mod block;
 mod entry;
@@ -21,7 +21,7 @@ mod reap;
 mod view;
 
 pub use block::{Difference, difference};
-pub use entry::{Entry, Event};
+pub use entry::{Entry, Event, Owner};
 pub use error::Error;
 pub use expiry::Expiries;
 pub use network::Registered;

@@ -143,7 +143,7 @@ fn the_first_block_is_there_before_a_container_is() {
     let [block] = node.blocks()[..] else { panic!("{:?}", node.blocks()) };
     assert!(is_in(&node.given(), block));
     let owner = stored(&etcd, &format!("blk/net/{block:010}"));
-    assert!(owner.starts_with(r#"{"node":"worker-1","epoch":"#), "{owner}");
+    assert_eq!(owner, r#"{"node":"worker-1"}"#);
     assert!(stored(&etcd, "node/worker-1").starts_with(r#"{"vtep":"192.0.2.1","incarnation":1,"boot":""#));
     assert_eq!(stored(&etcd, "net/net"), r#"{"vni":4242,"subnets":["10.42.0.0/24"],"blockSize":28}"#);
 
@@ -188,7 +188,7 @@ fn no_address_is_given_of_a_block_that_was_taken() {
     let container = node.host.container().unwrap();
     node.add(&container).result().unwrap();
     let taken = node.blocks()[0];
-    let theirs = r#"{"node":"worker-2","epoch":1000000}"#;
+    let theirs = r#"{"node":"worker-2"}"#;
     etcd.ctl(&["put", &format!("/sealane/v1/blk/net/{taken:010}"), theirs]).unwrap();
 
     let output = node.once();
