@@ -9,7 +9,7 @@ pub(crate) fn plan<R: Recipe>(config: &R::Config, endpoint: &Endpoint, lease: &L
     // A chained plugin makes no interface of the container's.
     let made = || steps.mac().filter(|_| !R::CHAINED);
     let mut plan = Plan::default();
-    if let Some(mac) = R::mac(config).or_else(made) {
+    if let Some(mac) = R::mac(config).or_else(made).filter(|_| R::IS_SEGMENT) {
         plan.own(only::<R>(mac, endpoint));
     }
     plan.append(steps);
@@ -18,7 +18,7 @@ pub(crate) fn plan<R: Recipe>(config: &R::Config, endpoint: &Endpoint, lease: &L
 
 /// Refuses an address that another attachment has, before anything is done.
 pub(crate) fn refuse<R: Recipe>(config: &R::Config, endpoint: &Endpoint, state: &State) -> Result<(), Error> {
-    let Some(mac) = R::mac(config) else { return Ok(()) };
+    let Some(mac) = R::mac(config).filter(|_| R::IS_SEGMENT) else { return Ok(()) };
     Ok(state.refuse_taken(&only::<R>(mac, endpoint))?)
 }
 

@@ -51,6 +51,9 @@ pub trait Recipe: Sync {
     /// its lease; and no IPAM plugin is asked.
     const CHAINED: bool = false;
 
+    /// Whether containers of the network hear each other's frames, so that no two may have one MAC address.
+    const IS_SEGMENT: bool = true;
+
     /// Whether it does its work behind `overlay`, too, where the other end of the container's link is not the host's.
     const BEHIND_OVERLAY: bool = true;
 

@@ -28,6 +28,9 @@ pub struct Overlay;
 impl Recipe for Overlay {
     const NAME: &'static str = "overlay";
     const IPAM: Option<&'static str> = Some("cluster");
+    // Each is alone on its link. And a MAC address that follows from an address is the next one's as soon as that is, when the record of who had
+    // it may still be there.
+    const IS_SEGMENT: bool = false;
     type Config = Config;
 
     fn configure(call: &Call) -> Result<Config, Fail> {

@@ -22,6 +22,7 @@ use std::{
 
 netlab::tests! {
     containers_of_a_network_talk_and_the_last_leaves_the_host_as_it_was,
+    two_of_one_mac_address_are_in_nobodys_way,
     networks_are_apart_though_their_subnets_are_the_same,
     what_goes_out_is_masqueraded_and_nothing_goes_where_none_may,
     a_container_sends_from_its_own_addresses_alone,
@@ -90,6 +91,17 @@ fn containers_of_a_network_talk_and_the_last_leaves_the_host_as_it_was() {
     }
     assert_eq!(host.changes_left_since(&before).unwrap(), "");
     assert!(!host.state_dir().join("overlay").exists());
+}
+
+/// Each is alone on its link; and a container's follows from its address, which may just have been another's.
+fn two_of_one_mac_address_are_in_nobodys_way() {
+    let host = Host::new().unwrap();
+    let config = overlay(&host, &json!({"runtimeConfig": {"mac": "02:00:00:00:00:07"}}));
+    let (one, result, at_one) = added(&host, &config);
+    let (two, _, at_two) = added(&host, &config);
+    assert_eq!(result["interfaces"][1]["mac"], "02:00:00:00:00:07");
+    talks(&one, &at_one, &two, &at_two, 7000);
+    talks(&two, &at_two, &one, &at_one, 7001);
 }
 
 fn networks_are_apart_though_their_subnets_are_the_same() {
