@@ -153,6 +153,15 @@ struct Done {
 }
 
 impl Done {
+    /// Of a record that does not say what there is to put back: an ADD that died leaves such a one, or one that somebody has damaged.
+    fn without(record: &Record, key: &Key) -> Self {
+        let note = format!(
+            "{key}: could not put back anything: {} has a line that can't be read; DEL the attachment and ADD it again",
+            record.path().display()
+        );
+        Self { left: record.is_unreadable().then_some(note).into_iter().collect(), ..Self::default() }
+    }
+
     /// Says what is not put back; whether there is any.
     fn tell(&self) -> bool {
         for note in &self.left {
@@ -165,7 +174,7 @@ impl Done {
 /// Whoever is at the record is waited for. What an ADD has left half done, or has lost its namespace, is for DEL.
 fn one(state: &State, places: &mut Places, key: &Key, extent: Extent) -> Result<Done, plan::Error> {
     let Some(record) = state.find(key, PATIENCE)? else { return Ok(Done::default()) };
-    let Some((plan, netns)) = whole(&record) else { return Ok(Done::default()) };
+    let Some((plan, netns)) = whole(&record) else { return Ok(Done::without(&record, key)) };
     places.turn_to(Some(netns));
     let repair = plan::repair(plan, places, state, key, extent);
     let put_back = |it: &plan::Difference| format!("{key}: put back {} ({})\n", it.step, it.found);

@@ -70,6 +70,9 @@ pub(crate) enum Masqueraded {
 
 /// A line of a file in which holders queue up.
 pub(crate) trait Line: Clone + PartialEq + Serialize + DeserializeOwned {
+    /// Whose line it is.
+    fn holder(&self) -> &Holder;
+
     /// Whether both are one thing of one attachment, whatever its container is called.
     fn is(&self, other: &Self) -> bool;
 }
@@ -91,12 +94,20 @@ impl From<HostPort> for Claim {
 }
 
 impl Line for Claim {
+    fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.port == other.port && self.holder.is(&other.holder)
     }
 }
 
 impl Line for Destination {
+    fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.address == other.address && self.holder.is(&other.holder)
     }
@@ -185,14 +196,25 @@ impl State {
         Ok(change)
     }
 
+    /// What giving back whatever ports a holder has would change. All files are read: for what is rare.
+    pub(crate) fn withdraw_all(&self, holder: &Holder) -> Result<Vec<Change<Claim>>, Error> {
+        let mut changes = Vec::new();
+        for protocol in entries(&self.directory().join("ports"))? {
+            changes.append(&mut Change::without(holder, &protocol)?);
+        }
+        Ok(changes)
+    }
+
+    /// What saying of no address any longer that it is the holder's would change. Likewise.
+    pub(crate) fn leave_addresses(&self, holder: &Holder) -> Result<Vec<Change<Destination>>, Error> {
+        Change::without(holder, &self.directory().join("published"))
+    }
+
     /// Whether the holder has a record, and the namespace that it was written for. What can't be told counts as alive.
     pub(crate) fn is_alive(&self, holder: &Holder) -> Result<bool, Error> {
         let path = self.record_of(holder);
-        let text = match fs::read_to_string(&path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
-            other => other.map_err(|cause| failed("read", &path, cause))?,
-        };
-        let Some(intent) = Journal::read(&text).intent else { return Ok(true) };
+        let Some(journal) = Journal::at(&path)? else { return Ok(false) };
+        let Some(intent) = journal.intent else { return Ok(true) };
         Ok(match Netns::open(&intent.netns) {
             Ok(netns) => intent.is_of(&netns, &path) && !intent.is_outlived(),
             Err(kernel::Error::NotNetns { .. }) => false,
@@ -223,6 +245,17 @@ impl<L: Line> Change<L> {
         let exists = found.is_some();
         let before: Vec<L> = found.unwrap_or_default();
         Ok(Self { path, exists, after: before.clone(), before })
+    }
+
+    /// What it is for a holder to be in no file of a directory any more.
+    fn without(holder: &Holder, directory: &Path) -> Result<Vec<Self>, Error> {
+        let mut changes = Vec::new();
+        for file in entries(directory)? {
+            let mut change = Self::of(file)?;
+            change.after.retain(|line| !line.holder().is(holder));
+            changes.extend((change.after.len() < change.before.len()).then_some(change));
+        }
+        Ok(changes)
     }
 
     /// The line takes the place that it has, or the last.
@@ -292,11 +325,15 @@ fn by_number(claims: &[Claim]) -> Vec<(Published, Vec<&Claim>)> {
 
 /// The lines of a file, if there is one. A line that can't be read holds nothing.
 fn lines<L: Line>(path: &Path) -> Result<Option<Vec<L>>, Error> {
-    match fs::read_to_string(path) {
+    let lines = |text: Vec<u8>| text.split(|byte| *byte == b'\n').filter_map(parsed).collect();
+    match fs::read(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(failed("read", path, cause)),
-        Ok(text) => Ok(Some(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())),
+        other => other.map(lines).map(Some).map_err(|cause| failed("read", path, cause)),
     }
+}
+
+fn parsed<L: Line>(line: &[u8]) -> Option<L> {
+    serde_json::from_slice(line).ok()
 }
 
 /// What is in a directory but drafts; nothing if there is none.

@@ -227,11 +227,7 @@ impl State {
     }
 
     fn plan_of(&self, holder: &Holder) -> Result<Option<Plan>, Error> {
-        let path = self.record_of(holder);
-        match fs::read_to_string(&path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            other => Ok(Journal::read(&other.map_err(|cause| failed("read", &path, cause))?).plan),
-        }
+        Ok(Journal::at(&self.record_of(holder))?.and_then(|journal| journal.plan))
     }
 
     fn lock_network(&self, network: &NetworkName) -> Result<Lock, Error> {

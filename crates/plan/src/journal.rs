@@ -1,10 +1,10 @@
 //! What a record says: three lines of JSON, each written before what it announces is done. A line that is torn or
-//! missing was not reached.
-use crate::Plan;
+//! missing was not reached. One that is whole and can't be read was damaged, or written by a newer release.
+use crate::{Plan, error::Error};
 use kernel::{Netns, NetnsId, process_of, start_of};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -45,8 +45,8 @@ impl Intent {
 /// have no business; the plugin that makes the interface has.
 fn cookie_beside(record: &Path, id: NetnsId) -> Option<u64> {
     let entries = fs::read_dir(record.parent()?).ok()?;
-    let texts = entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());
-    let ids = texts.filter_map(|text| Some(Journal::read(&text).intent?.netns_id));
+    let journals = entries.flatten().filter_map(|entry| Journal::at(&entry.path()).ok().flatten());
+    let ids = journals.filter_map(|journal| Some(journal.intent?.netns_id));
     ids.filter(|beside| beside.may_be(&id)).find_map(|beside| beside.cookie)
 }
 
@@ -68,16 +68,29 @@ pub(crate) struct Journal {
     pub(crate) intent: Option<Intent>,
     pub(crate) plan: Option<Plan>,
     pub(crate) attached: bool,
+    /// Whether a whole line can't be read. Of what stands behind it, what can be counts, but not that all is done.
+    pub(crate) is_unreadable: bool,
 }
 
 impl Journal {
-    pub(crate) fn read(text: &str) -> Self {
+    /// What the record at this path says, if there is one.
+    pub(crate) fn at(path: &Path) -> Result<Option<Self>, Error> {
+        match fs::read(path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(Error::State { doing: "read", path: path.to_owned(), cause }),
+            Ok(text) => Ok(Some(Self::read(&text))),
+        }
+    }
+
+    /// Whatever bytes there are.
+    pub(crate) fn read(text: &[u8]) -> Self {
         let mut journal = Journal::default();
-        for line in text.lines().map_while(|line| serde_json::from_str(line).ok()) {
-            match line {
-                Line::Intent(intent) => journal.intent = Some(intent),
-                Line::Plan(plan) => journal.plan = Some(plan),
-                Line::Attached => journal.attached = true,
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            match serde_json::from_slice(line) {
+                Ok(Line::Intent(intent)) => journal.intent = Some(intent),
+                Ok(Line::Plan(plan)) => journal.plan = Some(plan),
+                Ok(Line::Attached) => journal.attached = !journal.is_unreadable,
+                Err(_) => journal.is_unreadable |= line.ends_with(b"\n"),
             }
         }
         journal

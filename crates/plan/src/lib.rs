@@ -88,7 +88,7 @@ pub use state::State;
 pub use step::Step;
 pub use tap::{LARGEST_OF_TAP, NoTap, WantedTap};
 pub use tune::{NoBackup, NoParameter, Settings};
-pub use undo::{stands, undo};
+pub use undo::{stands, undo, undo_unrecorded};
 pub use vrf::{NoVrf, VrfFact, WantedVrf};
 
 use serde::{Deserialize, Serialize};

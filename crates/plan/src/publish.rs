@@ -15,6 +15,7 @@ mod redirect;
 mod relay;
 mod section;
 mod sets;
+mod withdrawn;
 
 pub use condition::{Condition, Matched, Side};
 pub use redirect::Redirect;
@@ -39,6 +40,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 use types::IfName;
+pub(crate) use withdrawn::withdraw_all;
+use withdrawn::{clear_up, leave};
 
 /// Ports of the host that lead to a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,33 +220,6 @@ impl Publish {
         let shared = entry.leads.is_none() || entry.holder.container == self.holder.container;
         entry.holder.is(&self.holder) || (shared && !entry.is_conditional())
     }
-
-    /// Takes out of the packet filter what no claim will speak of, and puts in what the next in the queue says; says what it took
-    /// out.
-    fn leave(
-        &self,
-        places: &mut Places,
-        ports: &[Change<Claim>],
-        addresses: &[Change<Destination>],
-    ) -> Result<Vec<Entry>, kernel::Error> {
-        let (mut change, mut left, mut next) = (Transaction::default(), Vec::new(), Vec::new());
-        for (mut before, mut after) in turns(ports, addresses) {
-            let common: Vec<Entry> = before.iter().filter(|entry| after.contains(entry)).cloned().collect();
-            before.retain(|entry| !common.contains(entry));
-            after.retain(|entry| !common.contains(entry));
-            left.extend(before);
-            next.extend(after);
-        }
-        Entry::delete(&left, &mut change);
-        Entry::add(&next, &mut change);
-        if !self.conditions.is_empty() {
-            entry::delete_chain(&self.holder, &mut change);
-        }
-        if !change.is_empty() {
-            places.filter.clear(&change)?;
-        }
-        Ok(left)
-    }
 }
 
 /// What each file that changes puts into the packet filter, before and after.
@@ -286,11 +262,9 @@ impl Act for Publish {
         let addresses: Result<Vec<_>, Error> =
             self.destinations().iter().map(|destination| state.leave_address(destination)).collect();
         let addresses = addresses?;
-        let left = self.leave(places, &ports, &addresses).map_err(|cause| self.refused(cause))?;
-        ports.iter().try_for_each(Change::clear_up)?;
-        addresses.iter().try_for_each(Change::clear_up)?;
-        Change::remove_parents(&ports);
-        Change::remove_parents(&addresses);
+        let chain = (!self.conditions.is_empty()).then_some(&self.holder);
+        let left = leave(places, &ports, &addresses, chain).map_err(|cause| self.refused(cause))?;
+        clear_up(&ports, &addresses)?;
         drop(host);
         let was_ours = self.by_iptables && ports.iter().any(|change| change.before != change.after);
         let left = if was_ours { self.leads() } else { leads(&left) };

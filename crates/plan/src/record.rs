@@ -77,6 +77,7 @@ pub struct Record {
     file: Flock<File>,
     path: PathBuf,
     journal: Journal,
+    is_empty: bool,
 }
 
 impl State {
@@ -155,11 +156,7 @@ impl State {
     }
 
     fn journal(&self, key: &Key) -> Result<Option<Journal>, Error> {
-        let path = self.record(key);
-        match fs::read_to_string(&path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            other => Ok(Some(Journal::read(&other.map_err(|cause| failed("read", &path, cause))?))),
-        }
+        Journal::at(&self.record(key))
     }
 
     fn record(&self, key: &Key) -> PathBuf {
@@ -189,6 +186,16 @@ impl Record {
         self.journal.plan.as_ref()
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a whole line of it can't be read: it may say more than [`Record::plan`].
+    pub fn is_unreadable(&self) -> bool {
+        self.journal.is_unreadable
+    }
+
     /// Whether ADD came to its end.
     pub fn is_attached(&self) -> bool {
         self.journal.attached
@@ -196,13 +203,14 @@ impl Record {
 
     /// Begins the record anew with what ADD intends.
     pub fn begin(&mut self, intent: Intent) -> Result<(), Error> {
-        if self.journal.intent.is_some() {
+        if !self.is_empty {
             self.file
                 .set_len(0)
                 .and_then(|()| self.file.rewind())
                 .map_err(|cause| failed("write", &self.path, cause))?;
         }
         self.write(&Line::Intent(intent.clone()))?;
+        self.is_empty = false;
         self.journal = Journal { intent: Some(intent), ..Journal::default() };
         Ok(())
     }
@@ -215,6 +223,17 @@ impl Record {
     /// Writes down that all is done.
     pub fn complete(&mut self) -> Result<(), Error> {
         self.write(&Line::Attached)
+    }
+
+    /// Keeps a copy of it where nothing looks for records: a newer release may have written what this one can't read. Where that is.
+    pub fn keep_aside(&self) -> io::Result<PathBuf> {
+        let mut above: Vec<&Path> = self.path.ancestors().take(5).collect();
+        let state = above.pop().unwrap_or(&self.path);
+        let attachments = above.pop().unwrap_or(&self.path);
+        let aside = state.join("unreadable").join(self.path.strip_prefix(attachments).unwrap_or(&self.path));
+        let directory = aside.parent().unwrap_or(state);
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        fs::copy(&self.path, &aside).map(|_| aside)
     }
 
     /// Removes it, and the directories that are empty now.
@@ -244,9 +263,10 @@ impl Record {
         if file.metadata()?.nlink() == 0 {
             return Ok(None);
         }
-        let mut text = String::new();
-        (&*file).read_to_string(&mut text)?;
-        Ok(Some(Record { file, path: path.to_owned(), journal: Journal::read(&text) }))
+        let mut text = Vec::new();
+        (&*file).read_to_end(&mut text)?;
+        let journal = Journal::read(&text);
+        Ok(Some(Record { file, path: path.to_owned(), journal, is_empty: text.is_empty() }))
     }
 
     fn write(&mut self, line: &Line) -> Result<(), Error> {

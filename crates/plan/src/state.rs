@@ -136,8 +136,7 @@ impl State {
         says: impl Fn(&Step) -> Option<T>,
     ) -> Result<Option<(Holder, T)>, Error> {
         for holder in self.holders()? {
-            let text = fs::read_to_string(self.record_of(&holder)).unwrap_or_default();
-            let journal = Journal::read(&text);
+            let journal = Journal::at(&self.record_of(&holder)).ok().flatten().unwrap_or_default();
             let mut steps = journal.plan.iter().filter(|_| counts(&holder, &journal)).flat_map(Plan::steps);
             if let Some(said) = steps.find_map(|(_, step)| says(step))
                 && self.is_alive(&holder)?
@@ -257,11 +256,8 @@ fn journals_in(directory: &Path) -> Result<Vec<(PathBuf, Journal)>, Error> {
     let mut journals = Vec::new();
     for file in entries(directory)? {
         let path = directory.join(file);
-        match fs::read_to_string(&path) {
-            Ok(text) => journals.push((path, Journal::read(&text))),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-            Err(cause) => return Err(Error::State { doing: "read", path, cause }),
-        }
+        let journal = Journal::at(&path)?;
+        journals.extend(journal.map(|journal| (path, journal)));
     }
     Ok(journals)
 }

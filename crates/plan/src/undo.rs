@@ -3,7 +3,9 @@ use crate::{
     Hold, Plan, Step,
     device::Taken,
     error::Error,
+    host_port::Holder,
     places::{Place, Places},
+    publish::withdraw_all,
     record::Key,
     step::Published,
     vrf::VrfFact,
@@ -28,6 +30,16 @@ pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
         state.leave(&thing, key, |lock| places.under(lock, |places| step.act().undo(places)))?;
     }
     places.state()?.release_unclaimed(plan, key)
+}
+
+/// Takes back what an attachment has of which its record does not speak: it was emptied or damaged, or a newer release wrote it. Whose a port is, an
+/// address that ports lead to, a shared thing and a MAC address is written down elsewhere, too; what is known by its name alone, only the plugin knows.
+pub fn undo_unrecorded(places: &mut Places, key: &Key) -> Result<(), Error> {
+    places.turn_to_network(&key.network);
+    places.work_for(key);
+    let withdrawn = withdraw_all(&Holder::from(key), places);
+    let left = places.leave_all(key);
+    withdrawn.and(left).and(places.state()?.release_macs(key))
 }
 
 /// Undoes these steps, last first, but for those that die with a link of another.

@@ -35,6 +35,8 @@ use std::{
 
 /// What says that the thing is made, in its directory.
 const MARK: &str = ".made";
+/// The namespace of what is made no longer: none has this number.
+const NOWHERE: u64 = 0;
 
 impl State {
     /// Counts this attachment among the thing's users. The name must be one that a file can have. Again is as good.
@@ -70,15 +72,7 @@ impl State {
     ) -> Result<(), Error> {
         let directory = self.shared(thing);
         let Some(lock) = lock(&directory, FlockArg::LockExclusive)?.map(Rc::new) else { return Ok(()) };
-        let user = user(&directory, key);
-        let gone = |path: &Path, outcome: io::Result<()>| match outcome {
-            Err(cause) if !is_as_good_as_gone(&cause) => Err(failed("remove", path, cause)),
-            Err(_) | Ok(()) => Ok(()),
-        };
-        gone(&user, fs::remove_file(&user))?;
-        if let Some(network) = user.parent() {
-            gone(network, fs::remove_dir(network))?;
-        }
+        strike_out(&user(&directory, key))?;
         if has_users(&directory).map_err(|cause| failed("read", &directory, cause))? {
             return Ok(());
         }
@@ -88,17 +82,49 @@ impl State {
         gone(&directory, fs::remove_dir(&directory))
     }
 
+    /// The same by one whose record does not say how the thing is made: its mark does. Of what has none that can be read nothing is taken away,
+    /// and its directory stays, for the next user of it.
+    fn leave_by_mark(
+        &self,
+        thing: &str,
+        key: &Key,
+        take_away: impl FnOnce(&Rc<Flock<File>>, &Step) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let directory = self.shared(thing);
+        let user = user(&directory, key);
+        if !user.exists() {
+            return Ok(());
+        }
+        let Some(lock) = lock(&directory, FlockArg::LockExclusive)?.map(Rc::new) else { return Ok(()) };
+        if has_other_users(&directory, &user).map_err(|cause| failed("read", &directory, cause))? {
+            return strike_out(&user);
+        }
+        let made = self.mark(thing)?.and_then(|(_, text)| Some((step(&text)?, text)));
+        let Some((step, text)) = made else { return strike_out(&user) };
+        // Nobody finds it made any more, but who is killed here and begins again finds how it was.
+        self.mark_made(thing, NOWHERE, &text)?;
+        take_away(&lock, &step)?;
+        strike_out(&user)?;
+        let mark = directory.join(MARK);
+        gone(&mark, fs::remove_file(&mark))?;
+        gone(&directory, fs::remove_dir(&directory))
+    }
+
     /// What a user has made in this namespace. Asked by one who has joined, so nobody takes away what is there.
     fn made(&self, thing: &str, namespace: u64) -> Result<Option<String>, Error> {
+        let made = self.mark(thing)?.filter(|(here, _)| *here == namespace.to_string());
+        Ok(made.map(|(_, step)| step))
+    }
+
+    /// Which namespace a thing's mark says that it is in, and by which step.
+    fn mark(&self, thing: &str) -> Result<Option<(String, String)>, Error> {
         let mark = self.shared(thing).join(MARK);
-        match fs::read_to_string(&mark) {
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-            other => {
-                let text = other.map_err(|cause| failed("read", &mark, cause))?;
-                let made = text.split_once('\n').filter(|(here, _)| *here == namespace.to_string());
-                Ok(made.map(|(_, step)| step.to_owned()))
-            }
-        }
+        let text = match fs::read(&mark) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|cause| failed("read", &mark, cause))?,
+        };
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.split_once('\n').map(|(here, step)| (here.to_owned(), step.to_owned())))
     }
 
     /// Says that it is made. One that dies over this has it made again.
@@ -122,6 +148,17 @@ impl State {
 }
 
 impl Places {
+    /// Leaves whatever counts this attachment among its users: for one whose record does not say what that is.
+    pub(crate) fn leave_all(&mut self, key: &Key) -> Result<(), Error> {
+        let (state, mut first) = (self.state()?, Ok(()));
+        for thing in state.things()? {
+            let take_away =
+                |lock: &Rc<Flock<File>>, step: &Step| self.under(lock, |places| step.act().undo(places));
+            first = first.and(state.leave_by_mark(&thing, key, take_away));
+        }
+        first
+    }
+
     /// Whether a thing on this host that has users is made. Asked by one of them.
     pub(crate) fn is_made(&mut self, thing: &str) -> Result<bool, Error> {
         let here = self.host_number()?;
@@ -132,7 +169,7 @@ impl Places {
     pub(crate) fn made(&mut self, thing: &str) -> Result<Option<Step>, Error> {
         let here = self.host_number()?;
         let made = self.state()?.made(thing, here)?;
-        Ok(made.and_then(|text| serde_json::from_str(&text).ok()))
+        Ok(made.and_then(|text| step(&text)))
     }
 
     /// Says that it is made now, by this step.
@@ -159,7 +196,7 @@ impl Places {
     fn make_one_again(&mut self, state: &State, thing: &str) -> Result<(), Error> {
         let here = self.host_number()?;
         let Some(_lock) = lock(&state.shared(thing), FlockArg::LockShared)? else { return Ok(()) };
-        let made = state.made(thing, here)?.and_then(|text| serde_json::from_str::<Step>(&text).ok());
+        let made = state.made(thing, here)?.and_then(|text| step(&text));
         let Some(step) = made else { return Ok(()) };
         match step.act().work(self)? {
             Work::Shared(shared) => shared.ensure(self, &mut Vec::new()),
@@ -183,6 +220,38 @@ fn has_users(directory: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether there is another user than this one.
+fn has_other_users(directory: &Path, user: &Path) -> io::Result<bool> {
+    for network in fs::read_dir(directory)? {
+        let network = network?;
+        if network.file_name() == MARK {
+            continue;
+        }
+        for other in fs::read_dir(network.path())? {
+            if other?.path() != user {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn step(text: &str) -> Option<Step> {
+    serde_json::from_str(text).ok()
+}
+
+fn strike_out(user: &Path) -> Result<(), Error> {
+    gone(user, fs::remove_file(user))?;
+    user.parent().map_or(Ok(()), |network| gone(network, fs::remove_dir(network)))
+}
+
+fn gone(path: &Path, outcome: io::Result<()>) -> Result<(), Error> {
+    match outcome {
+        Err(cause) if !is_as_good_as_gone(&cause) => Err(failed("remove", path, cause)),
+        Err(_) | Ok(()) => Ok(()),
+    }
 }
 
 fn user(directory: &Path, key: &Key) -> PathBuf {
@@ -301,6 +370,51 @@ mod tests {
         state.mark_made("thing", 7, "step").unwrap();
         state.leave("thing", &key(3), |_| Ok(())).unwrap();
         assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn by_its_mark_the_last_user_takes_it_away_and_one_that_was_killed_over_it_does_so_again() {
+        let (directory, state) = state("by-mark");
+        let step = Step::from(crate::step::Masquerade { subnet: "10.1.0.0/24".parse().unwrap() });
+        for at in [1, 2, 3] {
+            state.join("thing", &key(at)).unwrap();
+        }
+        state.mark_made("thing", 7, &serde_json::to_string(&step).unwrap()).unwrap();
+        for at in [1, 3, 9] {
+            state.leave_by_mark("thing", &key(at), |_, _| panic!("it has a user")).unwrap();
+        }
+        let made = || state.made("thing", 7).unwrap().is_some();
+        assert!(made());
+        let killed = |_: &_, _: &_| {
+            assert!(!made(), "who joins now makes it again");
+            Err(Error::NoStateDir)
+        };
+        state.leave_by_mark("thing", &key(2), killed).unwrap_err();
+        let mut taken = None;
+        let take = |_: &_, step: &Step| {
+            taken = Some(step.clone());
+            Ok(())
+        };
+        state.leave_by_mark("thing", &key(2), take).unwrap();
+        assert_eq!(taken, Some(step));
+        assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_has_no_mark_is_taken_away_by_its_next_user() {
+        let (directory, state) = state("no-mark");
+        state.join("thing", &key(1)).unwrap();
+        state.leave_by_mark("thing", &key(1), |_, _| panic!("nobody knows how")).unwrap();
+        state.join("thing", &key(2)).unwrap();
+        let mut taken = false;
+        let take = |_: &_| {
+            taken = true;
+            Ok(())
+        };
+        state.leave("thing", &key(2), take).unwrap();
+        assert!(taken);
         fs::remove_dir_all(directory).unwrap();
     }
 

@@ -117,7 +117,14 @@ impl Run<'_> {
         places: &mut Places,
         netns_id: kernel::NetnsId,
     ) -> Result<(), Fail> {
-        let Some(intent) = record.intent() else { return Ok(()) };
+        let Some(intent) = record.intent() else {
+            let is_new = record.plan().is_none() && !record.is_unreadable();
+            return if is_new {
+                Ok(())
+            } else {
+                self.undo::<R>((key, record), &mut Places::new(None, departure()))
+            };
+        };
         let same = || intent.netns_id.may_be(&netns_id) || record.netns().is_some();
         let plan = record.plan().cloned().unwrap_or_default();
         // A chained one may have been asked for something else then.
@@ -128,11 +135,14 @@ impl Run<'_> {
             return Err(Error::Attached { attachment: key.to_string() }.into());
         }
         if intent.netns_id.may_be(&netns_id) {
-            return take_down::<R>(self.delegates, self.call, self.at, (key, record), places);
+            return self.undo::<R>((key, record), places);
         }
         // What was done to the container before must not be undone in this one.
-        let mut theirs = Places::recorded(intent, departure());
-        take_down::<R>(self.delegates, self.call, self.at, (key, record), &mut theirs)
+        self.undo::<R>((key, record), &mut Places::recorded(intent, departure()))
+    }
+
+    fn undo<R: Recipe>(&self, (key, record): (&Key, &Record), places: &mut Places) -> Result<(), Fail> {
+        take_down::<R>(self.delegates, self.call, self.at, (key, record, None), places)
     }
 
     fn attach<R: Recipe>(

@@ -1,12 +1,13 @@
 //! DEL and GC: both from the record, and only without one from names.
 use crate::{
     Recipe,
-    endpoint::{Endpoint, key},
+    endpoint::key,
     error::Error,
     ipam,
+    unrecorded::{tell, undo_by_names, undo_unrecorded},
     uses::{self, CHAINED, FIRST},
 };
-use cni::{Attachment, AttachmentId, Call, Delegates, Fail};
+use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail};
 use kernel::Netns;
 use plan::{Departure, Key, Places, Record, State};
 use std::{env, time::Duration};
@@ -24,15 +25,7 @@ pub(crate) fn del<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     if !R::may_remain(call) || state.has_elsewhere(&key).map_err(Error::Plan)? {
         return release(delegates, call, at, ipam::<R>(call));
     }
-    let netns = at.netns.as_deref().and_then(|path| Netns::open(path).ok());
-    let mut places = Places::new(netns, departure());
-    let endpoint = Endpoint::new(call, at, String::new(), None)?;
-    let result = call.prev_result.as_ref();
-    let reported = result.map(|result| endpoint.clone().as_reported(result));
-    let others = R::remains_of(call, reported.as_ref().unwrap_or(&endpoint), result);
-    for left in [R::remains(&endpoint), others] {
-        plan::undo(&left, &mut places, &key).map_err(Error::Plan)?;
-    }
+    undo_by_names::<R>(call, at, &key, &mut places_given(at))?;
     release(delegates, call, at, ipam::<R>(call))
 }
 
@@ -108,11 +101,13 @@ fn detach_others(
         let mut uses = asked.0.uses_among(key, plugins).map_err(Error::Plan)?;
         uses.retain(|other| other.plugin != key.plugin);
         let left = last_first(asked, uses, |key, record| {
-            let undone = record.plan().map_or_else(
-                || asked.0.release_macs(key),
-                |plan| plan::undo(plan, &mut places_of(&record, asked.1), key),
-            );
+            let mut places = places_of(&record, asked.1);
+            let undone = record.plan().map_or(Ok(()), |plan| plan::undo(plan, &mut places, key));
             undone.map_err(Error::Plan)?;
+            if record.plan().is_none() || record.is_unreadable() {
+                plan::undo_unrecorded(&mut places, key).map_err(Error::Plan)?;
+                tell(&record, call.prev_result.as_ref());
+            }
             release(delegates, call, at, record.intent().and_then(|intent| intent.ipam.as_deref()))?;
             Ok(record.remove().map_err(Error::Plan)?)
         })?;
@@ -150,8 +145,14 @@ fn detach<R: Recipe>(
     (key, record): (&Key, Record),
     mut places: Places,
 ) -> Result<(), Fail> {
-    take_down::<R>(delegates, call, at, (key, &record), &mut places)?;
+    let reported = call.prev_result.as_ref();
+    take_down::<R>(delegates, call, at, (key, &record, reported), &mut places)?;
     Ok(record.remove().map_err(Error::Plan)?)
+}
+
+/// With the namespace that the runtime names, if it is there.
+pub(crate) fn places_given(at: &Attachment) -> Places {
+    Places::new(at.netns.as_deref().and_then(|path| Netns::open(path).ok()), departure())
 }
 
 fn places_of(record: &Record, patience: Duration) -> Places {
@@ -161,28 +162,21 @@ fn places_of(record: &Record, patience: Duration) -> Places {
     if patience.is_zero() { places.without_patience() } else { places }
 }
 
-/// Links first, then the lease: an address is never free while somebody still answers to it.
+/// Links first, then the lease: an address is never free while somebody still answers to it. What ADD answered counts where the record does
+/// not say what it did.
 pub(crate) fn take_down<R: Recipe>(
     delegates: &Delegates,
     call: &Call,
     at: &Attachment,
-    (key, record): (&Key, &Record),
+    (key, record, reported): (&Key, &Record, Option<&AddResult>),
     places: &mut Places,
 ) -> Result<(), Fail> {
-    let state = || State::from_env().and_then(|state| state.uses(key));
-    let undone = if let Some(plan) = record.plan() {
-        plan::undo(plan, places, key)
-    } else if state().map_err(Error::Plan)?.len() > 1 {
-        // What bears our own name may be another use's.
-        Ok(())
-    } else {
-        // It was left before there was a plan, or by a newer version whose steps are not known here. What is in the
-        // container may be somebody else's: only what bears our own name on the host is ours for certain.
-        let endpoint = Endpoint::new(call, at, String::new(), None)?;
-        let released = State::from_env().and_then(|state| state.release_macs(key));
-        plan::undo(&R::remains(&endpoint), &mut Places::new(None, departure()), key).and(released)
-    };
+    let undone = record.plan().map_or(Ok(()), |plan| plan::undo(plan, places, key));
     undone.map_err(Error::Plan)?;
+    if record.plan().is_none() || record.is_unreadable() {
+        undo_unrecorded::<R>(call, at, (key, record, reported), places)?;
+        tell(record, reported);
+    }
     let recorded = record.intent().and_then(|intent| intent.ipam.as_deref());
     release(delegates, call, at, recorded.or(ipam::<R>(call)))
 }

@@ -23,6 +23,7 @@ pub mod keys;
 mod masquerade;
 mod mtu;
 mod port_mapping;
+mod unrecorded;
 mod uses;
 
 pub use endpoint::{Endpoint, shared_mac};
