@@ -19,6 +19,19 @@ pub fn read(name: &[&str]) -> Result<String, Error> {
     Ok(value)
 }
 
+/// What there is in a folder such as `["ipv4", "conf"]`, in the order of the names; nothing if there is no such folder.
+pub fn names(folder: &[&str]) -> Result<Vec<String>, Error> {
+    let path = path(folder)?;
+    let entries = match fs::read_dir(&path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        outcome => outcome.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+    };
+    let entries = entries.map_err(|cause| Error::io(format!("read {}", path.display()), &cause))?;
+    let mut names: Vec<_> = entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
 /// Sets a parameter such as `["ipv6", "conf", "eth0", "accept_dad"]`; the value that it had, if that was another. One
 /// that has the value already is not written: to write some (`disable_ipv6`, `forwarding`) the kernel tries for its
 /// network lock, again and again while somebody else has it.

@@ -5,6 +5,7 @@
 mod backup;
 mod parameters;
 mod setters;
+mod spread;
 mod values;
 
 pub use backup::{Backup, LeftTuning, NoBackup};

@@ -5,6 +5,7 @@
 //! set the same ones, `setters.rs` knows; what it says counts more than the record.
 use super::{
     setters::{self, Held, Setters},
+    spread::taken_along,
     values,
 };
 use crate::{
@@ -115,11 +116,14 @@ impl Parameter {
 
     /// Whether both are one parameter. The kernel has one of them under two names.
     pub(super) fn is(&self, other: &Self) -> bool {
-        let named = |it: &Self| match it.path().as_slice() {
-            ["ipv4", "ip_forward"] => ["ipv4", "conf", "all", "forwarding"].map(str::to_owned).to_vec(),
-            _ => it.path.clone(),
-        };
-        named(self) == named(other)
+        self.named() == other.named()
+    }
+
+    pub(super) fn named(&self) -> Vec<&str> {
+        match self.path().as_slice() {
+            ["ipv4", "ip_forward"] => vec!["ipv4", "conf", "all", "forwarding"],
+            path => path.to_vec(),
+        }
     }
 
     fn open(&self) -> Result<sysctl::Parameter, kernel::Error> {
@@ -157,7 +161,7 @@ impl Act for Parameters {
         let Some(mut setters) = Setters::with(self, places)? else { return Ok(()) };
         let held = setters.take_out(self);
         if places.has_container() {
-            places.within(Place::Container, || give_back(&held, &mut setters))??;
+            places.within(Place::Container, || give_back(&held, &setters))??;
         }
         setters.store()
     }
@@ -200,7 +204,7 @@ impl Parameters {
         // Since the facts were asked for, who has set one may have gone.
         let found = read()?;
         if let Some(setters) = &mut setters {
-            setters.enter(self, &found)?;
+            setters.enter(self, &found, taken_along(&self.parameters)?)?;
         }
         // One that has the value is not written: for some the kernel tries for its network lock then.
         let to_write = self.parameters.iter().zip(&files).zip(&found);
@@ -215,7 +219,7 @@ impl Parameters {
 
 /// Gives these their former values, in the namespace that the thread is in: but for those that somebody has set otherwise since, and those that are
 /// gone with their interface. What others have set stays.
-fn give_back(held: &[(Held, Option<Held>)], others: &mut Setters) -> Result<(), Error> {
+fn give_back(held: &[(Held, Option<Held>)], others: &Setters) -> Result<(), Error> {
     let (mut open, mut first) = (Vec::new(), Ok(()));
     for (held, heir) in held.iter().rev() {
         match held.is_to_go(heir.as_ref()) {
@@ -224,15 +228,16 @@ fn give_back(held: &[(Held, Option<Held>)], others: &mut Setters) -> Result<(), 
             Err(cause) => first = first.and(Err(cause)),
         }
     }
+    // With one that is for all interfaces most of theirs are as they were.
+    open.sort_by_key(|(parameter, _)| parameter.for_all().is_none());
     let standing = if open.is_empty() { Vec::new() } else { others.topmost() };
     let standing: Vec<_> = standing.into_iter().filter(|it| it.parameter.now() == it.shown).collect();
-    // To write one may change another (`conf/all/forwarding` those of all interfaces): the second time is for those.
+    // To write one may change another that is done: the second time is for those.
     for (parameter, file) in open.iter().chain(&open) {
         first = first.and(parameter.restore(file));
     }
     for held in &standing {
-        if let Some(now) = held.parameter.now().filter(|now| held.shown.as_ref() != Some(now)) {
-            others.found_beneath(&held.parameter, &now);
+        if held.parameter.now() != held.shown {
             first = first.and(held.parameter.open().and_then(|file| file.write(&held.parameter.value)));
         }
     }
@@ -271,7 +276,7 @@ impl Held {
 
 impl Parameter {
     /// Its value, if it is there and can be read.
-    fn now(&self) -> Option<String> {
+    pub(super) fn now(&self) -> Option<String> {
         sysctl::read(&self.path()).ok()
     }
 

@@ -5,6 +5,8 @@
 //! while another stands that came later leaves a parameter of both as that one has set it, and hands the former value on to it. This can't be in the
 //! records, which whoever is at an attachment keeps locked: the former values that count are those here.
 //!
+//! What a parameter takes along when it is written (`spread.rs`) counts as set by the same use, so all this holds of it, too.
+//!
 //! The file is its own lock. A use is in it before it writes its first parameter, and until the last is given back; whoever leaves puts a new file
 //! in the old one's place, so that one who is killed has left or has not. The kernel shows some values otherwise than they were written (in
 //! whole ticks of its clock, for one): by a second line, which says what it showed, DEL tells whether a parameter still is what the use has
@@ -83,8 +85,13 @@ impl Setters {
         Ok(Some(setters))
     }
 
-    /// Counts this one among them, on top, with what it finds. One that is done again stays where it is.
-    pub(super) fn enter(&mut self, step: &Parameters, found: &[Option<String>]) -> Result<(), Error> {
+    /// Counts this one among them, on top, with what it finds, and with what its parameters take along. One that is done again stays where it is.
+    pub(super) fn enter(
+        &mut self,
+        step: &Parameters,
+        found: &[Option<String>],
+        along: Vec<Parameter>,
+    ) -> Result<(), Error> {
         if self.all.iter().any(|setter| setter.is_of(step)) {
             return Ok(());
         }
@@ -92,14 +99,16 @@ impl Setters {
         for (parameter, found) in setter.parameters.iter_mut().zip(found) {
             parameter.former.clone_from(found);
         }
+        setter.parameters.extend(along.into_iter().map(|it| Parameter { former: it.now(), ..it }));
         self.append(&setter)?;
         self.all.push(setter);
         Ok(())
     }
 
-    /// Says what the kernel shows now that all is written.
-    pub(super) fn show(&mut self, step: &Parameters, shown: Vec<Option<String>>) -> Result<(), Error> {
+    /// Says what the kernel shows now that all is written: of the parameters, and then of what they have taken along.
+    pub(super) fn show(&mut self, step: &Parameters, mut shown: Vec<Option<String>>) -> Result<(), Error> {
         let Some(setter) = self.all.iter_mut().find(|setter| setter.is_of(step)) else { return Ok(()) };
+        shown.extend(setter.parameters.iter().skip(shown.len()).map(Parameter::now));
         setter.shown = shown;
         let setter = setter.clone();
         self.append(&setter)
@@ -123,14 +132,6 @@ impl Setters {
         }
         topmost.retain(|held| held.shown.is_some());
         topmost
-    }
-
-    /// Without them this parameter were so: the first to go back to that is the last to leave.
-    pub(super) fn found_beneath(&mut self, parameter: &Parameter, found: &str) {
-        let mut all = self.all.iter_mut().flat_map(|setter| &mut setter.parameters);
-        if let Some(lowest) = all.find(|other| other.is(parameter)) {
-            lowest.former = Some(found.to_owned());
-        }
     }
 
     /// Puts down who is left. A DEL that is killed before that is as good as one that did not begin.
@@ -311,7 +312,7 @@ mod tests {
             let mut found = vec![Some(first.to_owned())];
             for (plugin, value) in all {
                 let mut setters = scratch.open();
-                setters.enter(&step(plugin, value), &found).unwrap();
+                setters.enter(&step(plugin, value), &found, Vec::new()).unwrap();
                 found = vec![Some((*value).to_owned())];
                 setters.show(&step(plugin, value), found.clone()).unwrap();
             }
@@ -367,7 +368,7 @@ mod tests {
             let mut setters = scratch.open();
             let last_is_whole = length + 1 == second.len();
             assert_eq!(setters.all.len(), if last_is_whole { 2 } else { 1 }, "{length}");
-            setters.enter(&step("c", "3"), &[Some("1".to_owned())]).unwrap();
+            setters.enter(&step("c", "3"), &[Some("1".to_owned())], Vec::new()).unwrap();
             drop(setters);
             assert!(scratch.open().all.iter().any(|setter| setter.is_of(&step("c", "3"))), "{length}");
         }
@@ -378,7 +379,7 @@ mod tests {
         for is_killed_then in [false, true] {
             let scratch = Scratch::new("again", "0", &[("a", "1"), ("b", "2")]);
             let mut setters = scratch.open();
-            setters.enter(&step("a", "1"), &[Some("2".to_owned())]).unwrap();
+            setters.enter(&step("a", "1"), &[Some("2".to_owned())], Vec::new()).unwrap();
             if !is_killed_then {
                 setters.show(&step("a", "1"), vec![Some("1".to_owned())]).unwrap();
             }

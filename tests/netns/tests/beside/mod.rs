@@ -13,6 +13,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         forwarding_stays_while_a_network_wants_it_by_whichever_name,
         forwarding_that_another_network_wants_too_is_not_written,
         a_sysctl_that_goes_with_another_is_as_it_was_too,
+        what_a_sysctl_of_all_interfaces_takes_along_is_as_it_was_in_whatever_order,
         a_sysctl_that_somebody_has_set_between_two_networks_is_what_comes_back,
         networks_that_go_at_once_leave_the_sysctl_as_the_first_has_found_it,
         a_network_that_comes_while_another_goes_leaves_nothing_of_that_one,
@@ -192,6 +193,52 @@ fn a_sysctl_that_goes_with_another_is_as_it_was_too() {
     site.well("DEL", &json!({}));
     let read = |path| site.container.sysctl(path).unwrap();
     assert_eq!((read("ipv4/ip_forward").as_str(), read(path).as_str()), ("0", "1"));
+}
+
+fn what_a_sysctl_of_all_interfaces_takes_along_is_as_it_was_in_whatever_order() {
+    let networks = Networks::new();
+    let all = ["all", "default", "lo", "eth0", "eth1", "eth2"];
+    let paths = ["ipv4/conf/IF/forwarding", "ipv6/conf/IF/forwarding", "ipv6/conf/IF/disable_ipv6"]
+        .iter()
+        .flat_map(|path| all.map(|interface| path.replace("IF", interface)))
+        .chain(["ipv4/conf/all/accept_redirects".to_owned()])
+        .collect::<Vec<_>>();
+    let read = || paths.iter().map(|path| networks.0.container.sysctl(path).unwrap()).collect::<Vec<_>>();
+    for (path, value) in [
+        ("ipv4/conf/lo/forwarding", "1"),
+        ("ipv6/conf/eth1/forwarding", "1"),
+        ("ipv6/conf/lo/disable_ipv6", "1"),
+        ("ipv4/conf/all/accept_redirects", "0"),
+    ] {
+        networks
+            .0
+            .container
+            .exec(move || fs::write(format!("/proc/sys/net/{path}"), value))
+            .unwrap()
+            .unwrap();
+    }
+    let before = read();
+    let both_families = [
+        json!({"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv6.conf.all.disable_ipv6": "1"}),
+        json!({"net.ipv4.conf.lo.forwarding": "0", "net.ipv6.conf.lo.disable_ipv6": "0", "net.ipv6.conf.eth1.forwarding": "0"}),
+        json!({"net.ipv4.conf.all.forwarding": "1", "net.ipv4.conf.eth2.forwarding": "0", "net.ipv6.conf.eth2.disable_ipv6": "1"}),
+    ];
+    let at_odds = [("ip_forward", "1"), ("conf.all.forwarding", "0"), ("conf.default.forwarding", "0")];
+    let at_odds = at_odds.map(|(name, value)| json!({format!("net.ipv4.{name}"): value}));
+    for keys in [both_families, at_odds] {
+        for (adds, dels) in ORDERS.iter().flat_map(|adds| ORDERS.map(|dels| (*adds, dels))) {
+            for at in adds {
+                networks.call("ADD", at, &json!({"sysctl": keys[at]}));
+            }
+            for at in dels {
+                networks.call("DEL", at, &json!({}));
+            }
+            let after = read();
+            let changed = paths.iter().zip(before.iter().zip(&after)).filter(|(_, (was, is))| was != is);
+            assert_eq!(changed.collect::<Vec<_>>(), [], "{keys:?} {adds:?} {dels:?}");
+            networks.nothing_is_left();
+        }
+    }
 }
 
 fn a_sysctl_that_somebody_has_set_between_two_networks_is_what_comes_back() {
