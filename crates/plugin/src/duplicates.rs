@@ -1,6 +1,6 @@
 //! The MAC address of an attachment, which no other on the network has.
 use crate::{Endpoint, Lease, Recipe, error::Error};
-use plan::{Facts, Plan, State, step};
+use plan::{Facts, Plan, State, Step, step};
 use types::Mac;
 
 /// The steps of an attachment; the first is that nobody else on the network has the MAC address that it asks for, or that its interface gets.
@@ -20,6 +20,17 @@ pub(crate) fn plan<R: Recipe>(config: &R::Config, endpoint: &Endpoint, lease: &L
 pub(crate) fn refuse<R: Recipe>(config: &R::Config, endpoint: &Endpoint, state: &State) -> Result<(), Error> {
     let Some(mac) = R::mac(config).filter(|_| R::IS_SEGMENT) else { return Ok(()) };
     Ok(state.refuse_taken(&only::<R>(mac, endpoint))?)
+}
+
+/// Refuses a plan of an address that another attachment has, be it asked for or derived; nobody has any where there is no state directory.
+pub(crate) fn refuse_plan(plan: &Plan) -> Result<(), Error> {
+    let Ok(state) = State::from_env() else { return Ok(()) };
+    for (_, step) in plan.steps() {
+        if let Step::OnlyMac(wanted) = step {
+            state.refuse_taken(wanted)?;
+        }
+    }
+    Ok(())
 }
 
 fn only<R: Recipe>(mac: Mac, endpoint: &Endpoint) -> step::OnlyMac {

@@ -55,6 +55,7 @@ impl<R: Recipe> Explain for Plugin<R> {
         if !R::BEHIND_OVERLAY && !plan.is_empty() && before.is_of_overlay() {
             return Err(Error::BehindOverlay { plugin: R::NAME }.into());
         }
+        duplicates::refuse_plan(&plan)?;
         mtu::refuse::<R>(&plan, &endpoint, &lease, &facts)?;
         let answer = R::result(call, &config, &endpoint, &lease, &facts);
         Ok(Explained { notes, plan, answer })

@@ -10,6 +10,7 @@ netlab::tests! {
     what_is_explained_is_what_comes,
     a_namespace_need_not_be_there,
     what_will_be_refused_is_refused_in_the_same_words,
+    a_mac_address_that_another_has_is_refused_in_the_same_words,
     an_interface_that_is_there_is_asked,
     what_comes_behind_another_suites_plugin_is_not_known_and_one_that_is_missing_is_named,
     behind_one_of_ours_another_suites_plugin_is_taken_to_change_nothing,
@@ -159,6 +160,36 @@ fn what_will_be_refused_is_refused_in_the_same_words() {
             let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
             let said = reply["msg"].as_str().unwrap();
             assert!(said.contains(words), "{verb}: {said}");
+        }
+    }
+}
+
+/// Asked for, derived, or asked for by `tuning`. One's own is no other's.
+fn a_mac_address_that_another_has_is_refused_in_the_same_words() {
+    let host = Host::new().unwrap();
+    let layer2 = json!({"type": "bridge", "bridge": "b0"});
+    let asking = |mac: &str| json!({"type": "bridge", "bridge": "b0", "args": {"cni": {"mac": mac}}});
+    let (one, two) = (host.container().unwrap(), host.container().unwrap());
+    let text = explain(&host, std::slice::from_ref(&layer2), &two);
+    let derived = of(&text, "bridge").join(" ").split("to eth0 (mac ").nth(1).unwrap()[..17].to_owned();
+    let asked = "c2:00:00:00:00:01";
+    for (taken, plugins) in [
+        (asked, vec![asking(asked)]),
+        (asked, vec![layer2.clone(), tuning(&host)]),
+        (&*derived, vec![layer2.clone()]),
+    ] {
+        let first = [asking(taken)];
+        assert!(run(&host, "add", &first, &one).status.success());
+        explain(&host, &first, &one);
+        for verb in ["explain", "add"] {
+            let output = run(&host, verb, &plugins, &two);
+            assert!(!output.status.success(), "{verb}: {output:?}");
+            let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let said = reply["msg"].as_str().unwrap();
+            assert!(said.contains(taken) && said.contains(one.id()), "{verb}: {said}");
+        }
+        for container in [&one, &two] {
+            assert!(run(&host, "del", &plugins, container).status.success());
         }
     }
 }
