@@ -8,10 +8,15 @@
 //! By the time it comes to that, somebody may have given the interface another MAC address, which the kernel has announced: what the child says
 //! is what it finds, and if it finds something else afterwards, it says so again. It does not ask the kernel to announce: that has to be told
 //! the MAC address, and forgets the container's neighbours for it, with the packets that wait for their answer.
+//!
+//! What the kernel says of an optimistic address does not override what neighbours know (RFC 4429, section 3.3), and once nobody else was found to
+//! have the address it says nothing (`addrconf_dad_work` in `net/ipv6/addrconf.c`). Who has just spoken with another machine of that address
+//! would go on with that one's MAC address until it finds out by itself, some nine seconds later. So a child looks now and then whether the test
+//! is over, and announces the address then. Between two looks it holds nothing of the container's namespace, which may go meanwhile.
 use crate::{
-    Error, Netns,
+    Error, Netns, Rtnl, addr,
     ifreq::{ask, named},
-    process::{Detached, detached},
+    process::{Detached, LIMIT, attended, detached},
     sysctl,
 };
 use nix::{
@@ -25,6 +30,9 @@ use nix::{
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::Path,
+    thread,
+    time::Duration,
 };
 use types::{IfName, Mac};
 
@@ -36,13 +44,62 @@ pub fn announce_later(
     (name, index): (&IfName, u32),
     addresses: &[IpAddr],
 ) -> Result<Detached, Error> {
-    // Without a protocol it hears nothing. Its last close takes a grace period of the kernel's, and is the child's.
-    let opened = netns.run(|| socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None))?;
-    let socket = opened.map_err(|errno| failed(name, errno))?;
+    let socket = netns.run(|| open(name))??;
     detached("announce addresses", &[netns.as_fd().as_raw_fd(), socket.as_raw_fd()], || {
         let _unnamed = prctl::set_name(c"sealane-arp");
         netns.run(|| announce(&socket, (name, index), addresses))?
     })
+}
+
+/// Has a child of its own, called `sealane-nd`, announce those of these IPv6 addresses that pass their test for duplicates (RFC 4862, section 5.4), when
+/// they have: by unsolicited neighbour advertisements that replace what is known. `netns` is where the namespace's file is by then; what is gone
+/// has nothing to say. The test takes a second or two; one that is not over after ten, as on a cable that is not plugged in, is not waited for.
+///
+/// With `wait` it is done, or given up, when this returns.
+pub fn announce_tested(
+    netns: &Path,
+    interface: (&IfName, u32),
+    addresses: &[IpAddr],
+    wait: bool,
+) -> Result<(), Error> {
+    let what = "announce addresses that are tested";
+    let work = || {
+        let _unnamed = prctl::set_name(c"sealane-nd");
+        announce_when_tested(netns, interface, addresses)
+    };
+    if wait { attended(what, &[], LIMIT, work).map(drop) } else { detached(what, &[], work).map(drop) }
+}
+
+fn announce_when_tested(netns: &Path, interface: (&IfName, u32), addresses: &[IpAddr]) -> Result<(), Error> {
+    const LOOKS: u32 = 40;
+    const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+    for _ in 0..LOOKS {
+        thread::sleep(BETWEEN_LOOKS);
+        let Ok(netns) = Netns::open(netns) else { return Ok(()) };
+        let over = netns.run(|| match sound(interface.1, addresses)? {
+            Some(sound) => announce(&open(interface.0)?, interface, &sound).map(|()| true),
+            None => Ok(false),
+        })??;
+        if over {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Those of the addresses that the interface has and nobody else was found to have. `None` while one is being tested.
+fn sound(index: u32, addresses: &[IpAddr]) -> Result<Option<Vec<IpAddr>>, Error> {
+    let mut there = addr::of(&mut Rtnl::open()?, index)?;
+    there.retain(|it| addresses.contains(&it.prefix.address()) && !it.dadfailed);
+    let over = there.iter().all(|it| !it.tentative);
+    Ok(over.then(|| there.iter().map(|it| it.prefix.address()).collect()))
+}
+
+/// A socket of the calling thread's namespace for frames. Without a protocol it hears nothing. Its last close takes a grace period of the kernel's, and
+/// is for a child.
+fn open(name: &IfName) -> Result<OwnedFd, Error> {
+    let opened = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None);
+    opened.map_err(|errno| failed(name, errno))
 }
 
 /// Announces addresses of an interface of the calling thread's namespace, through a socket of that.

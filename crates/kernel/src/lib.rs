@@ -42,7 +42,7 @@ mod unlink;
 mod watch;
 mod wire;
 
-pub use announce::announce_later;
+pub use announce::{announce_later, announce_tested};
 pub use boot::{boot_id, machine_id};
 pub use echo::{Echo, Heard};
 pub use entry::start;

@@ -9,7 +9,7 @@ use crate::{
 };
 use kernel::{Answer, Errno, link};
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, path::PathBuf};
 use types::{IfName, LinkKind, Mac, stable_hash};
 
 /// A link of its own, down, born where it is to be.
@@ -49,7 +49,19 @@ pub struct Announce {
     pub link: IfName,
     /// The address that it has.
     pub mac: Mac,
-    /// Its addresses, if a child may tell them: of IPv6 those that are not to be tested first, which the kernel announces after that.
+    /// Its addresses, if a child may tell them: of IPv6 those that are not to be tested first.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The interface's neighbours hear once more of IPv6 addresses that are used while they are tested (RFC 4429), when nobody else was found to have them:
+/// until then the kernel replaces nothing that they know. A child tells them, a second or two after ADD.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnounceTested {
+    /// The interface, in the container.
+    pub link: IfName,
+    /// The file of the container's namespace, for the child, which does not hold it.
+    pub netns: PathBuf,
+    /// The addresses.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -70,6 +82,13 @@ impl fmt::Display for Link {
 impl fmt::Display for Announce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} announced at {}", self.link, self.mac)
+    }
+}
+
+impl fmt::Display for AnnounceTested {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses = self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        write!(f, "{} announced with {addresses} when tested", self.link)
     }
 }
 
@@ -211,6 +230,35 @@ impl Own for Announce {
             // No room for a process, or no right to send frames of one's own: nothing to refuse a container for.
             Err(_) => settle(places, Place::Container, &[link::set_mac(index, self.mac)], &[]),
         }
+    }
+}
+
+impl Act for AnnounceTested {
+    fn place(&self) -> Place {
+        Place::Container
+    }
+
+    fn by_number(&self) -> Option<(Place, &IfName)> {
+        Some((Place::Container, &self.link))
+    }
+
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Own(self))
+    }
+
+    /// Whether it was heard nobody knows afterwards.
+    fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+}
+
+impl Own for AnnounceTested {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        let interface = (&self.link, places.index(Place::Container, &self.link)?);
+        let wait = places.departure == Departure::Waiting;
+        // As above: nothing to refuse a container for. Its neighbours find out by themselves.
+        let _unheard = kernel::announce_tested(&self.netns, interface, &self.addresses, wait);
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ pub use xtables::{
 pub use crate::device::{Device, LeftDevice};
 pub use crate::ipvlan_port::IpvlanPort;
 pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
-pub use crate::link::{Announce, Link, Parent};
+pub use crate::link::{Announce, AnnounceTested, Link, Parent};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
 pub use crate::neighbour::Neighbour;
@@ -50,6 +50,7 @@ pub enum Step {
     Ingress(Ingress),
     Lead(Lead),
     Announce(Announce),
+    AnnounceTested(AnnounceTested),
     Device(Device),
     LeftDevice(LeftDevice),
     Vrf(Vrf),
@@ -138,6 +139,7 @@ step_from!(
     Ingress,
     Lead,
     Announce,
+    AnnounceTested,
     Device,
     LeftDevice,
     Vrf,

@@ -48,6 +48,7 @@ pub fn address(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
     up(plan, endpoint, lease, dad, true);
     addresses(plan, endpoint, lease, dad, false);
     routes(plan, endpoint, lease);
+    announce_tested(plan, endpoint, lease, dad);
 }
 
 /// The same on a link whose MAC address is not ours to say again, as it is that of the link that it is on, or a device's own: so it can't be had
@@ -59,6 +60,7 @@ pub fn address_before_up(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, da
     addresses(plan, endpoint, lease, dad, false);
     plan.own(step::Up { place: Place::Container, link: endpoint.ifname.clone(), announce: false });
     routes(plan, endpoint, lease);
+    announce_tested(plan, endpoint, lease, dad);
 }
 
 /// The same where nobody is on the link but the gateways: whoever else is in an address's subnet is behind its gateway. There is nobody to
@@ -108,6 +110,17 @@ fn addresses(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad, alon
             dad: if ip.address.is_ipv4() { Dad::Off } else { dad },
             alone,
         });
+    }
+}
+
+/// What is announced before that, here or by the plugin, replaces no IPv6 address that neighbours know elsewhere.
+fn announce_tested(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease, dad: Dad) {
+    let addresses = lease.ips.iter().map(|ip| ip.address.address());
+    let addresses: Vec<IpAddr> =
+        addresses.filter(|address| dad == Dad::Optimistic && address.is_ipv6()).collect();
+    if !addresses.is_empty() {
+        let (link, netns) = (endpoint.ifname.clone(), endpoint.netns.clone());
+        plan.once(step::AnnounceTested { link, netns, addresses });
     }
 }
 

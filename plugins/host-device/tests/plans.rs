@@ -97,6 +97,7 @@ own    address 10.1.0.2/24 on net1 in the container
 own    address fd01::2/64 on net1 in the container, until somebody else has it
 own    net1 up in the container
 own    route to 0.0.0.0/0 via 10.1.0.1 dev net1 in the container
+once   net1 announced with fd01::2 when tested
 ";
     assert_eq!(plan, expected);
     assert_eq!(result.interfaces[0].mac, MAC);

@@ -68,6 +68,7 @@ own    address 10.1.0.2/24 on eth0 in the container
 own    address fd01::2/64 on eth0 in the container, until somebody else has it
 own    route to 0.0.0.0/0 via 10.1.0.1 dev eth0 in the container
 own    route to ::/0 via fd01::1 dev eth0 in the container
+once   eth0 announced with fd01::2 when tested
 once   eth0 announced at 02:00:00:00:00:01
 ";
     assert_eq!(plan, expected);

@@ -43,6 +43,7 @@ own    address 10.1.0.2/24 on eth0 in the container
 own    address fd01::2/64 on eth0 in the container, until somebody else has it
 own    eth0 up in the container
 own    route to 10.9.0.0/16 via 10.1.0.1 dev eth0 in the container
+once   eth0 announced with fd01::2 when tested
 ";
     assert_eq!(plan(&json!({})), expected);
 }

@@ -5,7 +5,7 @@
     clippy::indexing_slicing,
     reason = "a test without libtest's attribute"
 )]
-use netlab::{Call, Container, Host, ip, soon};
+use netlab::{Call, Container, Host, Lan, ip, soon};
 use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
@@ -17,7 +17,9 @@ netlab::tests! {
     a_containers_neighbours_learn_where_its_addresses_are,
     on_a_crowded_bridge_who_knows_an_address_elsewhere_learns_where_it_is_now,
     on_a_crowded_bridge_the_kernel_speaks_where_no_child_can,
+    who_spoke_with_the_last_holder_of_an_ipv6_address_learns_of_the_next_though_that_is_tested,
     nobody_is_left_behind_who_announces_a_container_that_has_gone,
+    nobody_is_left_behind_who_waits_for_the_test_of_an_address_that_has_gone,
 }
 
 fn a_containers_neighbours_learn_where_its_addresses_are() {
@@ -85,6 +87,32 @@ fn on_a_crowded_bridge(comes: impl Fn(&Host, Call) -> Call) {
     }
 }
 
+/// Without being asked: who would have to find out by itself that nobody answers any more does not send anything here.
+fn who_spoke_with_the_last_holder_of_an_ipv6_address_learns_of_the_next_though_that_is_tested() {
+    for synchronous in ["0", "1"] {
+        let lan = Lan::new().unwrap();
+        let container = lan.host.container().unwrap();
+        lan.outside.ip("neigh replace fd07::2 lladdr 02:00:00:00:00:99 dev lan nud reachable").unwrap();
+        let config = lan.host.config(&json!({"type": "macvlan", "ipam": Lan::ipam()}));
+        let call =
+            lan.host.attach("ADD", &config, &container, "eth0").unwrap().env("SEALANE_SYNC", synchronous);
+        let result = call.run().unwrap().result().unwrap();
+        assert_eq!(result["ips"][1]["address"], "fd07::2/64", "{result}");
+        let learns = soon(|| known(&lan.outside, "fd07::2") == result["interfaces"][0]["mac"]);
+        assert!(learns, "SEALANE_SYNC={synchronous}: {}", lan.outside.ip("neigh").unwrap());
+    }
+}
+
+/// Nor does it hold the namespace: what is in that goes when the container does, whether there was a DEL or not.
+fn nobody_is_left_behind_who_waits_for_the_test_of_an_address_that_has_gone() {
+    let lan = Lan::new().unwrap();
+    let container = lan.host.container().unwrap();
+    let config = lan.host.config(&json!({"type": "macvlan", "ipam": Lan::ipam()}));
+    lan.host.add(&config, &container, "eth0").unwrap().result().unwrap();
+    container.kill().unwrap();
+    assert!(soon(|| announcers().is_empty()), "{:?}", announcers());
+}
+
 fn nobody_is_left_behind_who_announces_a_container_that_has_gone() {
     let host = Host::new().unwrap();
     let [first, second] = [host.container().unwrap(), host.container().unwrap()];
@@ -113,7 +141,8 @@ fn crowd() {
 fn announcers() -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
-    stats.filter(|stat| stat.contains("(sealane-arp)") && !stat.contains(") Z ")).collect()
+    let announces = |stat: &String| ["(sealane-arp)", "(sealane-nd)"].iter().any(|name| stat.contains(name));
+    stats.filter(|stat| announces(stat) && !stat.contains(") Z ")).collect()
 }
 
 /// Whom a container believes to have an address.
