@@ -27,6 +27,7 @@ netlab::tests! {
     a_number_that_another_network_has_is_refused_and_nothing_stays,
     peers_are_what_the_list_says_and_only_the_difference_is_changed,
     the_records_of_a_network_have_the_newest_list,
+    who_is_alone_needs_no_tunnel_and_one_that_is_there_leads_nowhere,
     the_mtu_is_what_the_narrowest_way_leaves,
     no_connections_are_kept_of_a_tunnels_packets,
 }
@@ -340,6 +341,26 @@ fn the_records_of_a_network_have_the_newest_list() {
     record.remove().unwrap();
     assert_eq!((done.put_back.len(), done.left), (1, vec![]));
     assert_eq!(lab.differs(1, &new), "");
+}
+
+fn who_is_alone_needs_no_tunnel_and_one_that_is_there_leads_nowhere() {
+    let lab = Lab::new();
+    let alone = plan([namespace(1).into(), peers(1, &[]).into()]);
+    lab.attach(1, &alone);
+    let mut record = lab.state.claim(&key(1)).unwrap();
+    record.announce(&alone).unwrap();
+    drop(record);
+    let recorded = lab.state.recorded(&key(1)).unwrap().unwrap();
+    lab.state.find(&key(1), std::time::Duration::ZERO).unwrap().unwrap().remove().unwrap();
+    assert_eq!((lab.differs(1, &alone), lab.differs(1, &recorded)), (String::new(), String::new()));
+    lab.attach(3, &with_peers(1, &[2]));
+    assert_eq!(lab.differs(1, &alone), "there is route to 10.42.2.0/26 besides");
+    assert_eq!(lab.differs(1, &recorded), "", "the newest list is the other's");
+    lab.attach(5, &alone);
+    assert_eq!(
+        (ways(&lab).len(), lab.differs(1, &alone), lab.differs(1, &recorded)),
+        (0, String::new(), String::new())
+    );
 }
 
 fn the_mtu_is_what_the_narrowest_way_leaves() {

@@ -3,7 +3,7 @@ use crate::config::Config;
 use cluster::{Node, Router};
 use plan::{Facts, Plan, WantedUnderlay, step};
 use plugin::Endpoint;
-use types::{IfName, Prefix};
+use types::{IfName, Prefix, Vni};
 
 /// What must be known of the way to the other nodes, if there are any.
 pub(crate) fn underlay(config: &Config) -> Option<WantedUnderlay> {
@@ -36,8 +36,14 @@ pub(crate) fn steps(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts
     for (is_ipv4, _) in families.into_iter().filter(|(is_ipv4, _)| config.network.egress && has(*is_ipv4)) {
         plan.ensure(step::Masquerade { subnet: overlay.transit.host(is_ipv4).network() });
     }
-    if let (Some((node, others)), Some(mtu)) = (config.peers(), mtu) {
-        tunnel(plan, config, endpoint, (node, &others), mtu);
+    match (config.peers(), mtu) {
+        (Some((node, others)), Some(mtu)) => tunnel(plan, config, endpoint, (node, &others), mtu),
+        // Who is alone in the list now may not have been.
+        (None, _) if config.listed.is_some() => {
+            let (network, link) = (endpoint.network.clone(), tunnel_of(config.network.vni));
+            plan.ensure(step::Peers { network, link, peers: Some(Vec::new()) });
+        }
+        (Some(_) | None, _) => {}
     }
 }
 
@@ -49,7 +55,7 @@ fn tunnel(
     mtu: u32,
 ) {
     let vni = config.network.vni;
-    let link = format!("vx{vni}").parse().unwrap_or_else(|_| IfName::derived("vx", &[&vni.to_string()]));
+    let link = tunnel_of(vni);
     let peer = |other: &&Node| step::Peer {
         vtep: other.vtep,
         router: Router::of(vni, other.vtep).mac,
@@ -68,6 +74,11 @@ fn tunnel(
     });
     let peers = Some(others.iter().map(peer).collect());
     plan.ensure(step::Peers { network: endpoint.network.clone(), link, peers });
+}
+
+/// By the network's number, as people know it.
+fn tunnel_of(vni: Vni) -> IfName {
+    format!("vx{vni}").parse().unwrap_or_else(|_| IfName::derived("vx", &[&vni.to_string()]))
 }
 
 /// What the kernel gives a pair.

@@ -114,7 +114,10 @@ own    veth END (mac MAC) in the network's namespace to eth0 (mac MAC) in the co
     assert!(!plan.contains("disable_ipv6") && !plan.contains("fe80"), "{plan}");
     let alone = json!({"node": "worker-1", "store": {"type": "static", "peers": [{"node": "worker-1", "vtep": "192.0.2.1"}]}});
     let (plan, _) = add(&alone, &lease(&[("10.42.0.2/32", None)], &[]), &facts(None));
-    assert!(!plan.contains("tunnel"), "{plan}");
+    assert!(
+        !plan.contains("ensure tunnel") && plan.contains("no peers of tunnel vx4242, if there is one"),
+        "{plan}"
+    );
 }
 
 #[test]

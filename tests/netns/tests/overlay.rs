@@ -600,4 +600,9 @@ fn a_node_that_is_added_is_reached_and_one_that_is_removed_is_not() {
     let (_, _, _) = lab.add(0, &lab.config(0, 2, &json!({})));
     do_not_get_through(&one, &at_third, 7000);
     talks(&one, &at_one, &two, &at_two, 7003);
+    // And alone again.
+    let alone = lab.config(0, 1, &json!({}));
+    let (last, result, _) = lab.add(0, &alone);
+    do_not_get_through(&one, &at_two, 7003);
+    done(&lab.call("CHECK", 0, &with(&alone, "prevResult", &result), &last));
 }

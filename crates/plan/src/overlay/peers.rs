@@ -53,6 +53,9 @@ pub struct Peer {
 impl fmt::Display for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(peers) = &self.peers else { return write!(f, "peers of tunnel {}", self.link) };
+        if peers.is_empty() {
+            return write!(f, "no peers of tunnel {}, if there is one", self.link);
+        }
         write!(f, "peers of tunnel {}:", self.link)?;
         for peer in peers.iter().take(SHOWN) {
             let blocks: Vec<String> = peer.blocks.iter().map(ToString::to_string).collect();
@@ -80,7 +83,9 @@ impl Act for Peers {
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
         let there = places.has(Place::Network);
         let found = if there { places.link(Place::Network, &self.link)? } else { None };
-        let Some(found) = found else { return Ok(Some(format!("there is no {}", self.link))) };
+        let Some(found) = found else {
+            return Ok((!self.is_alone(places)?).then(|| format!("there is no {}", self.link)));
+        };
         let Some(wanted) = self.wanted(places, found.index)? else { return Ok(None) };
         let here = Ways::look(places.rtnl(Place::Network)?, found.index)?;
         let missing = wanted.missing_from(&here).map(|what| format!("there is no {what}"));
@@ -96,11 +101,14 @@ impl Shared for Peers {
     fn stands(&self, places: &mut Places) -> Result<bool, Error> {
         let Some(peers) = &self.peers else { return Ok(false) };
         let found = places.seen(Place::Network, &self.link)?;
-        Ok(found.is_some_and(|found| found.alias.as_deref() == Some(&digest(peers))))
+        Ok(found.map_or(peers.is_empty(), |found| found.alias.as_deref() == Some(&digest(peers))))
     }
 
     /// What was made goes with the namespace.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
+        if self.is_alone(places)? && places.link(Place::Network, &self.link)?.is_none() {
+            return Ok(());
+        }
         let index = places.index(Place::Network, &self.link)?;
         let Some(wanted) = self.wanted(places, index)? else { return Ok(()) };
         let rtnl = places.rtnl(Place::Network)?;
@@ -117,6 +125,14 @@ impl Shared for Peers {
 }
 
 impl Peers {
+    /// Whether there is nobody, and so need not be a tunnel.
+    fn is_alone(&self, places: &Places) -> Result<bool, Error> {
+        match &self.peers {
+            Some(peers) => Ok(peers.is_empty()),
+            None => Ok(self.kept(places)?.is_none_or(|kept| kept.is_empty())),
+        }
+    }
+
     /// What the kernel is to know; none if nobody has said.
     fn wanted(&self, places: &Places, index: u32) -> Result<Option<Ways>, Error> {
         let kept = if self.peers.is_none() { self.kept(places)? } else { None };
