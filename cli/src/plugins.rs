@@ -1,5 +1,5 @@
 //! Where the plugins are, and the runtime that calls them.
-use cni::runtime::{DEFAULT_CACHE_DIR, Runtime};
+use cni::runtime::{DEFAULT_CACHE_DIR, PLAINLY, Runtime};
 use std::{env, path::PathBuf};
 
 /// Where plugins are when nothing else says: what the CNI specification's own tools and the runtimes take.
@@ -11,7 +11,7 @@ pub(crate) fn runtime() -> Runtime {
     let path = env::var_os("CNI_PATH").filter(|path| !path.is_empty());
     let path = path.map(|path| env::split_paths(&path).collect());
     let path = path.or_else(beside).unwrap_or_else(|| vec![DEFAULT_PATH.into()]);
-    Runtime { path, cache_dir: cache_dir(), prepare: |_| {} }
+    Runtime { path, cache_dir: cache_dir(), run: PLAINLY }
 }
 
 fn beside() -> Option<Vec<PathBuf>> {

@@ -9,7 +9,7 @@ use super::{
 use crate::plugins;
 use cni::{
     AddResult, Fail,
-    runtime::{CachedAttachment, Network, Runtime, RuntimeAttachment},
+    runtime::{CachedAttachment, Network, PLAINLY, Run, Runtime, RuntimeAttachment},
 };
 use networks::{Definition, Folder};
 use plan::Step;
@@ -26,6 +26,8 @@ const NAME: &str = "SEALANE_NAME";
 #[derive(Debug)]
 pub(crate) struct Attacher {
     runtime: Runtime,
+    /// How plugins are run for an ADD.
+    add_by: Run,
     /// The networks.
     pub(crate) folder: Folder,
 }
@@ -33,7 +35,12 @@ pub(crate) struct Attacher {
 impl Attacher {
     /// The one that the environment describes.
     pub(crate) fn from_env() -> Self {
-        Self { runtime: plugins::runtime(), folder: Folder::from_env() }
+        Self { runtime: plugins::runtime(), add_by: PLAINLY, folder: Folder::from_env() }
+    }
+
+    /// The same for a keeper, which holds signals back: what is to end it ends a plugin that hangs in an ADD.
+    pub(crate) fn of_a_keeper() -> Self {
+        Self { add_by: sandbox::errand, ..Self::from_env() }
     }
 
     /// Refuses a network that has a plugin which is nowhere.
@@ -60,8 +67,7 @@ impl Attacher {
         let (ip, ip6) = (endpoint.wanted.ip.map(IpAddr::from), endpoint.wanted.ip6.map(IpAddr::from));
         let asked: Vec<_> = ip.into_iter().chain(ip6).collect();
         let run = network.network_for(&asked, rank(&endpoint.ifname));
-        // A keeper holds signals back. Its plugins do not: a terminal's Ctrl-C ends one that hangs.
-        let runtime = Runtime { prepare: |plugin| kernel::prepare(plugin, None), ..self.runtime.clone() };
+        let runtime = Runtime { run: self.add_by, ..self.runtime.clone() };
         let result = runtime.add(&run, &call(container, endpoint, netns));
         let result = result.map_err(|cause| Error::Attach {
             container: container.name.clone(),

@@ -88,7 +88,7 @@ pub(crate) fn keep(order: &Order, running: impl FnOnce(&Record)) -> Result<Exit,
 impl Keeper {
     /// Judges the order, and takes the name.
     fn claim(order: &Order) -> Result<Self, Fail> {
-        let attacher = Attacher::from_env();
+        let attacher = Attacher::of_a_keeper();
         let places = choice::places(&attacher, order)?;
         let registry = Registry::from_env()?;
         let (endpoints, networks) =

@@ -127,5 +127,5 @@ fn hand(
         env.push(("CNI_IFNAME", at.ifname.as_str().into()));
         env.extend(at.netns.iter().map(|netns| ("CNI_NETNS", netns.into())));
     }
-    exec::run(&Exec { program, env: &env, stdin, prepare: |_| {} })
+    exec::run(&Exec { program, env: &env, stdin, run: exec::PLAINLY })
 }

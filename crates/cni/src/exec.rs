@@ -29,11 +29,14 @@ pub(crate) struct Exec<'a> {
     /// Set on top of our own environment.
     pub(crate) env: &'a [(&'a str, OsString)],
     pub(crate) stdin: &'a [u8],
-    pub(crate) prepare: Prepare,
+    pub(crate) run: Run,
 }
 
-/// What is done to a plugin's command before it is started.
-pub type Prepare = fn(&mut Command);
+/// How a plugin's command is run to its end: [`PLAINLY`], or in a way that takes more care.
+pub type Run = fn(&mut Command) -> io::Result<ExitStatus>;
+
+/// With nothing done about it.
+pub const PLAINLY: Run = Command::status;
 
 /// What the plugin printed, if it says that it succeeded; else its error, with its own code and words.
 pub(crate) fn run(exec: &Exec<'_>) -> Result<Vec<u8>, Fail> {
@@ -65,8 +68,7 @@ fn streams(exec: &Exec<'_>) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let mut command = Command::new(exec.program);
     command.envs(exec.env.iter().map(|(name, value)| (name, value)));
     command.stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-    (exec.prepare)(&mut command);
-    let status = patiently(|| command.status())?;
+    let status = patiently(|| (exec.run)(&mut command))?;
     Ok((status, contents(stdout)?, contents(stderr)?))
 }
 

@@ -56,7 +56,7 @@ pub use netns::{Netns, NetnsId, netns_cookie};
 pub use nix::{errno::Errno, sys::signal::Signal};
 pub use pidfd::{Pidfd, process_of, start_of};
 pub use process::{Detached, attended, detached, keep_streams_only};
-pub use signals::{Caught, News, Signals, heed};
+pub use signals::{Caught, News, Signals, heed, tell_this_process};
 pub use socket::{Answer, Rtnl};
 pub use terminal::{Terminal, go_on, lead_group, lead_session, prepare, stop};
 pub use unlink::{unlink_link, unlink_link_under};

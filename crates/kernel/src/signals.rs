@@ -5,9 +5,10 @@ use nix::{
     libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
-        signal::{SigHandler, SigSet, Signal, signal},
+        signal::{SigHandler, SigSet, Signal, kill, signal},
         signalfd::{SfdFlags, SignalFd},
     },
+    unistd::Pid,
 };
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -98,6 +99,11 @@ fn sleep(until: &mut [PollFd<'_>]) -> Result<(), Error> {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(Error::system("wait for a signal", errno)),
     }
+}
+
+/// Sends this process a signal, as somebody else would.
+pub fn tell_this_process(of: Signal) {
+    let _cannot_fail = kill(Pid::this(), of);
 }
 
 /// From now on these do to this process what they do by default, whatever it was started to ignore: a shell has what it starts

@@ -14,6 +14,7 @@ mod background;
 mod command;
 mod dialogue;
 mod enter;
+mod errand;
 mod error;
 mod etc;
 mod init;
@@ -27,6 +28,7 @@ mod view;
 
 pub use background::background;
 pub use enter::{exec, is_alive, signal};
+pub use errand::errand;
 pub use error::Error;
 pub use init::init;
 pub use kernel::Signal;

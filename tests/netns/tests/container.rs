@@ -42,6 +42,7 @@ netlab::tests! {
     the_words_of_docker_container_are_known,
     a_container_whose_record_is_broken_can_be_removed,
     control_c_ends_a_run_whose_plugin_hangs,
+    a_signal_to_a_run_alone_ends_it_though_its_plugin_hangs,
     a_container_whose_start_never_ends_can_be_removed,
     rm_wants_a_container_that_has_ended_or_force,
     a_container_that_is_done_keeps_its_name_until_it_is_removed,
@@ -668,6 +669,25 @@ fn control_c_ends_a_run_whose_plugin_hangs() {
     assert!(lab.ok("cat $TMPDIR/said").contains("hang"));
     assert_eq!(lab.ok("sealane ps -aq"), "");
     leaves_nothing(&lab, &before);
+}
+
+fn a_signal_to_a_run_alone_ends_it_though_its_plugin_hangs() {
+    let lab = Lab::new();
+    hanging(&lab);
+    let before = traces(&lab);
+    for (signal, status) in [("TERM", "143\n"), ("HUP", "129\n")] {
+        let run = "CNI_PATH=$CNI_PATH:$TMPDIR exec sealane run --name c1 --network hang -- true";
+        lab.ok(&format!(
+            "rm -f $TMPDIR/status; (sh -c 'echo $$ > $TMPDIR/pid; {run}'; echo $? > $TMPDIR/status) 2> $TMPDIR/said &"
+        ));
+        lab.soon("pgrep -f '^sleep 1000$'");
+        lab.ok(&format!("kill -{signal} $(cat $TMPDIR/pid)"));
+        lab.soon("test -s $TMPDIR/status");
+        assert_eq!(lab.ok("cat $TMPDIR/status"), status, "{}", lab.ok("cat $TMPDIR/said"));
+        assert!(lab.ok("cat $TMPDIR/said").contains("hang"));
+        assert_eq!(lab.ok("sealane ps -aq"), "");
+        leaves_nothing(&lab, &before);
+    }
 }
 
 fn a_container_whose_start_never_ends_can_be_removed() {

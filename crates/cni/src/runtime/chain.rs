@@ -7,7 +7,7 @@ use super::error::{Error, GcError, PluginError};
 use super::plugin::PluginConfig;
 use crate::delegate::find;
 use crate::error::{Code, Failure as _};
-use crate::exec::{self, Exec, Prepare};
+use crate::exec::{self, Exec, Run};
 use crate::json;
 use crate::request::AttachmentId;
 use crate::result::AddResult;
@@ -24,8 +24,8 @@ pub struct Runtime {
     pub path: Vec<PathBuf>,
     /// The folder of the cache: [`super::DEFAULT_CACHE_DIR`] is the one every libcni runtime shares.
     pub cache_dir: PathBuf,
-    /// What is done to each plugin's command before it is started, such as to its signals.
-    pub prepare: Prepare,
+    /// How each plugin's command is run, such as with its signals.
+    pub run: Run,
 }
 
 impl Runtime {
@@ -209,8 +209,8 @@ impl Runtime {
             ("CNI_IFNAME", at.ifname.clone().into()),
             ("CNI_PATH", self.path_text()),
         ];
-        let prepare = self.prepare;
-        exec::run(&Exec { program: &program, env: &env, stdin: request, prepare }).map_err(PluginError::Run)
+        let run = self.run;
+        exec::run(&Exec { program: &program, env: &env, stdin: request, run }).map_err(PluginError::Run)
     }
 
     fn path_text(&self) -> OsString {

@@ -18,7 +18,7 @@ mod list;
 mod plugin;
 mod preview;
 
-pub use crate::exec::Prepare;
+pub use crate::exec::{PLAINLY, Run};
 pub use attachment::{AttachmentError, RuntimeAttachment};
 pub use cache::{Cache, CachedAttachment, DEFAULT_CACHE_DIR};
 pub use chain::Runtime;

@@ -3,6 +3,7 @@ use cni::runtime::{Runtime, RuntimeAttachment};
 use serde_json::{Map, Value};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{fs, io};
 
 pub(crate) struct Lab(tempfile::TempDir);
@@ -23,7 +24,7 @@ impl Lab {
     }
 
     pub(crate) fn runtime(&self) -> Runtime {
-        Runtime { path: vec![self.path("bin")], cache_dir: self.path(""), prepare: |_| {} }
+        Runtime { path: vec![self.path("bin")], cache_dir: self.path(""), run: Command::status }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
