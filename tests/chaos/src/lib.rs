@@ -269,10 +269,10 @@ fn detached() -> io::Result<Vec<u32>> {
     Ok(numbers.filter(|process| is_detached(*process)).collect())
 }
 
-/// One that only holds a socket of the packet filter has nothing left to do.
+/// One that only holds a socket of the packet filter has nothing left to do; one that is to announce tested addresses holds nothing, for seconds.
 fn is_detached(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    if stat.contains("(sealane-nft)") {
+    if ["(sealane-nft)", "(sealane-nd)"].iter().any(|name| stat.contains(name)) {
         return false;
     }
     // proc_pid_stat(5): state, parent, process group, session, after the name in parentheses.
