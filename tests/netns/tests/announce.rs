@@ -19,7 +19,6 @@ netlab::tests! {
     on_a_crowded_bridge_the_kernel_speaks_where_no_child_can,
     who_spoke_with_the_last_holder_of_an_ipv6_address_learns_of_the_next_though_that_is_tested,
     nobody_is_left_behind_who_announces_a_container_that_has_gone,
-    nobody_is_left_behind_who_waits_for_the_test_of_an_address_that_has_gone,
 }
 
 fn a_containers_neighbours_learn_where_its_addresses_are() {
@@ -101,16 +100,6 @@ fn who_spoke_with_the_last_holder_of_an_ipv6_address_learns_of_the_next_though_t
         let learns = soon(|| known(&lan.outside, "fd07::2") == result["interfaces"][0]["mac"]);
         assert!(learns, "SEALANE_SYNC={synchronous}: {}", lan.outside.ip("neigh").unwrap());
     }
-}
-
-/// Nor does it hold the namespace: what is in that goes when the container does, whether there was a DEL or not.
-fn nobody_is_left_behind_who_waits_for_the_test_of_an_address_that_has_gone() {
-    let lan = Lan::new().unwrap();
-    let container = lan.host.container().unwrap();
-    let config = lan.host.config(&json!({"type": "macvlan", "ipam": Lan::ipam()}));
-    lan.host.add(&config, &container, "eth0").unwrap().result().unwrap();
-    container.kill().unwrap();
-    assert!(soon(|| announcers().is_empty()), "{:?}", announcers());
 }
 
 fn nobody_is_left_behind_who_announces_a_container_that_has_gone() {
