@@ -5,11 +5,17 @@
 #   fails COMMAND...        likewise, but it has to fail
 #   shows TEXT              what was printed last has to have this in it
 #   awaits TEXT COMMAND...  run and shows, as soon as it does: what a container writes is in its log a moment later
+#   starts COMMAND...       shows the command, which goes on beside what follows and ends with the demo
+#   loses_none COMMAND...   shows how many requests a ping whose output this is has sent until now, and how many replies there
+#                           were: as many, and more as soon as it goes on
+#
+# A demo that needs several hosts says how many before (hosts=3).
 #
 # SEALANE_CNI_BIN names a folder with `sealane` and the plugins to use; without it they are built.
 set -eu
 
 stop() {
+    [ ! -e "${beside:-}" ] || cat "$beside" >&2 # why, perhaps
     printf 'net-demo/%s: %s\n' "${0##*/}" "$1" >&2
     exit 1
 }
@@ -34,13 +40,15 @@ if [ -z "${SEALANE_LAB:-}" ]; then
     bin=${SEALANE_CNI_BIN:-}
     [ -n "$bin" ] || build
     export PATH="$bin:$PATH" CNI_PATH="$bin"
-    exec "$bin/sealane" lab -- "$here/${0##*/}"
+    exec "$bin/sealane" lab --hosts "${hosts:-1}" -- "$here/${0##*/}"
 fi
 
 bold= green= dim= plain=
 if { [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; } || [ "${CLICOLOR_FORCE:-0}" != 0 ]; then
     bold=$(printf '\033[1m') green=$(printf '\033[32m') dim=$(printf '\033[2m') plain=$(printf '\033[0m')
 fi
+
+beside=/run/beside # the lab's own
 
 say() { printf '\n%s# %s%s\n' "$green" "$*" "$plain"; }
 
@@ -74,10 +82,47 @@ shows() {
 awaits() {
     wanted=$1 tries=0
     shift
+    command=$*
     while [ $tries -lt 200 ]; do
-        case $("$@" 2>&1) in *"$wanted"*) break ;; esac
+        if shown=$("$@" 2>&1); then
+            case $shown in *"$wanted"*) break ;; esac
+        fi
         tries=$((tries + 1))
     done
-    run "$@"
+    if [ $tries = 200 ]; then
+        run "$@"
+    else
+        printf '%s$ %s%s\n%s\n' "$bold" "$command" "$plain" "$shown"
+    fi
     shows "$wanted"
+}
+
+starts() {
+    printf '%s$ %s &%s\n' "$bold" "$*" "$plain"
+    "$@" >>"$beside" 2>&1 &
+}
+
+loses_none() {
+    command=$* tries=0
+    count "$@"
+    goal=$((last + 10))
+    while [ $last -lt $goal ] && [ $tries -lt 1000 ]; do
+        tries=$((tries + 1))
+        count "$@"
+    done
+    printf '%s$ %s%s\n%s requests until the latest reply, %s replies\n' "$bold" "$command" "$plain" $last $replies
+    [ $last -ge $goal ] || stop "\`$command\` should show replies, and the last was to request $last"
+    [ $last = $replies ] || stop "\`$command\` should show a reply to each of $last requests, and showed $replies"
+}
+
+# Those that a ping has heard are $replies, and the number of the last is $last.
+count() {
+    replies=0 last=0 shown=$("$@" 2>&1) || :
+    while read -r line; do
+        case $line in *icmp_seq=*" time="*) ;; *) continue ;; esac
+        replies=$((replies + 1)) last=${line#*icmp_seq=}
+        last=${last%% *}
+    done <<END
+$shown
+END
 }

@@ -25,11 +25,20 @@ impl Blocks<'_> {
         }
         let holds = self.leased()?;
         let entries = store.snapshot(&[Folder::Blocks((*network).clone())]).await?.entries;
-        let Difference { lost, unknown } = difference(network, node, &holds, &entries);
+        let Difference { lost, mut unknown } = difference(network, node, &holds, &entries);
         if lost.is_empty() && unknown.is_empty() {
             return Ok(());
         }
         warn!(%network, %node, ?lost, ?unknown, "the store has other blocks of this node than are written down");
+        let mut gone = Vec::new();
+        let new: Vec<_> = unknown.iter().map(|block| block.number).collect();
+        for block in lost.iter().filter(|block| !new.contains(&block.number)) {
+            match store.lease_again(network, node, block.number).await? {
+                // What was nobody's is this node's as before: its containers have addresses of it.
+                Some(again) => unknown.push(again),
+                None => gone.push(*block),
+            }
+        }
         let held = ipam::cluster::lose(network, |before| {
             self.changed(before, |blocks| {
                 blocks.retain(|block| !lost.contains(block) && !unknown.contains(block));
@@ -38,7 +47,7 @@ impl Blocks<'_> {
         })?;
         if held.count > 0 {
             let (network, node) = ((*network).clone(), (*node).clone());
-            return Err(Error::Lost { network, node, blocks: lost, held }.into());
+            return Err(Error::Lost { network, node, blocks: gone, held }.into());
         }
         Ok(())
     }
@@ -53,7 +62,7 @@ impl Blocks<'_> {
             return Ok(());
         }
         let block = store.lease_block(network, &record(self.config), node, &holds).await?;
-        ipam::cluster::change(network, |before| self.changed(before, |blocks| blocks.push(block)))?;
+        ipam::cluster::gain(network, &self.config.layout, block)?;
         info!(%network, %node, block = %block.number, epoch = block.epoch, given, "leased a block");
         Ok(())
     }

@@ -13,6 +13,15 @@ pub enum Error {
     /// Where the socket is to be.
     #[error("could not find the state directory")]
     State(#[from] plan::Error),
+    /// This host could not be told who the other nodes of a network are.
+    #[error("network {network}: could not have this host know the other nodes")]
+    Peers {
+        /// Which.
+        network: NetworkName,
+        /// Why.
+        #[source]
+        cause: Box<plan::Error>,
+    },
     /// The socket or its lock could not be made.
     #[error("could not use {}", path.display())]
     Socket {
@@ -63,7 +72,7 @@ impl Failure for Error {
             Error::Runtime(_) | Error::Socket { .. } => Code::Io,
             Error::State(_) => Code::State,
             Error::AnotherRuns { .. } | Error::Lost { .. } => Code::Taken,
-            Error::Kernel(_) => Code::Kernel,
+            Error::Kernel(_) | Error::Peers { .. } => Code::Kernel,
             Error::NoVtep { .. } | Error::CutAnew { .. } => Code::InvalidConfig,
         }
     }
@@ -71,6 +80,7 @@ impl Failure for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Runtime(_) => return None,
+            Error::Peers { cause, .. } => return cause.hint(),
             Error::State(_) => "set SEALANE_STATE_DIR to an absolute path".into(),
             Error::Socket { .. } => "run it as who runs the plugins".into(),
             Error::AnotherRuns { .. } => "one is enough for all networks of a host".into(),

@@ -1,29 +1,40 @@
-//! `sealane agent`: one process per node, for its networks whose store is an etcd. It keeps the node alive in their stores, and leases the next block of
-//! each before the last one is full.
+//! `sealane agent`: one process per node, for its networks whose store is an etcd. It keeps the node alive in their stores, leases the next block of
+//! each before the last one is full, and has this host know the other nodes.
 //!
 //! # Theory of operation
 //! Nothing waits for it: plugins give addresses out of what is written down, and traffic goes on, whether it runs or not. It can be killed
 //! at any instruction and started again: it keeps nothing but what the stores and `DATA` have, and a lease that was lost on the way is found again.
 //!
-//! A node has one task for each store that it is in (`member.rs`). The task announces the node first and compares its blocks with the store afterwards
+//! A node has two tasks for each store that it is in. One (`member.rs`) announces the node first and compares its blocks with the store afterwards
 //! (`blocks.rs`): blocks are taken only from nodes that are not heard, so from then on none is lost unnoticed. It does so again whenever the store has let the
-//! node go meanwhile. Every few seconds the folder of networks is read anew.
+//! node go meanwhile. The other (`peers.rs`) hears of the other nodes (`view.rs`: what of it is believed), and writes down who they are, and has the kernel know it
+//! (`hand.rs`). Every few seconds the folder of networks is read anew, and at once when a plugin says that something is new (`poke.rs`).
 //!
-//! Everything is on one thread. What happens is logged to standard error, a line an event with its values; how things are,
-//! the socket `STATE/agent.sock` says to whoever connects (`status.rs`).
+//! Everything is on one thread, but for what waits for locks and for the kernel. What happens is logged to standard error, a line an event with its values; how things are,
+//! the socket `STATE/agent.sock` says to whoever connects (`status.rs`, `caller.rs`), in numbers too (`metrics.rs`).
 mod blocks;
+mod caller;
 mod error;
+mod hand;
+mod lease;
 mod member;
 mod membership;
+mod metrics;
+mod peers;
+mod poke;
 mod status;
+mod view;
 
 pub use error::Error;
+pub use lease::LESSOR;
+pub use poke::poke;
 
 use cni::Fail;
 use membership::Membership;
+use poke::Pokes;
 use status::Status;
 use std::time::Duration;
-use tokio::{runtime::Builder, task::JoinHandle, time::sleep};
+use tokio::{runtime::Builder, task::JoinHandle};
 
 /// Keeps this node's networks until it is killed; or, `once`, does what is due and comes back. Once, a failure is given back when the rest is done.
 pub fn run(once: bool) -> Result<(), Fail> {
@@ -43,43 +54,50 @@ async fn pass() -> Result<(), Fail> {
     let mut first = Ok(());
     for membership in membership::all()? {
         first = first.and(member::pass(&membership).await);
+        first = first.and(peers::pass(&membership, Status::default()).await);
     }
     first
 }
 
 /// One task a membership, for as long as the networks say so.
 async fn stay() -> Result<(), Fail> {
-    let status = Status::default();
+    let (status, mut pokes) = (Status::default(), Pokes::default());
     let listener = status::listen()?;
-    let _serving = tokio::spawn(status::serve(listener, status.clone()));
-    let (mut running, mut said): (Vec<(Membership, JoinHandle<()>)>, _) = (Vec::new(), String::new());
+    let _serving = tokio::spawn(caller::serve(listener, status.clone(), pokes.clone()));
+    let (mut running, mut said): (Vec<Running>, _) = (Vec::new(), String::new());
     loop {
         let wanted = match membership::all() {
             Ok(wanted) => wanted,
             // Somebody is at the folder, or has made it worse: what was there goes on.
             Err(failure) => {
                 status::note(&mut said, "networks", failure.as_ref());
-                sleep(LOOK).await;
+                pokes.wait(LOOK).await;
                 continue;
             }
         };
-        running.retain(|(membership, task)| {
+        running.retain(|(membership, tasks)| {
             let stays = wanted.contains(membership);
             if !stays {
-                task.abort();
+                tasks.iter().for_each(JoinHandle::abort);
                 status.forget(membership);
             }
             stays
         });
         for membership in wanted {
             if !running.iter().any(|(running, _)| *running == membership) {
-                let task = tokio::spawn(member::stay(membership.clone(), status.clone()));
-                running.push((membership, task));
+                let tasks = [
+                    tokio::spawn(member::stay(membership.clone(), status.clone(), pokes.clone())),
+                    tokio::spawn(peers::stay(membership.clone(), status.clone())),
+                ];
+                running.push((membership, tasks));
             }
         }
-        sleep(LOOK).await;
+        pokes.wait(LOOK).await;
     }
 }
+
+/// A membership, and its tasks.
+type Running = (Membership, [JoinHandle<()>; 2]);
 
 /// Between two looks at the folder of networks.
 const LOOK: Duration = Duration::from_secs(2);

@@ -2,8 +2,10 @@
 use crate::{
     blocks::Blocks,
     membership::Membership,
+    poke::Pokes,
     status::{Status, note},
 };
+use cluster::NodeRecord;
 use cni::Fail;
 use std::{collections::BTreeMap, time::Duration};
 use store::{KEEP_EVERY, Life, Store};
@@ -22,12 +24,12 @@ pub(crate) async fn pass(membership: &Membership) -> Result<(), Fail> {
 }
 
 /// Keeps the node alive in the store, for ever. The store may come and go.
-pub(crate) async fn stay(membership: Membership, status: Status) {
+pub(crate) async fn stay(membership: Membership, status: Status, mut pokes: Pokes) {
     let mut said = String::new();
     loop {
         let failure = match Member::new(&membership) {
             Ok(member) => match member.announce().await {
-                Ok(life) => member.live(life, &status).await,
+                Ok(life) => member.live(life, &status, &mut pokes).await,
                 Err(failure) => failure,
             },
             Err(failure) => failure,
@@ -61,15 +63,20 @@ impl<'a> Member<'a> {
     /// Says that the node is there: in the life that it had before, if the host has not booted since.
     async fn announce(&self) -> Result<Life, Fail> {
         let Membership { node, vtep, .. } = self.membership;
-        let boot = kernel::boot_id().map_err(crate::Error::from)?;
-        let record = self.store.begin(node, *vtep, &boot).await?;
+        let record = self.begin().await?;
         let life = self.store.live(node, record.incarnation).await?;
         info!(%node, %vtep, incarnation = record.incarnation, "announced");
         Ok(life)
     }
 
+    async fn begin(&self) -> Result<NodeRecord, Fail> {
+        let Membership { node, vtep, .. } = self.membership;
+        let boot = kernel::boot_id().map_err(crate::Error::from)?;
+        Ok(self.store.begin(node, *vtep, &boot).await?)
+    }
+
     /// Until the life can't be kept: why.
-    async fn live(&self, mut life: Life, status: &Status) -> Fail {
+    async fn live(&self, mut life: Life, status: &Status, pokes: &mut Pokes) -> Fail {
         status.heard(self.membership, life.incarnation());
         let (mut networks, mut said, mut kept) = (BTreeMap::new(), String::new(), Instant::now());
         loop {
@@ -77,7 +84,10 @@ impl<'a> Member<'a> {
                 let progress = networks.entry(blocks.network).or_insert_with(Progress::new);
                 progress.go_on(&blocks, self.membership, status).await;
             }
-            sleep(LOOK).await;
+            if pokes.wait(LOOK).await {
+                // Who pokes has just had an answer of the store.
+                networks.values_mut().for_each(Progress::hurry);
+            }
             if kept.elapsed() < KEEP_EVERY {
                 continue;
             }
@@ -86,6 +96,10 @@ impl<'a> Member<'a> {
                     if lapsed {
                         warn!(node = %self.membership.node, "the store had let this node go");
                         networks.clear();
+                        // Somebody may have removed the node, and its record with it.
+                        if let Err(failure) = self.begin().await {
+                            return failure;
+                        }
                     }
                     kept = Instant::now();
                     said.clear();
@@ -109,6 +123,10 @@ impl<'a> Member<'a> {
 impl Progress {
     fn new() -> Self {
         Self { stale: true, resume: Instant::now(), said: String::new() }
+    }
+
+    fn hurry(&mut self) {
+        self.resume = Instant::now();
     }
 
     /// Does what is due. What fails is tried again a while later: ten thousand nodes may have the same trouble.

@@ -1,5 +1,5 @@
 //! How things are, for who asks; and that there is one agent only.
-use crate::{Error, membership::Membership};
+use crate::{Error, hand::Done, membership::Membership};
 use cluster::LeasedBlock;
 use cni::{ErrorReply, Fail, Failure, Version};
 use nix::fcntl::{Flock, FlockArg};
@@ -11,14 +11,9 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::{UnixListener, UnixStream},
-    time::{sleep, timeout},
-};
-use types::NetworkName;
+use tokio::net::UnixListener;
+use types::{NetworkName, NodeName};
 
 /// What is known, one for all tasks.
 #[derive(Debug, Clone, Default)]
@@ -27,21 +22,43 @@ pub(crate) struct Status(Arc<Mutex<BTreeMap<String, Known>>>);
 /// What is known of one membership, as it is answered.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Known {
-    node: String,
-    endpoints: Vec<String>,
-    prefix: String,
-    incarnation: Option<u64>,
+pub(crate) struct Known {
+    pub(crate) node: String,
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) prefix: String,
+    pub(crate) incarnation: Option<u64>,
     /// Whether the store was heard when it was last asked.
-    heard: bool,
-    trouble: Option<String>,
-    networks: BTreeMap<NetworkName, Network>,
+    pub(crate) heard: bool,
+    /// Whether it has lost so much at once that nothing is concluded from it.
+    pub(crate) fault: bool,
+    pub(crate) trouble: Option<String>,
+    pub(crate) networks: BTreeMap<NetworkName, Network>,
 }
 
+/// What is known of a network.
 #[derive(Debug, Clone, Default, Serialize)]
-struct Network {
-    blocks: Vec<LeasedBlock>,
-    trouble: Option<String>,
+pub(crate) struct Network {
+    pub(crate) blocks: Vec<LeasedBlock>,
+    pub(crate) trouble: Option<String>,
+    pub(crate) peers: Option<Peers>,
+}
+
+/// The other nodes of a network.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Peers {
+    /// How many have blocks.
+    pub(crate) known: usize,
+    /// Those of them that are not heard.
+    pub(crate) suspect: Vec<NodeName>,
+    /// Whether the network has containers here, and so a tunnel if there is anybody.
+    pub(crate) stands: bool,
+    /// The tunnel's MTU, in bytes.
+    pub(crate) mtu: Option<u32>,
+    /// How often they were others.
+    pub(crate) changes: u64,
+    /// How long it took in all to have this host know it, in seconds.
+    pub(crate) seconds: f64,
+    pub(crate) trouble: Option<String>,
 }
 
 impl Status {
@@ -67,10 +84,39 @@ impl Status {
         self.change(membership, |known| {
             let known = known.networks.entry(network.clone()).or_default();
             match how {
-                Ok(blocks) => *known = Network { blocks, trouble: None },
+                Ok(blocks) => (known.blocks, known.trouble) = (blocks, None),
                 Err(failure) => known.trouble = Some(words(failure.as_ref())),
             }
         });
+    }
+
+    /// What this host knows of the other nodes of a network; a trouble leaves the rest as it was.
+    pub(crate) fn peers(
+        &self,
+        membership: &Membership,
+        network: &NetworkName,
+        (count, suspect): (usize, Vec<NodeName>),
+        done: Result<Done, Fail>,
+    ) {
+        self.change(membership, |known| {
+            let peers = known.networks.entry(network.clone()).or_default().peers.get_or_insert_default();
+            (peers.known, peers.suspect) = (count, suspect);
+            match done {
+                Ok(Done { stands, mtu, news }) => {
+                    (peers.stands, peers.mtu, peers.trouble) = (stands, Some(mtu), None);
+                    if let Some(took) = news {
+                        peers.changes += 1;
+                        peers.seconds += took.as_secs_f64();
+                    }
+                }
+                Err(failure) => peers.trouble = Some(words(failure.as_ref())),
+            }
+        });
+    }
+
+    /// Whether anything is concluded from what the store lacks.
+    pub(crate) fn fault(&self, membership: &Membership, fault: bool) {
+        self.change(membership, |known| known.fault = fault);
     }
 
     /// The node is no longer in this store.
@@ -89,9 +135,14 @@ impl Status {
         change(known);
     }
 
-    fn answer(&self) -> Vec<u8> {
-        let stores: Vec<Known> = self.lock().values().cloned().collect();
-        let answer = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "stores": stores});
+    /// All that is known.
+    pub(crate) fn all(&self) -> Vec<Known> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// The same, in a line.
+    pub(crate) fn answer(&self) -> Vec<u8> {
+        let answer = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "stores": self.all()});
         format!("{answer}\n").into_bytes()
     }
 
@@ -128,7 +179,7 @@ pub(crate) fn claim() -> Result<Flock<File>, Error> {
 
 /// The socket. One that a killed agent has left is taken away: this one holds the lock.
 pub(crate) fn listen() -> Result<UnixListener, Error> {
-    let path = place("agent.sock")?;
+    let path = place(SOCKET)?;
     let failed = |cause| Error::Socket { path: path.clone(), cause };
     let _stale = fs::remove_file(&path);
     let listener = UnixListener::bind(&path).map_err(failed)?;
@@ -136,29 +187,17 @@ pub(crate) fn listen() -> Result<UnixListener, Error> {
     Ok(listener)
 }
 
-/// Tells everyone who connects how things are, and hangs up.
-pub(crate) async fn serve(listener: UnixListener, status: Status) {
-    loop {
-        match listener.accept().await {
-            Ok((caller, _)) => drop(tokio::spawn(tell(caller, status.answer()))),
-            // No file descriptor is left, most likely.
-            Err(_) => sleep(PATIENCE).await,
-        }
-    }
-}
-
-async fn tell(mut caller: UnixStream, answer: Vec<u8>) {
-    // Who does not listen is let go.
-    let _told = timeout(PATIENCE, caller.write_all(&answer)).await;
+/// The path of the agent's file of this name.
+pub(crate) fn path(name: &str) -> Result<PathBuf, Error> {
+    Ok(State::from_env()?.directory().join(name))
 }
 
 fn place(name: &str) -> Result<PathBuf, Error> {
-    let state = State::from_env()?;
-    let directory = state.directory();
-    let failed = |cause| Error::Socket { path: directory.into(), cause };
-    fs::create_dir_all(directory).map_err(failed)?;
-    Ok(directory.join(name))
+    let path = path(name)?;
+    let directory = path.parent().unwrap_or(&path);
+    fs::create_dir_all(directory).map_err(|cause| Error::Socket { path: directory.into(), cause })?;
+    Ok(path)
 }
 
-/// How long a caller may take to listen.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The socket's name.
+pub(crate) const SOCKET: &str = "agent.sock";

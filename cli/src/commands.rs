@@ -1,9 +1,9 @@
 //! The command line: each command's module does its work; here is which, and what becomes of a failure.
 use crate::{
-    args::{Cli, ContainerVerb, NodeVerb, Verb},
-    container,
+    args::{Cli, ContainerVerb, Verb},
+    capture, container,
     error::Error,
-    lab, network, ping, registry, repair, say, talk, verbs,
+    lab, network, node, ping, registry, repair, say, talk, verbs,
 };
 use clap::Parser as _;
 use cni::Fail;
@@ -34,7 +34,7 @@ pub(crate) fn run() -> u8 {
 fn perform(verb: Verb) -> u8 {
     match verb {
         Verb::Network(verb) => status(network::run(verb).map(|()| 0), FAILED),
-        Verb::Node(NodeVerb::Ls(list)) => status(network::list_nodes(&list).map(|()| 0), FAILED),
+        Verb::Node(verb) => status(node::run(&verb).map(|()| 0), FAILED),
         Verb::Agent(it) => status(agent::run(it.once).map(|()| 0), FAILED),
         Verb::OfContainers(verb) | Verb::Container(verb) => of_containers(&verb),
         Verb::Lab(it) => lab::lab(&it),
@@ -42,6 +42,7 @@ fn perform(verb: Verb) -> u8 {
         Verb::Ping(it) => status(ping::ping(&it), 2),
         Verb::Serve(serve) => status(talk::serve(&serve).map(|()| 0), FAILED),
         Verb::Fetch(fetch) => status(talk::fetch(&fetch).map(|()| 0), FAILED),
+        Verb::Capture(it) => status(capture::capture(&it).map(|()| 0), FAILED),
         Verb::Repair => status(repair::all(), FAILED),
         Verb::Plugins => {
             let names: Vec<_> = registry::names().collect();

@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod args;
+mod capture;
 mod commands;
 mod container;
 mod error;
@@ -11,6 +12,7 @@ mod explain;
 mod lab;
 mod look;
 mod network;
+mod node;
 mod ping;
 mod plugins;
 mod registry;
@@ -35,7 +37,10 @@ fn main() -> ExitCode {
 
 fn run() -> u8 {
     match registry::role(&env::args_os().next().unwrap_or_default()) {
-        Role::Plugin(plugin) => u8::from(cni::serve(plugin) != ExitCode::SUCCESS),
+        Role::Plugin(plugin) => {
+            ipam::cluster::lease_with(agent::LESSOR);
+            u8::from(cni::serve(plugin) != ExitCode::SUCCESS)
+        }
         Role::CommandLine => commands::run(),
         Role::Init => lab::init(),
         Role::Shim => container::shim(),

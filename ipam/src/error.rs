@@ -2,6 +2,7 @@
 use crate::pool::InvalidRange;
 use cni::{Code, Failure};
 use std::{fmt, io, net::IpAddr, path::PathBuf};
+use types::RelativeDirectory;
 
 /// Why an address could not be given, taken back or vouched for.
 #[derive(Debug, thiserror::Error)]
@@ -123,13 +124,8 @@ pub enum Error {
         wanted: IpAddr,
     },
     /// An environment variable should name a directory from the root.
-    #[error("{variable} is not an absolute path: {value}")]
-    RelativeDirectory {
-        /// The variable.
-        variable: &'static str,
-        /// Its value.
-        value: PathBuf,
-    },
+    #[error(transparent)]
+    RelativeDirectory(#[from] RelativeDirectory),
     /// A reservation of host-local could not be read or written.
     #[error("could not {doing} {path}")]
     Reservation {
@@ -181,7 +177,7 @@ impl Failure for Error {
             | Self::StatusWhenFull(_)
             | Self::Unfulfilled(_)
             | Self::NoPrevResult => Code::InvalidConfig,
-            Self::NotARequestInArgs(_) | Self::Gateway(_) | Self::RelativeDirectory { .. } => {
+            Self::NotARequestInArgs(_) | Self::Gateway(_) | Self::RelativeDirectory(_) => {
                 Code::InvalidEnvironment
             }
             Self::NoPrefixLength { field, .. } => field.code(),
@@ -231,7 +227,7 @@ impl Failure for Error {
             Self::Gateway(_) => "GATEWAY is a list of addresses with commas, such as 10.1.2.1,fd00::1".into(),
             Self::NoPrevResult => "CHECK needs the result of ADD as `prevResult`".into(),
             Self::Mismatch { wanted, .. } => format!("the configuration has the gateway {wanted}"),
-            Self::RelativeDirectory { .. } => "write the path from the root, beginning with /".into(),
+            Self::RelativeDirectory(_) => "write the path from the root, beginning with /".into(),
             Self::Reservation { .. } => {
                 "reservations lie in `dataDir`, by default /var/lib/cni/networks".into()
             }

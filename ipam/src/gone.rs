@@ -8,7 +8,7 @@
 //! The cache is libcni's (`/var/lib/cni`), or the one in `$SEALANE_CNI_CACHE_DIR` if that is set.
 use crate::{
     error::Error,
-    lease::{Lease, Leases, Recorded, directory},
+    lease::{Lease, Leases, Recorded},
     store::{Holder, Store},
 };
 use cni::{
@@ -80,7 +80,7 @@ impl Evidence<'_> {
 
     /// The namespace that libcni's cache names for an attachment.
     fn cached_netns(&self, id: &AttachmentId) -> Result<Option<PathBuf>, Error> {
-        let dir = directory("SEALANE_CNI_CACHE_DIR")?;
+        let dir = types::directory("SEALANE_CNI_CACHE_DIR")?;
         let cache = Cache::new(dir.as_deref().unwrap_or(Path::new(DEFAULT_CACHE_DIR)));
         let cached = cache.attachment(self.network.as_str(), id.container.as_str(), id.ifname.as_str());
         let netns = cached.map(|cached| cached.attachment.netns).filter(|netns| !netns.is_empty());

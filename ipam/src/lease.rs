@@ -16,22 +16,9 @@ use std::{
 };
 use types::{ContainerId, IfName, NetworkName, base32, stable_hash};
 
-/// Where what must outlive a reboot lies: `$SEALANE_DATA_DIR`, else `$SEALANE_STATE_DIR/data` if that is set, else
-/// `/var/lib/sealane`. A variable that is empty counts as not set; one that is relative is an error.
+/// Where what must outlive a reboot lies ([`types::data_dir`]).
 pub fn data_dir() -> Result<PathBuf, Error> {
-    if let Some(dir) = directory("SEALANE_DATA_DIR")? {
-        return Ok(dir);
-    }
-    let state = directory("SEALANE_STATE_DIR")?;
-    Ok(state.map_or_else(|| PathBuf::from("/var/lib/sealane"), |state| state.join("data")))
-}
-
-/// The absolute path in an environment variable; `None` if it is not set or empty.
-pub(crate) fn directory(variable: &'static str) -> Result<Option<PathBuf>, Error> {
-    match std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from) {
-        Some(value) if value.is_relative() => Err(Error::RelativeDirectory { variable, value }),
-        value => Ok(value),
-    }
+    Ok(types::data_dir()?)
 }
 
 /// The record of one attachment.

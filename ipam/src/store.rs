@@ -155,7 +155,7 @@ impl Store {
         for entry in fs::read_dir(&self.dir).map_err(&failed)? {
             let name = entry.map_err(&failed)?.file_name();
             if name == "lock"
-                || name == NOTE
+                || BESIDE.iter().any(|beside| name == *beside)
                 || name.to_str().is_some_and(|name| name.starts_with("last_reserved_ip."))
             {
                 file::remove(&self.dir.join(name)).map_err(&failed)?;
@@ -273,6 +273,9 @@ impl fmt::Display for Holder {
 
 /// What a network over many nodes has beside its reservations: what this node owns.
 pub(crate) const NOTE: &str = "blocks";
+
+/// What lies beside the reservations of a network and goes with them: what is owned, and how other nodes are reached (`plan`, `overlay/written.rs`).
+const BESIDE: [&str; 5] = [NOTE, "way", "way.new", "peers", "peers.new"];
 
 fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |cause| Error::Reservation { doing, path: path.to_owned(), cause }

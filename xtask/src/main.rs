@@ -67,7 +67,7 @@ enum Task {
 }
 
 const BENCH: &str = "\
-Six parts, in this order, each with every subject by turns in one run; prints tables, what was to be reached and whether it
+Nine parts, in this order, each with every subject by turns in one run; prints tables, what was to be reached and whether it
 was, and at the end the README's table:
 
   bridge    bridge + host-local, one caller, 0 to 900 containers on the bridge          8 minutes
@@ -77,6 +77,11 @@ was, and at the end the README's table:
   full      the chain with 1 port, bandwidth and tuning, one caller                     3 minutes
   ports     10,000 published ports on a host: ADD of one more, connections through the
             first and the last                                                          3 minutes
+  overlay   traffic between two hosts of an overlay network, beside the underlay alone
+            and what Docker and flannel build, with plain commands                      3 minutes
+  nodes     ADD and DEL on an overlay network of one node, of two, of 10,000            1 minute
+  peers     10,000 peers with 20,000 blocks: all of them, one change; and routes with a
+            gateway each, as flannel makes them                                         1 minute
 
 Subjects are this release, the reference plugins 1.9.1 (iptables and nftables), Debian's netavark 1.4 (iptables) and the floor, a C
 program that does the kernel's part of the work and nothing else. ../shared/bench/setup.sh builds or downloads them the first time

@@ -79,7 +79,7 @@ pub(crate) struct Fetch {
 
 /// Why a time is none.
 #[derive(Debug, thiserror::Error)]
-enum InvalidTime {
+pub(super) enum InvalidTime {
     #[error("not a number of seconds")]
     NoNumber,
     #[error("that is shorter than {} seconds", SHORTEST.as_secs_f64())]
@@ -87,7 +87,7 @@ enum InvalidTime {
 }
 
 /// A number of seconds, perhaps with a fraction. None may be so short that a host is flooded.
-fn seconds(text: &str) -> Result<Duration, InvalidTime> {
+pub(super) fn seconds(text: &str) -> Result<Duration, InvalidTime> {
     let duration = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     match duration {
         Some(duration) if duration >= SHORTEST => Ok(duration),

@@ -1,5 +1,6 @@
 //! What can be typed after `sealane`. Nothing but clap in here: `cargo xtask man` reads this file too.
 mod agent;
+mod capture;
 mod container;
 mod lab;
 mod network;
@@ -7,13 +8,14 @@ mod node;
 mod words;
 
 pub(crate) use agent::Agent;
+pub(crate) use capture::Capture;
 pub(crate) use container::{Exec, Format, Inspect, Logs, Port, Ps, Remove, Run, Stop};
 pub(crate) use lab::{Fetch, Lab, On, Ping, Serve};
 pub(crate) use network::{
     Connect, Create, Disconnect, InspectNetwork, List, NetworkVerb, Prune, RemoveNetwork,
 };
 
-pub(crate) use node::{ListNodes, NodeVerb};
+pub(crate) use node::{ListNodes, NodeVerb, RemoveNode};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -38,7 +40,7 @@ pub(crate) enum Verb {
     #[command(subcommand, after_help = words::NETWORK)]
     #[command(after_long_help = words::join(&[words::NETWORK, words::NETWORK_MORE]))]
     Network(NetworkVerb),
-    /// Look at the nodes that networks over many nodes have.
+    /// Look at the nodes that networks over many nodes have, and remove those that are gone.
     #[command(subcommand, after_help = words::NODE)]
     Node(NodeVerb),
     /// Keep this node in its networks whose store is an etcd, and lease blocks before they are needed.
@@ -58,6 +60,8 @@ pub(crate) enum Verb {
     Serve(Serve),
     /// Print what a port answers: to one HTTP request, or to one datagram.
     Fetch(Fetch),
+    /// Print packets as they come and go on an interface, a line a header, and what is inside those of a tunnel.
+    Capture(Capture),
     /// Put back what has gone from the host's packet filter and bridges, of all attachments, from their records.
     #[command(after_help = words::REPAIR, after_long_help = words::join(&[words::REPAIR, words::REPAIR_MORE]))]
     Repair,

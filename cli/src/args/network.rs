@@ -88,12 +88,12 @@ pub(crate) struct InspectNetwork {
 
 /// `network rm`.
 #[derive(Debug, Args)]
-#[command(after_help = words::REMOVE_NETWORK, after_long_help = words::join(&[words::REMOVE_NETWORK, words::STATUS]))]
+#[command(after_help = words::REMOVE_NETWORK, after_long_help = words::join(&[words::REMOVE_NETWORK, words::REMOVE_NETWORK_MORE, words::STATUS]))]
 pub(crate) struct RemoveNetwork {
     /// Names, or the beginnings of IDs.
     #[arg(required = true, value_name = "NETWORK")]
     pub(crate) networks: Vec<String>,
-    /// That there is no such network is no error.
+    /// That there is no such network is no error, nor that its etcd does not answer.
     #[arg(short, long)]
     pub(crate) force: bool,
 }

@@ -5,9 +5,12 @@ use clap::{Args, Subcommand};
 /// What to do with nodes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeVerb {
-    /// List the nodes that networks list, with their slots: a `*` is beside this one.
+    /// List the nodes that networks list or that are in their etcd, and what each has: a `*` is beside this one.
     #[command(visible_alias = "list")]
     Ls(ListNodes),
+    /// Remove nodes that are gone from the etcd of this host's networks: their blocks are nobody's then.
+    #[command(visible_alias = "remove")]
+    Rm(RemoveNode),
 }
 
 /// `node ls`.
@@ -20,4 +23,16 @@ pub(crate) struct ListNodes {
     /// A table for people, or one JSON object a line.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+/// `node rm`.
+#[derive(Debug, Args)]
+#[command(after_help = words::REMOVE_NODE, after_long_help = words::join(&[words::REMOVE_NODE, words::REMOVE_NODE_MORE, words::STATUS]))]
+pub(crate) struct RemoveNode {
+    /// Names, as `node ls` shows them.
+    #[arg(required = true, value_name = "NODE")]
+    pub(crate) nodes: Vec<String>,
+    /// Also if it lives, and its containers with it.
+    #[arg(short, long)]
+    pub(crate) force: bool,
 }

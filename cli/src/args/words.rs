@@ -2,6 +2,13 @@
 //! colon, and indented lines. `cargo xtask man` makes sections of a page of them; words and what they mean are two blanks
 //! apart at least.
 
+mod network;
+
+pub(super) use network::{
+    CONNECT, CREATE, CREATE_MORE, DISCONNECT, INSPECT_NETWORK, LIST, NETWORK, NETWORK_MORE, NODE, PRUNE,
+    REMOVE_NETWORK, REMOVE_NETWORK_MORE, REMOVE_NODE, REMOVE_NODE_MORE,
+};
+
 /// Sections one after another.
 pub(super) fn join(sections: &[&str]) -> String {
     sections.join("\n\n")
@@ -180,26 +187,6 @@ Examples:
   sealane rm catserver
   sealane rm --force $(sealane ps --all --quiet)";
 
-pub(super) const NETWORK: &str = "\
-Examples:
-  sealane network create test
-  sealane network ls
-  sealane network connect test bobcatserver
-  sealane network inspect test
-  sealane network rm test";
-
-pub(super) const NETWORK_MORE: &str = "\
-Files:
-  /etc/cni/net.d/sealane-NAME.conflist    the network NAME; others there are networks too
-
-Environment:
-  NETCONFPATH                             the folder of networks, instead of /etc/cni/net.d";
-
-pub(super) const NODE: &str = "\
-Examples:
-  sealane node ls
-  sealane node ls --format json";
-
 pub(super) const AGENT: &str = "\
 Examples:
   sealane agent
@@ -208,94 +195,12 @@ Examples:
 pub(super) const AGENT_MORE: &str = "\
 What it does:
   Registers the networks of the folder in their stores, keeps this node alive there, leases a block
-  when the node has none, and the next one when three quarters of the addresses are given.
-  Containers come and go, and their traffic goes on, whether it runs or not.
+  when the node has none, and the next one when three quarters of the addresses are given. Hears
+  of the other nodes, and leads their addresses to them. Takes the blocks of nodes that were not
+  heard for a day. Containers come and go, and their traffic goes on, whether it runs or not.
 
   It logs to standard error. Who connects to agent.sock in /run/sealane is told how things are, in
-  one line of JSON.";
-
-pub(super) const CREATE: &str = "\
-Examples:
-  sealane network create test
-  sealane network create --subnet 10.90.0.0/24 --ip-range 10.90.0.128/25 test
-  sealane network create --ipv6 --subnet 10.91.0.0/24 --subnet fd00:91::/64 both
-  sealane network create --internal db
-  sealane network create -o com.docker.network.bridge.name=br0 --label team=net test
-  sealane network create -d macvlan -o parent=eth0 --subnet 192.168.1.0/24 \
-    --gateway 192.168.1.1 --ip-range 192.168.1.224/28 lan
-  sealane network create -d overlay --subnet 10.42.0.0/16 -o vni=4242 \
-    -o peers=worker-1=192.0.2.1,worker-2=192.0.2.2 stage    # on each of the two hosts";
-
-pub(super) const CREATE_MORE: &str = "\
-Options of the driver bridge:
-  com.docker.network.bridge.name                  the bridge's name; br- and the network's ID, if
-                                                  not given
-  com.docker.network.driver.mtu, mtu              the MTU
-  com.docker.network.bridge.enable_icc            false: its containers can't reach each other,
-                                                  but by published ports
-  com.docker.network.bridge.enable_ip_masquerade  false: others see its containers' own addresses
-
-Options of the driver macvlan, whose containers have MAC addresses of their own on the network
-that a link of the host leads to; the gateway is a machine on that network:
-  parent                                          the link
-  macvlan_mode                                    bridge (as it is, if not given), private, vepa or
-                                                  passthru: which frames pass between containers
-  host_access                                     true: the host and its containers reach each other
-  com.docker.network.driver.mtu, mtu              the MTU
-
-Options of the driver ipvlan, whose containers are there under the MAC address of that link:
-  parent                                          the link
-  ipvlan_mode                                     l2 (as it is, if not given), or l3 or l3s: the host
-                                                  routes
-  ipvlan_flag                                     bridge (as it is, if not given), private or vepa
-  com.docker.network.driver.mtu, mtu              the MTU
-
-Options of the driver overlay, one network over several hosts, made on each of them alike:
-  peers                                           the hosts, NODE=ADDRESS,...; each has a block of the
-                                                  subnet by its place in the list, or NODE=ADDRESS@SLOT.
-                                                  Without it, the network is on this host alone
-  vni, com.docker.network.driver.overlay.vxlanid_list
-                                                  the network's number; a free one, if not given
-  node                                            which of them this host is; its own name, if not given
-  block_size                                      how large a block is: 26 is 64 addresses
-  port                                            the UDP port of the tunnels, 4789 if not given
-  vtep                                            this host's address, if it is not in the list
-  com.docker.network.driver.mtu, mtu              the MTU; what the tunnels carry, if not given
-
-Files:
-  /etc/cni/net.d/sealane-NAME.conflist    the network NAME
-
-Environment:
-  NETCONFPATH                             the folder of networks, instead of /etc/cni/net.d
-  SEALANE_POOLS                           where subnets come from when none is named, and how long
-                                          their prefixes are, such as 10.64.0.0/16:24; of overlay
-                                          networks it is 10.0.0.0/8:24 if not set, as swarm's";
-
-pub(super) const LIST: &str = "\
-Examples:
-  sealane network ls --filter driver=bridge
-  sealane network ls --format json";
-
-pub(super) const INSPECT_NETWORK: &str = "\
-Examples:
-  sealane network inspect test";
-
-pub(super) const REMOVE_NETWORK: &str = "\
-Examples:
-  sealane network rm test stage";
-
-pub(super) const PRUNE: &str = "\
-Examples:
-  sealane network prune --force";
-
-pub(super) const CONNECT: &str = "\
-Examples:
-  sealane network connect test bobcatserver
-  sealane network connect --ip 10.90.0.10 --alias cats test catserver";
-
-pub(super) const DISCONNECT: &str = "\
-Examples:
-  sealane network disconnect test bobcatserver";
+  one line of JSON; a GET of /metrics by HTTP is answered in numbers, for Prometheus.";
 
 pub(super) const LAB: &str = "\
 Examples:

@@ -1,5 +1,5 @@
 //! `sealane network create`.
-use super::{View, error::Error};
+use super::{View, error::Error, shared};
 use crate::{args, say};
 use cni::Fail;
 use networks::{Folder, Request};
@@ -8,7 +8,11 @@ use types::Prefix;
 /// Makes the network, and prints its ID.
 pub(crate) fn create(create: args::Create) -> Result<(), Fail> {
     let request = request(create)?;
-    let made = Folder::from_env().create(&request, &View::now()?.host())?;
+    let (folder, host) = (Folder::from_env(), View::now()?.host());
+    let made = match networks::etcd_of(&request)? {
+        Some(etcd) => shared::create(&folder, &request, &host, &etcd)?,
+        None => folder.create(&request, &host)?,
+    };
     say::text(&format!("{}\n", made.id));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in `sealane network`, beyond what can go wrong with the networks themselves.
 use cni::{Code, Failure};
-use types::{IfName, InvalidPrefix};
+use types::{IfName, InvalidPrefix, NetworkName};
 
 /// One variant a cause.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,15 @@ pub(crate) enum Error {
         /// What may stand there.
         known: &'static str,
     },
+    /// A network cannot be given back to its store.
+    #[error("could not ask the store of network {network}")]
+    StoreLost {
+        /// The network.
+        network: NetworkName,
+        /// Why.
+        #[source]
+        cause: store::Error,
+    },
     /// Containers are on the network.
     #[error("network {network} has active endpoints ({})", few(.containers.iter().map(|name| format!("name:{name:?}"))))]
     InUse {
@@ -76,6 +85,7 @@ impl Failure for Error {
             | Self::Filter { .. }
             | Self::FilterValue { .. } => Code::InvalidEnvironment,
             Self::InUse { .. } | Self::OthersPorts { .. } => Code::Taken,
+            Self::StoreLost { cause, .. } => cause.code(),
             Self::Kernel(_) => Code::Kernel,
             Self::State(_) => Code::State,
         }
@@ -89,6 +99,10 @@ impl Failure for Error {
             Self::Prefix { what, .. } => format!("for example {what} 10.64.7.0/24"),
             Self::Filter { known, .. } => format!("known are {}", known.join(", ")),
             Self::FilterValue { known, .. } => (*known).into(),
+            Self::StoreLost { cause, .. } => {
+                let next = cause.hint().map(|hint| format!("{hint}; ")).unwrap_or_default();
+                format!("{next}`--force` removes it here, and leaves its blocks this node's in the store")
+            }
             Self::Kernel(cause) => return cause.hint(),
             Self::State(cause) => return cause.hint(),
             Self::InUse { network, containers } => {

@@ -7,12 +7,14 @@ mod list;
 mod nodes;
 mod prune;
 mod remove;
+mod shared;
 mod status;
 mod usage;
 mod users;
 mod view;
 
-pub(crate) use nodes::list as list_nodes;
+pub(crate) use nodes::{in_use, listed};
+pub(crate) use shared::PATIENCE;
 pub(crate) use view::View;
 
 use crate::{args::NetworkVerb, container, say};
@@ -33,7 +35,7 @@ pub(crate) fn run(verb: NetworkVerb) -> Result<(), Fail> {
 }
 
 /// All networks. Files that are none are mentioned: somebody may be looking for what is in them.
-fn all(folder: &Folder) -> Result<Vec<Definition>, Fail> {
+pub(crate) fn all(folder: &Folder) -> Result<Vec<Definition>, Fail> {
     let listing = folder.listing()?;
     for broken in listing.broken {
         say::failure(&broken);
@@ -42,7 +44,7 @@ fn all(folder: &Folder) -> Result<Vec<Definition>, Fail> {
 }
 
 /// Goes on after a failure, so that what can be done is done; the last failure is the command's.
-fn each<T>(names: &[T], mut act: impl FnMut(&T) -> Result<(), Fail>) -> Result<(), Fail> {
+pub(crate) fn each<T>(names: &[T], mut act: impl FnMut(&T) -> Result<(), Fail>) -> Result<(), Fail> {
     let mut last = Ok(());
     for name in names {
         let outcome = act(name);

@@ -1,15 +1,16 @@
-//! Networks over many nodes: what `network inspect` says of one, and `sealane node ls`.
-use super::{all, usage::usage_of};
-use crate::{args, say, table::Table};
+//! Networks over many nodes: what `network inspect` says of one.
+use super::usage::usage_of;
+use crate::node;
 use cluster::{BlockNumber, Config, Node, NodeName, Owned, Role, Span, Store};
-use cni::Fail;
-use networks::{Definition, Folder};
+use cni::{ErrorReply, Fail};
+use networks::Definition;
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, net::IpAddr};
-use types::Prefix;
+use std::net::IpAddr;
+use types::{NetworkName, Prefix};
 
 /// A network as this node sees it.
 pub(super) struct OverNodes<'a> {
+    name: &'a NetworkName,
     config: &'a Config,
     /// What the node is to it, and what of it is its own; or why it is none of the network's.
     own: Result<(Role, Owned), Fail>,
@@ -19,7 +20,7 @@ impl<'a> OverNodes<'a> {
     /// What `network` is over many nodes, if it is that.
     pub(super) fn of(network: &'a Definition) -> Option<Self> {
         let config = network.cluster.as_ref()?;
-        Some(Self { config, own: ipam::cluster::owned(&network.name, config) })
+        Some(Self { name: &network.name, config, own: ipam::cluster::owned(&network.name, config) })
     }
 
     /// `Status.IPAM.Subnets`: what is in use here, and what this node still can hand out.
@@ -31,7 +32,7 @@ impl<'a> OverNodes<'a> {
     /// What docker has no key for.
     pub(super) fn show(&self, reserved: &[IpAddr]) -> Value {
         let (config, layout) = (self.config, &self.config.layout);
-        json!({
+        let mut shown = json!({
             "Vni": config.vni,
             "Port": config.port,
             "Store": config.store.word(),
@@ -41,7 +42,31 @@ impl<'a> OverNodes<'a> {
             "Reason": self.own.as_ref().err().map(ToString::to_string),
             "Owned": self.owned(reserved),
             "Nodes": listed(config).map(|node| self.node(node)).collect::<Vec<_>>(),
-        })
+        });
+        if let (Store::Etcd(etcd), Some(shown)) = (&config.store, shown.as_object_mut()) {
+            match node::look(etcd, [self.name]) {
+                Ok(nodes) => {
+                    let nodes = nodes.iter().map(|(name, seen)| self.stored(name, seen));
+                    shown.insert("Nodes".to_owned(), nodes.collect());
+                    shown.insert("StoreTrouble".to_owned(), Value::Null);
+                }
+                Err(lost) => {
+                    let lost = ErrorReply::new("", &lost).msg;
+                    shown.insert("StoreTrouble".to_owned(), lost.into());
+                }
+            }
+        }
+        shown
+    }
+
+    /// A node of the store, and what it has of the network.
+    fn stored(&self, name: &NodeName, seen: &node::Seen) -> Value {
+        let blocks = seen.blocks.get(self.name).map(Vec::as_slice).unwrap_or_default();
+        json!({"Name": name, "Vtep": seen.vtep, "Alive": seen.alive, "Blocks": blocks, "Here": self.is_here(name)})
+    }
+
+    fn is_here(&self, name: &NodeName) -> bool {
+        self.own.as_ref().is_ok_and(|(role, _)| role.name() == Some(name))
     }
 
     fn spans(&self) -> Vec<Vec<Span>> {
@@ -65,67 +90,13 @@ impl<'a> OverNodes<'a> {
     }
 
     fn node(&self, node: &Node) -> Value {
-        let here = self.own.as_ref().is_ok_and(|(role, _)| role.name() == Some(&node.name));
+        let here = self.is_here(&node.name);
         json!({"Name": node.name, "Vtep": node.vtep, "Slot": node.slot, "Prefixes": self.config.layout.block(node.slot), "Here": here})
     }
 }
 
-/// Lists the nodes that networks name.
-pub(crate) fn list(list: &args::ListNodes) -> Result<(), Fail> {
-    let networks = all(&Folder::from_env())?;
-    let mut nodes: BTreeMap<&NodeName, Line<'_>> = BTreeMap::new();
-    for network in &networks {
-        let Some(config) = &network.cluster else { continue };
-        let here =
-            ipam::cluster::owned(&network.name, config).ok().and_then(|(role, _)| role.name().cloned());
-        for node in listed(config) {
-            let line = nodes.entry(&node.name).or_default();
-            line.here |= here.as_ref() == Some(&node.name);
-            line.places.push((network, node));
-        }
-    }
-    let mut table = Table::new(&["NODE", "VTEP", "NETWORKS"]);
-    for (name, line) in &nodes {
-        match list.format {
-            _ if list.quiet => say::text(&format!("{name}\n")),
-            args::Format::Json => say::json_line(&line.json(name)),
-            args::Format::Table => table.row(&line.cells(name).each_ref().map(String::as_str)),
-        }
-    }
-    if !list.quiet && list.format == args::Format::Table {
-        say::text(&table.text());
-    }
-    Ok(())
-}
-
-/// A node, and where it is in which networks.
-#[derive(Default)]
-struct Line<'a> {
-    here: bool,
-    places: Vec<(&'a Definition, &'a Node)>,
-}
-
-impl Line<'_> {
-    /// The node's name, with a star if it is this one, as docker's; its VTEPs; its slot in each network.
-    fn cells(&self, name: &NodeName) -> [String; 3] {
-        let mut vteps: Vec<String> = self.places.iter().map(|(_, node)| node.vtep.to_string()).collect();
-        vteps.dedup();
-        let slots = self.places.iter().map(|(network, node)| format!("{}:{}", network.name, node.slot));
-        let star = if self.here { " *" } else { "" };
-        [format!("{name}{star}"), vteps.join(", "), slots.collect::<Vec<_>>().join(", ")]
-    }
-
-    fn json(&self, name: &NodeName) -> Value {
-        let place = |(network, node): &(&Definition, &Node)| {
-            let prefixes = network.cluster.as_ref().and_then(|config| config.layout.block(node.slot));
-            json!({"Name": network.name, "Vtep": node.vtep, "Slot": node.slot, "Prefixes": prefixes})
-        };
-        json!({"Name": name, "Self": self.here, "Networks": self.places.iter().map(place).collect::<Vec<_>>()})
-    }
-}
-
 /// The nodes that a network's configuration lists.
-fn listed(config: &Config) -> impl Iterator<Item = &Node> {
+pub(crate) fn listed(config: &Config) -> impl Iterator<Item = &Node> {
     let nodes = match &config.store {
         Store::Static(nodes) => Some(nodes),
         Store::File | Store::Etcd(_) => None,
@@ -134,7 +105,7 @@ fn listed(config: &Config) -> impl Iterator<Item = &Node> {
 }
 
 /// How many containers have an address of these prefixes: of the family of which most are given.
-fn in_use(prefixes: &[Prefix], reserved: &[IpAddr]) -> usize {
+pub(crate) fn in_use(prefixes: &[Prefix], reserved: &[IpAddr]) -> usize {
     let of = |prefix: &Prefix| reserved.iter().filter(|address| prefix.contains(**address)).count();
     prefixes.iter().map(of).max().unwrap_or(0)
 }

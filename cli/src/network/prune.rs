@@ -28,7 +28,7 @@ pub(crate) fn prune(prune: &args::Prune) -> Result<(), Fail> {
     }
     let mut removed = Vec::new();
     let outcome = each(&unused, |network| {
-        remove_one(&folder, network)?;
+        remove_one(&folder, network, false)?;
         removed.push(network.name.to_string());
         Ok(())
     });

@@ -2,6 +2,7 @@
 use super::{
     View, each,
     error::Error,
+    shared::Part,
     users::{Users, members},
 };
 use crate::{args, plugins, say};
@@ -16,15 +17,15 @@ pub(crate) fn remove(remove: &args::RemoveNetwork) -> Result<(), Fail> {
     each(&remove.networks, |name| {
         match folder.find(name) {
             Err(networks::Error::NotFound { .. }) if remove.force => return Ok(()),
-            found => remove_one(&folder, &found?)?,
+            found => remove_one(&folder, &found?, remove.force)?,
         }
         say::text(&format!("{name}\n"));
         Ok(())
     })
 }
 
-/// Removes one network, if nobody is on it.
-pub(crate) fn remove_one(folder: &Folder, network: &Definition) -> Result<(), Fail> {
+/// Removes one network, if nobody is on it; with `force` also one whose store can't be asked.
+pub(crate) fn remove_one(folder: &Folder, network: &Definition, force: bool) -> Result<(), Fail> {
     if network.is_builtin() {
         return Ok(folder.remove(network)?);
     }
@@ -32,6 +33,13 @@ pub(crate) fn remove_one(folder: &Folder, network: &Definition) -> Result<(), Fa
     let _lock = folder.lock()?;
     let view = View::now()?;
     Users::of(network, &view, &members()?).none(network)?;
+    let part = match Part::of(network) {
+        Err(failure) if force => {
+            say::failure(&*failure);
+            None
+        }
+        part => part?,
+    };
     folder.remove(network)?;
     if let Some(link) = network.bridge.as_ref().and_then(|name| view.link(name))
         && is_ours(network, link)
@@ -39,15 +47,19 @@ pub(crate) fn remove_one(folder: &Folder, network: &Definition) -> Result<(), Fa
         let deleted = Rtnl::open().and_then(|rtnl| kernel::unlink_link(rtnl, &link.name, true));
         deleted.map_err(Error::Kernel)?;
     }
-    sweep(network)
+    sweep(network, part.as_ref())
 }
 
 /// Removes what containers have left that died without being detached, then the folders that are empty without them.
-fn sweep(network: &Definition) -> Result<(), Fail> {
+fn sweep(network: &Definition, part: Option<&Part<'_>>) -> Result<(), Fail> {
     let state = plan::State::from_env().map_err(Error::State)?;
     let recorded = state.attachments(&network.name).map_err(Error::State)?;
     if !recorded.is_empty() || !ipam::reserved(&network.name)?.is_empty() {
         plugins::runtime().gc(&network.network, &[])?;
+    }
+    if let Some(part) = part {
+        agent::poke(); // it would lease another block
+        part.leave()?;
     }
     ipam::forget(&network.name)?;
     // Whether it is there, and empty, is the kernel's to say.

@@ -58,6 +58,15 @@ impl Holding {
         Self { subnets: layout.subnets().to_vec(), block_size: layout.block_size(), owns }
     }
 
+    /// The same without what was leased.
+    #[must_use]
+    pub fn without_blocks(self) -> Self {
+        match self.owns {
+            Owned::Leased(_) => Self { owns: Owned::Leased(Vec::new()), ..self },
+            Owned::Everything | Owned::Slot(_) => self,
+        }
+    }
+
     /// The subnets as they were cut then.
     pub fn layout(&self) -> Result<Layout, Error> {
         Layout::new(self.subnets.clone(), Some(self.block_size))

@@ -135,6 +135,14 @@ impl Layout {
         self.subnets.iter().map(block).collect()
     }
 
+    /// The number of the block with this prefix, in whichever subnet; `None` of what is no block.
+    pub fn number(&self, block: Prefix) -> Option<BlockNumber> {
+        let subnet = self.subnets.iter().find(|subnet| subnet.contains(block.address()))?;
+        let number = (number_of(block.address()) - number_of(subnet.address())) >> self.size.host_bits();
+        let number = BlockNumber(u32::try_from(number).ok()?);
+        self.block(number)?.contains(&block).then_some(number)
+    }
+
     /// Where the address is.
     pub fn place(&self, address: IpAddr) -> Place {
         let Some(subnet) = self.subnets.iter().find(|subnet| subnet.contains(address)) else {

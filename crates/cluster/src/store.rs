@@ -7,6 +7,7 @@ use crate::{
     nodes::{Node, Nodes},
 };
 use serde::Deserialize;
+use serde_json::Value;
 use std::{net::IpAddr, path::PathBuf};
 use types::NodeName;
 
@@ -63,6 +64,13 @@ pub struct Etcd {
     pub prefix: KeyPrefix,
     /// Set if and only if the endpoints are `https`.
     pub tls: Option<Tls>,
+}
+
+impl Etcd {
+    /// As the key `store` says it.
+    pub fn of(store: &Value) -> Result<Self, Error> {
+        Ok(etcd(cni::json::decode(store).map_err(Error::Keys)?)?)
+    }
 }
 
 /// The files for TLS (RFC 8446), as absolute paths; PEM (RFC 7468).

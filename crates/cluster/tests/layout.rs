@@ -193,3 +193,17 @@ fn a_subnet_that_cannot_be_is_refused_with_its_value() {
         assert_eq!(refused, format!("invalid \"blockSize\" {size}, must be between 16 and 30"));
     }
 }
+
+#[test]
+fn a_blocks_prefix_says_its_number_and_what_is_none_has_none() {
+    let subnets = ["10.42.0.0/16", "fd42::/112"].map(|subnet| subnet.parse().unwrap()).to_vec();
+    let layout = Layout::new(subnets, None).unwrap();
+    for number in [0, 1, 77, layout.blocks() - 1].map(BlockNumber) {
+        for block in layout.block(number).unwrap() {
+            assert_eq!(layout.number(block), Some(number), "{block}");
+        }
+    }
+    for none in ["10.42.0.0/24", "10.42.0.0/27", "10.43.0.0/26", "fd42::/64", "fd42::1/122"] {
+        assert_eq!(layout.number(none.parse().unwrap()), None, "{none}");
+    }
+}

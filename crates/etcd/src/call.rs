@@ -33,6 +33,8 @@ pub struct Client {
     /// Who is asked first.
     preferred: Arc<AtomicUsize>,
     deadline: Duration,
+    /// When all calls are over, if that was said.
+    end: Option<Instant>,
 }
 
 /// An endpoint, and the connection to it while there is one.
@@ -66,6 +68,7 @@ impl Client {
             members: members.collect::<Result<_, _>>()?,
             preferred: Arc::default(),
             deadline: options.deadline,
+            end: None,
         })
     }
 
@@ -73,6 +76,12 @@ impl Client {
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
         Self { deadline, ..self.clone() }
+    }
+
+    /// The same connections, on which no call goes on beyond this moment, however many there are.
+    #[must_use]
+    pub fn until(&self, end: std::time::Instant) -> Self {
+        Self { end: Some(end.into()), ..self.clone() }
     }
 
     /// One question, one answer.
@@ -87,12 +96,12 @@ impl Client {
         F: Fn(Grpc<Channel>) -> W,
         W: Future<Output = Result<T, Status>>,
     {
-        let over = Instant::now() + self.deadline;
+        let (over, share) = self.time();
         let mut tried: Vec<Tried> = Vec::new();
         for attempt in 1.. {
             let at = Asked(self.preferred.load(Ordering::Relaxed));
             let Some(member) = self.members.get(at.0) else { return Err(Error::NoEndpoints) };
-            let trouble = match member.attempt(self.share(over), &each).await {
+            let trouble = match member.attempt(over.min(Instant::now() + share), &each).await {
                 Ok(answer) => return Ok((answer, at)),
                 Err(Failed::Refused(status)) => return Err(refusal(&status)),
                 Err(Failed::Trouble(trouble)) => trouble,
@@ -123,10 +132,12 @@ impl Client {
         Ok(Tried { endpoint: member.endpoint.clone(), trouble })
     }
 
-    /// Until when one member may take: the others shall have their turn.
-    fn share(&self, over: Instant) -> Instant {
-        let share = self.deadline / u32::try_from(self.members.len()).unwrap_or(u32::MAX);
-        over.min(Instant::now() + share)
+    /// When a call that begins now is over, and how long one member may take: the others shall have their turn.
+    fn time(&self) -> (Instant, Duration) {
+        let now = Instant::now();
+        let over = self.end.map_or(now + self.deadline, |end| end.min(now + self.deadline));
+        let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        (over, over.saturating_duration_since(now) / members)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Keys, what they hold, and when.
-use crate::wire;
+use crate::{LeaseId, wire};
 use std::fmt;
 
 /// A point in etcd's history; each change of any key is the next one. 1 is a store that nobody has written to.
@@ -73,12 +73,15 @@ pub struct Pair {
     pub created: Revision,
     /// When its value was last written.
     pub modified: Revision,
+    /// The lease that it hangs on, if it does.
+    pub lease: Option<LeaseId>,
 }
 
 impl From<wire::KeyValue> for Pair {
     fn from(pair: wire::KeyValue) -> Self {
         let (created, modified) = (Revision(pair.create_revision), Revision(pair.mod_revision));
-        Self { key: pair.key, value: pair.value, created, modified }
+        let lease = (pair.lease != 0).then_some(LeaseId(pair.lease));
+        Self { key: pair.key, value: pair.value, created, modified, lease }
     }
 }
 

@@ -10,7 +10,13 @@ use etcd::{
     Trouble, Txn, Watch,
 };
 use netlab::{Etcd, Host, PATIENCE, Tls, soon};
-use std::{collections::BTreeSet, future::Future, path::Path, process::ExitCode, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 const SECURE: &[&str] = &["https://127.0.0.1:2379"];
 
@@ -28,6 +34,7 @@ fn main() -> ExitCode {
         a_watch_of_heavy_values_comes_in_pieces,
         a_watch_of_what_is_forgotten_says_so,
         a_frozen_etcd_is_given_up_at_the_deadline,
+        no_call_goes_on_beyond_the_end_of_all,
         who_is_killed_is_not_asked_again,
         who_is_frozen_is_not_asked_again,
         a_watch_moves_to_another_member,
@@ -295,6 +302,18 @@ fn a_frozen_etcd_is_given_up_at_the_deadline() {
         etcd.thaw(0);
         let (pair, _) = client.value("/a").await.unwrap();
         assert!([b"1".to_vec(), b"2".to_vec()].contains(&pair.unwrap().value));
+    });
+}
+
+fn no_call_goes_on_beyond_the_end_of_all() {
+    with_members(1, async |_, client| {
+        client.put("/a", "1").await.unwrap();
+        let late = client.until(Instant::now());
+        let said = late.value("/a").await.unwrap_err();
+        assert!(matches!(said, Error::Unreachable { .. }), "{said}");
+        assert!(said.to_string().contains("http://127.0.0.1:2379: no "), "{said}");
+        let in_time = client.until(Instant::now() + PATIENCE);
+        assert_eq!(in_time.value("/a").await.unwrap().0.unwrap().value, b"1");
     });
 }
 

@@ -30,7 +30,7 @@ use nix::{
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    path::Path,
+    path::{self, Path},
     thread,
     time::Duration,
 };
@@ -52,30 +52,44 @@ pub fn announce_later(
 }
 
 /// Has a child of its own, called `sealane-nd`, announce those of these IPv6 addresses that pass their test for duplicates (RFC 4862, section 5.4), when
-/// they have: by unsolicited neighbour advertisements that replace what is known. `netns` is where the namespace's file is by then; what is gone
-/// has nothing to say. The test takes a second or two; one that is not over after ten, as on a cable that is not plugged in, is not waited for.
+/// they have: by unsolicited neighbour advertisements that replace what is known. What is gone has nothing to say. The namespace is held only if
+/// `netns` leads a child elsewhere, as what names a descriptor of the caller's does. The test takes a second or two; one that is not over after ten, as on a cable that is not plugged in, is not waited for.
 ///
-/// With `wait` it is done, or given up, when this returns.
+/// With `wait` it is done when this returns, or could not be: `ETIMEDOUT` if the test was not over.
 pub fn announce_tested(
     netns: &Path,
     interface: (&IfName, u32),
     addresses: &[IpAddr],
     wait: bool,
 ) -> Result<(), Error> {
+    const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
     let what = "announce addresses that are tested";
-    let work = || {
+    let Ok(there) = Netns::open(netns) else { return Ok(()) };
+    let path = path::absolute(netns).unwrap_or_else(|_| netns.to_owned());
+    let keep = [there.as_fd().as_raw_fd()];
+    let work = move || {
         let _unnamed = prctl::set_name(c"sealane-nd");
-        announce_when_tested(netns, interface, addresses)
+        let is_found = Netns::open(&path).is_ok_and(|found| found.id().may_be(&there.id()));
+        let held = Some(there).filter(|_| !is_found);
+        let find = || held.clone().or_else(|| Netns::open(&path).ok());
+        announce_when_tested(find, interface, addresses, || thread::sleep(BETWEEN_LOOKS))
     };
-    if wait { attended(what, &[], LIMIT, work).map(drop) } else { detached(what, &[], work).map(drop) }
+    if !wait {
+        return detached(what, &keep, work).map(drop);
+    }
+    attended(what, &keep, LIMIT, work)?.map_or(Ok(()), |errno| Err(failed(interface.0, errno)))
 }
 
-fn announce_when_tested(netns: &Path, interface: (&IfName, u32), addresses: &[IpAddr]) -> Result<(), Error> {
+fn announce_when_tested(
+    find: impl Fn() -> Option<Netns>,
+    interface: (&IfName, u32),
+    addresses: &[IpAddr],
+    pause: impl Fn(),
+) -> Result<(), Error> {
     const LOOKS: u32 = 40;
-    const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
     for _ in 0..LOOKS {
-        thread::sleep(BETWEEN_LOOKS);
-        let Ok(netns) = Netns::open(netns) else { return Ok(()) };
+        pause();
+        let Some(netns) = find() else { return Ok(()) };
         let over = netns.run(|| match sound(interface.1, addresses)? {
             Some(sound) => announce(&open(interface.0)?, interface, &sound).map(|()| true),
             None => Ok(false),
@@ -84,7 +98,7 @@ fn announce_when_tested(netns: &Path, interface: (&IfName, u32), addresses: &[Ip
             return Ok(());
         }
     }
-    Ok(())
+    Err(failed(interface.0, Errno::ETIMEDOUT))
 }
 
 /// Those of the addresses that the interface has and nobody else was found to have. `None` while one is being tested.
@@ -102,27 +116,31 @@ fn open(name: &IfName) -> Result<OwnedFd, Error> {
     opened.map_err(|errno| failed(name, errno))
 }
 
-/// Announces addresses of an interface of the calling thread's namespace, through a socket of that.
+/// Announces addresses of an interface of the calling thread's namespace, through a socket of that. What is gone or down has nothing to say.
 fn announce(socket: &OwnedFd, (name, index): (&IfName, u32), addresses: &[IpAddr]) -> Result<(), Error> {
-    let failed = |errno| failed(name, errno);
     let forwards = sysctl::read(&["ipv6", "conf", name.as_str(), "forwarding"]);
     let router = forwards.is_ok_and(|value| value.trim() == "1");
-    let mut told = None;
+    let say =
+        |mac| addresses.iter().try_for_each(|address| send(socket, index, &frame(mac, *address, router)));
+    match say_until_it_is_so(|| mac_of(socket, name), say) {
+        Err(Errno::ENXIO | Errno::ENODEV | Errno::ENETDOWN) => Ok(()),
+        other => other.map_err(|errno| failed(name, errno)),
+    }
+}
+
+/// Says which MAC address an interface has, and again if it has another one when that is said.
+fn say_until_it_is_so(
+    mut find: impl FnMut() -> Result<Mac, Errno>,
+    mut say: impl FnMut(Mac) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let mut mac = find()?;
     loop {
-        let mac = match mac_of(socket, name) {
-            Err(Errno::ENODEV) => return Ok(()),
-            other => other.map_err(failed)?,
-        };
-        if told == Some(mac) {
+        say(mac)?;
+        let now = find()?;
+        if now == mac {
             return Ok(());
         }
-        for address in addresses {
-            match send(socket, index, &frame(mac, *address, router)) {
-                Err(Errno::ENXIO | Errno::ENODEV | Errno::ENETDOWN) => return Ok(()),
-                other => other.map_err(failed)?,
-            }
-        }
-        told = Some(mac);
+        mac = now;
     }
 }
 
@@ -217,6 +235,7 @@ fn send(socket: &OwnedFd, index: u32, frame: &[u8]) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     const MAC: Mac = Mac::new([2, 0, 0, 0, 0xab, 7]);
 
@@ -251,6 +270,31 @@ mod tests {
                 assert_eq!(checksum(&summed), 0, "{address}");
             }
         }
+    }
+
+    /// Somebody may give the interface another one while it is said.
+    #[test]
+    fn what_is_said_last_is_what_the_interface_has_then() {
+        for (found, expected) in [(&[1, 1][..], &[1][..]), (&[1, 2, 2], &[1, 2]), (&[1, 2, 1, 1], &[1, 2, 1])]
+        {
+            let (mut found, mut said) = (found.iter(), Vec::new());
+            let find = || Ok(Mac::new([*found.next().unwrap(); 6]));
+            let say = |mac: Mac| {
+                said.push(mac.octets()[0]);
+                Ok(())
+            };
+            say_until_it_is_so(find, say).unwrap();
+            assert_eq!(said, expected);
+            assert_eq!(found.next(), None);
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_is_gone_is_looked_for_once() {
+        let (name, looks) = ("eth0".parse().unwrap(), Cell::new(0));
+        let look = || looks.set(looks.get() + 1);
+        announce_when_tested(|| None, (&name, 2), &[], look).unwrap();
+        assert_eq!(looks.get(), 1);
     }
 
     fn hex(bytes: &[u8]) -> String {

@@ -242,14 +242,14 @@ fn open(address: IpAddr) -> Result<(OwnedFd, bool), Error> {
 }
 
 /// Readable when SIGINT has come.
-fn interrupts() -> nix::Result<SignalFd> {
+pub(crate) fn interrupts() -> nix::Result<SignalFd> {
     let signals = SigSet::from(Signal::SIGINT);
     signals.thread_block()?;
     SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
 /// Milliseconds from now, none of them lost in rounding.
-fn wait(until: Instant) -> PollTimeout {
+pub(crate) fn wait(until: Instant) -> PollTimeout {
     let left = until.saturating_duration_since(Instant::now());
     let rounded_up = left.as_nanos().div_ceil(1_000_000);
     i32::try_from(rounded_up)

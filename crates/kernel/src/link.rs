@@ -1,6 +1,8 @@
 //! Links: what makes, changes and deletes them, and how they are found (rtnetlink(7), `linux/if_link.h`).
 mod altname;
+mod called;
 mod driver;
+mod identity;
 mod moved;
 mod mtu;
 mod setting;
@@ -24,7 +26,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use types::{IfName, Mac};
 
 pub use altname::{Altname, add_altname, by_any_name, called, remove_altname};
+pub use called::{index_of, is_numbered, numbered_whatever_called, whatever_called};
+pub(crate) use called::{links_in, raw_name_of};
 pub use driver::{NewLink, make};
+pub use identity::LinkId;
 pub use moved::{Arrivals, can_be_numbered, move_to, rename, set_alias, set_master, set_mtu};
 pub use mtu::mtu_of;
 pub use setting::{Setting, change};

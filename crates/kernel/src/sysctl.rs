@@ -3,6 +3,7 @@
 //! They belong to the network namespace of the thread that opens the file: wrap a call in [`crate::Netns::run`] for
 //! another one's. A name is given part by part, because a link's name may hold a `.`.
 use crate::Error;
+use nix::errno::Errno;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read},
@@ -77,14 +78,17 @@ impl Parameter {
         Ok(Self { file, path, readable })
     }
 
-    /// Its value now, without the line's end; none of one that can only be written.
+    /// Its value now, without the line's end; none of one that can only be written, or has none yet (`stable_secret`: `EIO`).
     pub fn read(&self) -> Result<Option<String>, Error> {
         if !self.readable {
             return Ok(None);
         }
         // In one piece: a file of /proc/sys is read anew from its start only.
         let mut value = [0; 4096];
-        let length = self.file.read_at(&mut value, 0);
+        let length = match self.file.read_at(&mut value, 0) {
+            Err(cause) if cause.raw_os_error() == Some(Errno::EIO as i32) => return Ok(None),
+            length => length,
+        };
         let length = length.map_err(|cause| Error::io(format!("read {}", self.path.display()), &cause))?;
         let text = String::from_utf8_lossy(value.get(..length).unwrap_or_default());
         Ok(Some(text.trim_end().to_owned()))

@@ -1,13 +1,16 @@
 //! Network devices as the bus knows them that they are on (sysfs(5), kernel `Documentation/ABI/testing/sysfs-bus-pci`).
 //!
 //! A device's links are the folders in its folder `net`; sysfs has those of the network namespace that it was mounted in.
-use crate::{Error, mounts::sysfs_nowhere};
+use crate::{Error, link::raw_name_of, mounts::sysfs_nowhere};
 use nix::{
+    dir::Dir,
     errno::Errno,
     fcntl::{OFlag, openat},
     sys::stat::{Mode, fstat},
 };
 use std::{
+    collections::BTreeSet,
+    ffi::{CStr, CString},
     fs,
     io::{self, Read as _},
     os::fd::OwnedFd,
@@ -64,27 +67,83 @@ impl Folders {
         sysfs_nowhere().ok().map(Self)
     }
 
-    /// What tells this link from every other one that the machine has or had since it was started: the inode of its folder. That is given once,
-    /// by nobody's choice, and stays what it is when the link gets another name or goes to another namespace (`fs/kernfs`). None if there is
-    /// no link of this name and number.
-    pub fn id(&self, name: &IfName, index: u32) -> Result<Option<u64>, Error> {
-        let failed = |errno| Error::system(format!("look at the folder of link {name}"), errno);
-        let folder = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let file = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let folder = match openat(&self.0, format!("class/net/{name}").as_str(), folder, Mode::empty()) {
-            Err(Errno::ENOENT) => return Ok(None),
-            other => other.map_err(failed)?,
-        };
-        let mut number = String::new();
-        // Somebody may have given the name to another link meanwhile; what is gone by now can be read no more.
-        let read = openat(&folder, "ifindex", file, Mode::empty())
-            .map_err(io::Error::from)
-            .and_then(|file| fs::File::from(file).read_to_string(&mut number));
-        if read.is_err() || number.trim_end().parse() != Ok(index) {
-            return Ok(None);
+    /// What tells the link of this number from every other one that the machine has or had since it was started: the inode of its folder. That is
+    /// given once, by nobody's choice, and stays what it is when the link gets another name or goes to another namespace (`fs/kernfs`). None if
+    /// there is no such link. To be asked in the namespace that the folders are of.
+    pub fn id(&self, number: u32) -> Result<Option<u64>, Error> {
+        for _ in 0..TRIES {
+            let Some(name) = raw_name_of(number)? else { return Ok(None) };
+            if let Some(folder) = self.link(&name)?
+                && number_in(&folder) == Some(number)
+            {
+                return Ok(Some(fstat(&folder).map_err(failed)?.st_ino));
+            }
         }
-        Ok(Some(fstat(&folder).map_err(failed)?.st_ino))
+        Ok(None)
     }
+
+    /// The number of the link with this ID, if the namespace has it.
+    pub fn number(&self, id: u64) -> Result<Option<u32>, Error> {
+        for _ in 0..TRIES {
+            let Some(name) = self.name(id)? else { return Ok(None) };
+            let folder = self.link(&name)?;
+            let is_it = |folder: &&OwnedFd| fstat(folder).is_ok_and(|it| it.st_ino == id);
+            if let Some(number) = folder.as_ref().filter(is_it).and_then(number_in) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The virtual ones are in one list that says which has it: a namespace may have thousands. Of the others, which are few, each is looked at.
+    fn name(&self, id: u64) -> Result<Option<CString>, Error> {
+        let virtual_ones = self.entries("devices/virtual/net")?;
+        if let Some((name, _)) = virtual_ones.iter().find(|(_, inode)| *inode == id) {
+            return Ok(Some(name.clone()));
+        }
+        let known: BTreeSet<_> = virtual_ones.into_iter().map(|(name, _)| name).collect();
+        for (name, _) in self.entries("class/net")? {
+            if !known.contains(&name)
+                && self.link(&name)?.is_some_and(|folder| fstat(folder).is_ok_and(|it| it.st_ino == id))
+            {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    fn entries(&self, folder: &str) -> Result<Vec<(CString, u64)>, Error> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut folder = Dir::openat(&self.0, folder, flags, Mode::empty()).map_err(failed)?;
+        let entries = folder.iter().map(|entry| entry.map(|it| (it.file_name().to_owned(), it.ino())));
+        let entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(failed)?;
+        Ok(entries.into_iter().filter(|(name, _)| !name.to_bytes().starts_with(b".")).collect())
+    }
+
+    /// A link's folder; none if there is no link of this name.
+    fn link(&self, name: &CStr) -> Result<Option<OwnedFd>, Error> {
+        let path = [b"class/net/", name.to_bytes()].concat();
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        match openat(&self.0, path.as_slice(), flags, Mode::empty()) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            other => other.map(Some).map_err(failed),
+        }
+    }
+}
+
+/// How often a link is looked for whose name is another one each time. Who gives it names all the while is not always faster.
+const TRIES: usize = 50;
+
+fn failed(errno: Errno) -> Error {
+    Error::system("look at the folders of links", errno)
+}
+
+/// The number in a link's folder; none if the link is gone.
+fn number_in(folder: &OwnedFd) -> Option<u32> {
+    let file = openat(folder, "ifindex", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let mut number = String::new();
+    fs::File::from(file).read_to_string(&mut number).ok()?;
+    number.trim_end().parse().ok()
 }
 
 /// In the order of their names; none if there is no such folder.

@@ -44,8 +44,10 @@ pub(crate) fn bridge(
     extra: &Extra,
 ) -> Vec<u8> {
     let link = link(bridge, options, subnets, extra.internal);
-    let plugins: Vec<_> =
-        iter::once(link).chain(ports(extra.internal)).chain([firewall(options, extra.internal)]).collect();
+    let plugins: Vec<_> = iter::once(link)
+        .chain(ports(extra.internal))
+        .chain([firewall(options.containers_talk, extra.internal)])
+        .collect();
     list(name, &plugins, extra)
 }
 
@@ -138,8 +140,8 @@ pub(crate) fn ports(internal: bool) -> Option<Value> {
 
 /// Who may reach the containers: not those of other networks, nor each other if they are not to talk, by the host's detour either. The
 /// bridge's own `portIsolation` would, with `br_netfilter`, drop what goes to a neighbour by its published port as well.
-fn firewall(options: &Options, internal: bool) -> Value {
-    let policy = if options.containers_talk { "same-bridge" } else { "isolated" };
+pub(crate) fn firewall(containers_talk: bool, internal: bool) -> Value {
+    let policy = if containers_talk { "same-bridge" } else { "isolated" };
     if internal {
         json!({"type": "firewall", "ingressPolicy": policy, "internal": true})
     } else {

@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
     time::SystemTime,
 };
-use types::NetworkName;
+use types::{NetworkName, Prefix};
 
 /// The bridge of the default network.
 const DEFAULT_BRIDGE: &str = "sealane0";
@@ -22,9 +22,7 @@ impl Folder {
     /// Makes a network. `host` is what the kernel has; subnets that are not named come from `$SEALANE_POOLS`, else the
     /// default ones.
     pub fn create(&self, request: &Request, host: &HostView) -> Result<Definition, Error> {
-        if let "bridge" | "default" | "host" | "none" = request.name.as_str() {
-            return Err(Error::Predefined { name: request.name.clone() });
-        }
+        is_no_builtin(request)?;
         self.make(request, host)
     }
 
@@ -54,17 +52,10 @@ impl Folder {
         // Nobody else chooses a subnet until this one is written down.
         let _lock = self.lock()?;
         let networks = self.networks()?;
-        if let Some(path) =
-            networks.iter().find(|network| network.name == name).and_then(|network| network.path.clone())
-        {
-            return Err(Error::Taken { name: name.into(), path });
-        }
+        is_new(&name, &networks)?;
         let id = id::random()?;
         let chosen = driver.choose(&id, &networks, host)?;
-        let taken = networks
-            .iter()
-            .flat_map(|network| network.subnets.iter().map(|subnet| (network.name.clone(), subnet.subnet)));
-        let obstacles = Obstacle::all(taken, host, chosen.link());
+        let obstacles = Obstacle::all(taken(&networks), host, chosen.link());
         let subnets = subnets::settle(request, &obstacles, &pools)?;
         if let (Some(mtu @ ..1280), true) =
             (driver.mtu(), subnets.iter().any(|subnet| !subnet.subnet.is_ipv4()))
@@ -95,14 +86,40 @@ impl Folder {
     }
 }
 
-fn name(name: &str) -> Result<NetworkName, Error> {
+/// Refuses the names of networks that are there by themselves.
+pub(crate) fn is_no_builtin(request: &Request) -> Result<(), Error> {
+    match request.name.as_str() {
+        "bridge" | "default" | "host" | "none" => Err(Error::Predefined { name: request.name.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a name that a network of this host has.
+pub(crate) fn is_new(name: &NetworkName, networks: &[Definition]) -> Result<(), Error> {
+    let there = networks.iter().find(|network| network.name == *name);
+    match there.and_then(|network| network.path.clone()) {
+        Some(path) => Err(Error::Taken { name: name.to_string(), path }),
+        None => Ok(()),
+    }
+}
+
+/// The subnets of networks, and whose they are.
+pub(crate) fn taken(networks: &[Definition]) -> impl Iterator<Item = (NetworkName, Prefix)> {
+    let of = |network: &Definition| {
+        let name = network.name.clone();
+        network.subnets.clone().into_iter().map(move |subnet| (name.clone(), subnet.subnet))
+    };
+    networks.iter().flat_map(of)
+}
+
+pub(crate) fn name(name: &str) -> Result<NetworkName, Error> {
     if name.len() > LONGEST_NAME {
         return Err(Error::LongName { name: name.to_owned(), most: LONGEST_NAME });
     }
     name.parse().map_err(|cause| Error::Name { name: name.to_owned(), cause })
 }
 
-fn pools_from_env() -> Result<Option<Pools>, Error> {
+pub(crate) fn pools_from_env() -> Result<Option<Pools>, Error> {
     match env::var("SEALANE_POOLS") {
         Ok(value) if !value.is_empty() => {
             value.parse().map(Some).map_err(|cause| Error::Pools { value, cause })

@@ -5,7 +5,7 @@ use crate::{
     ipvlan::Ipvlan,
     lan::{self, Macvlan},
     options::Options,
-    overlay::Overlay,
+    overlay::{self, Overlay},
     pools::Pools,
 };
 use cluster::Vni;
@@ -51,7 +51,9 @@ impl Driver {
             }
             Driver::Macvlan(macvlan) => macvlan.is_on(host).map(|()| Chosen::Macvlan(macvlan)),
             Driver::Ipvlan(ipvlan) => lan::is_there(&ipvlan.parent, host).map(|()| Chosen::Ipvlan(ipvlan)),
-            Driver::Overlay(overlay) => overlay.vni(networks).map(|vni| Chosen::Overlay(overlay, vni)),
+            Driver::Overlay(overlay) => {
+                overlay.vni(&overlay::taken(networks)).map(|vni| Chosen::Overlay(overlay, vni))
+            }
         }
     }
 
@@ -111,8 +113,10 @@ impl Chosen<'_> {
             Chosen::Ipvlan(ipvlan) => Ok(conflist::ipvlan(name, ipvlan, subnets, extra)),
             Chosen::Overlay(overlay, vni) => {
                 let tunnel = overlay.plugin(*vni, subnets, extra.internal)?;
-                // No `firewall`: networks are apart by themselves, each in its own namespace.
-                let plugins: Vec<_> = iter::once(tunnel).chain(conflist::ports(extra.internal)).collect();
+                // Nobody gets into an internal one, or out of it, without a wall.
+                let wall = (!extra.internal).then(|| conflist::firewall(true, false));
+                let ports = conflist::ports(extra.internal);
+                let plugins: Vec<_> = iter::once(tunnel).chain(ports).chain(wall).collect();
                 Ok(conflist::list(name, &plugins, extra))
             }
         }

@@ -96,6 +96,9 @@ pub enum Error {
     /// What is chosen on one host need not be what another one chooses.
     #[error("a network over several hosts needs {0}")]
     SameOnEachHost(&'static str),
+    /// Who has which addresses is said by a list or by an etcd.
+    #[error("an overlay network has -o peers or -o etcd, not both")]
+    TwoStores,
     /// A network has this number.
     #[error("VNI {vni} is that of network {network}")]
     VniTaken {
@@ -205,6 +208,7 @@ impl Failure for Error {
             | Self::Option { .. }
             | Self::NotOfOverlay(_)
             | Self::SameOnEachHost(_)
+            | Self::TwoStores
             | Self::NotABridge(_)
             | Self::NoParent { .. }
             | Self::UnknownParent { .. }
@@ -247,6 +251,7 @@ impl Failure for Error {
             Self::SameOnEachHost(_) => {
                 "give it on every host alike: each makes the network for itself".into()
             }
+            Self::TwoStores => "with an etcd each host finds the others there: leave -o peers out".into(),
             Self::VniTaken { .. } => "leave -o vni out, or name another one".into(),
             Self::NoFreeVni => "remove networks that nobody needs: `sealane network prune`".into(),
             Self::Overlay(cause) => return cause.hint(),

@@ -23,6 +23,7 @@ mod options;
 mod overlay;
 mod pools;
 mod request;
+mod shared;
 mod subnets;
 
 pub use definition::{Definition, Subnet};
@@ -33,3 +34,4 @@ pub use host::{HostAddress, HostLink, HostRoute, HostView, Obstacle};
 pub use options::KNOWN_OPTIONS;
 pub use pools::{InvalidPools, Pool, Pools};
 pub use request::Request;
+pub use shared::{Shared, etcd_of};

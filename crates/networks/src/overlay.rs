@@ -5,8 +5,10 @@ use crate::{
     error::{Error, InvalidOption},
     options::{self, MTU, SHORT_MTU},
 };
-use cluster::{Config, Vni};
+use cluster::{Config, Etcd, Vni};
 use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, iter};
+use types::NetworkName;
 
 const VNI: &str = "vni";
 /// docker's word for it.
@@ -16,9 +18,28 @@ const NODE: &str = "node";
 const VTEP: &str = "vtep";
 const PORT: &str = "port";
 const BLOCK_SIZE: &str = "block_size";
+/// The options of a store that is an etcd, and its keys.
+const ETCD: &str = "etcd";
+const OF_ETCD: &[(&str, &str)] =
+    &[("etcd_prefix", "prefix"), ("etcd_ca", "ca"), ("etcd_cert", "cert"), ("etcd_key", "key")];
 
 /// Every option there is.
-const KNOWN: &[&str] = &[BLOCK_SIZE, MTU, VXLAN_IDS, NODE, PEERS, PORT, SHORT_MTU, VNI, VTEP];
+const KNOWN: &[&str] = &[
+    BLOCK_SIZE,
+    MTU,
+    VXLAN_IDS,
+    ETCD,
+    "etcd_ca",
+    "etcd_cert",
+    "etcd_key",
+    "etcd_prefix",
+    NODE,
+    PEERS,
+    PORT,
+    SHORT_MTU,
+    VNI,
+    VTEP,
+];
 
 /// The first VNI that is chosen, as swarm's: 0 to 4095 are VLANs to some hosts, and 4096 is swarm's own.
 const FIRST_VNI: i64 = 4097;
@@ -29,6 +50,8 @@ pub(crate) struct Overlay {
     vni: Option<Vni>,
     /// The nodes, if there are any besides this one: each with its name, its VTEP, and its slot if it was given one.
     peers: Vec<Value>,
+    /// The keys of the etcd that all nodes share, if there is one.
+    etcd: Map<String, Value>,
     /// Keys that are written as they were given.
     keys: Map<String, Value>,
     /// The MTU of its containers' interfaces; by default what the tunnels carry.
@@ -46,6 +69,9 @@ impl Overlay {
             [("--gateway", request.gateways.is_empty()), ("--ip-range", request.ip_ranges.is_empty())];
         if let Some((what, _)) = has_none.into_iter().find(|(_, absent)| !absent) {
             return Err(Error::NotOfOverlay(what));
+        }
+        if !overlay.peers.is_empty() && !overlay.etcd.is_empty() {
+            return Err(Error::TwoStores);
         }
         // Each host makes the network for itself: what is chosen here could be something else there.
         let chosen_ipv6 = request.ipv6 && request.subnets.iter().all(|subnet| subnet.is_ipv4());
@@ -68,25 +94,58 @@ impl Overlay {
             NODE | VTEP => drop(self.keys.insert(key.to_owned(), json!(value))),
             PORT => drop(self.keys.insert(key.to_owned(), json!(number()?))),
             BLOCK_SIZE => drop(self.keys.insert("blockSize".to_owned(), json!(number()?))),
+            ETCD => drop(self.etcd.insert("endpoints".to_owned(), value.split(',').collect())),
+            _ if OF_ETCD.iter().any(|(option, _)| *option == key) => self.take_of_etcd(key, value),
             PEERS => self.peers = value.split(',').map(peer).collect::<Result<_, _>>()?,
             _ => return Err(InvalidOption::unknown("overlay", KNOWN, key)),
         }
         Ok(())
     }
 
-    /// Its number: the one that was asked for, if no other network has it; else the first that is free.
-    pub(crate) fn vni(&self, networks: &[Definition]) -> Result<Vni, Error> {
-        let holder = |vni: Vni| {
-            networks.iter().find(|network| network.cluster.as_ref().is_some_and(|one| one.vni == vni))
-        };
+    fn take_of_etcd(&mut self, option: &str, value: &str) {
+        for (_, key) in OF_ETCD.iter().filter(|(known, _)| *known == option) {
+            // What is not of TLS is the store's own.
+            let keys = match *key {
+                "prefix" => Some(&mut self.etcd),
+                _ => self.etcd.entry("tls").or_insert_with(|| json!({})).as_object_mut(),
+            };
+            if let Some(keys) = keys {
+                keys.insert((*key).to_owned(), json!(value));
+            }
+        }
+    }
+
+    /// Its number: the one that was asked for, if no other network has it; else the first that is free. `taken` says who has one.
+    pub(crate) fn vni(&self, taken: &BTreeMap<Vni, NetworkName>) -> Result<Vni, Error> {
         let Some(vni) = self.vni else {
             let mut free = (FIRST_VNI..).map_while(|vni| Vni::try_from(vni).ok());
-            return free.find(|vni| holder(*vni).is_none()).ok_or(Error::NoFreeVni);
+            return free.find(|vni| !taken.contains_key(vni)).ok_or(Error::NoFreeVni);
         };
-        match holder(vni) {
-            Some(network) => Err(Error::VniTaken { vni, network: network.name.to_string() }),
+        match taken.get(&vni) {
+            Some(network) => Err(Error::VniTaken { vni, network: network.to_string() }),
             None => Ok(vni),
         }
+    }
+
+    /// The etcd that all nodes share, if that is their store.
+    pub(crate) fn etcd(&self) -> Result<Option<Etcd>, Error> {
+        let etcd = self.store().filter(|_| !self.etcd.is_empty()).map(|store| Etcd::of(&store));
+        etcd.transpose().map_err(|cause| Error::Overlay(Box::new(cause)))
+    }
+
+    /// The key `store`; absent where the network is on one host.
+    fn store(&self) -> Option<Value> {
+        if self.etcd.is_empty() {
+            return (!self.peers.is_empty()).then(|| json!({"type": "static", "peers": self.peers}));
+        }
+        let kind = iter::once(("type".to_owned(), json!("etcd")));
+        Some(kind.chain(self.etcd.clone()).collect())
+    }
+
+    /// What the plugin makes of it.
+    pub(crate) fn config(&self, vni: Vni, subnets: &[Subnet], internal: bool) -> Result<Config, Error> {
+        let plugin = self.plugin(vni, subnets, internal)?;
+        Config::of(&plugin).map_err(|cause| Error::Overlay(Box::new(cause)))
     }
 
     /// The plugin's part of the network; refuses what the plugin would.
@@ -98,14 +157,45 @@ impl Overlay {
             if let Some(mtu) = self.mtu {
                 keys.insert("mtu".to_owned(), json!(mtu));
             }
-            if !self.peers.is_empty() {
-                keys.insert("store".to_owned(), json!({"type": "static", "peers": self.peers}));
+            if let Some(store) = self.store() {
+                keys.insert("store".to_owned(), store);
             }
             keys.insert("capabilities".to_owned(), json!({"ips": true, "mac": true}));
             keys.insert("ipam".to_owned(), json!({"type": "cluster"}));
         }
         Config::of(&plugin).map(|_| plugin).map_err(|cause| Error::Overlay(Box::new(cause)))
     }
+}
+
+/// The numbers of networks, and whose they are.
+pub(crate) fn taken(networks: &[Definition]) -> BTreeMap<Vni, NetworkName> {
+    let number = |network: &Definition| Some((network.cluster.as_ref()?.vni, network.name.clone()));
+    networks.iter().filter_map(number).collect()
+}
+
+/// Whether an option says this.
+pub(crate) fn says(request: &Request, what: Said) -> bool {
+    let words: &[&str] = match what {
+        Said::Vni => &[VNI, VXLAN_IDS],
+        Said::BlockSize => &[BLOCK_SIZE],
+    };
+    request.options.iter().any(|(key, _)| words.contains(&key.as_str()))
+}
+
+/// Adds an option.
+pub(crate) fn say(request: &mut Request, what: Said, number: u32) {
+    let word = match what {
+        Said::Vni => VNI,
+        Said::BlockSize => BLOCK_SIZE,
+    };
+    request.options.push((word.to_owned(), number.to_string()));
+}
+
+/// What must be the same on all hosts, besides the subnets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    Vni,
+    BlockSize,
 }
 
 /// `NODE=VTEP`, or `NODE=VTEP@SLOT`. What they can be, `cluster` says.
@@ -174,7 +264,7 @@ mod tests {
             let made = Folder::at(dir.path()).create(&request, &HostView::default()).unwrap();
             made.network.plugins.iter().map(|plugin| plugin.kind.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(kinds("open", false), ["overlay", "portmap"]);
+        assert_eq!(kinds("open", false), ["overlay", "portmap", "firewall"]);
         assert_eq!(kinds("closed", true), ["overlay"]);
     }
 

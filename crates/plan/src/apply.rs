@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         let Some(thing) = step.act().counted() else { return Ok(()) };
         self.lock = None;
         self.changed.push(Change::Joined(step, thing.clone()));
-        self.state.join(&thing, self.key)
+        self.state.join(&thing, step, self.key)
     }
 
     /// The lock is held from the first of several shared neighbours that are missing to the last.

@@ -41,6 +41,17 @@ impl Belongings {
         Ok(Self { addresses: kept::addresses(rtnl, index)?, routes: kept::routes(rtnl, index)? })
     }
 
+    /// These, and those of the others that are not among them.
+    #[must_use]
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        let Self { mut addresses, mut routes } = others;
+        addresses.retain(|it| !self.addresses.contains(it));
+        routes.retain(|it| !self.routes.contains(it));
+        self.addresses.append(&mut addresses);
+        self.routes.append(&mut routes);
+        self
+    }
+
     /// Gives them back to the link of this number. Not all need be possible any more: a router may have been known by an address that
     /// had a lifetime.
     pub(crate) fn give_back(&self, places: &mut Places, place: Place, index: u32) -> Result<(), Error> {

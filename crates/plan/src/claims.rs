@@ -125,6 +125,13 @@ impl State {
         Ok(claims)
     }
 
+    /// All that is said of addresses that ports lead to, in no order.
+    pub(crate) fn published(&self) -> Result<Vec<Destination>, Error> {
+        let files = entries(&self.directory().join("published"))?;
+        let lines: Result<Vec<_>, Error> = files.iter().map(|file| lines(file)).collect();
+        Ok(lines?.into_iter().flatten().flatten().collect())
+    }
+
     /// Whether there are claims to this number of this protocol, on whatever address.
     pub(crate) fn is_claimed(&self, port: Published) -> bool {
         self.port(port).exists()

@@ -1,13 +1,16 @@
 //! A device of the host that a container is to have: found before anything is changed, moved there, given back.
+mod afar;
+mod same;
 mod search;
 mod step;
+mod taker;
 mod wanted;
 
 pub use step::{Device, LeftDevice};
 pub use wanted::{NoDevice, WantedDevice};
 
 use crate::belongings::Belongings;
-use kernel::link::Altname;
+use kernel::link::{Altname, Setting};
 use serde::{Deserialize, Serialize};
 use types::{IfName, Mac};
 
@@ -31,7 +34,7 @@ pub struct Taken {
     /// no container yet, before Linux 5.13, and in records of before it was asked for.
     #[serde(default)]
     pub index_inside: Option<u32>,
-    /// What tells it from every other link, if it is virtual and the kernel says ([`kernel::sysfs::Folders::id`]). None in records of before it was asked for.
+    /// What tells it from every other link, if the kernel says ([`kernel::link::LinkId::folder`]). None in records of before it was asked for.
     #[serde(default)]
     pub id: Option<u64>,
     /// Its driver, if it is virtual: the kernel destroys it with the namespace that it is in. Other links it gives back.
@@ -44,6 +47,10 @@ pub struct Taken {
     pub mac: Option<Mac>,
     /// Its largest packet in bytes.
     pub mtu: u32,
+    /// What else can be set of it: how many packets wait to be sent, and whether it takes frames that are not its own. Empty in records of
+    /// before it was asked for.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
     /// Whether it was up.
     pub up: bool,
     /// What was written on it.
@@ -55,6 +62,9 @@ pub struct Taken {
     pub master: Option<IfName>,
     /// Its addresses and routes.
     pub belongings: Belongings,
+    /// Whether all this is what one that took it before has found, and not what it was when it was taken ([`taker`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inherited: bool,
 }
 
 impl Taken {
@@ -65,9 +75,27 @@ impl Taken {
         same && (&self.kind, &self.device) == (&link.kind, &link.device)
     }
 
+    /// What gives a link the settings back that have been changed.
+    fn settings_again<'a>(&'a self, link: &'a kernel::Link) -> impl Iterator<Item = kernel::Message> + 'a {
+        let changed = self.settings.iter().filter(|setting| setting.of(link).as_ref() != Some(*setting));
+        changed.map(|setting| kernel::link::change(link.index, *setting))
+    }
+
+    /// Whether both are the same card, as far as records say.
+    fn is_same_card(&self, other: &Self) -> bool {
+        let card = |it: &Self| (it.device.clone(), it.burnt_in, it.kind.is_some());
+        self.device.is_some() && card(self) == card(other)
+    }
+
     /// Whether it is this one by what its hardware says.
     fn has_hardware_of(&self, link: &kernel::Link) -> bool {
         self.is_like(link) && self.kind.is_none() && self.burnt_in.is_some() && self.burnt_in == link.burnt_in
+    }
+
+    /// Whether this link, which is it and on the host, is as it was: was never taken, or has been given back. One that the kernel gave back is down,
+    /// if the container's root has called it so and wiped the mark off.
+    fn is_home(&self, link: &kernel::Link) -> bool {
+        !self.is_marked(link) && link.name == self.name && (link.up || self.kind.is_some())
     }
 
     /// Whether it bears the mark of one that was taken: its former name.

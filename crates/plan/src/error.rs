@@ -17,7 +17,7 @@ use crate::{
     vrf::NoVrf,
 };
 use std::{fmt, io, path::PathBuf};
-use types::{IfName, Prefix};
+use types::{IfName, Prefix, RelativeDirectory};
 
 /// Why a plan could not be applied, undone or compared, or a record not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -216,6 +216,20 @@ pub enum Error {
         /// The path as given.
         directory: PathBuf,
     },
+    /// A file of the data directory could not be read or written.
+    #[error("could not {doing} {}", path.display())]
+    Data {
+        /// What was being done, as a verb.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's words.
+        #[source]
+        cause: io::Error,
+    },
+    /// The data directory is named by a path that depends on where one is.
+    #[error(transparent)]
+    RelativeDataDir(#[from] RelativeDirectory),
     /// Another process is at this very attachment.
     #[error("another ADD or DEL of {attachment} is running")]
     Busy {
@@ -280,13 +294,18 @@ impl Error {
             Error::RangeTaken(_) => Some(WHO_HAS_PORTS.into()),
             Error::NoContainer => Some("set CNI_NETNS to the namespace, such as /run/netns/NAME".into()),
             Error::Differs(_) => Some("`sealane repair` puts back what is on the host, `sealane check --repair` what is in the container; of a link that is gone, or where repair has nothing to do, DEL the attachment and ADD it again".into()),
-            Error::State { .. } | Error::NoStateDir | Error::RelativeStateDir { .. } => {
-                Some("set SEALANE_STATE_DIR to a directory on tmpfs that this user can write".into())
-            }
+            Error::State { .. } | Error::NoStateDir | Error::RelativeStateDir { .. } => Some(STATE_DIR.into()),
+            Error::Data { .. } | Error::RelativeDataDir(_) => Some(DATA_DIR.into()),
             Error::Busy { .. } => Some("try again when it has ended".into()),
         }
     }
 }
+
+/// Where state can be.
+const STATE_DIR: &str = "set SEALANE_STATE_DIR to a directory on tmpfs that this user can write";
+
+/// Where data can be.
+const DATA_DIR: &str = "set SEALANE_DATA_DIR to a directory, from the root, that this user can write";
 
 const WITHOUT_VLANS: &str =
     "it needs CONFIG_BRIDGE_VLAN_FILTERING; without it leave \"vlan\" and \"vlanTrunk\" out";

@@ -102,6 +102,13 @@ impl State {
         self.release_told(key, names.iter().filter_map(|name| name.parse().ok()))
     }
 
+    /// Who has an address on a network, as the symbolic links say.
+    pub(crate) fn told_of_macs(&self, network: &NetworkName) -> Result<Vec<Holder>, Error> {
+        let all = self.ethers(network);
+        let links = entries(&all)?.into_iter().filter_map(|name| fs::read_link(all.join(name)).ok());
+        Ok(links.filter_map(|target| holder(&target)).collect())
+    }
+
     /// Gives back the addresses that an earlier release's record does not announce as its own, but of which others have told since.
     pub(crate) fn release_unclaimed(&self, plan: &Plan, key: &Key) -> Result<(), Error> {
         let is_claimed = |mac: &Mac| {
@@ -138,7 +145,7 @@ impl State {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Taken::Free),
             Err(cause) => Err(failed("read", &link, cause)),
             Ok(found) if found == target(&wanted.holder) => Ok(Taken::Own),
-            Ok(found) => match holder(&wanted.holder.network, &found) {
+            Ok(found) => match holder(&found) {
                 Some(holder) => self.taken_by(holder, wanted),
                 None => Ok(Taken::Dead),
             },
@@ -288,11 +295,12 @@ pub(crate) fn target(holder: &Holder) -> PathBuf {
 }
 
 /// Who it says; none if it is no link of ours.
-fn holder(network: &NetworkName, target: &Path) -> Option<Holder> {
-    let plugin = target.file_name()?.to_str()?.trim_end_matches(".0").to_owned();
-    let (container, ifname) = target.parent()?.file_name()?.to_str()?.rsplit_once(':')?;
+pub(crate) fn holder(target: &Path) -> Option<Holder> {
+    let mut names = target.iter().rev().map(|name| name.to_str());
+    let plugin = names.next()??.trim_end_matches(".0").to_owned();
+    let (container, ifname) = names.next()??.rsplit_once(':')?;
     let (container, ifname) = (container.parse().ok()?, ifname.parse().ok()?);
-    Some(Holder { network: network.clone(), container, ifname, plugin, name: None })
+    Some(Holder { network: names.next()??.parse().ok()?, container, ifname, plugin, name: None })
 }
 
 /// Removes what one has left who died over it.

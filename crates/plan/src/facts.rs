@@ -8,7 +8,7 @@ use crate::{
     free_port::{self, Wanted},
     host_end::{HostEnd, WantedEnd},
     mtu::WantedMtu,
-    overlay::{NoOverlay, OverlayFact, WantedUnderlay},
+    overlay::{NoOverlay, OverlayFact, WantedUnderlay, WantedWay, WayFact},
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     policy::Routing,
@@ -74,6 +74,8 @@ pub enum Query {
     Overlay(NetworkName),
     /// How large packets does the way to the other nodes of an overlay network leave? It is an error if there is none.
     Underlay(WantedUnderlay),
+    /// How does this node reach the others of an overlay network, where they lie in a store? It is an error if nobody has written that down.
+    Way(WantedWay),
     /// Is firewalld there? It is an error if not.
     Firewalld,
 }
@@ -120,6 +122,8 @@ pub struct Facts {
     pub mtu: Option<u32>,
     /// What an overlay network has of this host, if it was asked for.
     pub overlay: Option<OverlayFact>,
+    /// How the other nodes of an overlay network are reached, if it was asked for.
+    pub way: Option<WayFact>,
     /// The device to be had, if it was asked for. None where it was taken by another suite.
     pub device: Option<DeviceFact>,
     /// That link as a step, if it is a VLAN that is to be made, or was made here.
@@ -159,6 +163,7 @@ impl Query {
                 | Query::BridgeMac(_)
                 | Query::Mtu(_)
                 | Query::Underlay(_)
+                | Query::Way(_)
                 | Query::Device(_)
                 | Query::Ipvlan(..)
                 | Query::Settings(_)
@@ -200,6 +205,10 @@ impl Facts {
                 Query::BridgeMac(wanted) => wanted.look(places)?,
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
                 Query::Underlay(wanted) => facts.mtu = Some(wanted.find(places)?),
+                Query::Way(wanted) => {
+                    let way = wanted.find(places)?;
+                    (facts.mtu, facts.way) = (Some(way.mtu), Some(way));
+                }
                 Query::Overlay(network) => facts.overlay = Some(OverlayFact::find(network, places)?),
                 Query::ParentOrVlan(wanted) => facts.find_parent(wanted, places)?,
                 Query::OwnAddresses(of) => facts.find_own_addresses(of, places)?,
@@ -300,8 +309,11 @@ impl Facts {
             _ => None,
         });
         for query in &told {
-            if let Query::Vrf(wanted) = query {
-                facts.vrf = Some(wanted.recall(places, plan.vrf())?);
+            match query {
+                Query::Vrf(wanted) => facts.vrf = Some(wanted.recall(places, plan.vrf())?),
+                // The tunnel goes with the times, if not the container.
+                Query::Way(wanted) => facts.way = Some(wanted.find(places)?),
+                _ => {}
             }
         }
         Ok(facts)

@@ -133,8 +133,14 @@ impl Plan {
 
     /// What an interface is like that is new, and what it is tuned to by now.
     fn settings(&self, name: &IfName, made: &Made<'_>) -> Settings {
-        let mut settings =
-            Settings { mac: made.mac, mtu: made.mtu, tx_queue: QUEUE, promisc: false, all_multicast: false };
+        let mut settings = Settings {
+            id: None,
+            mac: made.mac,
+            mtu: made.mtu,
+            tx_queue: QUEUE,
+            promisc: false,
+            all_multicast: false,
+        };
         for (_, step) in self.steps() {
             match step {
                 Step::Tuned(it) if it.link == *name => match it.setting {
@@ -285,15 +291,21 @@ mod tests {
             Setting::Promisc(true),
             Setting::AllMulticast(true),
         ] {
-            plan.own(step::Tuned { link: name("eth0"), setting, former: None });
+            plan.own(step::Tuned { link: name("eth0"), setting, former: None, id: None });
         }
         for setting in
             [Setting::Mac(mac(8)), Setting::Mtu(1200), Setting::TxQueue(8), Setting::Promisc(false)]
         {
-            plan.own(step::Tuned { link: name("eth1"), setting, former: None });
+            plan.own(step::Tuned { link: name("eth1"), setting, former: None, id: None });
         }
-        let expected =
-            Settings { mac: Some(mac(7)), mtu: 1400, tx_queue: 77, promisc: true, all_multicast: true };
+        let expected = Settings {
+            id: None,
+            mac: Some(mac(7)),
+            mtu: 1400,
+            tx_queue: 77,
+            promisc: true,
+            all_multicast: true,
+        };
         assert_eq!(foresee(&plan, Query::Settings(name("eth0"))).settings, Some(expected));
     }
 
@@ -434,11 +446,13 @@ mod tests {
             burnt_in: None,
             mac: Some(mac(1)),
             mtu,
+            settings: Vec::new(),
             up: false,
             alias: None,
             altnames: None,
             master: None,
             belongings: Belongings::default(),
+            inherited: false,
         };
         step::Device { ifname: name("eth0"), taken }
     }

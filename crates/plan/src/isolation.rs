@@ -15,13 +15,11 @@
 //! from the beginning of the bridge's hook to its end, and is let through between. The same mark, set between, lets a frame through that
 //! `br_netfilter` has translated on its way, from a published port to its container.
 use crate::{
-    act::{Act, Shared, Work},
-    elements::Elements,
+    act::{Act, Work},
+    elements::{Elements, SharedElements},
     error::Error,
     filter::{BRIDGE, INET, Section},
-    lock::Scope,
     places::{Place, Places},
-    shared::Reversal,
 };
 use kernel::nft::{
     Chain, ChainType, Compare, Ct, Expression, Fib, Field, Hook, Kind, Meta, Point, Policy, Register, Rule,
@@ -76,52 +74,7 @@ impl fmt::Display for PortIsolation {
     }
 }
 
-impl Act for Isolation {
-    fn place(&self) -> Place {
-        Place::Host
-    }
-
-    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Shared(self))
-    }
-
-    fn counted(&self) -> Option<String> {
-        Some(self.thing())
-    }
-
-    fn sections(&self) -> Vec<Section> {
-        vec![between_bridges()]
-    }
-
-    fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        self.elements().clear(places)
-    }
-
-    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        self.elements().differs(places)
-    }
-}
-
-impl Shared for Isolation {
-    fn scope(&self) -> Scope {
-        Scope::Host
-    }
-
-    fn stands(&self, places: &mut Places) -> Result<bool, Error> {
-        places.is_made(&self.thing())
-    }
-
-    fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
-        let mut change = Transaction::default();
-        if self.from == IsolatedFrom::Itself {
-            // Without its mark, `br_netfilter` has the hardware of the bridge cut off.
-            between_ports().lay(&mut change);
-        }
-        self.elements().ensure(&self.thing(), &self.clone().into(), change, places)
-    }
-}
-
-impl Isolation {
+impl SharedElements for Isolation {
     fn thing(&self) -> String {
         let from = match self.from {
             IsolatedFrom::Others => "others",
@@ -140,6 +93,15 @@ impl Isolation {
             IsolatedFrom::Everything => vec![(INTERNAL, one()), (INTERNAL_SAME, twice())],
         };
         Elements { section: between_bridges(), keys }
+    }
+
+    /// Without the mark of the ports, `br_netfilter` has the hardware of the bridge cut off.
+    fn besides(&self) -> Transaction {
+        let mut change = Transaction::default();
+        if self.from == IsolatedFrom::Itself {
+            between_ports().lay(&mut change);
+        }
+        change
     }
 }
 

@@ -49,9 +49,12 @@ mod shared;
 mod shim;
 mod state;
 pub mod step;
+mod strays;
 mod tap;
 mod tune;
 mod undo;
+mod unreadable;
+mod uphold;
 mod users;
 mod veth;
 mod vlan;
@@ -78,17 +81,21 @@ pub use free_port::{TakenRange, Wanted};
 pub use host_end::{HostEnd, NoHostEnd, WantedEnd};
 pub use journal::Intent;
 pub use mtu::{TooSmall, WantedMtu};
-pub use overlay::{NoOverlay, OverlayFact, Transit, WantedUnderlay};
+pub use overlay::{
+    Narrowest, NoOverlay, OverlayFact, Transit, WantedUnderlay, WantedWay, Way, WayFact,
+    peers as written_peers, settle as settle_peers,
+};
 pub use parent::{NoParent, ParentLink, WantedParent};
 pub use places::{Departure, Place, Places};
 pub use policy::Routing;
 pub use record::{Key, Record};
 pub use repair::{Extent, Repair, repair};
-pub use state::State;
+pub use state::{Data, State};
 pub use step::Step;
 pub use tap::{LARGEST_OF_TAP, NoTap, WantedTap};
 pub use tune::{NoBackup, NoParameter, Settings};
 pub use undo::{stands, undo, undo_unrecorded};
+pub use uphold::uphold;
 pub use vrf::{NoVrf, VrfFact, WantedVrf};
 
 use serde::{Deserialize, Serialize};

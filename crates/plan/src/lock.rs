@@ -1,8 +1,17 @@
 //! The locks that guard what is shared: advisory locks (`flock(2)`) on directories of the state, so that a lock dies with
 //! its holder and leaves no file behind.
 use crate::error::Error;
-use nix::fcntl::{Flock, FlockArg};
-use std::{fs::File, path::Path};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
+use std::{
+    fs::File,
+    os::fd::OwnedFd,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// What a lock guards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,5 +39,21 @@ impl Lock {
 
     pub(crate) fn scope(&self) -> Scope {
         self.scope
+    }
+}
+
+/// How long one run waits for another, or for a process of the container's that has locked its own namespace's file.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// Locks a file, and no longer than so waits for whoever has it locked: `EWOULDBLOCK`.
+pub(crate) fn lock_within(limit: Duration, file: OwnedFd) -> Result<Flock<OwnedFd>, Errno> {
+    let (end, mut file) = (Instant::now() + limit, file);
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(held),
+            Err((unlocked, Errno::EWOULDBLOCK)) if Instant::now() < end => file = unlocked,
+            Err((_, errno)) => return Err(errno),
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }

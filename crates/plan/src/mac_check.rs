@@ -8,7 +8,7 @@ use crate::{
 };
 use kernel::nft::{
     Chain, ChainType, Expression, Field, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule, Set,
-    Verdict,
+    Transaction, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
@@ -57,6 +57,20 @@ impl MacCheck {
         let pair = vec![port(), Field::Ether(self.mac)];
         Elements { section: section(), keys: vec![(CHECKED, vec![port()]), (ALLOWED, pair)] }
     }
+}
+
+/// Takes out what a port has, whatever address it may send from. Addresses are listed only where it is checked.
+pub(crate) fn forget_port(link: &IfName, places: &mut Places) -> Result<(), Error> {
+    let (port, nft) = (vec![Field::Ifname(link.clone())], places.filter.nft()?);
+    if nft.element(&CHECKED, &port)?.is_none() {
+        return Ok(());
+    }
+    let mut change = Transaction::default();
+    change.delete_element(&CHECKED, &port);
+    for pair in nft.elements(&ALLOWED)?.iter().filter(|pair| pair.key.starts_with(&port)) {
+        change.delete_element(&ALLOWED, &pair.key);
+    }
+    Ok(places.filter.clear(&change)?)
 }
 
 /// The ports that are checked.

@@ -6,17 +6,11 @@
 //! prefix length, so that a packet's network is found by hash. What stays inside of the subnet, multicast, and what the host
 //! itself sends under an address of the subnet stay as they are.
 use crate::{
-    act::{Act, Shared, Work},
-    elements::Elements,
-    error::Error,
+    elements::{Elements, SharedElements},
     filter::{INET, Section},
-    lock::Scope,
-    places::{Place, Places},
-    shared::Reversal,
 };
 use kernel::nft::{
-    Chain, ChainType, Compare, Expression, Fib, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule,
-    Set, Transaction,
+    Chain, ChainType, Compare, Expression, Fib, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule, Set,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -35,47 +29,7 @@ impl fmt::Display for Masquerade {
     }
 }
 
-impl Act for Masquerade {
-    fn place(&self) -> Place {
-        Place::Host
-    }
-
-    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Shared(self))
-    }
-
-    fn counted(&self) -> Option<String> {
-        Some(self.thing())
-    }
-
-    fn sections(&self) -> Vec<Section> {
-        vec![section(self.subnet)]
-    }
-
-    fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        self.elements().clear(places)
-    }
-
-    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        self.elements().differs(places)
-    }
-}
-
-impl Shared for Masquerade {
-    fn scope(&self) -> Scope {
-        Scope::Host
-    }
-
-    fn stands(&self, places: &mut Places) -> Result<bool, Error> {
-        places.is_made(&self.thing())
-    }
-
-    fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
-        self.elements().ensure(&self.thing(), &self.clone().into(), Transaction::default(), places)
-    }
-}
-
-impl Masquerade {
+impl SharedElements for Masquerade {
     /// A file's name: a prefix has a slash.
     fn thing(&self) -> String {
         format!("masquerade:{}_{}", self.subnet.address(), self.subnet.length())

@@ -51,10 +51,7 @@ impl Act for Neighbour {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        if let Some(index) = index_if_there(places, self.place, &self.link)? {
-            let forget = neigh::forget(index, self.address);
-            gone(places, self.place, forget, &[Errno::ENOENT, Errno::ENODEV])?;
-        }
+        forget(places, self.place, (&self.link, self.address))?;
         if let Some(way) = self.way() {
             places.state()?.remove_way(way);
         }
@@ -80,4 +77,10 @@ impl Act for Neighbour {
             None => Some("it is not known".into()),
         })
     }
+}
+
+/// Has an interface know a neighbour no more.
+pub(crate) fn forget(places: &mut Places, place: Place, (link, address): Way<'_>) -> Result<(), Error> {
+    let Some(index) = index_if_there(places, place, link)? else { return Ok(()) };
+    gone(places, place, neigh::forget(index, address), &[Errno::ENOENT, Errno::ENODEV])
 }

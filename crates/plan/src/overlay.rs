@@ -15,17 +15,19 @@ mod refusal;
 mod transit;
 mod tunnel;
 mod underlay;
+mod written;
 
 pub use namespace::Namespace;
 pub use notrack::Notrack;
-pub use peers::{Peer, Peers};
+pub use peers::{List, Listed, Peer, Peers};
 pub use refusal::NoOverlay;
 pub use transit::Transit;
 pub use tunnel::Tunnel;
-pub use underlay::WantedUnderlay;
+pub use underlay::{Narrowest, WantedUnderlay};
+pub use written::{WantedWay, Way, WayFact, peers, settle};
 
 use crate::{error::Error, places::Places, state::State};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use types::{IfName, NetworkName};
 
 /// What a network has of a host, or would have.
@@ -40,6 +42,11 @@ pub struct OverlayFact {
 }
 
 impl OverlayFact {
+    /// Whether a path is that of the namespace of a network of this name, as its containers' results name it.
+    pub fn is_netns(path: &Path, network: &NetworkName) -> bool {
+        path.ends_with(Path::new(FOLDER).join(network.as_str()).join(NETNS))
+    }
+
     pub(crate) fn find(network: &NetworkName, places: &Places) -> Result<Self, Error> {
         let state = places.state()?;
         Ok(Self {
@@ -50,19 +57,28 @@ impl OverlayFact {
     }
 }
 
+/// The folder of all networks, in STATE, and the file of one's namespace in the folder of that.
+const FOLDER: &str = "overlay";
+const NETNS: &str = "netns";
+
 /// The host's end of the pair between it and a network's namespace.
 fn host_end(network: &NetworkName) -> IfName {
     IfName::derived("ov", &[network.as_str()])
 }
 
+/// What the users of a network's namespace are counted under.
+pub(crate) fn thing(network: &NetworkName) -> String {
+    format!("overlay:{network}")
+}
+
 /// The folder of all networks, which is a mount of its own: what is mounted in it is seen by other mount namespaces.
 fn folder(state: &State) -> PathBuf {
-    state.directory().join("overlay")
+    state.directory().join(FOLDER)
 }
 
 /// What a network's own namespace is bound to.
 pub(crate) fn netns_of(state: &State, network: &NetworkName) -> PathBuf {
-    folder_of(state, network).join("netns")
+    folder_of(state, network).join(NETNS)
 }
 
 fn folder_of(state: &State, network: &NetworkName) -> PathBuf {

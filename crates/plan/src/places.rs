@@ -1,18 +1,18 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
+mod identified;
+
 use crate::{
     error::Error,
     filter::Filter,
     journal::Intent,
+    lock::{LIMIT, lock_within},
     overlay::{self, NoOverlay},
     record::Key,
-    state::State,
+    state::{Data, State},
 };
 use firewalld::Firewalld;
 use kernel::{Link, Netns, NetnsId, Rtnl, link, netns_cookie, route, sysctl};
-use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
-};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -20,8 +20,7 @@ use std::{
     fs::File,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use types::{IfName, NetworkName};
 
@@ -72,11 +71,14 @@ pub struct Places {
     seen: Vec<(Place, IfName, Option<Link>)>,
     /// The number of the container's port on its bridge, once that is known: none below it is free.
     pub(crate) port: Option<u16>,
+    /// Links of the container that were looked for whatever they are called, and the numbers that they have by now.
+    identified: identified::Identified,
     /// The container's parameters that the facts have read, still open.
     parameters: BTreeMap<Vec<String>, sysctl::Parameter>,
     /// The container's namespace, while nobody else may choose tables in it.
     tables: Option<Flock<OwnedFd>>,
     state: Option<State>,
+    data: Option<Data>,
     /// The attachment that something is done or undone for.
     whose: Option<Key>,
     firewalld: Option<Firewalld>,
@@ -106,9 +108,11 @@ impl Places {
             indices: Vec::new(),
             seen: Vec::new(),
             port: None,
+            identified: identified::Identified::default(),
             parameters: BTreeMap::new(),
             tables: None,
             state: None,
+            data: None,
             whose: None,
             firewalld: None,
             filter: Filter::new(departure),
@@ -131,6 +135,12 @@ impl Places {
     #[must_use]
     pub fn keeping(self, state: &State) -> Self {
         Self { state: Some(state.clone()), ..self }
+    }
+
+    /// The same, with this data directory instead of the environment's.
+    #[must_use]
+    pub fn keeping_data(self, data: &Data) -> Self {
+        Self { data: Some(data.clone()), ..self }
     }
 
     /// The same, of an attachment to this network, which may have a namespace of its own.
@@ -173,6 +183,7 @@ impl Places {
         self.indices.clear();
         self.seen.clear();
         self.port = None;
+        self.identified = identified::Identified::default();
         self.parameters.clear();
         self.tables = None;
     }
@@ -180,6 +191,11 @@ impl Places {
     /// The state directory, for steps that are nowhere in the kernel.
     pub(crate) fn state(&self) -> Result<State, Error> {
         self.state.clone().map_or_else(State::from_env, Ok)
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> Result<Data, Error> {
+        self.data.clone().map_or_else(Data::from_env, Ok)
     }
 
     /// Says for which attachment something is done or undone from now on.
@@ -262,7 +278,7 @@ impl Places {
     }
 
     /// Whether there is a container namespace to work in.
-    pub(crate) fn has_container(&mut self) -> bool {
+    pub fn has_container(&mut self) -> bool {
         if let Some(expected) = self.expected.take()
             && self.netns_id().is_ok_and(|here| !here.may_be(&expected))
         {
@@ -366,21 +382,5 @@ impl Places {
             Place::Container => container,
             Place::Network => network,
         }
-    }
-}
-
-/// How long one run waits for another, or for a process of the container's that has locked its own namespace's file.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// Locks a file, and no longer than so waits for whoever has it locked: `EWOULDBLOCK`.
-fn lock_within(limit: Duration, file: OwnedFd) -> Result<Flock<OwnedFd>, Errno> {
-    let (end, mut file) = (Instant::now() + limit, file);
-    loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => return Ok(held),
-            Err((unlocked, Errno::EWOULDBLOCK)) if Instant::now() < end => file = unlocked,
-            Err((_, errno)) => return Err(errno),
-        }
-        thread::sleep(Duration::from_millis(5));
     }
 }

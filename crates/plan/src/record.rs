@@ -191,6 +191,11 @@ impl Record {
         &self.path
     }
 
+    /// Whether there is nothing in it yet.
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
     /// Whether a whole line of it can't be read: it may say more than [`Record::plan`].
     pub fn is_unreadable(&self) -> bool {
         self.journal.is_unreadable
@@ -223,17 +228,6 @@ impl Record {
     /// Writes down that all is done.
     pub fn complete(&mut self) -> Result<(), Error> {
         self.write(&Line::Attached)
-    }
-
-    /// Keeps a copy of it where nothing looks for records: a newer release may have written what this one can't read. Where that is.
-    pub fn keep_aside(&self) -> io::Result<PathBuf> {
-        let mut above: Vec<&Path> = self.path.ancestors().take(5).collect();
-        let state = above.pop().unwrap_or(&self.path);
-        let attachments = above.pop().unwrap_or(&self.path);
-        let aside = state.join("unreadable").join(self.path.strip_prefix(attachments).unwrap_or(&self.path));
-        let directory = aside.parent().unwrap_or(state);
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        fs::copy(&self.path, &aside).map(|_| aside)
     }
 
     /// Removes it, and the directories that are empty now.

@@ -7,7 +7,7 @@
 //!
 //! Whoever repairs holds the record, so no DEL is at it; and the attachment is a user of what it shares, so nobody takes that away.
 use crate::{
-    Hold, Plan,
+    Hold, Plan, Step,
     act::{Act, Work},
     check::Difference,
     error::Error,
@@ -41,9 +41,10 @@ pub fn repair(plan: &Plan, places: &mut Places, state: &State, key: &Key, extent
     places.make_anew();
     places.turn_to_network(&key.network);
     let mut repair = Repair::default();
-    let lasting = plan.steps().filter(|(hold, _)| *hold != Hold::Once).map(|(_, step)| step.act());
-    for step in lasting.filter(|step| extent == Extent::Everything || step.place() != Place::Container) {
-        let mut run = Run { step, places: &mut *places, state, key };
+    let lasting = plan.steps().filter(|(hold, _)| *hold != Hold::Once).map(|(_, step)| step);
+    let is_meant = |step: &&Step| extent == Extent::Everything || step.act().place() != Place::Container;
+    for step in lasting.filter(is_meant) {
+        let mut run = Run { whole: step, step: step.act(), places: &mut *places, state, key };
         match run.repair() {
             Ok(None) => {}
             Ok(Some(found)) => repair.put_back.push(Difference { step: step.to_string(), found }),
@@ -57,6 +58,7 @@ pub fn repair(plan: &Plan, places: &mut Places, state: &State, key: &Key, extent
 }
 
 struct Run<'a> {
+    whole: &'a Step,
     step: &'a dyn Act,
     places: &'a mut Places,
     state: &'a State,
@@ -82,7 +84,7 @@ impl Run<'_> {
     fn repair(&mut self) -> Result<Option<String>, Left> {
         let Some(found) = self.look()? else { return Ok(None) };
         if let Some(thing) = self.step.counted() {
-            self.state.join(&thing, self.key)?;
+            self.state.join(&thing, self.whole, self.key)?;
         }
         let work = self.step.work(self.places)?;
         self.redo(work)?;

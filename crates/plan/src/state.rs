@@ -24,6 +24,29 @@ pub struct State {
     attachments: PathBuf,
 }
 
+/// The data directory: what outlives a reboot. Most of what is in it is the IPAM plugins'.
+#[derive(Debug, Clone)]
+pub struct Data {
+    directory: PathBuf,
+}
+
+impl Data {
+    /// The environment's ([`types::data_dir`]).
+    pub fn from_env() -> Result<Self, Error> {
+        Ok(Self { directory: types::data_dir()? })
+    }
+
+    /// The data directory at this path.
+    pub fn at(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
 impl State {
     /// `$SEALANE_STATE_DIR`, else `/run/sealane` for root, else `$XDG_RUNTIME_DIR/sealane`. Nothing is created yet.
     pub fn from_env() -> Result<Self, Error> {
@@ -188,6 +211,16 @@ impl State {
         let journals = journals_in(&self.network(&key.network).join(key.directory()))?;
         let is_of = |path: &Path, intent: &Intent| intent.is_of(netns, path);
         Ok(journals.iter().any(|(path, it)| it.intent.as_ref().is_some_and(|intent| is_of(path, intent))))
+    }
+
+    /// What a record of an attachment, of whichever plugin, says of a namespace that is there.
+    pub fn intent_of_any(&self, key: &Key) -> Result<Option<Intent>, Error> {
+        let journals = journals_in(&self.network(&key.network).join(key.directory()))?;
+        let mut intents = journals.into_iter().filter_map(|(path, journal)| Some((path, journal.intent?)));
+        let is_there = |path: &Path, intent: &Intent| {
+            Netns::open(&intent.netns).is_ok_and(|netns| intent.is_of(&netns, path))
+        };
+        Ok(intents.find(|(path, intent)| is_there(path, intent)).map(|(_, intent)| intent))
     }
 
     /// What records there are of these plugins, in order.

@@ -18,7 +18,7 @@ pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
 pub use crate::neighbour::Neighbour;
 pub use crate::only_mac::OnlyMac;
-pub use crate::overlay::{Namespace, Notrack, Peer, Peers, Tunnel};
+pub use crate::overlay::{List, Listed, Namespace, Notrack, Peer, Peers, Tunnel};
 pub use crate::policy::{Entry, ExactRoute, LeftRules, Rule, Withdrawn};
 pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
 pub use crate::shim::Shim;

@@ -3,23 +3,28 @@
 //! # Theory of operation
 //! The former values are facts, so they are in the record before anything is changed.
 mod backup;
+mod interfaces;
 mod parameters;
 mod setters;
 mod spread;
 mod values;
 
 pub use backup::{Backup, LeftTuning, NoBackup};
-pub(crate) use parameters::look;
 pub use parameters::{NoParameter, Parameter, Parameters};
+pub(crate) use parameters::{leave_unrecorded, look};
 
 use crate::{
     act::{Act, Work},
+    belongings::settle,
     error::Error,
     parent::NoParent,
     places::{Place, Places},
-    within::{gone, index_if_there},
+    within::index_if_there,
 };
-use kernel::{Errno, link};
+use kernel::{
+    Errno, Link,
+    link::{self, LinkId},
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use types::{IfName, Mac};
@@ -27,6 +32,8 @@ use types::{IfName, Mac};
 /// What an interface of the container is like before it is tuned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// What tells it from others, whatever it is called later; `None` of one that is not there yet.
+    pub id: Option<LinkId>,
     /// Its address; `None` for a link without one.
     pub mac: Option<Mac>,
     /// Its largest packet in bytes.
@@ -48,6 +55,9 @@ pub struct Tuned {
     pub setting: link::Setting,
     /// What it was.
     pub former: Option<link::Setting>,
+    /// Which link that was: the container's root may have given its name to another. Records of earlier releases don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<LinkId>,
 }
 
 impl Settings {
@@ -57,6 +67,7 @@ impl Settings {
         let link = places.link(place, name)?.ok_or_else(|| Error::NoLink { name: name.clone(), place })?;
         places.met(place, name, link.index);
         Ok(Self {
+            id: Some(places.identify(Place::Container, link.index)?),
             mac: link.mac,
             mtu: link.mtu,
             tx_queue: link.tx_queue,
@@ -83,16 +94,46 @@ impl Tuned {
     fn too_large(&self, places: &mut Places) -> Result<Option<NoParent>, Error> {
         let link::Setting::Mtu(wanted) = self.setting else { return Ok(None) };
         let inside = places.link(Place::Container, &self.link)?;
-        // A pair's other end carries what it likes.
-        let on = inside.filter(|link| link.kind.as_deref() != Some("veth")).and_then(|link| link.peer);
-        let Some(parent) = on.map(link::name_of).transpose()?.flatten() else { return Ok(None) };
-        let carries = places.link(Place::Host, &parent)?.map(|link| link.mtu);
-        Ok(carries.filter(|carries| wanted > *carries).map(|carries| NoParent::MtuTooLarge {
-            wanted,
-            parent,
-            carries,
-        }))
+        let on = inside.map(|link| carried(&link, places)).transpose()?.flatten();
+        let too_large = on.filter(|(_, carries)| wanted > *carries);
+        Ok(too_large.map(|(parent, carries)| NoParent::MtuTooLarge { wanted, parent, carries }))
     }
+}
+
+/// The link on the host that one of the container's is on, and how large packets that carries. A pair's other end carries what it likes.
+fn carried(link: &Link, places: &mut Places) -> Result<Option<(IfName, u32)>, Error> {
+    let on = link.peer.filter(|_| link.kind.as_deref() != Some("veth"));
+    let Some(parent) = on.map(link::name_of).transpose()?.flatten() else { return Ok(None) };
+    Ok(places.link(Place::Host, &parent)?.map(|found| (parent, found.mtu)))
+}
+
+/// Gives a link what it had. What it can't have any more is no error: whoever comes after this has to get to its end. Of an MTU that its parent
+/// does not carry by now it has as much as that does: so the kernel would have it.
+fn give_back(places: &mut Places, index: u32, former: link::Setting) -> Result<(), Error> {
+    let gone = |cause: &kernel::Error| cause.errno() == Some(Errno::ENODEV);
+    match places.rtnl(Place::Container)?.transact(&[link::change(index, former)])?.remove(0) {
+        Err(cause) if !gone(&cause) && !is_lost(former, &cause) => Err(cause.into()),
+        Err(cause) if !gone(&cause) && matches!(former, link::Setting::Mtu(_)) => {
+            let link = link::lookup_number(places.rtnl(Place::Container)?, index)?;
+            let on = link.map(|link| carried(&link, places)).transpose()?.flatten();
+            let Some((_, carries)) = on else { return Ok(()) };
+            let change = link::change(index, link::Setting::Mtu(carries));
+            settle(places, Place::Container, &[change], &[Errno::ENODEV, Errno::EINVAL])
+        }
+        Err(_) | Ok(_) => Ok(()),
+    }
+}
+
+/// Whether the kernel says that a link can't have this any more: its parent carries less, another link has the address, or what somebody has put on
+/// it holds it fast.
+fn is_lost(former: link::Setting, cause: &kernel::Error) -> bool {
+    use link::Setting::{AllMulticast, Mac, Mtu, Promisc, TxQueue};
+    let says: &[Errno] = match former {
+        Mac(_) => &[Errno::EADDRINUSE, Errno::EADDRNOTAVAIL, Errno::EBUSY],
+        Mtu(_) => &[Errno::EINVAL, Errno::ERANGE, Errno::EBUSY],
+        TxQueue(_) | Promisc(_) | AllMulticast(_) => &[],
+    };
+    cause.errno().is_some_and(|errno| says.contains(&errno))
 }
 
 impl fmt::Display for Tuned {
@@ -121,8 +162,12 @@ impl Act for Tuned {
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         let Some(former) = self.former else { return Ok(()) };
-        let Some(index) = index_if_there(places, Place::Container, &self.link)? else { return Ok(()) };
-        gone(places, Place::Container, link::change(index, former), &[Errno::ENODEV])
+        let index = match self.id {
+            Some(id) => places.number_of(id)?,
+            None => index_if_there(places, Place::Container, &self.link)?,
+        };
+        let Some(index) = index else { return Ok(()) };
+        give_back(places, index, former)
     }
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {

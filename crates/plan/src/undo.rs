@@ -8,8 +8,9 @@ use crate::{
     publish::withdraw_all,
     record::Key,
     step::Published,
+    tune,
     vrf::VrfFact,
-    ways::leave_ways,
+    ways::{leave_unrecorded_ways, leave_ways},
 };
 use types::IfName;
 
@@ -25,7 +26,7 @@ pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
         let state = places.state()?;
         if hold == Hold::Own {
             // Another suite's, or of a record from before its users were counted: who is not counted finds nothing to leave.
-            state.join(&thing, key)?;
+            state.join(&thing, step, key)?;
         }
         state.leave(&thing, key, |lock| places.under(lock, |places| step.act().undo(places)))?;
     }
@@ -33,13 +34,19 @@ pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
 }
 
 /// Takes back what an attachment has of which its record does not speak: it was emptied or damaged, or a newer release wrote it. Whose a port is, an
-/// address that ports lead to, a shared thing and a MAC address is written down elsewhere, too; what is known by its name alone, only the plugin knows.
+/// address that ports lead to, a way of the host's, a shared thing, a kernel parameter and a MAC address is written down elsewhere, too; what is known by its
+/// name alone, only the plugin knows.
 pub fn undo_unrecorded(places: &mut Places, key: &Key) -> Result<(), Error> {
     places.turn_to_network(&key.network);
     places.work_for(key);
-    let withdrawn = withdraw_all(&Holder::from(key), places);
-    let left = places.leave_all(key);
-    withdrawn.and(left).and(places.state()?.release_macs(key))
+    let holder = Holder::from(key);
+    let ports = withdraw_all(&holder, places);
+    let ways = leave_unrecorded_ways(places, key);
+    let shared = places.leave_all(key);
+    let parameters = tune::leave_unrecorded(&holder, places);
+    let state = places.state()?;
+    let devices = state.leave_devices(key);
+    ports.and(ways).and(shared).and(parameters).and(devices).and(state.release_macs(key))
 }
 
 /// Undoes these steps, last first, but for those that die with a link of another.
@@ -122,11 +129,6 @@ impl Plan {
     pub(crate) fn taken_device(&self) -> Option<&Taken> {
         self.steps()
             .find_map(|(_, step)| if let Step::Device(device) = step { Some(&device.taken) } else { None })
-    }
-
-    /// Whether it is of an overlay network, whose links do not end on the host.
-    pub fn is_of_overlay(&self) -> bool {
-        self.steps().any(|(_, step)| matches!(step, Step::Namespace(_)))
     }
 
     /// The link that the container's is on.

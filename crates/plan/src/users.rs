@@ -1,7 +1,7 @@
 //! Who uses a shared thing that its last user takes away.
 //!
 //! # Theory of operation
-//! `STATE/shared/<thing>/<network>/<container>:<ifname>:<plugin>`, an empty file a user (of a plugin's second use `<plugin>.1`); the thing's directory is also its lock.
+//! `STATE/shared/<thing>/<network>/<container>:<ifname>:<plugin>`, a file a user (of a plugin's second use `<plugin>.1`); the thing's directory is also its lock.
 //! A user joins under the shared lock, before it looks whether the thing is there, and after its record says that it
 //! will. It leaves under the exclusive lock, which it keeps while it takes the thing away if nobody else is left. So
 //! whoever has joined can rely on what it finds or makes. However many users there are, joining and leaving cost the same.
@@ -15,6 +15,9 @@
 //! namespace the thing is in: a host whose namespace goes and comes back, as a rootless one does, starts with none. And it holds the
 //! step, so that whoever notices that all has gone (`nft flush ruleset`) makes it again for everybody: one who finds that the section of
 //! its own elements is missing, or, having asked the packet filter anyway, our table. One who asks nothing notices nothing.
+//!
+//! A user whose record says nothing any more must still be able to take the thing away as the last one. How it is made says the mark; of what
+//! has none, the user's own file.
 use crate::{
     act::Work,
     error::Error,
@@ -32,15 +35,14 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
 };
+use types::NetworkName;
 
 /// What says that the thing is made, in its directory.
 const MARK: &str = ".made";
-/// The namespace of what is made no longer: none has this number.
-const NOWHERE: u64 = 0;
 
 impl State {
-    /// Counts this attachment among the thing's users. The name must be one that a file can have. Again is as good.
-    pub fn join(&self, thing: &str, key: &Key) -> Result<(), Error> {
+    /// Counts this attachment among the users of what the step makes. The name must be one that a file can have. Again is as good.
+    pub fn join(&self, thing: &str, step: &Step, key: &Key) -> Result<(), Error> {
         let directory = self.shared(thing);
         let user = user(&directory, key);
         let _lock = loop {
@@ -49,22 +51,23 @@ impl State {
             }
             create(&directory)?;
         };
-        let mark = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&user);
-        match mark() {
+        let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&user);
+        let opened = match open() {
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
                 if let Some(network) = user.parent() {
                     create(network)?;
                 }
-                mark()
+                open()
             }
             other => other,
-        }
-        .map(|_| ())
-        .map_err(|cause| failed("create", &user, cause))
+        };
+        let how = recipe(step);
+        let written = opened.and_then(|mut file| if how.is_empty() { Ok(()) } else { file.write_all(&how) });
+        written.map_err(|cause| failed("create", &user, cause))
     }
 
     /// Counts this attachment no longer; the last user takes the thing away, under this lock. Again is as good.
-    pub fn leave(
+    pub(crate) fn leave(
         &self,
         thing: &str,
         key: &Key,
@@ -82,9 +85,17 @@ impl State {
         gone(&directory, fs::remove_dir(&directory))
     }
 
-    /// The same by one whose record does not say how the thing is made: its mark does. Of what has none that can be read nothing is taken away,
-    /// and its directory stays, for the next user of it.
-    fn leave_by_mark(
+    /// Keeps the users of a thing from leaving, until the value goes; `None` if it has none. For one who is not among them.
+    pub(crate) fn keep_users(&self, thing: &str) -> Result<Option<Flock<File>>, Error> {
+        let directory = self.shared(thing);
+        let Some(held) = lock(&directory, FlockArg::LockShared)? else { return Ok(None) };
+        let used = has_users(&directory).map_err(|cause| failed("read", &directory, cause))?;
+        Ok(used.then_some(held))
+    }
+
+    /// The same by one whose record does not say how the thing is made. Where nobody else says it either, nothing is taken away, and its directory stays, for
+    /// the next user of it.
+    fn leave_unrecorded(
         &self,
         thing: &str,
         key: &Key,
@@ -99,15 +110,30 @@ impl State {
         if has_other_users(&directory, &user).map_err(|cause| failed("read", &directory, cause))? {
             return strike_out(&user);
         }
-        let made = self.mark(thing)?.and_then(|(_, text)| Some((step(&text)?, text)));
-        let Some((step, text)) = made else { return strike_out(&user) };
-        // Nobody finds it made any more, but who is killed here and begins again finds how it was.
-        self.mark_made(thing, NOWHERE, &text)?;
+        let marked = self.mark(thing)?.and_then(|(here, text)| Some((here, step(text.as_bytes())?)));
+        let step = match marked {
+            Some((here, step)) => {
+                self.mark_unmade(thing, &here)?;
+                step
+            }
+            None => match step(&fs::read(&user).map_err(|cause| failed("read", &user, cause))?) {
+                Some(step) => step,
+                None => return strike_out(&user),
+            },
+        };
         take_away(&lock, &step)?;
-        strike_out(&user)?;
+        // In this order: who begins again looks for itself among the users first.
         let mark = directory.join(MARK);
         gone(&mark, fs::remove_file(&mark))?;
+        strike_out(&user)?;
         gone(&directory, fs::remove_dir(&directory))
+    }
+
+    /// Who of a network is counted among the users of something, as their files are called.
+    pub(crate) fn counted_on(&self, network: &NetworkName) -> Result<Vec<String>, Error> {
+        let users = |thing: String| entries(&self.shared(&thing).join(network.as_str()));
+        let all: Result<Vec<_>, Error> = self.things()?.into_iter().map(users).collect();
+        Ok(all?.concat())
     }
 
     /// What a user has made in this namespace. Asked by one who has joined, so nobody takes away what is there.
@@ -137,6 +163,16 @@ impl State {
         written.map_err(|cause| failed("write", &mark, cause))
     }
 
+    /// Nobody finds it made any more, but who is killed over this and begins again finds how it was: in one write, in place, the number of the
+    /// namespace becomes one that none has.
+    fn mark_unmade(&self, thing: &str, here: &str) -> Result<(), Error> {
+        let mark = self.shared(thing).join(MARK);
+        let nowhere = "0".repeat(here.len());
+        let written = OpenOptions::new().write(true).open(&mark);
+        let written = written.and_then(|mut file| file.write_all(nowhere.as_bytes()));
+        written.map_err(|cause| failed("write", &mark, cause))
+    }
+
     fn shared(&self, thing: &str) -> PathBuf {
         self.directory().join("shared").join(thing)
     }
@@ -154,7 +190,7 @@ impl Places {
         for thing in state.things()? {
             let take_away =
                 |lock: &Rc<Flock<File>>, step: &Step| self.under(lock, |places| step.act().undo(places));
-            first = first.and(state.leave_by_mark(&thing, key, take_away));
+            first = first.and(state.leave_unrecorded(&thing, key, take_away));
         }
         first
     }
@@ -169,7 +205,7 @@ impl Places {
     pub(crate) fn made(&mut self, thing: &str) -> Result<Option<Step>, Error> {
         let here = self.host_number()?;
         let made = self.state()?.made(thing, here)?;
-        Ok(made.and_then(|text| step(&text)))
+        Ok(made.and_then(|text| step(text.as_bytes())))
     }
 
     /// Says that it is made now, by this step.
@@ -196,7 +232,7 @@ impl Places {
     fn make_one_again(&mut self, state: &State, thing: &str) -> Result<(), Error> {
         let here = self.host_number()?;
         let Some(_lock) = lock(&state.shared(thing), FlockArg::LockShared)? else { return Ok(()) };
-        let made = state.made(thing, here)?.and_then(|text| step(&text));
+        let made = state.made(thing, here)?.and_then(|text| step(text.as_bytes()));
         let Some(step) = made else { return Ok(()) };
         match step.act().work(self)? {
             Work::Shared(shared) => shared.ensure(self, &mut Vec::new()),
@@ -238,8 +274,13 @@ fn has_other_users(directory: &Path, user: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-fn step(text: &str) -> Option<Step> {
-    serde_json::from_str(text).ok()
+/// What a user writes down of how the thing is made: nothing where its elements in the packet filter have a mark that says so.
+fn recipe(step: &Step) -> Vec<u8> {
+    if step.act().sections().is_empty() { serde_json::to_vec(step).unwrap_or_default() } else { Vec::new() }
+}
+
+fn step(text: &[u8]) -> Option<Step> {
+    serde_json::from_slice(text).ok()
 }
 
 fn strike_out(user: &Path) -> Result<(), Error> {
@@ -308,6 +349,22 @@ mod tests {
         }
     }
 
+    /// Of elements: a mark says how it is made.
+    fn marked() -> Step {
+        crate::step::Masquerade { subnet: "10.1.0.0/24".parse().unwrap() }.into()
+    }
+
+    /// Of none.
+    fn unmarked() -> Step {
+        let name = |text: &str| text.parse().unwrap();
+        crate::step::Shim {
+            name: name("shim0"),
+            mac: "02:00:00:00:00:07".parse().unwrap(),
+            parent: name("eth0"),
+        }
+        .into()
+    }
+
     fn state(name: &str) -> (PathBuf, State) {
         let directory = std::env::temp_dir().join(format!("sealane-users-{name}-{}", std::process::id()));
         (directory.clone(), State::at(&directory))
@@ -326,7 +383,7 @@ mod tests {
             taken.load(Ordering::Relaxed)
         };
         for at in [1, 2, 3, 2] {
-            state.join("thing", &key(at)).unwrap();
+            state.join("thing", &unmarked(), &key(at)).unwrap();
         }
         assert_eq!([leave(2), leave(2), leave(1), leave(9), leave(3), leave(3)], [0, 0, 0, 0, 1, 1]);
         assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
@@ -336,7 +393,7 @@ mod tests {
     #[test]
     fn what_could_not_be_taken_away_is_taken_by_the_next_who_says_so() {
         let (directory, state) = state("again");
-        state.join("thing", &key(1)).unwrap();
+        state.join("thing", &unmarked(), &key(1)).unwrap();
         state.leave("thing", &key(1), |_| Err(Error::NoStateDir)).unwrap_err();
         let mut taken = false;
         let take = |_: &_| {
@@ -353,10 +410,10 @@ mod tests {
         let (directory, state) = state("mark");
         let made = || state.made("thing", 7).unwrap().is_some();
         assert!(!made());
-        state.join("thing", &key(1)).unwrap();
+        state.join("thing", &unmarked(), &key(1)).unwrap();
         assert!(!made());
         state.mark_made("thing", 7, "step").unwrap();
-        state.join("thing", &key(2)).unwrap();
+        state.join("thing", &unmarked(), &key(2)).unwrap();
         assert!(made() && state.made("thing", 70).unwrap().is_none());
         state.leave("thing", &key(2), |_| panic!("it has a user")).unwrap();
         assert!(made());
@@ -365,7 +422,7 @@ mod tests {
             Err(Error::NoStateDir)
         };
         state.leave("thing", &key(1), killed).unwrap_err();
-        state.join("thing", &key(3)).unwrap();
+        state.join("thing", &unmarked(), &key(3)).unwrap();
         assert!(!made(), "it may be gone, so it is made again");
         state.mark_made("thing", 7, "step").unwrap();
         state.leave("thing", &key(3), |_| Ok(())).unwrap();
@@ -376,13 +433,12 @@ mod tests {
     #[test]
     fn by_its_mark_the_last_user_takes_it_away_and_one_that_was_killed_over_it_does_so_again() {
         let (directory, state) = state("by-mark");
-        let step = Step::from(crate::step::Masquerade { subnet: "10.1.0.0/24".parse().unwrap() });
         for at in [1, 2, 3] {
-            state.join("thing", &key(at)).unwrap();
+            state.join("thing", &marked(), &key(at)).unwrap();
         }
-        state.mark_made("thing", 7, &serde_json::to_string(&step).unwrap()).unwrap();
+        state.mark_made("thing", 7, &serde_json::to_string(&marked()).unwrap()).unwrap();
         for at in [1, 3, 9] {
-            state.leave_by_mark("thing", &key(at), |_, _| panic!("it has a user")).unwrap();
+            state.leave_unrecorded("thing", &key(at), |_, _| panic!("it has a user")).unwrap();
         }
         let made = || state.made("thing", 7).unwrap().is_some();
         assert!(made());
@@ -390,24 +446,44 @@ mod tests {
             assert!(!made(), "who joins now makes it again");
             Err(Error::NoStateDir)
         };
-        state.leave_by_mark("thing", &key(2), killed).unwrap_err();
-        let mut taken = None;
-        let take = |_: &_, step: &Step| {
-            taken = Some(step.clone());
-            Ok(())
-        };
-        state.leave_by_mark("thing", &key(2), take).unwrap();
-        assert_eq!(taken, Some(step));
+        state.leave_unrecorded("thing", &key(2), killed).unwrap_err();
+        assert_eq!(taken(&state, 2), Some(marked()));
         assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
         fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
-    fn what_has_no_mark_is_taken_away_by_its_next_user() {
-        let (directory, state) = state("no-mark");
-        state.join("thing", &key(1)).unwrap();
-        state.leave_by_mark("thing", &key(1), |_, _| panic!("nobody knows how")).unwrap();
-        state.join("thing", &key(2)).unwrap();
+    fn without_a_mark_the_last_user_takes_it_away_as_its_own_file_says_and_does_so_again() {
+        let (directory, state) = state("by-file");
+        for at in [1, 2] {
+            state.join("thing", &unmarked(), &key(at)).unwrap();
+        }
+        state.leave_unrecorded("thing", &key(1), |_, _| panic!("it has a user")).unwrap();
+        state.leave_unrecorded("thing", &key(2), |_, _| Err(Error::NoStateDir)).unwrap_err();
+        assert_eq!(taken(&state, 2), Some(unmarked()));
+        assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// By which step this user takes it away, who has no record.
+    fn taken(state: &State, at: usize) -> Option<Step> {
+        let mut taken = None;
+        let take = |_: &_, step: &Step| {
+            taken = Some(step.clone());
+            Ok(())
+        };
+        state.leave_unrecorded("thing", &key(at), take).unwrap();
+        taken
+    }
+
+    /// A user that died over its file, or one of an earlier release: theirs are empty.
+    #[test]
+    fn what_nobody_says_how_to_make_is_taken_away_by_its_next_user() {
+        let (directory, state) = state("unknown");
+        state.join("thing", &unmarked(), &key(1)).unwrap();
+        fs::write(user(&state.shared("thing"), &key(1)), "").unwrap();
+        state.leave_unrecorded("thing", &key(1), |_, _| panic!("nobody knows how")).unwrap();
+        state.join("thing", &unmarked(), &key(2)).unwrap();
         let mut taken = false;
         let take = |_: &_| {
             taken = true;
@@ -427,7 +503,7 @@ mod tests {
                 let (state, thing) = (&state, &thing);
                 scope.spawn(move || {
                     for _ in 0..300 {
-                        state.join("thing", &key(at)).unwrap();
+                        state.join("thing", &unmarked(), &key(at)).unwrap();
                         File::create(thing).unwrap();
                         thread::yield_now();
                         assert!(thing.exists());

@@ -7,8 +7,15 @@
 //! says that it is its own. If it does not, as after a kill or an ADD by an earlier release, then only if no other attachment that lives announces
 //! the way: for that all records are read. DEL looks and takes away under the lock of the host, and so does an ADD that takes a dead holder's place.
 use crate::{
-    Step, crowded, error::Error, ethers::target, host_port::Holder, places::Places, record::Key,
-    state::State, step::Route,
+    Step, crowded,
+    error::Error,
+    ethers::target,
+    host_port::Holder,
+    neighbour::forget,
+    places::{Place, Places},
+    record::Key,
+    state::{State, entries},
+    step::Route,
 };
 use std::{
     fs::{self, DirBuilder},
@@ -17,7 +24,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, symlink},
     path::PathBuf,
 };
-use types::IfName;
+use types::{IfName, Prefix};
 
 /// The way to an address through a link of the host.
 pub(crate) type Way<'a> = (&'a IfName, IpAddr);
@@ -43,6 +50,45 @@ pub(crate) fn leave_ways(steps: &[&Step], places: &mut Places, key: &Key) -> Res
         }
     }
     first
+}
+
+/// Takes away whatever ways are said to be this attachment's, of which its record does not speak. All are looked at: for what is rare.
+pub(crate) fn leave_unrecorded_ways(places: &mut Places, key: &Key) -> Result<(), Error> {
+    let state = places.state()?;
+    let mut first = Ok(());
+    for (link, address, found) in state.ways()? {
+        if found != target(&Holder::from(key)) {
+            continue;
+        }
+        let _host = state.lock_host()?;
+        // Somebody may have taken the place of the dead meanwhile.
+        if state.has_way((&link, address), key) {
+            first = first.and(take_away((&link, address), places));
+        }
+    }
+    first
+}
+
+fn take_away(way: Way<'_>, places: &mut Places) -> Result<(), Error> {
+    use crate::act::Act;
+    let (link, address) = way;
+    forget(places, Place::Host, way)?;
+    let route = Route {
+        place: Place::Host,
+        link: link.clone(),
+        dst: Prefix::host(address),
+        gateway: None,
+        source: None,
+        mtu: None,
+        advmss: None,
+        priority: None,
+        table: None,
+        scope: None,
+        alone: true,
+    };
+    route.undo(places)?;
+    places.state()?.remove_way(way);
+    Ok(())
 }
 
 /// Takes away what is left of the way that this route is to be, if it is that of nobody who lives; false if it is. What is known of the neighbour gives
@@ -75,6 +121,18 @@ impl State {
                 other => return other,
             }
         }
+    }
+
+    /// All ways, and what their symbolic links say.
+    pub(crate) fn ways(&self) -> Result<Vec<(IfName, IpAddr, PathBuf)>, Error> {
+        let (all, mut found) = (self.directory().join("ways"), Vec::new());
+        for link in entries(&all)?.iter().filter_map(|name| name.parse::<IfName>().ok()) {
+            for address in entries(&all.join(link.as_str()))?.iter().filter_map(|name| name.parse().ok()) {
+                let target = fs::read_link(self.way((&link, address))).ok();
+                found.extend(target.map(|target| (link.clone(), address, target)));
+            }
+        }
+        Ok(found)
     }
 
     fn has_way(&self, way: Way<'_>, key: &Key) -> bool {

@@ -20,7 +20,9 @@ pub(crate) use forward::FORWARD as CNI_FORWARD;
 use crate::{error::Error, places::Places};
 use kernel::{legacy, nft};
 use std::{borrow::Cow, fmt::Display};
-use xtables::{Change, Family, Interface, Rule, Ruleset, Table, Why, is_installed, read, shown_by};
+use xtables::{
+    Change, Family, Interface, Rule, Ruleset, Table, Why, is_installed, of_the_host, read, shown_by,
+};
 
 /// How often a table is read again that others have changed since.
 const TRIES: u32 = 3;
@@ -198,6 +200,22 @@ fn delete(at: At, rules: &[Rule]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// This table, and the other interface's if it has the chain: of what is shared not all users need have come by the same, and the last one takes all.
+fn everywhere(at: At, chain: &str, places: &mut Places) -> Result<Vec<At>, Error> {
+    let own = match at.interface {
+        Interface::Any => of_the_host(at.family),
+        known => Some(known),
+    };
+    let mut all = vec![at];
+    for interface in [Interface::Legacy, Interface::Nft].into_iter().filter(|it| Some(*it) != own) {
+        let other = At { interface, ..at };
+        if other.has_chain(chain, places)? && other.is_within_reach() {
+            all.push(other);
+        }
+    }
+    Ok(all)
 }
 
 /// What came of taking something away. Where the program is missing or refuses, as without the table, it is no error if there is no

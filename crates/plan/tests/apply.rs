@@ -6,7 +6,7 @@
     reason = "a test without libtest's attribute"
 )]
 use kernel::Netns;
-use netlab::{Host, ip};
+use netlab::{Host, ip, soon};
 use plan::{Departure, Error, Intent, Key, Place, Places, Plan, State, apply, step};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ netlab::tests! {
     a_failed_plan_leaves_what_another_attachment_may_rely_on,
     a_record_tells_how_far_an_add_came,
     a_record_that_is_being_worked_on_is_left_alone,
+    of_what_a_record_said_before_nothing_is_left_when_it_begins_anew,
     a_torn_line_was_not_reached,
 }
 
@@ -167,24 +168,49 @@ fn a_record_that_is_being_worked_on_is_left_alone() {
     let patient = state.clone();
     let waiter =
         std::thread::spawn(move || patient.find(&key("c"), Duration::from_mins(1)).unwrap().is_none());
-    std::thread::sleep(Duration::from_millis(50));
+    let path = held.path().to_owned();
+    let at_it = || {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        open.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|it| it == path)).count()
+    };
+    assert!(soon(|| at_it() == 2), "the one that waits has opened it");
     held.remove().unwrap();
     assert!(waiter.join().unwrap(), "a record that is removed while one waits for it is gone");
+}
+
+fn intent(netns: &str) -> Intent {
+    let netns_id = Netns::current().unwrap().id();
+    Intent { netns: netns.into(), netns_id, ipam: None, keys: None, started: None }
+}
+
+/// Be it longer than what is written then, or no record at all.
+fn of_what_a_record_said_before_nothing_is_left_when_it_begins_anew() {
+    let host = Host::new().unwrap();
+    let state = State::at(&host.state_dir());
+    let path = host.state_dir().join("attachments/n/c:eth0/test.0");
+    let text = || std::fs::read_to_string(&path).unwrap();
+    let mut record = state.claim(&key("c")).unwrap();
+    record.begin(intent("/x")).unwrap();
+    let begun = text();
+    for before in [begun.clone(), begun.repeat(3), "rubbish\n".repeat(100), "torn".into()] {
+        drop(record);
+        std::fs::write(&path, before).unwrap();
+        record = state.claim(&key("c")).unwrap();
+        for _ in 0..2 {
+            record.begin(intent("/x")).unwrap();
+            assert_eq!(text(), begun);
+        }
+        record.announce(&doomed()).unwrap();
+        record.complete().unwrap();
+        assert_eq!(text().lines().count(), 3);
+    }
 }
 
 fn a_torn_line_was_not_reached() {
     let host = Host::new().unwrap();
     let state = State::at(&host.state_dir());
     let mut record = state.claim(&key("c")).unwrap();
-    record
-        .begin(Intent {
-            netns: "/x".into(),
-            netns_id: Netns::current().unwrap().id(),
-            ipam: None,
-            keys: None,
-            started: None,
-        })
-        .unwrap();
+    record.begin(intent("/x")).unwrap();
     record.announce(&doomed()).unwrap();
     drop(record);
     let path = host.state_dir().join("attachments/n/c:eth0/test.0");

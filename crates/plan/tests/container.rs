@@ -84,8 +84,9 @@ fn each_setting_of_an_interface_is_changed_and_given_back() {
         let before = lab.container.snapshot().unwrap();
         let asked = [plan::Query::Settings("eth0".parse().unwrap())];
         let facts = plan::Facts::answer(&asked, &mut lab.places).unwrap();
-        let former = facts.settings.unwrap().former(setting);
-        let plan = own(step::Tuned { link: "eth0".parse().unwrap(), setting, former });
+        let settings = facts.settings.unwrap();
+        let (former, id) = (settings.former(setting), settings.id);
+        let plan = own(step::Tuned { link: "eth0".parse().unwrap(), setting, former, id });
         assert!(lab.found(&plan).contains(&format!("eth0 is {}", former.unwrap())), "{setting}");
         lab.apply(&plan).unwrap();
         lab.check(&plan).unwrap();
@@ -101,7 +102,7 @@ fn each_setting_of_an_interface_is_changed_and_given_back() {
 
 fn parameter(path: &str, value: &str, former: Option<&str>) -> step::Parameter {
     let path = path.split('/').map(str::to_owned).collect();
-    step::Parameter { path, value: value.into(), former: former.map(str::to_owned) }
+    step::Parameter { path, value: value.into(), former: former.map(str::to_owned), link: None }
 }
 
 fn holder() -> step::Holder {

@@ -236,7 +236,7 @@ fn of_a_record_without_a_number_it_is_said_what_may_be_the_device() {
     let mut lab = Lab::new();
     let before = lab.host.snapshot().unwrap();
     let mut plan = Plan::default();
-    let taken = Taken { index_inside: None, ..lab.found() };
+    let taken = Taken { index_inside: None, id: None, ..lab.found() };
     plan.own(step::Device { ifname: "net1".parse().unwrap(), taken });
     lab.make(&plan);
     lab.container.ip("link set net1 name other alias mine address 02:00:00:00:00:99").unwrap();

@@ -574,7 +574,8 @@ fn what_the_reference_left_is_taken_away_and_nothing_else() {
         let id = || long.parse().unwrap();
         let mut remains = Plan::default();
         remains.own(step::LeftMasquerade { network, container: id(), ifname });
-        remains.own(step::LeftMacCheck { container: id(), ifname: "eth0".parse().unwrap() });
+        let link = "no-such".parse().unwrap();
+        remains.own(step::LeftMacCheck { link, container: id(), ifname: "eth0".parse().unwrap() });
         remains.own(step::LeftPublish { network: "net".parse().unwrap(), container: id(), addresses: None });
         remains.own(step::LeftForward {
             addresses: vec!["10.1.0.3".parse().unwrap(), "fd01::3".parse().unwrap()],

@@ -105,7 +105,8 @@ fn a_masquerade_is_made_by_the_first_and_taken_away_by_the_last() {
 fn a_masquerade_whose_maker_died_before_it_said_so_is_made_by_the_next() {
     let lab = Lab::new();
     let plan = masquerade(&["10.1.0.0/24"]);
-    lab.state.join("masquerade:10.1.0.0_24", &key(1)).unwrap();
+    let (_, step) = plan.steps().next().unwrap();
+    lab.state.join("masquerade:10.1.0.0_24", step, &key(1)).unwrap();
     lab.attach(2, &plan);
     check(&plan, &mut lab.places()).unwrap();
     assert!(lab.mark().exists());

@@ -11,7 +11,8 @@ mod lab;
 use lab::{Lab, key, nft};
 use netlab::{ip, sysctl};
 use plan::{
-    Error, Extent, Facts, NoOverlay, Plan, Query, Transit, WantedUnderlay, apply, check, repair, step,
+    Data, Error, Extent, Facts, Narrowest, NoOverlay, Places, Plan, Query, Transit, WantedUnderlay, Way,
+    apply, check, repair, settle_peers, step,
 };
 use std::{fs, net::IpAddr, path::PathBuf};
 use types::Mac;
@@ -26,9 +27,15 @@ netlab::tests! {
     a_tunnel_that_is_another_is_made_again_and_one_that_was_changed_is_corrected,
     a_number_that_another_network_has_is_refused_and_nothing_stays,
     peers_are_what_the_list_says_and_only_the_difference_is_changed,
+    a_change_of_the_list_mends_what_somebody_else_has_been_at,
+    who_goes_takes_no_way_of_one_that_stays,
+    a_tunnel_that_was_down_leads_to_its_peers_again,
     the_records_of_a_network_have_the_newest_list,
     who_is_alone_needs_no_tunnel_and_one_that_is_there_leads_nowhere,
     the_mtu_is_what_the_narrowest_way_leaves,
+    a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_ways,
+    what_is_written_down_is_made_known_to_the_kernel_and_the_newest_list_counts,
+    what_is_written_down_is_upheld_where_the_network_has_containers,
     no_connections_are_kept_of_a_tunnels_packets,
 }
 
@@ -60,6 +67,7 @@ fn tunnel(vni: u32) -> step::Tunnel {
 fn peer(last: u8) -> step::Peer {
     let blocks = [format!("10.42.{last}.0/26"), format!("fd42::{last:x}00/122")];
     step::Peer {
+        node: format!("worker-{last}").parse().unwrap(),
         vtep: address(&format!("192.0.2.{last}")),
         router: router(last),
         id: last.into(),
@@ -68,8 +76,9 @@ fn peer(last: u8) -> step::Peer {
 }
 
 fn peers(at: usize, lasts: &[u8]) -> step::Peers {
-    let peers = Some(lasts.iter().map(|last| peer(*last)).collect());
-    step::Peers { network: key(at).network, link: "vx7".parse().unwrap(), peers }
+    let peers = lasts.iter().map(|last| peer(*last)).collect();
+    let list = step::List::These(step::Listed { peers, mtu: None });
+    step::Peers { network: key(at).network, link: "vx7".parse().unwrap(), list }
 }
 
 fn plan(steps: impl IntoIterator<Item = step::Step>) -> Plan {
@@ -90,6 +99,12 @@ impl Lab {
     /// Runs something in a network's namespace.
     fn inside<T>(&self, at: usize, work: impl FnOnce() -> T) -> T {
         kernel_run(&self.netns(at), work)
+    }
+
+    fn attach_in(&self, at: usize, plan: &Plan, mut places: Places) {
+        let record = self.state.claim(&key(at)).unwrap();
+        apply(plan, &mut places, &self.state, &key(at)).unwrap();
+        record.remove().unwrap();
     }
 
     fn differs(&self, at: usize, plan: &Plan) -> String {
@@ -312,12 +327,70 @@ fn peers_are_what_the_list_says_and_only_the_difference_is_changed() {
     let mut moved = peer(4);
     moved.vtep = address("192.0.2.44");
     moved.router = router(44);
-    let list = step::Peers { peers: Some(vec![moved]), ..peers(1, &[]) };
+    let listed = step::Listed { peers: vec![moved], mtu: None };
+    let list = step::Peers { list: step::List::These(listed), ..peers(1, &[]) };
     let changed = plan([namespace(1).into(), tunnel(7).into(), list.into()]);
     lab.attach(7, &changed);
     assert_eq!((ways(&lab).len(), lab.differs(1, &changed)), (4, String::new()));
     let gateway = router(44).link_local().to_string();
     assert!(ways(&lab).iter().any(|line| line.contains(&gateway)));
+}
+
+fn a_change_of_the_list_mends_what_somebody_else_has_been_at() {
+    let lab = Lab::new();
+    let list = |at, lasts: &[u8]| lab.attach(at, &with_peers(1, lasts));
+    let is = |lasts: &[u8]| assert_eq!(lab.differs(1, &with_peers(1, lasts)), "");
+    // What is to go is gone already, and something besides.
+    list(1, &[2, 3, 4]);
+    for id in [2, 3] {
+        lab.inside(1, || ip(&format!("nexthop delete id {id}")).unwrap());
+    }
+    list(3, &[2, 4]);
+    is(&[2, 4]);
+    // The tunnel does not say which list it has.
+    lab.inside(1, || {
+        ip("nexthop delete id 2").unwrap();
+        ip("link set vx7 alias other").unwrap();
+    });
+    list(5, &[2, 4, 5]);
+    is(&[2, 4, 5]);
+    // It was down, and nothing shows it.
+    for command in ["link set vx7 down", "link set vx7 up"] {
+        lab.inside(1, || ip(command).unwrap());
+    }
+    list(7, &[2, 4, 5, 6]);
+    is(&[2, 4, 5, 6]);
+    // Nor does what was kept have to be what it says.
+    lab.inside(1, || ip("nexthop delete id 4").unwrap());
+    let kept = lab.host.state_dir().join("overlay").join(key(1).network.as_str()).join("peers");
+    let text = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, text.replace("192.0.2.6", "192.0.2.9")).unwrap();
+    list(9, &[2, 4]);
+    is(&[2, 4]);
+}
+
+/// A host that is renamed is two nodes at one address for a while.
+fn who_goes_takes_no_way_of_one_that_stays() {
+    let lab = Lab::new();
+    let renamed = step::Peer { id: 3, blocks: peer(3).blocks, ..peer(2) };
+    let listed = |all: &[&step::Peer]| {
+        let listed = step::Listed { peers: all.iter().map(|peer| (*peer).clone()).collect(), mtu: None };
+        let list = step::Peers { list: step::List::These(listed), ..peers(1, &[]) };
+        plan([namespace(1).into(), tunnel(7).into(), list.into()])
+    };
+    lab.attach(1, &listed(&[&peer(2), &renamed]));
+    let after = listed(&[&renamed]);
+    lab.attach(3, &after);
+    assert_eq!(lab.differs(1, &after), "");
+}
+
+fn a_tunnel_that_was_down_leads_to_its_peers_again() {
+    let lab = Lab::new();
+    lab.attach(1, &with_peers(1, &[2, 3]));
+    let before = ways(&lab);
+    lab.inside(1, || ip("link set vx7 down").unwrap());
+    lab.attach(3, &with_peers(1, &[2, 3]));
+    assert_eq!(ways(&lab), before);
 }
 
 fn the_records_of_a_network_have_the_newest_list() {
@@ -378,7 +451,8 @@ fn the_mtu_is_what_the_narrowest_way_leaves() {
     }
     let find = |local: &str, peers: &[&str], mtu| {
         let peers = peers.iter().map(|peer| address(peer)).collect();
-        let wanted = WantedUnderlay { local: address(local), peers, mtu, ipv6: true };
+        let (link, digest) = ("vx7".parse().unwrap(), String::new());
+        let wanted = WantedUnderlay { link, digest, local: address(local), peers, mtu, ipv6: true };
         let answer = Facts::answer(&[Query::Underlay(wanted)], &mut lab.places());
         answer.map(|facts| facts.mtu.unwrap()).map_err(|cause| cause.to_string())
     };
@@ -397,6 +471,104 @@ fn the_mtu_is_what_the_narrowest_way_leaves() {
     assert!(said("192.0.2.8", &["192.0.2.2"], None).contains("192.0.2.8 is no address of this host"));
     assert!(said("192.0.2.1", &["100.64.0.1"], None).contains("no route to vtep 100.64.0.1"));
     assert!(said("192.0.2.1", &["203.0.113.7"], None).contains("carries 1300 bytes, too little"));
+}
+
+fn a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_ways() {
+    let lab = Lab::new();
+    let listed =
+        |lasts: &[u8], mtu| step::Listed { peers: lasts.iter().map(|last| peer(*last)).collect(), mtu };
+    let find = |lasts: &[u8], mtu| {
+        let wanted = WantedUnderlay {
+            link: "vx7".parse().unwrap(),
+            digest: listed(lasts, mtu).digest(),
+            local: address("192.0.2.1"),
+            peers: lasts.iter().map(|last| address(&format!("192.0.2.{last}"))).collect(),
+            mtu,
+            ipv6: true,
+        };
+        let answer = Facts::answer(&[Query::Underlay(wanted)], &mut lab.places().on(&key(1).network));
+        answer.map(|facts| facts.mtu.unwrap()).map_err(|cause| cause.to_string())
+    };
+    lab.attach(1, &with_peers(1, &[2, 3]));
+    // There is no way to any of them.
+    assert_eq!(find(&[2, 3], None), Ok(1450));
+    for (lasts, mtu) in [(&[2, 3, 4][..], None), (&[2, 3], Some(1450)), (&[2, 3], Some(1400))] {
+        assert_eq!(
+            find(lasts, mtu),
+            Err("vtep 192.0.2.1 is no address of this host".into()),
+            "{lasts:?} {mtu:?}"
+        );
+    }
+    lab.inside(1, || ip("link set vx7 down").unwrap());
+    assert!(find(&[2, 3], None).is_err());
+}
+
+/// Writes down these peers.
+fn write_down(lab: &Lab, lasts: &[u8]) -> Way {
+    let peers: Vec<step::Peer> = lasts.iter().map(|last| peer(*last)).collect();
+    let narrowest = Narrowest { carries: 1500, to: address("192.0.2.2") };
+    let way = Way::new(address("192.0.2.1"), narrowest, &peers);
+    let data = Data::at(&lab.host.data_dir());
+    way.write(&peers, &key(1).network, &data).unwrap();
+    settle_peers(&key(1).network, &data).unwrap();
+    assert_eq!(Way::read(&key(1).network, &data).unwrap(), Some(way.clone()));
+    way
+}
+
+fn to_written(way: &Way) -> Plan {
+    let list = step::List::Written(way.digest.clone());
+    let mut plan = plan([namespace(1).into()]);
+    if !way.alone {
+        plan.ensure(tunnel(7));
+    }
+    plan.ensure(step::Peers { list, ..peers(1, &[]) });
+    plan
+}
+
+fn what_is_written_down_is_made_known_to_the_kernel_and_the_newest_list_counts() {
+    let lab = Lab::new();
+    let places = || lab.places().keeping_data(&Data::at(&lab.host.data_dir()));
+    let alone = to_written(&write_down(&lab, &[]));
+    lab.attach_in(1, &alone, places());
+    assert_eq!(ways(&lab).len(), 0);
+    let two = to_written(&write_down(&lab, &[2]));
+    let _three = write_down(&lab, &[2, 3]);
+    // One that was told of the former list has read the later one by now.
+    lab.attach_in(3, &two, places());
+    assert_eq!(ways(&lab).len(), 8);
+    let both = to_written(&write_down(&lab, &[2, 3]));
+    check(&both, &mut places().on(&key(1).network)).unwrap();
+    lab.inside(1, || ip("nexthop delete id 3").unwrap());
+    let Err(Error::Differs(found)) = check(&both, &mut places().on(&key(1).network)) else { panic!() };
+    assert_eq!(found[0].found, "there is no route to 10.42.3.0/26");
+    let one = to_written(&write_down(&lab, &[3]));
+    lab.attach_in(5, &one, places());
+    assert_eq!(ways(&lab).len(), 4);
+}
+
+fn what_is_written_down_is_upheld_where_the_network_has_containers() {
+    let lab = Lab::new();
+    let uphold = |lasts: &[u8]| {
+        let way = write_down(&lab, lasts);
+        let mut places = lab.places().keeping_data(&Data::at(&lab.host.data_dir()));
+        plan::uphold(&to_written(&way), &key(1).network, &mut places, &lab.state).unwrap()
+    };
+    assert!(!uphold(&[2]));
+    let first = plan([namespace(1).into()]);
+    let record = lab.state.claim(&key(1)).unwrap();
+    apply(&first, &mut lab.places(), &lab.state, &key(1)).unwrap();
+    assert!(uphold(&[2, 3]));
+    assert_eq!(ways(&lab).len(), 8);
+    for command in ["link delete vx7", "link set vx7 down"] {
+        lab.inside(1, || ip(command).unwrap());
+        assert!(uphold(&[2, 3]));
+        assert_eq!(ways(&lab).len(), 8, "{command}");
+    }
+    assert!(uphold(&[]));
+    assert_eq!(ways(&lab).len(), 0);
+    lab.detach(1, &first);
+    record.remove().unwrap();
+    assert!(!uphold(&[2]));
 }
 
 fn no_connections_are_kept_of_a_tunnels_packets() {

@@ -26,9 +26,6 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
     {
         return Ok(result.clone());
     }
-    if !R::BEHIND_OVERLAY && !run.state.uses_among(&run.key, &[OVERLAY]).map_err(Error::Plan)?.is_empty() {
-        return Err(Error::BehindOverlay { plugin: R::NAME }.into());
-    }
     let netns = endpoint.netns::<R>()?;
     let mut places = Places::new(Some(netns.clone()), departure()).on(&call.network);
     // Who does not work inside does not go in for this either.
@@ -65,9 +62,6 @@ pub(crate) fn add<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachment
         }
     }
 }
-
-/// The plugin whose containers' links end in a namespace of the network's own.
-const OVERLAY: &str = "overlay";
 
 /// What the plugins before a chained one have made.
 fn before<R: Recipe>(call: &Call, config: &R::Config) -> Result<Option<Lease>, Error> {

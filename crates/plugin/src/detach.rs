@@ -41,7 +41,43 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
         let detached = detach_all::<R>(delegates, call, &at, (&state, Duration::ZERO));
         swept = swept.and(detached.map(drop));
     }
+    let swept = swept.and(sweep_strays::<R>(delegates, call, valid, &state));
     swept.and(sweep_addresses::<R>(delegates, call, valid, &state))
+}
+
+/// Takes away what is left of those whose records somebody has removed, as of those whose records say nothing. It is for the plugin that the list
+/// begins with.
+fn sweep_strays<R: Recipe>(
+    delegates: &Delegates,
+    call: &Call,
+    valid: &[AttachmentId],
+    state: &State,
+) -> Result<(), Fail> {
+    if R::CHAINED {
+        return Ok(());
+    }
+    let (plugins, mut swept) = ([&CHAINED[..], &FIRST[..]].concat(), Ok(()));
+    for key in state.strays(&call.network, &plugins).map_err(Error::Plan)? {
+        // The runtime knows of a container that lives.
+        if valid.iter().any(|one| one.container == key.container && one.ifname == key.ifname) {
+            continue;
+        }
+        let record = match state.claim(&key) {
+            Err(plan::Error::Busy { .. }) => continue,
+            other => other.map_err(Error::Plan)?,
+        };
+        // Somebody may have come since.
+        if record.is_empty() {
+            let at = Attachment { container: key.container.clone(), ifname: key.ifname.clone(), netns: None };
+            let places = places_of(state, (&key, &record), Duration::ZERO)?;
+            swept = swept.and(if key.plugin == R::NAME {
+                detach::<R>(delegates, call, &at, (&key, record), places)
+            } else {
+                detach_other(delegates, call, &at, (&key, record), places)
+            });
+        }
+    }
+    swept
 }
 
 /// Has the IPAM plugin do the same. That it can't be told which one that is keeps nothing else: the attachments have gone by their records.
@@ -83,7 +119,7 @@ fn detach_all<R: Recipe>(
         return Ok(Found::Busy);
     }
     last_first(asked, uses::of::<R>(asked.0, key).map_err(Error::Plan)?, |key, record| {
-        let places = places_of(&record, asked.1);
+        let places = places_of(asked.0, (key, &record), asked.1)?;
         detach::<R>(delegates, call, at, (key, record), places)
     })
 }
@@ -101,21 +137,32 @@ fn detach_others(
         let mut uses = asked.0.uses_among(key, plugins).map_err(Error::Plan)?;
         uses.retain(|other| other.plugin != key.plugin);
         let left = last_first(asked, uses, |key, record| {
-            let mut places = places_of(&record, asked.1);
-            let undone = record.plan().map_or(Ok(()), |plan| plan::undo(plan, &mut places, key));
-            undone.map_err(Error::Plan)?;
-            if record.plan().is_none() || record.is_unreadable() {
-                plan::undo_unrecorded(&mut places, key).map_err(Error::Plan)?;
-                tell(&record, call.prev_result.as_ref());
-            }
-            release(delegates, call, at, record.intent().and_then(|intent| intent.ipam.as_deref()))?;
-            Ok(record.remove().map_err(Error::Plan)?)
+            let places = places_of(asked.0, (key, &record), asked.1)?;
+            detach_other(delegates, call, at, (key, record), places)
         })?;
         if matches!(left, Found::Busy) {
             return Ok(left);
         }
     }
     Ok(Found::Nothing)
+}
+
+/// Takes away what a record of another plugin announces, and then the record.
+fn detach_other(
+    delegates: &Delegates,
+    call: &Call,
+    at: &Attachment,
+    (key, record): (&Key, Record),
+    mut places: Places,
+) -> Result<(), Fail> {
+    let undone = record.plan().map_or(Ok(()), |plan| plan::undo(plan, &mut places, key));
+    undone.map_err(Error::Plan)?;
+    if record.plan().is_none() || record.is_unreadable() {
+        plan::undo_unrecorded(&mut places, key).map_err(Error::Plan)?;
+        tell(&record, call.prev_result.as_ref());
+    }
+    release(delegates, call, at, record.intent().and_then(|intent| intent.ipam.as_deref()))?;
+    Ok(record.remove().map_err(Error::Plan)?)
 }
 
 /// Takes the records of uses away, the last first, each when those above it are gone.
@@ -155,11 +202,15 @@ pub(crate) fn places_given(at: &Attachment) -> Places {
     Places::new(at.netns.as_deref().and_then(|path| Netns::open(path).ok()), departure())
 }
 
-fn places_of(record: &Record, patience: Duration) -> Places {
-    let places = record
-        .intent()
-        .map_or_else(|| Places::new(None, departure()), |intent| Places::recorded(intent, departure()));
-    if patience.is_zero() { places.without_patience() } else { places }
+/// With the namespace that the record was written for; of one that does not say, that of the attachment's other records.
+fn places_of(state: &State, (key, record): (&Key, &Record), patience: Duration) -> Result<Places, Error> {
+    let intent = match record.intent() {
+        Some(own) => Some(own.clone()),
+        None => state.intent_of_any(key).map_err(Error::Plan)?,
+    };
+    let places = intent
+        .map_or_else(|| Places::new(None, departure()), |intent| Places::recorded(&intent, departure()));
+    Ok(if patience.is_zero() { places.without_patience() } else { places })
 }
 
 /// Links first, then the lease: an address is never free while somebody still answers to it. What ADD answered counts where the record does

@@ -43,12 +43,6 @@ pub enum Error {
     /// ADD of a chained plugin that no other has come before.
     #[error("must be called as chained plugin")]
     NotChained,
-    /// A plugin that works on the host's end of a container's link, where that is not on the host.
-    #[error("{plugin} is not there yet behind overlay")]
-    BehindOverlay {
-        /// The plugin.
-        plugin: &'static str,
-    },
     /// CHECK of a chained plugin without the result of ADD.
     #[error("Required prevResult missing")]
     NotChainedToCheck,
@@ -79,7 +73,6 @@ impl Failure for Error {
             Error::Residue { cause, .. } => code(cause),
             Error::Netns { .. } | Error::NotTheHosts { .. } => Code::InvalidNetns,
             Error::Attached { .. } => Code::Taken,
-            Error::BehindOverlay { .. } => Code::UnsupportedField,
             Error::NoPrevResult => Code::InvalidConfig,
             Error::NoAddress { .. } => Code::Delegate,
             // The reference's.
@@ -102,9 +95,6 @@ impl Failure for Error {
                     .into(),
             ),
             Error::Attached { .. } => Some("DEL it before it is added again".into()),
-            Error::BehindOverlay { plugin } => {
-                Some(format!("leave {plugin} out of this network's \"plugins\""))
-            }
             Error::NotChained => Some(
                 "it works on what another plugin has made: put it behind one, such as bridge, in the network's \"plugins\""
                     .into(),
@@ -137,6 +127,7 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::Crowded(cause) if cause.may_pass() => Code::TryAgain,
         plan::Error::Device(cause) if cause.may_pass() => Code::TryAgain,
         plan::Error::Overlay(cause) if cause.is_of_the_configuration() => Code::InvalidConfig,
+        plan::Error::Overlay(cause) if cause.may_pass() => Code::TryAgain,
         plan::Error::Overlay(_)
         | plan::Error::Device(plan::NoDevice::NameTaken { .. } | plan::NoDevice::AltnameTaken { .. })
         | plan::Error::Vrf(_)
@@ -155,9 +146,11 @@ fn code(error: &plan::Error) -> Code {
         | plan::Error::Parameter(_)
         | plan::Error::Backup(_)
         | plan::Error::NotAllowed(_) => Code::InvalidConfig,
-        plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } => Code::InvalidEnvironment,
+        plan::Error::NoContainer | plan::Error::RelativeStateDir { .. } | plan::Error::RelativeDataDir(_) => {
+            Code::InvalidEnvironment
+        }
         plan::Error::Differs(_) => Code::Check,
-        plan::Error::State { .. } | plan::Error::NoStateDir => Code::State,
+        plan::Error::State { .. } | plan::Error::Data { .. } | plan::Error::NoStateDir => Code::State,
         plan::Error::Busy { .. }
         | plan::Error::Lock { .. }
         | plan::Error::PortTaken { .. }

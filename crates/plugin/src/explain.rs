@@ -52,9 +52,6 @@ impl<R: Recipe> Explain for Plugin<R> {
         notes.extend(unknown.iter().map(later));
         let endpoint = endpoint.of_lease::<R>(&config, &lease);
         let plan = duplicates::plan::<R>(&config, &endpoint, &lease, &facts);
-        if !R::BEHIND_OVERLAY && !plan.is_empty() && before.is_of_overlay() {
-            return Err(Error::BehindOverlay { plugin: R::NAME }.into());
-        }
         duplicates::refuse_plan(&plan)?;
         mtu::refuse::<R>(&plan, &endpoint, &lease, &facts)?;
         let answer = R::result(call, &config, &endpoint, &lease, &facts);

@@ -22,6 +22,7 @@ pub mod interface;
 pub mod keys;
 mod masquerade;
 mod mtu;
+pub mod pair;
 mod port_mapping;
 mod unrecorded;
 mod uses;
@@ -54,9 +55,6 @@ pub trait Recipe: Sync {
 
     /// Whether containers of the network hear each other's frames, so that no two may have one MAC address.
     const IS_SEGMENT: bool = true;
-
-    /// Whether it does its work behind `overlay`, too, where the other end of the container's link is not the host's.
-    const BEHIND_OVERLAY: bool = true;
 
     /// The IPAM plugin that is asked where the configuration names none.
     const IPAM: Option<&'static str> = None;

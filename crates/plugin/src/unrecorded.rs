@@ -50,6 +50,9 @@ pub(crate) fn undo_unrecorded<R: Recipe>(
             plan::undo(&remains, &mut Places::new(None, departure()), key).map_err(Error::Plan)?;
         }
     }
+    // Where no record says which namespace it is, the runtime does.
+    let mut given = places_given(at);
+    let places = if record.intent().is_some() || places.has_container() { places } else { &mut given };
     Ok(plan::undo_unrecorded(places, key).map_err(Error::Plan)?)
 }
 

@@ -7,7 +7,7 @@ use types::{NetworkName, stable_hash};
 
 impl Store {
     /// Leases a block of a network for this node, that no node has. If the store knows one as this node's which is not among those that it holds, that is it: its
-    /// answer was lost when it was leased. Refused if the network is another one in the store. Refused if the network is not the one in the store.
+    /// answer was lost when it was leased. Refused if the network is another one in the store.
     ///
     /// Write it down before an address of it is given (`ipam::cluster::change`).
     pub async fn lease_block(
@@ -17,26 +17,12 @@ impl Store {
         node: &NodeName,
         holds: &[LeasedBlock],
     ) -> Result<LeasedBlock, Error> {
-        let blocks = Layout::new(record.subnets.clone(), Some(record.block_size))?.blocks();
         let key = Key::Network(network.clone());
         for _ in 0..TIMES {
-            let Some((there, since)) = self.read::<NetworkRecord>(&key).await? else {
-                return Err(Error::NoNetwork { network: network.clone() });
+            let (number, since) = match self.look(network, record, node, holds).await? {
+                Found::Own(block) => return Ok(block),
+                Found::Free(number, since) => (number, since),
             };
-            if there != *record {
-                return Err(Error::Differs {
-                    network: network.clone(),
-                    vni: there.vni,
-                    subnets: there.subnets,
-                    block_size: there.block_size.number(),
-                });
-            }
-            let (_, owned) = self.owned_blocks(network).await?;
-            if let Some(block) = unknown(&owned, node, holds).next() {
-                return Ok(block);
-            }
-            let number = free(blocks, &owned, network, node)
-                .ok_or_else(|| Error::NoFreeBlock { network: network.clone(), blocks })?;
             let txn = Txn::new().when(Compare::unchanged(self.key(&key), since));
             match self.client.txn(self.lease(txn, network, node, number)?).await {
                 Ok(answer) if answer.succeeded => {
@@ -48,6 +34,80 @@ impl Store {
             }
         }
         Err(Error::Contended { what: format!("the blocks of network {network}"), times: TIMES })
+    }
+
+    /// Leases a block once more that this node has had, if nobody has it: the store has forgotten it, or it was taken while the node was not heard. `None` if somebody
+    /// else has it by now. The network must be registered.
+    pub async fn lease_again(
+        &self,
+        network: &NetworkName,
+        node: &NodeName,
+        number: BlockNumber,
+    ) -> Result<Option<LeasedBlock>, Error> {
+        let (key, block) = (Key::Network(network.clone()), Key::Block(network.clone(), number));
+        for _ in 0..TIMES {
+            let Some((_, since)) = self.read::<NetworkRecord>(&key).await? else {
+                return Err(Error::NoNetwork { network: network.clone() });
+            };
+            if let Some(pair) = self.client.value(self.key(&block)).await?.0 {
+                let Owner { node: owner, epoch } = Owner::of(&pair)?;
+                return Ok((owner == *node).then_some(LeasedBlock { number, epoch }));
+            }
+            let txn = Txn::new().when(Compare::unchanged(self.key(&key), since));
+            match self.client.txn(self.lease(txn, network, node, number)?).await {
+                Ok(answer) if answer.succeeded => {
+                    return Ok(Some(LeasedBlock { number, epoch: epoch(answer.revision) }));
+                }
+                Err(error) if !error.may_be_done() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Err(Error::Contended { what: format!("block {number} of network {network}"), times: TIMES })
+    }
+
+    /// Whether [`Store::lease_block`] would find one; nothing is changed.
+    pub async fn can_lease_block(
+        &self,
+        network: &NetworkName,
+        record: &NetworkRecord,
+        node: &NodeName,
+        holds: &[LeasedBlock],
+    ) -> Result<bool, Error> {
+        match self.look(network, record, node, holds).await {
+            Ok(_) => Ok(true),
+            Err(Error::NoFreeBlock { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What of a network this node could have now.
+    async fn look(
+        &self,
+        network: &NetworkName,
+        record: &NetworkRecord,
+        node: &NodeName,
+        holds: &[LeasedBlock],
+    ) -> Result<Found, Error> {
+        let Some((there, since)) = self.read::<NetworkRecord>(&Key::Network(network.clone())).await? else {
+            return Err(Error::NoNetwork { network: network.clone() });
+        };
+        if there != *record {
+            return Err(Error::Differs {
+                network: network.clone(),
+                vni: there.vni,
+                subnets: there.subnets,
+                block_size: there.block_size.number(),
+            });
+        }
+        let blocks = Layout::new(record.subnets.clone(), Some(record.block_size))?.blocks();
+        let (_, owned) = self.owned_blocks(network).await?;
+        if let Some(block) = unknown(&owned, node, holds).next() {
+            return Ok(Found::Own(block));
+        }
+        let number = free(blocks, &owned, network, node);
+        number
+            .map(|number| Found::Free(number, since))
+            .ok_or_else(|| Error::NoFreeBlock { network: network.clone(), blocks })
     }
 
     /// Gives back a block that this node holds; nothing is done if it is nobody's already. Let it be held no more before this: from here on it can be another
@@ -106,6 +166,14 @@ impl Store {
         let record = BlockRecord { node: node.clone() }.encode()?;
         Ok(txn.when(Compare::absent(key.as_str())).then(Operation::put(key, record)))
     }
+}
+
+/// A block that a node can have.
+enum Found {
+    /// It is the node's, which does not hold it: the answer was lost when it was leased.
+    Own(LeasedBlock),
+    /// Nobody's; and when the network was last written.
+    Free(BlockNumber, Revision),
 }
 
 /// The first free block from a place on that is the node's own, so that nodes that start together seldom want the same one.

@@ -87,7 +87,8 @@ mod tests {
     use super::*;
 
     fn entry(key: &str, value: &str) -> Entry {
-        let pair = Pair { key: key.into(), value: value.into(), created: Revision(2), modified: Revision(3) };
+        let (created, modified) = (Revision(2), Revision(3));
+        let pair = Pair { key: key.into(), value: value.into(), created, modified, lease: None };
         Entry::of(&pair, &"/sealane/v1".parse().unwrap())
     }
 

@@ -9,6 +9,9 @@ pub enum Error {
     /// etcd can't be asked, or refused.
     #[error("could not use the store")]
     Etcd(#[from] etcd::Error),
+    /// There is nothing to wait with.
+    #[error("could not start the runtime")]
+    Runtime(#[source] std::io::Error),
     /// A record that nobody can read.
     #[error("could not read the store")]
     Record(#[from] cluster::Error),
@@ -143,6 +146,7 @@ impl Failure for Error {
                 | etcd::Error::NoLease { .. } => Code::TryAgain,
                 etcd::Error::Refused { .. } => Code::Io,
             },
+            Error::Runtime(_) => Code::Io,
             Error::Record(_) => Code::State,
             Error::NameTaken { .. }
             | Error::VniTaken { .. }
@@ -159,6 +163,7 @@ impl Failure for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Etcd(cause) => return cause.hint(),
+            Error::Runtime(_) => return None,
             Error::Record(cause) => return cause.hint(),
             Error::NameTaken { .. } => "use it as it is, or choose another name".into(),
             Error::VniTaken { .. } => "choose another \"vni\": it tells networks apart in the tunnels".into(),

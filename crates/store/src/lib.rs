@@ -11,6 +11,7 @@
 //!
 //! A block's epoch is the revision of the store at which it was leased, which nobody can choose: so it grows whenever the block changes hands, also when
 //! nobody had it meanwhile. A node that finds another epoch than it has written down has lost the block.
+mod at_once;
 mod block;
 mod entry;
 mod error;
@@ -20,18 +21,20 @@ mod node;
 mod reap;
 mod view;
 
+pub use at_once::wait;
 pub use block::{Difference, difference};
 pub use entry::{Entry, Event, Owner};
 pub use error::Error;
+pub use etcd::Revision;
 pub use expiry::Expiries;
-pub use network::Registered;
+pub use network::{Left, Registered, Rest};
 pub use node::{KEEP_EVERY, LIVE_FOR, Life};
 pub use reap::{Absences, DEAD_AFTER, Reaped};
 pub use view::{Changes, Snapshot, Watch};
 
 use cluster::{Etcd, Key, KeyPrefix, Record};
-use etcd::{Client, Endpoint, Identity, Options, Pair, Revision, TlsFiles};
-use std::time::Duration;
+use etcd::{Client, Endpoint, Identity, Options, Pair, TlsFiles};
+use std::time::{Duration, Instant};
 
 /// The store of some networks. A clone shares its connections.
 #[derive(Debug, Clone)]
@@ -57,6 +60,12 @@ impl Store {
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
         Self { client: self.client.within(deadline), prefix: self.prefix.clone() }
+    }
+
+    /// The same, of which no call goes on beyond this moment.
+    #[must_use]
+    pub fn until(&self, end: Instant) -> Self {
+        Self { client: self.client.until(end), prefix: self.prefix.clone() }
     }
 
     fn key(&self, key: &Key) -> String {

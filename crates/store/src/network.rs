@@ -1,7 +1,8 @@
 //! Networks: a name, a VNI and subnets that no other network has.
-use crate::{Error, Store};
-use cluster::{Folder, Key, NetworkRecord, Record};
+use crate::{Entry, Error, Store};
+use cluster::{Folder, Key, LeasedBlock, NetworkRecord, NodeName, Record};
 use etcd::{Compare, Keys, Operation, Pair, Revision, Txn};
+use std::collections::BTreeMap;
 use types::{NetworkName, Prefix};
 
 /// What became of a registration.
@@ -11,6 +12,31 @@ pub enum Registered {
     Now,
     /// It was there, the same in everything.
     Before,
+}
+
+/// What is left of a network that a node has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// How many blocks the node gave back.
+    pub given_back: usize,
+    /// The network in the store.
+    pub network: Rest,
+}
+
+/// What is left of a network in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    Gone,
+    /// Others use it.
+    InUse {
+        /// How many blocks they have.
+        blocks: usize,
+        /// One of them.
+        node: NodeName,
+    },
+    /// One of this name that is not the one that was left.
+    Another,
 }
 
 impl Store {
@@ -42,6 +68,50 @@ impl Store {
     pub async fn network(&self, network: &NetworkName) -> Result<NetworkRecord, Error> {
         let found = self.read(&Key::Network(network.clone())).await?;
         found.map(|(record, _)| record).ok_or_else(|| Error::NoNetwork { network: network.clone() })
+    }
+
+    /// All networks.
+    pub async fn networks(&self) -> Result<BTreeMap<NetworkName, NetworkRecord>, Error> {
+        let entries = self.snapshot(&[Folder::Networks]).await?.entries;
+        let network = |entry| match entry {
+            Entry::Network(name, record) => Some((name, record)),
+            _ => None,
+        };
+        Ok(entries.into_iter().filter_map(network).collect())
+    }
+
+    /// Takes a node out of a network: gives back its blocks, and takes the network out of the store if nobody has any. Nothing is done to a network of this
+    /// name that is another one. No address of the blocks may be given any more before this.
+    pub async fn leave(
+        &self,
+        network: &NetworkName,
+        record: &NetworkRecord,
+        node: &NodeName,
+    ) -> Result<Left, Error> {
+        let mut given_back = 0;
+        for _ in 0..TIMES {
+            match self.network(network).await {
+                Err(Error::NoNetwork { .. }) => return Ok(Left { given_back, network: Rest::Gone }),
+                Err(error) => return Err(error),
+                Ok(there) if there != *record => return Ok(Left { given_back, network: Rest::Another }),
+                Ok(_) => {}
+            }
+            let owned = self.owned_blocks(network).await?.1;
+            for (number, owner) in owned.into_iter().filter(|(_, owner)| owner.node == *node) {
+                self.release_block(network, node, LeasedBlock { number, epoch: owner.epoch }).await?;
+                given_back += 1;
+            }
+            match self.unregister(network).await {
+                Ok(()) | Err(Error::NoNetwork { .. }) => return Ok(Left { given_back, network: Rest::Gone }),
+                // Its agent was at it.
+                Err(Error::InUse { node: user, .. }) if user == *node => {}
+                Err(Error::InUse { blocks, node: user, .. }) => {
+                    return Ok(Left { given_back, network: Rest::InUse { blocks, node: user } });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Contended { what: format!("network {network}"), times: TIMES })
     }
 
     /// Takes a network out of the store, if no node owns a block of it.

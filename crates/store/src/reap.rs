@@ -52,7 +52,11 @@ impl Store {
     pub async fn reap(&self, node: &NodeName) -> Result<Reaped, Error> {
         let mut taken = BTreeSet::new();
         for _ in 0..TIMES {
-            let (fence, owned) = self.belongings(node).await?;
+            let (fence, owned) = match self.belongings(node).await {
+                // It had nothing but these.
+                Err(Error::NoNode { .. }) if !taken.is_empty() => (Txn::new(), Vec::new()),
+                found => found?,
+            };
             let Some(some) = owned.chunks(CHUNK).next() else {
                 return Ok(Reaped { blocks: taken.into_iter().collect() });
             };
@@ -69,25 +73,62 @@ impl Store {
         Err(Error::Contended { what: format!("what node {node} owns"), times: TIMES })
     }
 
+    /// Takes a node out of the store, with all its blocks. One that lives is refused, unless its life is to end with that: its agent notices when it next says that it
+    /// lives, and begins anew.
+    pub async fn remove_node(&self, node: &NodeName, alive_or_not: bool) -> Result<Reaped, Error> {
+        if alive_or_not {
+            let live = self.client.value(self.key(&Key::Live(node.clone()))).await?.0;
+            if let Some(lease) = live.and_then(|live| live.lease) {
+                match self.client.revoke(lease).await {
+                    Ok(()) | Err(etcd::Error::NoLease { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        let reaped = self.reap(node).await?;
+        let [record, live] = [Key::Node(node.clone()), Key::Live(node.clone())].map(|key| self.key(&key));
+        for _ in 0..TIMES {
+            let Some(pair) = self.client.value(record.as_str()).await?.0 else { return Ok(reaped) };
+            let txn = Txn::new()
+                .when(Compare::absent(live.as_str()))
+                .when(Compare::unchanged(record.as_str(), pair.modified))
+                .then(Operation::delete(Keys::one(record.as_str())));
+            match self.client.txn(txn).await {
+                Ok(answer) if answer.succeeded => return Ok(reaped),
+                Err(error) if !error.may_be_done() => return Err(error.into()),
+                _ if self.client.value(live.as_str()).await?.0.is_some() => {
+                    return Err(Error::Alive { node: node.clone() });
+                }
+                _ => {}
+            }
+        }
+        Err(Error::Contended { what: format!("node {node}"), times: TIMES })
+    }
+
     /// A node's blocks, and the conditions under which they may be taken: it does not live, and its record is what it was.
     async fn belongings(&self, node: &NodeName) -> Result<(Txn, Vec<Block>), Error> {
         let [record, live] = [Key::Node(node.clone()), Key::Live(node.clone())];
-        let Some((_, since)) = self.read::<NodeRecord>(&record).await? else {
-            return Err(Error::NoNode { node: node.clone() });
-        };
+        let since = self.read::<NodeRecord>(&record).await?.map(|(_, since)| since);
         if self.client.value(self.key(&live)).await?.0.is_some() {
             return Err(Error::Alive { node: node.clone() });
         }
-        let fence = Txn::new()
-            .when(Compare::absent(self.key(&live)))
-            .when(Compare::unchanged(self.key(&record), since));
+        let (live, record) = (self.key(&live), self.key(&record));
+        // Who has leased a block without an agent has no record.
+        let unchanged = since.map_or_else(
+            || Compare::absent(record.as_str()),
+            |since| Compare::unchanged(record.as_str(), since),
+        );
+        let fence = Txn::new().when(Compare::absent(live)).when(unchanged);
         let mut owned = Vec::new();
         for entry in self.snapshot(&[Folder::Networks]).await?.entries {
             let Entry::Network(network, _) = entry else { continue };
             let found = self.client.range(&self.keys(&Folder::Blocks(network))).await?;
             owned.extend(found.pairs.into_iter().filter_map(|pair| self.if_owned(pair, node)));
         }
-        Ok((fence, owned))
+        match since {
+            None if owned.is_empty() => Err(Error::NoNode { node: node.clone() }),
+            _ => Ok((fence, owned)),
+        }
     }
 
     fn if_owned(&self, pair: Pair, node: &NodeName) -> Option<Block> {

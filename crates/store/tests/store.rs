@@ -19,7 +19,7 @@ use std::{
     thread,
     time::Duration,
 };
-use store::{Difference, Entry, Error, Event, Life, Registered, Store, difference};
+use store::{Difference, Entry, Error, Event, Left, Life, Registered, Rest, Store, difference};
 use types::NetworkName;
 
 fn main() -> ExitCode {
@@ -27,8 +27,11 @@ fn main() -> ExitCode {
         networks_share_neither_name_nor_vni_nor_address,
         of_many_whose_subnets_overlap_one_is_registered,
         a_network_goes_when_no_node_owns_a_block_of_it,
+        who_leaves_a_network_gives_back_what_is_its_own,
+        a_node_goes_with_its_blocks_whether_it_has_a_record_or_not,
         a_block_has_one_owner_though_64_race_and_etcd_is_killed,
         a_block_whose_answer_was_lost_is_found_again,
+        a_block_that_the_store_has_forgotten_is_leased_again_unless_somebody_has_it,
         a_block_is_leased_of_the_very_network_only,
         a_full_network_says_so,
         a_life_goes_on_after_the_store_has_let_it_go,
@@ -114,6 +117,50 @@ fn a_network_goes_when_no_node_owns_a_block_of_it() {
         assert!(matches!(store.unregister(&net).await, Err(Error::NoNetwork { .. })));
         let said = store.lease_block(&net, &record, &a, &[]).await.unwrap_err();
         assert!(matches!(said, Error::NoNetwork { .. }), "{said}");
+    });
+}
+
+fn who_leaves_a_network_gives_back_what_is_its_own() {
+    with_etcd(async |etcd, store| {
+        let (net, a, b) = (name("net"), name::<NodeName>("a"), name::<NodeName>("b"));
+        let net_record = registered(&store, &["10.42.0.0/24"], 28).await;
+        let mut holds = Vec::new();
+        for _ in 0..3 {
+            holds.push(store.lease_block(&net, &net_record, &a, &holds).await.unwrap());
+        }
+        store.lease_block(&net, &net_record, &b, &[]).await.unwrap();
+        let leaves = async |node: &NodeName, record: &NetworkRecord| {
+            let Left { given_back, network } = store.leave(&net, record, node).await.unwrap();
+            (given_back, network)
+        };
+        let before = etcd.ctl(&["get", "--prefix", "/"]).unwrap();
+        assert_eq!(leaves(&a, &record(7, &["10.42.0.0/24"], 27)).await, (0, Rest::Another));
+        assert_eq!(etcd.ctl(&["get", "--prefix", "/"]).unwrap(), before);
+        assert_eq!(leaves(&a, &net_record).await, (3, Rest::InUse { blocks: 1, node: b.clone() }));
+        assert_eq!(leaves(&a, &net_record).await, (0, Rest::InUse { blocks: 1, node: b.clone() }));
+        assert_eq!(leaves(&b, &net_record).await, (1, Rest::Gone));
+        assert_eq!(leaves(&b, &net_record).await, (0, Rest::Gone));
+        assert_eq!(etcd.ctl(&["get", "--prefix", "/"]).unwrap(), "");
+    });
+}
+
+fn a_node_goes_with_its_blocks_whether_it_has_a_record_or_not() {
+    with_etcd(async |etcd, store| {
+        let (net, a, b) = (name("net"), name::<NodeName>("a"), name::<NodeName>("b"));
+        let record = registered(&store, &["10.42.0.0/24"], 28).await;
+        let block = store.lease_block(&net, &record, &a, &[]).await.unwrap();
+        let reaped = store.remove_node(&a, false).await.unwrap().blocks;
+        assert_eq!(reaped, [(net.clone(), block.number)]);
+        assert!(matches!(store.remove_node(&a, false).await, Err(Error::NoNode { .. })));
+
+        let mut life = lives(&store, "b").await;
+        store.lease_block(&net, &record, &b, &[]).await.unwrap();
+        let before = etcd.ctl(&["get", "--prefix", "/"]).unwrap();
+        assert!(matches!(store.remove_node(&b, false).await, Err(Error::Alive { .. })));
+        assert_eq!(etcd.ctl(&["get", "--prefix", "/"]).unwrap(), before);
+        assert_eq!(store.remove_node(&b, true).await.unwrap().blocks.len(), 1);
+        assert_eq!(etcd.ctl(&["get", "--prefix", "/sealane/v1/node/"]).unwrap(), "");
+        assert!(life.keep().await.unwrap(), "it notices");
     });
 }
 
@@ -207,6 +254,24 @@ fn a_block_whose_answer_was_lost_is_found_again() {
         let entries = store.snapshot(&[Folder::Blocks(net.clone())]).await.unwrap().entries;
         let unknown = difference(&net, &a, &[other], &entries);
         assert_eq!(unknown, Difference { lost: vec![], unknown: vec![lost] });
+    });
+}
+
+fn a_block_that_the_store_has_forgotten_is_leased_again_unless_somebody_has_it() {
+    with_etcd(async |etcd, store| {
+        let record = registered(&store, &["10.42.0.0/24"], 28).await;
+        let (net, a, b) = (name("net"), name("a"), name("b"));
+        let before = store.lease_block(&net, &record, &a, &[]).await.unwrap();
+        let again = store.lease_again(&net, &a, before.number).await.unwrap();
+        assert_eq!(again, Some(before), "it has it");
+        assert_eq!(store.lease_again(&net, &b, before.number).await.unwrap(), None);
+        etcd.ctl(&["del", "--prefix", "/sealane/v1/blk/"]).unwrap();
+        let again = store.lease_again(&net, &a, before.number).await.unwrap().unwrap();
+        assert!(again.number == before.number && again.epoch > before.epoch, "{again:?}");
+        assert_eq!(store.lease_again(&net, &b, before.number).await.unwrap(), None);
+        etcd.ctl(&["del", "--prefix", "/sealane/v1/"]).unwrap();
+        let said = store.lease_again(&net, &a, before.number).await.unwrap_err();
+        assert!(matches!(said, Error::NoNetwork { .. }), "{said}");
     });
 }
 

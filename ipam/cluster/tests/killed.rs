@@ -16,7 +16,6 @@ mod net;
 mod trace;
 
 use host::Host;
-use kill::{at_every_stop, nothing_but_the_other_is_left, somewhere};
 use net::listed;
 use serde_json::{Value, json};
 
@@ -26,46 +25,17 @@ fn config(_: &Host) -> Value {
 
 #[test]
 fn an_add_that_was_killed_is_undone_by_del() {
-    at_every_stop(
-        config,
-        "ADD",
-        somewhere,
-        |_| {},
-        |host, stop| {
-            host.del(&config(host), "c1");
-            nothing_but_the_other_is_left(host, stop);
-        },
-    );
+    kill::an_add_is_undone_by_del(config);
 }
 
 #[test]
 fn an_add_that_was_killed_is_followed_by_another_when_its_namespace_is_gone() {
-    at_every_stop(
-        config,
-        "ADD",
-        |host| host.netns("ns1"),
-        |_| {},
-        |host, stop| {
-            std::fs::remove_file(host.path("ns1")).unwrap();
-            let mut call = host.call("ADD", &config(host), "c1");
-            call.netns = host.netns("ns2");
-            let address = host.run(&call).address().unwrap_or_else(|error| panic!("stop {stop}: {error}"));
-            let mut held = host.reservations();
-            held.retain(|_, id| id == "c1\r\neth0");
-            assert_eq!((held.len(), held.contains_key(&address)), (2, true), "stop {stop}: {held:?}");
-        },
-    );
+    kill::an_add_is_followed_by_another_when_its_namespace_is_gone(config);
 }
 
 #[test]
 fn a_del_that_was_killed_is_finished_by_the_next() {
-    let prepare = |host: &Host| {
-        host.add(&config(host), "c1").unwrap();
-    };
-    at_every_stop(config, "DEL", somewhere, prepare, |host, stop| {
-        host.del(&config(host), "c1");
-        nothing_but_the_other_is_left(host, stop);
-    });
+    kill::a_del_is_finished_by_the_next(config);
 }
 
 #[test]

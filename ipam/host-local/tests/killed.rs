@@ -23,40 +23,12 @@ fn config(host: &Host) -> Value {
 
 #[test]
 fn an_add_that_was_killed_is_undone_by_del() {
-    at_every_stop(
-        config,
-        "ADD",
-        somewhere,
-        |_| {},
-        |host, stop| {
-            host.del(&config(host), "c1");
-            nothing_but_the_other_is_left(host, stop);
-        },
-    );
+    kill::an_add_is_undone_by_del(config);
 }
 
 #[test]
 fn an_add_that_was_killed_is_followed_by_another_when_its_namespace_is_gone() {
-    at_every_stop(
-        config,
-        "ADD",
-        |host| host.netns("ns1"),
-        |_| {},
-        |host, stop| {
-            std::fs::remove_file(host.path("ns1")).unwrap();
-            let mut call = host.call("ADD", &config(host), "c1");
-            call.netns = host.netns("ns2");
-            let address = host.run(&call).address().unwrap_or_else(|error| panic!("stop {stop}: {error}"));
-            let held: Vec<String> = host
-                .reservations()
-                .into_iter()
-                .filter(|(_, id)| id == "c1\r\neth0")
-                .map(|(at, _)| at)
-                .collect();
-            assert_eq!(held.len(), 2, "stop {stop}: {held:?}");
-            assert!(held.contains(&address), "stop {stop}");
-        },
-    );
+    kill::an_add_is_followed_by_another_when_its_namespace_is_gone(config);
 }
 
 #[test]
@@ -81,13 +53,7 @@ fn a_replacing_add_that_was_killed_is_undone_by_del() {
 
 #[test]
 fn a_del_that_was_killed_is_finished_by_the_next() {
-    let prepare = |host: &Host| {
-        host.add(&config(host), "c1").unwrap();
-    };
-    at_every_stop(config, "DEL", somewhere, prepare, |host, stop| {
-        host.del(&config(host), "c1");
-        nothing_but_the_other_is_left(host, stop);
-    });
+    kill::a_del_is_finished_by_the_next(config);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     lease::{Leases, boot_id},
     store::{NOTE, Store},
 };
-use cluster::{Config, Holding, Owned, Role, Span};
+use cluster::{Config, Holding, Layout, LeasedBlock, Owned, Role, Span};
 use cni::Fail;
 use std::net::IpAddr;
 use types::NetworkName;
@@ -44,7 +44,22 @@ pub fn change(
     write(network, to, |held| if held.count > 0 { Err(Error::InUse { held }.into()) } else { Ok(()) })
 }
 
-/// The same after blocks were taken from this node, which nobody can refuse: from here on no address of those is given. Says which living containers have
+/// Adds a block that this node has leased to what is written down; that it is there already is no error.
+pub fn gain(network: &NetworkName, layout: &Layout, block: LeasedBlock) -> Result<Holding, of_all::Error> {
+    change(network, |before| {
+        let mut blocks = match before.map(|before| before.owns) {
+            Some(Owned::Leased(blocks)) => blocks,
+            Some(Owned::Everything | Owned::Slot(_)) | None => Vec::new(),
+        };
+        match blocks.iter_mut().find(|known| known.number == block.number) {
+            Some(known) => *known = block,
+            None => blocks.push(block),
+        }
+        Holding::new(layout, Owned::Leased(blocks))
+    })
+}
+
+/// As [`change`], after blocks were taken from this node, which nobody can refuse: from here on no address of those is given. Says which living containers have
 /// one.
 pub fn lose(
     network: &NetworkName,

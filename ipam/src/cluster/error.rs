@@ -1,7 +1,8 @@
 //! What can go wrong with addresses of a network over many nodes.
+use super::lessor::Full;
 use crate::error::Held;
 use cluster::{BlockNumber, Holding, Node, NodeName, Owned};
-use cni::{Code, Failure};
+use cni::{Code, ErrorReply, Fail, Failure};
 use std::{fmt, net::IpAddr};
 use types::Prefix;
 
@@ -104,6 +105,26 @@ pub enum Error {
         /// Who holds them.
         held: Held,
     },
+    /// No address is free, and no block could be leased for it.
+    #[error("{}: {}", Wants(node, full), words(cause))]
+    NotLeased {
+        /// This node.
+        node: NodeName,
+        /// What it has.
+        full: Full,
+        /// Why none could be leased.
+        cause: Fail,
+    },
+    /// STATUS: as [`Error::NotLeased`].
+    #[error("{}: {}", Wants(node, full), words(cause))]
+    StoreLost {
+        /// This node.
+        node: NodeName,
+        /// What it has.
+        full: Full,
+        /// Why it is not known whether one could be leased.
+        cause: Fail,
+    },
     /// This node has leased no block.
     #[error("node {node} has no block of the network")]
     NoBlocks {
@@ -165,7 +186,8 @@ impl Failure for Error {
             Self::InUse { .. } => Code::Taken,
             Self::NotOursAnyMore { .. } => Code::Check,
             Self::SlotFull { .. } | Self::BlocksFull { .. } | Self::NoBlocks { .. } => Code::TryAgain,
-            Self::NotReady { .. } => Code::NotAvailable,
+            Self::NotLeased { cause, .. } => cause.code(),
+            Self::NotReady { .. } | Self::StoreLost { .. } => Code::NotAvailable,
         }
     }
 
@@ -185,14 +207,28 @@ impl Failure for Error {
             }
             Self::OtherBlock { .. } => "request an address of a block of this node, or none".into(),
             Self::NotOursAnyMore { .. } => "add the container anew: another node may give the address".into(),
-            Self::Moved { held, .. } => {
-                format!("{held}; give the node its former slot, or DEL these containers first")
+            Self::Moved { before, now, held } => {
+                let same = (&before.subnets, before.block_size) == (&now.subnets, now.block_size);
+                let former = if same {
+                    "give the node its former slot"
+                } else {
+                    "set \"subnets\" and \"blockSize\" as they were"
+                };
+                format!("{held}; {former}, or DEL these containers first")
             }
             Self::SlotFull { held, .. } => {
                 format!("{held}; a smaller `blockSize` gives each node more, but moves all blocks")
             }
-            Self::BlocksFull { held, .. } => format!("{held}; {BY_AGENT}"),
-            Self::NoBlocks { .. } | Self::NotReady { .. } => BY_AGENT.into(),
+            Self::NotLeased { full, cause, .. } | Self::StoreLost { full, cause, .. } => {
+                let held = match full {
+                    Full::Nothing => None,
+                    Full::Given { held, .. } => Some(held.to_string()),
+                };
+                return held.into_iter().chain(cause.hint()).reduce(|held, next| format!("{held}; {next}"));
+            }
+            Self::BlocksFull { held, .. } => format!("{held}; {BY_ADD}"),
+            Self::NoBlocks { .. } => BY_ADD.into(),
+            Self::NotReady { .. } => NONE_LEFT.into(),
             Self::CutAnew { before, .. } => format!(
                 "set \"blockSize\" to {} and \"subnets\" as they were, or begin another network",
                 before.block_size.number()
@@ -202,9 +238,33 @@ impl Failure for Error {
     }
 }
 
-/// Who leases blocks.
-const BY_AGENT: &str =
-    "`sealane agent` leases blocks from etcd: see that it runs, or run `sealane agent --once`";
+/// What becomes of it when a container is added.
+const BY_ADD: &str = "ADD leases a block from etcd when no address is free; to look leases nothing";
+
+const NONE_LEFT: &str = "`sealane node ls` shows who has the blocks";
+
+/// What is missing.
+struct Wants<'a>(&'a NodeName, &'a Full);
+
+impl fmt::Display for Wants<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(node, full) = self;
+        match full {
+            Full::Nothing => write!(out, "node {node} has no block of the network, and could not lease one"),
+            Full::Given { set, .. } => {
+                write!(
+                    out,
+                    "no IP addresses available in the blocks of node {node}: {set}, and it could not lease another"
+                )
+            }
+        }
+    }
+}
+
+/// The message of a failure with those of its causes.
+fn words(failure: &Fail) -> String {
+    ErrorReply::new("", failure.as_ref()).msg
+}
 
 /// A block's prefix, in brackets, if there is one.
 struct In<'a>(&'a Option<Prefix>);

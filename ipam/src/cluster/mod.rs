@@ -2,13 +2,15 @@
 //! no subnet.
 //!
 //! Reservations lie in `DATA/cluster/NETWORK/`, in the form of host-local's, and are made, looked at and taken back by the same code. What differs is
-//! what may be handed out (`territory.rs`). Nobody else is asked while an address is free here.
+//! what may be handed out (`territory.rs`). Nobody else is asked while an address is free here; when none is, a block is leased (`lessor.rs`).
 mod blocks;
 mod error;
+mod lessor;
 mod territory;
 
-pub use blocks::{change, given, holding, lose, owned};
+pub use blocks::{change, gain, given, holding, lose, owned};
 pub use error::{Error, Owner};
+pub use lessor::{Full, Lessor, Wanted, lease_with};
 
 use crate::{
     allocate::{Claim, refuse_if_full},
@@ -21,9 +23,10 @@ use crate::{
     release::{release_all_but, release_from},
     store::Store,
 };
+use cluster::{Holding, LeasedBlock, Owned};
 use cni::{AddResult, Attachment, AttachmentId, Call, Fail, Handler, Ip, Route};
 use serde::Deserialize;
-use std::{borrow::Cow, net::IpAddr, path::PathBuf};
+use std::{borrow::Cow, cell::RefCell, net::IpAddr, path::PathBuf};
 use territory::Territory;
 
 /// The plugin; see [`Handler`].
@@ -37,13 +40,8 @@ impl Handler for Cluster {
 
     fn add(&self, call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
         let asked = Asked::of(call, at)?;
-        let given = asked.claim(call).allocate(&|store, evidence| {
-            let holding = asked.territory.holding(store, evidence)?;
-            let sets = asked.territory.sets(&holding, &asked.requested)?;
-            territory::write_down(store, &holding)?;
-            Ok(Cow::from(sets))
-        });
-        Ok(asked.answer(given)?)
+        let ips = asked.allocate(call)?;
+        Ok(asked.answer(ips))
     }
 
     /// That the reservations are there, and that their addresses are still this node's.
@@ -64,18 +62,37 @@ impl Handler for Cluster {
         Ok(release_all_but(valid, &call.network, &place()?)?)
     }
 
-    /// Fails where every ADD would; for a full network only if `statusWhenFull` says so, as host-local.
+    /// Fails where every ADD would, so when no address is free and the store can't be asked for more; for a full network only if `statusWhenFull` says so, as
+    /// host-local.
     fn status(&self, call: &Call) -> Result<(), Fail> {
         let when_full = WhenFull::meant(call.decode::<RawNetwork>()?.ipam.status_when_full.as_deref())?;
         let (territory, data_dir, leases, boot) =
             (Territory::of(call)?, place()?, Leases::of(&call.network)?, boot_id()?);
         let store = Store::unlocked(&data_dir, &call.network);
         let evidence = Evidence { network: &call.network, data_dir: &data_dir, leases: &leases, boot: &boot };
-        let holding = territory.holding(&store, &evidence).map_err(Error::for_status)?;
-        if when_full == WhenFull::Unavailable {
-            refuse_if_full(&territory.sets(&holding, &[])?, &store, &evidence)?;
+        let mut holds = Vec::new();
+        let room = territory.holding(&store, &evidence).and_then(|holding| {
+            let sets = territory.sets(&holding, &[])?;
+            holds = leased(holding);
+            if when_full == WhenFull::Unavailable || territory.wanted(&call.network, &holds).is_some() {
+                refuse_if_full(&sets, &store, &evidence)?;
+            }
+            Ok(())
+        });
+        let Err(full) = room else { return Ok(()) };
+        let bearable = matches!(full, of_all::Error::Unavailable { .. }) && when_full == WhenFull::Ready;
+        if lessor::could_lease(&territory, &call.network, &holds, &full)? || bearable {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::for_status(full).into())
+    }
+}
+
+/// The blocks of a node that leases them.
+fn leased(holding: Holding) -> Vec<LeasedBlock> {
+    match holding.owns {
+        Owned::Leased(blocks) => blocks,
+        Owned::Everything | Owned::Slot(_) => Vec::new(),
     }
 }
 
@@ -86,7 +103,8 @@ pub(crate) fn preview(call: &Call, at: &Attachment) -> Result<AddResult, Fail> {
         let holding = asked.territory.holding(store, evidence)?;
         Ok(Cow::from(asked.territory.sets(&holding, &asked.requested)?))
     });
-    Ok(asked.answer(given)?)
+    let ips = given.map_err(|error| asked.territory.explained(error))?;
+    Ok(asked.answer(ips))
 }
 
 /// What an ADD asks for.
@@ -121,11 +139,37 @@ impl Asked {
         }
     }
 
-    fn answer(self, given: Result<Vec<Ip>, of_all::Error>) -> Result<AddResult, of_all::Error> {
-        let ips = given.map_err(|error| self.territory.explained(error))?;
-        Ok(AddResult { ips, routes: self.routes, ..AddResult::default() })
+    /// Reserves addresses, if need be out of a block that is leased for them. Others may be quicker to take all of it.
+    fn allocate(&self, call: &Call) -> Result<Vec<Ip>, Fail> {
+        let mut rounds = 0..ROUNDS;
+        loop {
+            let holds = RefCell::new(Vec::new());
+            let given = self.claim(call).allocate(&|store, evidence| {
+                let holding = self.territory.holding(store, evidence)?;
+                let sets = self.territory.sets(&holding, &self.requested)?;
+                territory::write_down(store, &holding)?;
+                holds.replace(leased(holding));
+                Ok(Cow::from(sets))
+            });
+            match given {
+                Ok(ips) => return Ok(ips),
+                Err(refused) if rounds.next().is_none() => {
+                    return Err(self.territory.explained(refused).into());
+                }
+                Err(refused) => {
+                    lessor::lease(&self.territory, &call.network, &holds.into_inner(), refused)?;
+                }
+            }
+        }
+    }
+
+    fn answer(self, ips: Vec<Ip>) -> AddResult {
+        AddResult { ips, routes: self.routes, ..AddResult::default() }
     }
 }
+
+/// How many blocks one ADD has leased, all of whose addresses others have taken first.
+const ROUNDS: u32 = 64;
 
 /// The keys of `ipam` itself.
 #[derive(Debug, Default, Deserialize)]

@@ -7,7 +7,10 @@
 //! whatever is reserved; all reservations are looked at only when something has changed.
 //!
 //! With `etcd` the file is the truth: who leases a block from the store writes it there, before an address of it is given.
-use super::error::{Error, Owner};
+use super::{
+    error::{Error, Owner},
+    lessor::Wanted,
+};
 use crate::{
     allocate::NAMED,
     error::{self as of_all, Held, Refusal},
@@ -15,9 +18,10 @@ use crate::{
     pool::{Range, RangeSet},
     store::{NOTE, Store},
 };
-use cluster::{Config, Holding, Owned, Place, Role, Span, gateway};
+use cluster::{Config, Holding, LeasedBlock, Owned, Place, Role, Span, gateway};
 use cni::{Call, Fail};
 use std::net::IpAddr;
+use types::NetworkName;
 
 /// A network, and what this node is to it.
 #[derive(Debug)]
@@ -52,6 +56,20 @@ impl Territory {
             (Some(before), _) => self.refuse_strays(before, &now, store, evidence)?,
         }
         Ok(now)
+    }
+
+    /// What to ask the store for, if this node leases its blocks from one.
+    pub(crate) fn wanted<'a>(
+        &'a self,
+        network: &'a NetworkName,
+        holds: &'a [LeasedBlock],
+    ) -> Option<Wanted<'a>> {
+        match (&self.role, &self.config.store) {
+            (Role::Leasing(node), cluster::Store::Etcd(etcd)) => {
+                Some(Wanted { network, config: &self.config, etcd, node, holds })
+            }
+            _ => None,
+        }
     }
 
     /// The range sets of what this node owns: one for each subnet. Refuses addresses that were asked for and are not in them.

@@ -7,7 +7,7 @@ pub use config::{Config, Error};
 
 use cni::{AddResult, Call, Fail, Interface, Ip, Route};
 use plan::{Facts, Place, Plan, Query, WantedMac, step};
-use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
+use plugin::{Endpoint, Lease, Plugin, Recipe, interface, pair};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::{Dad, IfName, Mac, Prefix, VlanId};
 
@@ -112,19 +112,11 @@ impl Recipe for Bridge {
 
     fn remains(endpoint: &Endpoint) -> Plan {
         let mut plan = Plan::default();
-        plan.own(step::Veth {
-            place: Place::Host,
-            host: endpoint.host.clone(),
-            host_mac: endpoint.host_mac,
-            peer: endpoint.ifname.clone(),
-            peer_mac: endpoint.mac,
-            master: None,
-            mtu: None,
-            tx_queues: 1,
-            rx_queues: 1,
-        });
         let (container, ifname) = (endpoint.container.clone(), endpoint.ifname.clone());
-        plan.own(step::LeftMacCheck { container: container.clone(), ifname: ifname.clone() });
+        // As above: undone after the port is gone.
+        let link = endpoint.host.clone();
+        plan.own(step::LeftMacCheck { link, container: container.clone(), ifname: ifname.clone() });
+        plan.own(pair::cable(endpoint, Place::Host, None));
         plan.own(step::LeftMasquerade { network: endpoint.network.clone(), container, ifname });
         plan
     }
@@ -194,15 +186,10 @@ fn gateway(plan: &mut Plan, config: &Config, lease: &Lease, force: bool) {
 /// The pair of interfaces, and how the bridge treats its port.
 fn cable(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts: &Facts) {
     plan.own(step::Veth {
-        place: Place::Host,
-        host: endpoint.host.clone(),
-        host_mac: endpoint.host_mac,
-        peer: endpoint.ifname.clone(),
-        peer_mac: endpoint.mac,
         master: Some(config.bridge.clone()),
-        mtu: mtu(config, facts),
         tx_queues: config.tx_queues,
         rx_queues: config.rx_queues,
+        ..pair::cable(endpoint, Place::Host, mtu(config, facts))
     });
     plan.once(step::Unnumbered { link: endpoint.host.clone() });
     let (hairpin, isolated) = (config.port.hairpin(), config.port.isolated());

@@ -1,8 +1,12 @@
 //! The keys of `firewall`, in two stages: what the user typed, and what it means.
 use cni::{AddResult, Call, Code, Fail, Failure};
-use plan::step::{ChainName, InvalidWord, InvalidZone, ZoneName};
+use plan::{
+    OverlayFact,
+    step::{ChainName, InvalidWord, InvalidZone, ZoneName},
+};
 use serde::Deserialize;
-use types::{IfName, InvalidName};
+use std::path::Path;
+use types::{IfName, InvalidName, NetworkName};
 
 /// What the user typed: the keys of the reference's `firewall` 1.9, and `internal`.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +25,8 @@ pub struct Config {
     pub(crate) backend: Backend,
     /// Where the administrator's rules are, in iptables.
     pub(crate) admin: ChainName,
+    /// The network, if its containers' links end in a namespace of its own (`overlay`): then the host knows them by the addresses of that.
+    pub(crate) behind: Option<NetworkName>,
     /// What is kept from whom; `None` if everybody may come.
     pub(crate) guarded: Option<Guarded>,
 }
@@ -38,11 +44,12 @@ pub(crate) enum Backend {
     Firewalld(ZoneName),
 }
 
-/// A bridge that is kept from others.
+/// A bridge that is kept from others, or what an overlay network has in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Guarded {
-    /// Where the host meets the containers: the bridge, or its interface in their VLAN.
-    pub(crate) bridge: IfName,
+    /// Where the host meets the containers: the bridge, or its interface in their VLAN. None where that is the host's end of the pair to the network's
+    /// namespace.
+    pub(crate) bridge: Option<IfName>,
     /// The container's ports of the bridge.
     pub(crate) ports: Vec<IfName>,
     /// Whether the containers are kept from each other, too.
@@ -75,6 +82,9 @@ pub enum Error {
     /// Not the name of a chain.
     #[error("invalid value of \"iptablesAdminChainName\"")]
     AdminChain(#[source] InvalidWord),
+    /// A policy that an overlay network can't have.
+    #[error("ingress policy \"isolated\" is not there behind overlay")]
+    Apart,
     /// No plugin has come before.
     #[error("missing prevResult from earlier plugin")]
     NoPrevResult,
@@ -103,7 +113,7 @@ impl Failure for Error {
             | Error::NoBridge { .. }
             | Error::EmptyBridge
             | Error::Bridge(_) => Code::InvalidConfig,
-            Error::Firewalld => Code::UnsupportedField,
+            Error::Firewalld | Error::Apart => Code::UnsupportedField,
         }
     }
 
@@ -119,6 +129,10 @@ impl Failure for Error {
             }
             Error::AdminChain(_) => {
                 "give a name of at most 28 visible characters, or leave it out for CNI-ADMIN".into()
+            }
+            Error::Apart => {
+                "containers of one overlay network reach each other, wherever they are: give those that are not to meet a network each, and set \"ingressPolicy\" to same-bridge"
+                    .into()
             }
             Error::NoPrevResult => {
                 "put it behind another plugin, such as bridge, in the network's \"plugins\"".into()
@@ -136,8 +150,13 @@ impl Config {
         let raw: RawConfig = call.decode()?;
         let (backend, admin, isolation) = (raw.backend()?, raw.admin()?, raw.isolation()?);
         let before = call.prev_result.as_ref().ok_or(Error::NoPrevResult)?;
-        let guarded = isolation.map(|isolation| isolation.of(before)).transpose()?;
-        Ok(Self { backend, admin, guarded })
+        let behind = is_of_overlay(before, &call.network).then(|| call.network.clone());
+        let of = |isolation: Isolation| match behind {
+            Some(_) => isolation.of_network(),
+            None => isolation.of(before),
+        };
+        let guarded = isolation.map(of).transpose()?;
+        Ok(Self { backend, admin, behind, guarded })
     }
 
     /// The zone of a configuration that names firewalld as its backend, whatever else it says.
@@ -152,6 +171,12 @@ impl Config {
     pub(crate) fn forwards(&self) -> bool {
         self.guarded.as_ref().is_none_or(|guarded| !guarded.internal)
     }
+}
+
+/// Whether the first interface that the plugins before have reported is in the network's own namespace.
+pub(crate) fn is_of_overlay(before: &AddResult, network: &NetworkName) -> bool {
+    let sandbox = before.interfaces.first().and_then(|first| first.sandbox.as_deref());
+    sandbox.is_some_and(|path| OverlayFact::is_netns(Path::new(path), network))
 }
 
 /// What a network is isolated from, and the words for it.
@@ -218,10 +243,18 @@ impl Isolation {
         let (gateways, ports): (Vec<_>, Vec<_>) =
             others.map(|other| other.name.as_str()).partition(|name| name.starts_with(&in_vlan));
         Ok(Guarded {
-            bridge: name(gateways.first().copied().unwrap_or(&bridge.name))?,
+            bridge: Some(name(gateways.first().copied().unwrap_or(&bridge.name))?),
             ports: ports.into_iter().map(name).collect::<Result<_, _>>()?,
             apart: self.apart,
             internal: self.internal,
         })
+    }
+
+    /// The host has one link to all of the network's containers, and no part in what they have to say to each other.
+    fn of_network(self) -> Result<Guarded, Error> {
+        if self.apart {
+            return Err(Error::Apart);
+        }
+        Ok(Guarded { bridge: None, ports: Vec::new(), apart: false, internal: self.internal })
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use cni::{Args, Attachment, Call, ErrorReply, Fail, Verb, Version};
 use firewall::Firewall;
-use plan::{Facts, Forward, Query};
+use plan::{Facts, Forward, OverlayFact, Query, Transit};
 use plugin::{Endpoint, Recipe};
 use serde_json::{Value, json};
 
@@ -242,4 +242,64 @@ fn keys_of_others_and_empty_ones_are_no_mistakes() {
     let keys = json!({"firewalldZone": "trusted", "iptablesAdminChainName": "", "backend": null, "internal": null,
         "ingressPolicy": null, "capabilities": {"portMappings": true}});
     assert_eq!(plan(&keys), "");
+}
+
+/// What `overlay` answers.
+fn of_network() -> Value {
+    let netns = "/run/sealane/overlay/n/netns";
+    json!({
+        "interfaces": [{"name": "veth1", "sandbox": netns}, {"name": "eth0", "sandbox": "/run/netns/c"}],
+        "ips": [{"address": "10.42.0.2/32", "interface": 1}, {"address": "fd42::2/128", "interface": 1}],
+    })
+}
+
+fn plan_behind_overlay(keys: &Value, forward: Forward) -> String {
+    let call = call(keys, &of_network());
+    let (config, endpoint, lease) =
+        (Firewall::configure(&call).unwrap(), endpoint(&call), call.prev_result.clone().unwrap());
+    let asked = Firewall::asks(&config, &endpoint);
+    assert!(asked.contains(&Query::Overlay("n".parse().unwrap())), "{asked:?}");
+    let (netns, host_end) = ("/run/sealane/overlay/n/netns".into(), "ov0".parse().unwrap());
+    let overlay = Some(OverlayFact { transit: Transit::numbered(0).unwrap(), netns, host_end });
+    let facts = Facts { forward: Some(forward), overlay, ..Facts::default() };
+    Firewall::plan(&config, &endpoint, &lease, &facts).to_string()
+}
+
+#[test]
+fn behind_overlay_the_network_is_let_through_as_long_as_it_has_a_user() {
+    let drops = Forward { drops: true, ..Forward::default() };
+    let through = "\
+ensure forwarding for 169.254.64.1 by iptables, after chain CNI-ADMIN, until its last user goes
+ensure forwarding for fd7e:51c0:9e2a:7a15::1 by iptables, after chain CNI-ADMIN, until its last user goes
+";
+    assert_eq!(plan_behind_overlay(&json!({}), drops), through);
+    assert_eq!(plan_behind_overlay(&json!({}), Forward::default()), "");
+    assert_eq!(plan_behind_overlay(&json!({"backend": "nftables"}), drops), "");
+    let apart = "ensure bridge ov0 isolated from other isolated bridges, until its last user goes\n";
+    let by_iptables = "\
+ensure isolation from other bridges of bridge ov0 by iptables, IPv4
+ensure isolation from other bridges of bridge ov0 by iptables, IPv6
+";
+    let same_bridge = plan_behind_overlay(&json!({"ingressPolicy": "same-bridge"}), drops);
+    assert_eq!(same_bridge, format!("{apart}{through}{by_iptables}"));
+    let internal = "ensure bridge ov0 isolated from all that is beyond it, until its last user goes\n";
+    assert_eq!(plan_behind_overlay(&json!({"internal": true}), drops), internal);
+}
+
+#[test]
+fn behind_overlay_containers_of_a_network_are_not_kept_apart() {
+    let refused = refusal(&of_network(), &json!({"ingressPolicy": "isolated"}));
+    assert_eq!(refused["code"], 2);
+    assert!(refused["msg"].as_str().unwrap().contains("isolated"), "{refused}");
+}
+
+/// The host may have a container of its own with such an address.
+#[test]
+fn behind_overlay_no_other_suite_has_left_anything() {
+    let left = |before: &Value| {
+        let call = call(&json!({}), before);
+        Firewall::remains_of(&call, &endpoint(&call), call.prev_result.as_ref()).to_string()
+    };
+    assert_eq!(left(&of_network()), "");
+    assert!(left(&bridged()).contains("10.1.0.2"));
 }

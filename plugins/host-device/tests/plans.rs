@@ -27,11 +27,13 @@ fn card() -> Taken {
         burnt_in: MAC.parse().ok(),
         mac: MAC.parse().ok(),
         mtu: 9000,
+        settings: Vec::new(),
         up: true,
         alias: None,
         altnames: None,
         master: None,
         belongings: Belongings::default(),
+        inherited: false,
     }
 }
 

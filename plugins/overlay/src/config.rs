@@ -10,18 +10,32 @@ use types::{Mac, NodeName, Prefix};
 pub struct Config {
     /// The network.
     pub(crate) network: cluster::Config,
-    /// This node, and all nodes, where they are listed.
-    pub(crate) listed: Option<(Node, Nodes)>,
+    /// The other nodes.
+    pub(crate) others: Others,
     /// The container's MAC address, if one was asked for.
     pub(crate) mac: Option<Mac>,
+}
+
+/// Who the other nodes of a network are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// There are none.
+    Nobody,
+    /// This node, and all nodes.
+    Listed(Node, Nodes),
+    /// A store knows, and who hears of it writes it down.
+    Stored,
 }
 
 /// Why a configuration, or a lease, was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Who leases blocks has an agent for it.
-    #[error("\"store\" of type etcd is not there yet for overlay")]
-    Etcd,
+    /// Nobody else knows which blocks are this node's.
+    #[error("IPAM plugin {ipam} does not know which addresses are this node's")]
+    Ipam {
+        /// The IPAM plugin.
+        ipam: String,
+    },
     /// An address that no node of this network has.
     #[error("IPAM plugin {ipam} gave {address}, which no node of the network has")]
     Nobodys {
@@ -55,14 +69,16 @@ pub enum Error {
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
-            Error::Etcd => Code::UnsupportedField,
+            Error::Ipam { .. } => Code::UnsupportedField,
             Error::Nobodys { .. } | Error::Others { .. } | Error::Gateway { .. } => Code::Delegate,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Error::Etcd => "list the nodes: \"store\": {\"type\": \"static\", \"peers\": [...]}".into(),
+            Error::Ipam { .. } => {
+                "with a \"store\" of type etcd leave \"ipam\" out, or set its \"type\" to cluster".into()
+            }
             Error::Nobodys { .. } | Error::Others { .. } => {
                 "leave \"ipam\" out, or set its \"type\" to cluster: it gives addresses of this node's blocks alone".into()
             }
@@ -78,17 +94,20 @@ impl Config {
     /// Reads the configuration of a call and refuses what can't be.
     pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
         let network = cluster::Config::read(call)?;
-        let listed = match (network.role(&call.host_name())?, &network.store) {
-            (Role::Listed(node), Store::Static(nodes)) => Some((node, nodes.clone())),
-            (Role::Leasing(_), _) => return Err(Error::Etcd.into()),
-            (Role::Alone | Role::Listed(_), _) => None,
+        let others = match (network.role(&call.host_name())?, &network.store) {
+            (Role::Listed(node), Store::Static(nodes)) => Others::Listed(node, nodes.clone()),
+            (Role::Leasing(_), _) => match call.ipam_type.as_deref().unwrap_or(OURS) {
+                OURS => Others::Stored,
+                other => return Err(Error::Ipam { ipam: other.to_owned() }.into()),
+            },
+            (Role::Alone | Role::Listed(_), _) => Others::Nobody,
         };
-        Ok(Self { network, listed, mac: keys::mac(call, None)? })
+        Ok(Self { network, others, mac: keys::mac(call, None)? })
     }
 
-    /// This node and the others; none as long as it is alone.
-    pub(crate) fn peers(&self) -> Option<(&Node, Vec<&Node>)> {
-        let (node, nodes) = self.listed.as_ref()?;
+    /// This node and the others that are listed; none as long as it is alone.
+    pub(crate) fn listed(&self) -> Option<(&Node, Vec<&Node>)> {
+        let Others::Listed(node, nodes) = &self.others else { return None };
         let others: Vec<&Node> = nodes.others(&node.name).collect();
         (!others.is_empty()).then_some((node, others))
     }
@@ -97,15 +116,16 @@ impl Config {
     pub(crate) fn accept(&self, ipam: &str, lease: &Lease) -> Result<(), Error> {
         let ipam = || ipam.to_owned();
         for address in lease.ips.iter().map(|ip| ip.address.address()) {
-            let (block, listed) = match (self.network.layout.place(address), &self.listed) {
+            let (block, node, nodes) = match (self.network.layout.place(address), &self.others) {
                 // Who is alone has all of the subnets, and not blocks of them.
-                (Place::Block(_) | Place::Behind(_), None) => continue,
-                (Place::Block(block), Some(listed)) => (block, listed),
+                (Place::Block(_) | Place::Behind(_), Others::Nobody) | (Place::Block(_), Others::Stored) => {
+                    continue;
+                }
+                (Place::Block(block), Others::Listed(node, nodes)) => (block, node, nodes),
                 (Place::Outside | Place::Kept(_) | Place::Behind(_), _) => {
                     return Err(Error::Nobodys { ipam: ipam(), address });
                 }
             };
-            let (node, nodes) = listed;
             if node.slot != block {
                 let owner = nodes.owner(block).map(|owner| owner.name.clone());
                 return Err(owner.map_or_else(
@@ -120,6 +140,9 @@ impl Config {
         }
     }
 }
+
+/// The IPAM that gives addresses of this node's blocks.
+const OURS: &str = "cluster";
 
 /// Where a route leads that names another gateway than the one there is.
 fn astray(route: &Route) -> Option<(Prefix, IpAddr)> {

@@ -6,16 +6,18 @@
 //! address alone, /32 and /128, and finds behind its gateway everybody else: 169.254.1.1, which the other end of its link answers for in anybody's name
 //! (proxy ARP, at once), and `fe80::1`, an address of that end. In the network's namespace a route leads to it.
 //!
-//! Which node has which addresses follows from the configuration: a block of the subnet for each. So nothing is told to other hosts when a container
-//! comes or goes, and nothing runs but this plugin. As long as there is one node, there is no tunnel.
+//! Nodes have blocks of the subnet, so nothing is told to other hosts when a container comes or goes. Which node has which follows from the configuration, and nothing
+//! runs but this plugin; or it is in a store, and `sealane agent` writes down what it hears of it, by which the first container finds or makes the tunnel. As
+//! long as there is one node, there is none.
 mod config;
 mod shared;
 
 pub use config::{Config, Error};
+pub use shared::tunnel;
 
-use cni::{AddResult, Call, Fail, Interface, Ip, Route};
+use cni::{AddResult, Call, Fail, Ip, Route};
 use plan::{Facts, Place, Plan, Query, step};
-use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
+use plugin::{Endpoint, Lease, Plugin, Recipe, interface, pair};
 use types::{Dad, Mac, Prefix};
 
 /// The plugin.
@@ -43,10 +45,7 @@ impl Recipe for Overlay {
 
     fn asks_about(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
         let mut queries = vec![Query::Overlay(endpoint.network.clone())];
-        match shared::underlay(config) {
-            Some(wanted) => queries.push(Query::Underlay(wanted)),
-            None => queries.extend(interface::asks_for_mtu(config.network.mtu, None, lease)),
-        }
+        queries.extend(shared::asks(config, endpoint, lease));
         queries
     }
 
@@ -64,7 +63,7 @@ impl Recipe for Overlay {
         let mut plan = Plan::default();
         let (lease, mtu) = (routed(config, lease), facts.mtu.or(config.network.mtu));
         shared::steps(&mut plan, config, endpoint, facts, mtu);
-        plan.own(cable(endpoint, mtu));
+        plan.own(pair::cable(endpoint, Place::Network, mtu));
         if lease.ips.iter().any(|ip| ip.address.is_ipv4()) {
             // With the kernel's 0.8 s before an answer (`proxy_delay`) the first packet of a container would take as long.
             plan.ensure(parameter(endpoint, "conf", "proxy_arp", "1"));
@@ -77,24 +76,13 @@ impl Recipe for Overlay {
     }
 
     fn result(call: &Call, config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> AddResult {
-        let inside = interface::result(call, endpoint, endpoint.mac, &routed(config, lease));
         let netns = facts.overlay.as_ref().map(|overlay| overlay.netns.to_string_lossy().into_owned());
-        let network_end = Interface {
-            name: endpoint.host.to_string(),
-            mac: endpoint.host_mac.to_string(),
-            sandbox: netns,
-            ..Interface::default()
-        };
-        AddResult {
-            interfaces: [network_end].into_iter().chain(inside.interfaces).collect(),
-            ips: inside.ips.into_iter().map(|ip| Ip { interface: Some(1), ..ip }).collect(),
-            ..inside
-        }
+        pair::result(call, endpoint, netns, &routed(config, lease))
     }
 
     fn remains(endpoint: &Endpoint) -> Plan {
         let mut plan = Plan::default();
-        plan.own(cable(endpoint, None));
+        plan.own(pair::cable(endpoint, Place::Network, None));
         plan
     }
 }
@@ -122,20 +110,6 @@ fn routed(config: &Config, lease: &Lease) -> Lease {
     Lease { ips, routes, ..lease.clone() }
 }
 
-fn cable(endpoint: &Endpoint, mtu: Option<u32>) -> step::Veth {
-    step::Veth {
-        place: Place::Network,
-        host: endpoint.host.clone(),
-        host_mac: endpoint.host_mac,
-        peer: endpoint.ifname.clone(),
-        peer_mac: endpoint.mac,
-        master: None,
-        mtu,
-        tx_queues: 1,
-        rx_queues: 1,
-    }
-}
-
 /// One of IPv4, of the link's end in the network's namespace.
 fn parameter(endpoint: &Endpoint, folder: &str, name: &str, value: &str) -> step::Sysctl {
     step::Sysctl {
@@ -148,32 +122,9 @@ fn parameter(endpoint: &Endpoint, folder: &str, name: &str, value: &str) -> step
 
 /// The gateway's address, and a route to each of the container's.
 fn network_end(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease) {
-    if lease.ips.iter().any(|ip| !ip.address.is_ipv4())
-        && let Ok(prefix) = Prefix::new(cluster::GATEWAY_V6.into(), 64)
-    {
-        plan.own(step::Address {
-            place: Place::Network,
-            link: endpoint.host.clone(),
-            prefix,
-            dad: Dad::Off,
-            alone: false,
-        });
-    }
-    for address in lease.ips.iter().map(|ip| ip.address.address()) {
-        plan.own(step::Route {
-            place: Place::Network,
-            link: endpoint.host.clone(),
-            dst: Prefix::host(address),
-            gateway: None,
-            source: None,
-            mtu: None,
-            advmss: None,
-            priority: None,
-            table: None,
-            scope: address.is_ipv4().then_some(LINK),
-            alone: true,
-        });
-    }
+    let speaks_ipv6 = lease.ips.iter().any(|ip| !ip.address.is_ipv4());
+    let gateway = Prefix::new(cluster::GATEWAY_V6.into(), 64).ok().filter(|_| speaks_ipv6);
+    pair::other_end(plan, endpoint, (Place::Network, LINK), gateway, lease);
 }
 
 /// `RT_SCOPE_LINK`: the container is on the link.

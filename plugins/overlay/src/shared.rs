@@ -1,19 +1,29 @@
 //! What the containers of a network share on a host: its namespace, the way out, the tunnel to the other nodes.
-use crate::config::Config;
+use crate::config::{Config, Others};
 use cluster::{Node, Router};
-use plan::{Facts, Plan, WantedUnderlay, step};
-use plugin::Endpoint;
-use types::{IfName, Prefix, Vni};
+use plan::{Facts, Plan, Query, WantedUnderlay, WantedWay, WayFact, step};
+use plugin::{Endpoint, Lease, interface};
+use std::net::IpAddr;
+use types::{IfName, NetworkName, Prefix, Vni};
 
-/// What must be known of the way to the other nodes, if there are any.
-pub(crate) fn underlay(config: &Config) -> Option<WantedUnderlay> {
-    let (node, others) = config.peers()?;
-    Some(WantedUnderlay {
-        local: node.vtep,
-        peers: others.iter().map(|other| other.vtep).collect(),
-        mtu: config.network.mtu,
-        ipv6: config.network.layout.subnets().iter().any(|subnet| !subnet.is_ipv4()),
-    })
+/// What must be known of the way to the other nodes, if there are any; else of the way out.
+pub(crate) fn asks(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
+    let mtu = config.network.mtu;
+    let ipv6 = config.network.layout.subnets().iter().any(|subnet| !subnet.is_ipv4());
+    match (&config.others, config.listed()) {
+        (_, Some((node, others))) => vec![Query::Underlay(WantedUnderlay {
+            link: tunnel_of(config.network.vni),
+            digest: list(config, &others).digest(),
+            local: node.vtep,
+            peers: others.iter().map(|other| other.vtep).collect(),
+            mtu,
+            ipv6,
+        })],
+        (Others::Stored, None) => {
+            vec![Query::Way(WantedWay { network: endpoint.network.clone(), mtu, ipv6 })]
+        }
+        (Others::Nobody | Others::Listed(..), None) => interface::asks_for_mtu(mtu, None, lease),
+    }
 }
 
 /// The steps, in an order in which nothing is in use before it is whole.
@@ -36,44 +46,65 @@ pub(crate) fn steps(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts
     for (is_ipv4, _) in families.into_iter().filter(|(is_ipv4, _)| config.network.egress && has(*is_ipv4)) {
         plan.ensure(step::Masquerade { subnet: overlay.transit.host(is_ipv4).network() });
     }
-    match (config.peers(), mtu) {
-        (Some((node, others)), Some(mtu)) => tunnel(plan, config, endpoint, (node, &others), mtu),
-        // Who is alone in the list now may not have been.
-        (None, _) if config.listed.is_some() => {
-            let (network, link) = (endpoint.network.clone(), tunnel_of(config.network.vni));
-            plan.ensure(step::Peers { network, link, peers: Some(Vec::new()) });
+    to_others(plan, config, &endpoint.network, facts, mtu);
+}
+
+fn to_others(plan: &mut Plan, config: &Config, network: &NetworkName, facts: &Facts, mtu: Option<u32>) {
+    let notrack = step::Notrack { port: config.network.port };
+    match (&config.others, config.listed(), mtu) {
+        (Others::Stored, _, _) => {
+            // Also as long as it is alone: who makes the tunnel when others come is nobody's container.
+            plan.ensure(notrack);
+            facts.way.iter().for_each(|fact| plan.append(tunnel(&config.network, network, fact)));
         }
-        (Some(_) | None, _) => {}
+        (Others::Listed(..), Some((node, others)), Some(mtu)) => {
+            plan.ensure(notrack);
+            plan.ensure(link(&config.network, node.vtep, mtu));
+            plan.ensure(peers(&config.network, network, step::List::These(list(config, &others))));
+        }
+        // Who is alone in the list now may not have been.
+        (Others::Listed(..), None, _) => {
+            plan.ensure(peers(&config.network, network, step::List::These(step::Listed::default())));
+        }
+        (Others::Nobody, ..) | (Others::Listed(..), Some(_), None) => {}
     }
 }
 
-fn tunnel(
-    plan: &mut Plan,
-    config: &Config,
-    endpoint: &Endpoint,
-    (node, others): (&Node, &[&Node]),
-    mtu: u32,
-) {
-    let vni = config.network.vni;
-    let link = tunnel_of(vni);
+/// What is written down of other nodes, as steps in the network's namespace: for who has it up to date whether containers come or not.
+pub fn tunnel(config: &cluster::Config, network: &NetworkName, fact: &WayFact) -> Plan {
+    let mut plan = Plan::default();
+    if !fact.way.alone {
+        plan.ensure(link(config, fact.way.vtep, fact.mtu));
+    }
+    plan.ensure(peers(config, network, step::List::Written(fact.way.digest.clone())));
+    plan
+}
+
+fn link(config: &cluster::Config, vtep: IpAddr, mtu: u32) -> step::Tunnel {
+    step::Tunnel {
+        name: tunnel_of(config.vni),
+        vni: config.vni,
+        vtep,
+        port: config.port,
+        mac: Router::of(config.vni, vtep).mac,
+        mtu,
+    }
+}
+
+fn peers(config: &cluster::Config, network: &NetworkName, list: step::List) -> step::Peers {
+    step::Peers { network: network.clone(), link: tunnel_of(config.vni), list }
+}
+
+fn list(config: &Config, others: &[&Node]) -> step::Listed {
     let peer = |other: &&Node| step::Peer {
+        node: other.name.clone(),
         vtep: other.vtep,
-        router: Router::of(vni, other.vtep).mac,
+        router: Router::of(config.network.vni, other.vtep).mac,
         // A next hop has no number 0.
         id: other.slot.0.saturating_add(1),
         blocks: config.network.layout.block(other.slot).unwrap_or_default(),
     };
-    plan.ensure(step::Notrack { port: config.network.port });
-    plan.ensure(step::Tunnel {
-        name: link.clone(),
-        vni,
-        vtep: node.vtep,
-        port: config.network.port,
-        mac: Router::of(vni, node.vtep).mac,
-        mtu,
-    });
-    let peers = Some(others.iter().map(peer).collect());
-    plan.ensure(step::Peers { network: endpoint.network.clone(), link, peers });
+    step::Listed { peers: others.iter().map(peer).collect(), mtu: config.network.mtu }
 }
 
 /// By the network's number, as people know it.

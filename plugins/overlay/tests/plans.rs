@@ -1,8 +1,8 @@
 //! The plans of `overlay`, as text. Facts and leases are written down; no kernel is asked.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 use cni::{AddResult, Call, ErrorReply, Fail};
 use overlay::Overlay;
-use plan::{Facts, OverlayFact, Query, Transit, WantedUnderlay};
+use plan::{Facts, Narrowest, OverlayFact, Query, Transit, WantedUnderlay, WantedWay, Way, WayFact};
 use planned::lease;
 use plugin::{Endpoint, Lease, Recipe};
 use serde_json::{Value, json};
@@ -160,13 +160,16 @@ fn the_way_to_the_others_is_asked_for_and_without_others_the_way_out() {
         Overlay::asks_about(&Overlay::configure(&call).unwrap(), &endpoint(&call), &one)
     };
     assert!(matches!(asked(&json!({}))[..], [Query::Overlay(_), Query::Mtu(_)]));
+    let [Query::Overlay(_), Query::Underlay(asked)] = &asked(&listed("worker-3"))[..] else { panic!() };
     let wanted = WantedUnderlay {
+        link: "vx4242".parse().unwrap(),
+        digest: asked.digest.clone(),
         local: "192.0.2.3".parse().unwrap(),
         peers: vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()],
         mtu: None,
         ipv6: true,
     };
-    assert_eq!(asked(&listed("worker-3"))[1], Query::Underlay(wanted));
+    assert_eq!(*asked, wanted);
 }
 
 #[test]
@@ -196,6 +199,44 @@ fn a_lease_that_packets_would_not_find_is_refused() {
     astray.routes[0].gw = Some("10.42.0.1".parse().unwrap());
     let said = refusal(&json!({}), &astray);
     assert!(said.msg.contains("10.9.0.0/16 via 10.42.0.1") && said.details.contains("169.254.1.1"));
-    let said = refusal(&json!({"store": {"type": "etcd", "endpoints": ["http://127.0.0.1:2379"]}}), &astray);
-    assert_eq!(said.code, 2, "{said:?}");
+    let mut elsewhere = stored();
+    elsewhere["ipam"] = json!({"type": "host-local"});
+    let said = refusal(&elsewhere, &of("10.42.0.2/32"));
+    assert_eq!((said.code, said.msg.contains("host-local")), (2, true), "{said:?}");
+    let said = refusal(&stored(), &of("fd42::1:0:0/128"));
+    assert!(said.msg.contains("fd42::1:0:0, which no node"), "{said:?}");
+}
+
+fn stored() -> Value {
+    json!({"node": "worker-1", "store": {"type": "etcd", "endpoints": ["http://127.0.0.1:2379"]}})
+}
+
+/// Facts of a node that has heard of others, or of none.
+fn heard(alone: bool) -> Facts {
+    let narrowest = Narrowest { carries: 1500, to: "192.0.2.2".parse().unwrap() };
+    let way = Way { vtep: "192.0.2.1".parse().unwrap(), narrowest, alone, digest: "sealane x".into() };
+    // The container is older than the tunnel.
+    Facts { way: Some(WayFact { way, mtu: 1450 }), ..facts(Some(1400)) }
+}
+
+#[test]
+fn what_is_written_down_of_a_store_is_the_tunnel_and_who_is_alone_has_none() {
+    let one = lease(&[("10.42.0.2/32", None)], &[]);
+    let lines = |alone| {
+        let (plan, _) = add(&stored(), &one, &heard(alone));
+        let of = |line: &&str| ["tracking", "tunnel", "veth"].iter().any(|word| line.contains(word));
+        plan.lines().filter(of).map(|line| line.replace("ensure ", "")).collect::<Vec<_>>()
+    };
+    let (notrack, peers) = (
+        "no tracking of UDP to port 4789, until its last user goes",
+        "peers of tunnel vx4242: those that are written down",
+    );
+    let tunnel = "tunnel vx4242 of VNI 4242 from 192.0.2.1 port 4789, mtu 1450, in the network's namespace";
+    assert_eq!(lines(false)[..3], [notrack, tunnel, peers]);
+    assert!(lines(false)[3].contains(", mtu 1400, queues"), "{:?}", lines(false));
+    assert_eq!(lines(true)[..2], [notrack, peers]);
+    let call = call(&stored());
+    let asked = Overlay::asks_about(&Overlay::configure(&call).unwrap(), &endpoint(&call), &one);
+    let wanted = WantedWay { network: "n".parse().unwrap(), mtu: None, ipv6: true };
+    assert_eq!(asked[1..], [Query::Way(wanted)]);
 }

@@ -11,11 +11,11 @@ mod config;
 
 pub use config::{Config, Error};
 
-use cni::{AddResult, Call, Fail, Interface, Ip};
+use cni::{AddResult, Call, Fail};
 use plan::{Facts, Place, Plan, Query, step};
-use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
+use plugin::{Endpoint, Lease, Plugin, Recipe, interface, pair};
 use std::collections::BTreeSet;
-use types::{Dad, Mac, Prefix};
+use types::{Mac, Prefix};
 
 /// The plugin.
 pub static PLUGIN: Plugin<Ptp> = Plugin::new();
@@ -53,7 +53,7 @@ impl Recipe for Ptp {
         if let Some(masquerade) = config.masquerade {
             masquerade.of(lease, endpoint, &mut plan);
         }
-        plan.own(cable(endpoint, config.mtu.or(facts.mtu)));
+        plan.own(pair::cable(endpoint, Place::Host, config.mtu.or(facts.mtu)));
         plan.once(step::Unnumbered { link: endpoint.host.clone() });
         plan.once(deaf(endpoint));
         interface::address_behind_gateways(&mut plan, endpoint, lease, config.dad);
@@ -63,42 +63,18 @@ impl Recipe for Ptp {
     }
 
     fn result(call: &Call, _: &Config, endpoint: &Endpoint, lease: &Lease, _facts: &Facts) -> AddResult {
-        let inside = interface::result(call, endpoint, endpoint.mac, lease);
-        let host = Interface {
-            name: endpoint.host.to_string(),
-            mac: endpoint.host_mac.to_string(),
-            ..Interface::default()
-        };
-        AddResult {
-            interfaces: [host].into_iter().chain(inside.interfaces).collect(),
-            ips: inside.ips.into_iter().map(|ip| Ip { interface: Some(1), ..ip }).collect(),
-            ..inside
-        }
+        pair::result(call, endpoint, None, lease)
     }
 
     fn remains(endpoint: &Endpoint) -> Plan {
         let mut plan = Plan::default();
-        plan.own(cable(endpoint, None));
+        plan.own(pair::cable(endpoint, Place::Host, None));
         plan.own(step::LeftMasquerade {
             network: endpoint.network.clone(),
             container: endpoint.container.clone(),
             ifname: endpoint.ifname.clone(),
         });
         plan
-    }
-}
-
-fn cable(endpoint: &Endpoint, mtu: Option<u32>) -> step::Veth {
-    step::Veth {
-        place: Place::Host,
-        host: endpoint.host.clone(),
-        host_mac: endpoint.host_mac,
-        peer: endpoint.ifname.clone(),
-        peer_mac: endpoint.mac,
-        master: None,
-        mtu,
-        tx_queues: 1,
-        rx_queues: 1,
     }
 }
 
@@ -115,30 +91,8 @@ fn deaf(endpoint: &Endpoint) -> step::Sysctl {
 /// The gateways' addresses, and a route to each of the container's.
 fn host_end(plan: &mut Plan, endpoint: &Endpoint, lease: &Lease) {
     let gateways: BTreeSet<Prefix> = lease.ips.iter().filter_map(|ip| ip.gateway.map(Prefix::host)).collect();
-    for prefix in link_local(endpoint.host_mac, lease).into_iter().chain(gateways) {
-        plan.own(step::Address {
-            place: Place::Host,
-            link: endpoint.host.clone(),
-            prefix,
-            dad: Dad::Off,
-            alone: false,
-        });
-    }
-    for address in lease.ips.iter().map(|ip| ip.address.address()) {
-        plan.own(step::Route {
-            place: Place::Host,
-            link: endpoint.host.clone(),
-            dst: Prefix::host(address),
-            gateway: None,
-            source: None,
-            mtu: None,
-            advmss: None,
-            priority: None,
-            table: None,
-            scope: address.is_ipv4().then_some(HOST),
-            alone: true,
-        });
-    }
+    let addresses = link_local(endpoint.host_mac, lease).into_iter().chain(gateways);
+    pair::other_end(plan, endpoint, (Place::Host, HOST), addresses, lease);
 }
 
 /// What the kernel would give the end itself, but only after it has tested it: until then the host could not look for the container's IPv6

@@ -55,8 +55,9 @@ impl Recipe for Tuning {
         if !config.sysctls.is_empty() {
             plan.own(parameters(config, endpoint, facts));
         }
+        let id = facts.settings.as_ref().and_then(|settings| settings.id);
         for setting in config.settings.iter().copied() {
-            plan.own(step::Tuned { link: endpoint.ifname.clone(), setting, former: former(setting) });
+            plan.own(step::Tuned { link: endpoint.ifname.clone(), setting, former: former(setting), id });
         }
         plan
     }
@@ -93,11 +94,11 @@ fn parameters(config: &Config, endpoint: &Endpoint, facts: &Facts) -> step::Para
     let parameter = |sysctl: &sysctl::Sysctl| {
         let path = sysctl.path(&endpoint.ifname);
         let former = facts.parameters.get(&path).cloned().flatten();
-        step::Parameter { path, value: sysctl.value.clone(), former }
+        step::Parameter { path, value: sysctl.value.clone(), former, link: None }
     };
     // What people call the container not every call says.
     let of = step::Holder { name: None, ..endpoint.holder(Tuning::NAME) };
-    step::Parameters { parameters: config.sysctls.iter().map(parameter).collect(), of: Some(of) }
+    step::Parameters::new(config.sysctls.iter().map(parameter).collect(), Some(of))
 }
 
 /// Where the reference has its backup.

@@ -28,7 +28,8 @@ fn at(ifname: &str) -> Attachment {
 
 fn facts() -> Facts {
     let mac = Some("02:00:00:00:00:02".parse().unwrap());
-    let settings = Settings { mac, mtu: 1500, tx_queue: 1000, promisc: false, all_multicast: false };
+    let settings =
+        Settings { id: None, mac, mtu: 1500, tx_queue: 1000, promisc: false, all_multicast: false };
     let path = |text: &str| text.split('/').map(str::to_owned).collect();
     Facts {
         settings: Some(settings),
@@ -100,6 +101,18 @@ fn parameters_are_one_step() {
     let Query::Parameters(paths) = &asked[1] else { panic!("{asked:?}") };
     assert_eq!(paths[1], ["ipv4", "conf", "eth0.5", "rp_filter"], "an interface's name may have a dot");
     assert_eq!((&paths[0], asked.len()), (&path("core/somaxconn"), 2));
+}
+
+#[test]
+fn of_a_parameter_under_both_of_its_names_the_last_is_planned() {
+    let (one, other) = ("net.ipv4.ip_forward", "net/ipv4/conf/all/forwarding");
+    assert_eq!(
+        plan(&json!({"sysctl": {one: "1", "net.core.somaxconn": "512", other: "0"}})),
+        "own    sysctl net/core/somaxconn = 512 (was 4096), net/ipv4/conf/all/forwarding = 0 in the container\n"
+    );
+    let by_args = json!({"sysctl": {other: "0"}, "args": {"cni": {"sysctl": {one: "1"}}}});
+    assert_eq!(plan(&by_args), "own    sysctl net/ipv4/ip_forward = 1 in the container\n");
+    assert_eq!(asks(&by_args, "eth0").len(), 2, "both are looked for, and have to be allowed");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! The same with a VLAN, whose gateway goes with its last user, and with masquerade, which does so too: alone, and beside a container
 //! that still needs it. And the plugins of which a container has but an interface; and `vrf`, which comes after another.
 //!
-//! Some twenty-four of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
+//! Some twelve of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use chaos::{Run, host, points, run, stops};
@@ -21,22 +21,7 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     let (able, taps) = (netlab::bridges_know_vlans(), netlab::has_tap_devices());
     let able_drivers = ["dummy", "vlan", "ipvlan"].map(netlab::has_links_of);
-    let mut trials = vec![
-        netlab::trial(
-            "an_add_of_the_multicall_runs_no_other_process",
-            an_add_of_the_multicall_runs_no_other_process,
-        ),
-        netlab::trial("other_leases_cost_no_system_call", other_leases_cost_no_system_call),
-        netlab::trial("other_routes_cost_no_system_call", other_routes_cost_no_system_call),
-        netlab::trial("ports_of_bridges_cost_host_no_system_call", ports_of_bridges_cost_host_no_system_call),
-        netlab::trial("an_add_killed_on_a_fresh_host_leaves_only_what_is_shared", || {
-            an_add_killed_on_a_fresh_host(network);
-        }),
-        netlab::trial(
-            "an_add_killed_on_a_fresh_host_leaves_nothing_in_the_packet_filter_but_its_rules",
-            || an_add_killed_on_a_fresh_host(masqueraded),
-        ),
-    ];
+    let mut trials = of_one_kind();
     let killed = [("add", Kill::Add), ("del", Kill::Del)];
     let then = [
         ("del", Then::Del),
@@ -67,6 +52,26 @@ fn trials() -> Vec<Trial> {
         }
         trials.extend(with_vrf(&name, at, kill, then));
     }
+    trials
+}
+
+fn of_one_kind() -> Vec<Trial> {
+    let mut trials = netlab::trials![
+        an_add_of_the_multicall_runs_no_other_process,
+        other_leases_cost_no_system_call,
+        other_routes_cost_no_system_call,
+        ports_of_bridges_cost_host_no_system_call,
+        a_del_killed_over_a_record_that_cannot_be_read_leaves_nothing,
+    ];
+    trials.extend([
+        netlab::trial("an_add_killed_on_a_fresh_host_leaves_only_what_is_shared", || {
+            an_add_killed_on_a_fresh_host(network);
+        }),
+        netlab::trial(
+            "an_add_killed_on_a_fresh_host_leaves_nothing_in_the_packet_filter_but_its_rules",
+            || an_add_killed_on_a_fresh_host(masqueraded),
+        ),
+    ]);
     trials
 }
 
@@ -321,6 +326,46 @@ fn an_add_killed_on_a_fresh_host(network: fn(&Host) -> Value) {
     }
     netlab::remark(format!("on a fresh host: killed at {} of {stops} stops", points.len()));
 }
+
+/// What goes then is found elsewhere, and must be so again by who begins anew. Killed before each call that changes a file or the kernel.
+fn a_del_killed_over_a_record_that_cannot_be_read_leaves_nothing() {
+    let host = host().unwrap();
+    let config = with(&network(&host), "ipMasq", &json!(true));
+    let first = host.container().unwrap();
+    let add_and_damage = |container: &Container| {
+        let result = host.add(&config, container, "eth0").unwrap().result().unwrap();
+        // How often a DEL looks for the end of a link would differ.
+        ip(&format!("link del {}", result["interfaces"][1]["name"].as_str().unwrap())).unwrap();
+        let attachments = host.state_dir().join("attachments").join(config["name"].as_str().unwrap());
+        fs::write(attachments.join(format!("{}:eth0/bridge.0", container.id())), "rubbish\n").unwrap();
+    };
+    let del = |container: &Container| host.attach("DEL", &config, container, "eth0").unwrap();
+    add_and_damage(&first);
+    let calls = run(&del(&first), None).unwrap().calls;
+    let changes = |call: &u64| CHANGES.contains(&call.cast_signed());
+    let points: Vec<_> = calls.iter().zip((0..).step_by(2)).filter(|(call, _)| changes(call)).collect();
+    assert!(points.len() > 9, "{calls:?}");
+    let forget = || fs::remove_dir_all(host.state_dir().join("unreadable"));
+    forget().unwrap();
+    let before = host.snapshot().unwrap();
+    for (call, point) in &points {
+        let container = host.container().unwrap();
+        add_and_damage(&container);
+        run(&del(&container), Some(*point)).unwrap();
+        del(&container).run().unwrap().result().unwrap();
+        let _kept = forget();
+        let changes = host.changes_since(&before).unwrap();
+        assert_eq!(changes, "", "killed at stop {point}, system call {call}");
+        container.kill().unwrap();
+    }
+    netlab::remark(format!("over a record that can't be read: killed at {} stops", points.len()));
+}
+
+/// The calls of a plugin by which anything changes.
+const CHANGES: [i64; 6] = {
+    use nix::libc::{SYS_rename, SYS_rmdir, SYS_sendmsg, SYS_sendto, SYS_unlink, SYS_write};
+    [SYS_rename, SYS_rmdir, SYS_sendmsg, SYS_sendto, SYS_unlink, SYS_write]
+};
 
 /// The IPAM plugin that `CNI_PATH` leads to is the very program that runs, so it is called, not executed.
 fn an_add_of_the_multicall_runs_no_other_process() {

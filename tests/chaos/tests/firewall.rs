@@ -2,7 +2,7 @@
 //! the bridge stays isolated for. Whatever was left half done, the DEL or the GC that comes next takes all of it away, and an ADD that comes
 //! instead isolates after all.
 //!
-//! Some twenty-four of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
+//! Some twelve of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use chaos::{points, run, stops};

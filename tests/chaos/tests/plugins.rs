@@ -1,7 +1,7 @@
 //! Every other plugin, killed at the entry and at the exit of system calls of ADD and of DEL: whatever was left half done, what comes next
 //! takes all of it away, on the host and in the container.
 //!
-//! A row is a chain of plugins, of which the last is killed. Each kill has a container of its own. Some twenty-four of the stops are taken each time,
+//! A row is a chain of plugins, of which the last is killed. Each kill has a container of its own. Some twelve of the stops are taken each time,
 //! others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that many.
 //!
 //! And what goes with its last user: the DEL of that one comes in the middle of the ADD of the next, wherever that has just learned something.
@@ -60,6 +60,11 @@ fn rows_of_overlay() -> Vec<Row> {
             before: vec![overlay()],
             ..row(json!({"type": "portmap", "runtimeConfig": {"portMappings": [
                 {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}}))
+        },
+        Row {
+            name: "firewall_behind_overlay",
+            before: vec![overlay()],
+            ..row(json!({"type": "firewall", "backend": "iptables", "ingressPolicy": "same-bridge"}))
         },
     ]
 }

@@ -2,7 +2,7 @@
 //! exit of system calls of ADD and of DEL. Whatever was left half done, in the packet filter and in files, the DEL or the GC
 //! that comes next takes all of it away, an ADD that comes instead publishes the ports after all, and what others publish is as it was.
 //!
-//! Some twenty-four of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
+//! Some twelve of the stops are taken each time, others in each test; `SEALANE_CHAOS=full` takes all of them, and a number that
 //! many.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use chaos::{Then, points, run, stops, well};

@@ -53,8 +53,17 @@ impl Etcd {
         Self::with(host, members, None)
     }
 
-    /// The same, with a certificate for everybody.
+    /// One of one member, which other hosts reach at this address of the host's.
+    pub fn at(host: &Host, address: &str) -> Self {
+        Self::made(host, 1, None, address)
+    }
+
+    /// The same as [`Etcd::new`], with a certificate for everybody.
     pub fn with(host: &Host, members: u16, tls: Option<Tls>) -> Self {
+        Self::made(host, members, tls, "127.0.0.1")
+    }
+
+    fn made(host: &Host, members: u16, tls: Option<Tls>, address: &str) -> Self {
         let dir = host.dir().join("etcd");
         fs::create_dir_all(&dir).unwrap();
         let peer = |number| format!("http://127.0.0.1:{}", 12380 + number);
@@ -62,7 +71,7 @@ impl Etcd {
             (0..members).map(|number| format!("m{number}={}", peer(number))).collect::<Vec<_>>().join(",");
         let scheme = if tls.is_some() { "https" } else { "http" };
         let member = |number| {
-            let (name, client) = (format!("m{number}"), format!("{scheme}://127.0.0.1:{}", 2379 + number));
+            let (name, client) = (format!("m{number}"), format!("{scheme}://{address}:{}", 2379 + number));
             let data = dir.join(&name).display().to_string();
             let mut arguments = vec!["--name", &name, "--data-dir", &data, "--listen-client-urls", &client];
             let peer = peer(number);

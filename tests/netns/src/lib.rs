@@ -16,6 +16,7 @@ mod etcd;
 mod host;
 mod lab;
 mod lan;
+mod neighbours;
 mod outside;
 mod patience;
 mod probe;
@@ -36,6 +37,7 @@ pub use etcd::{Etcd, Tls};
 pub use host::{Host, add, ip, sysctl, with, with_all};
 pub use lab::{Lab, Said, sealane};
 pub use lan::{Lan, cable};
+pub use neighbours::{gives_up, learns};
 pub use outside::{OUTSIDE, address, addresses};
 pub use patience::{PATIENCE, soon, wait};
 pub use probe::{
@@ -100,7 +102,7 @@ pub fn beside_the_reference(trials: Vec<Trial>) -> impl Iterator<Item = Trial> {
 pub fn with_etcd(trials: Vec<Trial>) -> Vec<Trial> {
     let none = !Etcd::is_there();
     if none {
-        eprintln!("skipped: no etcd and etcdctl (nor unpacked in SEALANE_ETCD)");
+        eprintln!("no etcd and etcdctl (nor unpacked in SEALANE_ETCD): what needs one is ignored");
     }
     trials.into_iter().map(|trial| ignored_if(trial, none)).collect()
 }

@@ -9,7 +9,7 @@ use netlab::{Container, Etcd, Host, Reply, ip, soon};
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     os::unix::net::UnixStream,
     process::{Child, Command, ExitCode, Output, Stdio},
 };
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         containers_come_and_go_without_etcd,
         a_network_that_the_store_knows_otherwise_is_told_so,
         a_host_has_one_agent,
+        how_things_are_is_told_in_numbers_too,
         a_node_takes_the_address_of_the_default_route,
     ]))
 }
@@ -47,6 +48,7 @@ impl Drop for Agent {
 impl Node {
     fn new() -> (Self, Etcd) {
         let host = Host::new().unwrap();
+        ip("addr add 192.0.2.1/32 dev lo").unwrap();
         let etcd = Etcd::new(&host, 1);
         let node = Self { config: network(&etcd), host };
         node.configure(&node.config);
@@ -134,10 +136,6 @@ fn is_in(address: &str, block: u64) -> bool {
 
 fn the_first_block_is_there_before_a_container_is() {
     let (node, etcd) = Node::new();
-    let refused = node.add(&node.host.container().unwrap());
-    assert_eq!(refused.code(), Some(11));
-    assert!(refused.hint().contains("`sealane agent --once`"), "{}", refused.hint());
-
     let said = node.done();
     assert!(said.contains("leased a block network=net node=worker-1 block="), "{said}");
     let [block] = node.blocks()[..] else { panic!("{:?}", node.blocks()) };
@@ -231,10 +229,13 @@ fn the_node_lives_while_its_agent_does_and_comes_back() {
     assert!(soon(|| node.status()["stores"][0]["heard"] == json!(true)));
     assert!(soon(|| lives(&etcd)));
 
-    // With an empty disk etcd knows of nobody: all is as it was soon, but for the block, which can be another.
+    // With an empty disk etcd knows of nobody: all is as it was soon.
+    let blocks = node.blocks();
     etcd.kill(0);
     etcd.forget(0);
     assert!(soon(|| lives(&etcd) && stored(&etcd, "blk/").contains("worker-1")), "{}", node.status());
+    assert!(!stored(&etcd, &format!("blk/net/{:010}", blocks[0])).is_empty());
+    assert_eq!(node.blocks(), blocks);
 }
 
 fn containers_come_and_go_without_etcd() {
@@ -259,6 +260,33 @@ fn a_network_that_the_store_knows_otherwise_is_told_so() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(said.contains("there is a network net in the store, with VNI 4242 and 10.42.0.0/24"), "{said}");
+}
+
+fn how_things_are_is_told_in_numbers_too() {
+    let (node, mut etcd) = Node::new();
+    let _agent = node.start();
+    let told = || {
+        let mut text = String::new();
+        let mut socket = UnixStream::connect(node.host.state_dir().join("agent.sock")).ok()?;
+        socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: agent\r\n\r\n").ok()?;
+        socket.read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    let says = |name: &str, value: u64| {
+        let is_it =
+            |line: &str| line.starts_with(&format!("{name}{{")) && line.ends_with(&format!("}} {value}"));
+        told().is_some_and(|text| text.starts_with("HTTP/1.1 200 OK\r\n") && text.lines().any(is_it))
+    };
+    for (name, value) in [
+        ("sealane_store_heard", 1),
+        ("sealane_network_blocks", 1),
+        ("sealane_network_peers", 0),
+        ("sealane_network_changes_total", 1),
+    ] {
+        assert!(soon(|| says(name, value)), "{name} {value}: {:?}", told());
+    }
+    etcd.kill(0);
+    assert!(soon(|| says("sealane_store_heard", 0)), "{:?}", told());
 }
 
 fn a_host_has_one_agent() {

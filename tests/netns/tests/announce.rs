@@ -5,7 +5,7 @@
     clippy::indexing_slicing,
     reason = "a test without libtest's attribute"
 )]
-use netlab::{Call, Container, Host, Lan, ip, soon};
+use netlab::{Call, Container, Host, Lan, addresses, ip, learns, soon};
 use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
@@ -19,6 +19,7 @@ netlab::tests! {
     on_a_crowded_bridge_the_kernel_speaks_where_no_child_can,
     who_spoke_with_the_last_holder_of_an_ipv6_address_learns_of_the_next_though_that_is_tested,
     nobody_is_left_behind_who_announces_a_container_that_has_gone,
+    nobody_is_left_behind_who_waits_for_the_test_of_an_address,
 }
 
 fn a_containers_neighbours_learn_where_its_addresses_are() {
@@ -26,21 +27,10 @@ fn a_containers_neighbours_learn_where_its_addresses_are() {
     let bridge = bridge(&host);
     let [listener, speaker] = [host.container().unwrap(), host.container().unwrap()];
     host.attach("ADD", &bridge, &listener, "eth0").unwrap().run().unwrap().result().unwrap();
-    // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
-    for (path, value) in [
-        ("ipv4/conf/eth0/arp_accept", "1"),
-        ("ipv6/conf/eth0/forwarding", "1"),
-        ("ipv6/conf/eth0/accept_untracked_na", "1"),
-    ] {
-        listener.exec(|| std::fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
-    }
+    listener.believe("eth0").unwrap();
     let call = host.attach("ADD", &bridge, &speaker, "eth0").unwrap();
     let result = call.run().unwrap().result().unwrap();
-    let mac = &result["interfaces"][2]["mac"];
-    for ip in result["ips"].as_array().unwrap() {
-        let address = ip["address"].as_str().unwrap().split('/').next().unwrap();
-        assert!(soon(|| known(&listener, address) == *mac), "{address}: {}", listener.ip("neigh").unwrap());
-    }
+    learns(&listener, &addresses(&result), &result["interfaces"][2]["mac"]);
 }
 
 fn on_a_crowded_bridge_who_knows_an_address_elsewhere_learns_where_it_is_now() {
@@ -102,6 +92,7 @@ fn who_spoke_with_the_last_holder_of_an_ipv6_address_learns_of_the_next_though_t
     }
 }
 
+/// Nor does anybody wait to be ended: a child that is stuck the kernel kills after a minute (`alarm(2)`).
 fn nobody_is_left_behind_who_announces_a_container_that_has_gone() {
     let host = Host::new().unwrap();
     let [first, second] = [host.container().unwrap(), host.container().unwrap()];
@@ -110,7 +101,21 @@ fn nobody_is_left_behind_who_announces_a_container_that_has_gone() {
     host.add(&bridge(&host), &second, "eth0").unwrap().result().unwrap();
     assert!(host.del(&bridge(&host), &second, "eth0").unwrap().success());
     second.kill().unwrap();
-    assert!(soon(|| announcers().is_empty()), "{:?}", announcers());
+    all_end_by_themselves();
+}
+
+/// It does not hold the namespace: what is in that goes when the container does, whether there was a DEL or not.
+fn nobody_is_left_behind_who_waits_for_the_test_of_an_address() {
+    for is_gone in [true, false] {
+        let lan = Lan::new().unwrap();
+        let container = lan.host.container().unwrap();
+        let config = lan.host.config(&json!({"type": "macvlan", "ipam": Lan::ipam()}));
+        lan.host.add(&config, &container, "eth0").unwrap().result().unwrap();
+        if is_gone {
+            container.kill().unwrap();
+        }
+        all_end_by_themselves();
+    }
 }
 
 fn bridge(host: &Host) -> Value {
@@ -126,12 +131,26 @@ fn crowd() {
     }
 }
 
-/// The processes that announce, but for those that have ended and are not reaped: that is for whoever runs the test.
-fn announcers() -> Vec<String> {
+/// Waits until nobody announces any more, and looks how they have ended: this process adopts them, and leaves them on the process table.
+fn all_end_by_themselves() {
+    // A child is called as its parent, the plugin, until it says otherwise.
+    let at_work = || announcers(&["bridge", "macvlan", "sealane-arp", "sealane-nd"], |state| state != "Z");
+    assert!(soon(|| at_work().is_empty()), "{:?}", at_work());
+    let ended = announcers(&["sealane-arp", "sealane-nd"], |state| state == "Z");
+    // Its last field is how it has ended (`proc_pid_stat(5)`, wait(2)): 0 is by itself.
+    let killed: Vec<_> = ended.iter().filter(|stat| !stat.trim_end().ends_with(" 0")).collect();
+    assert!(killed.is_empty(), "{killed:?}");
+}
+
+/// What the kernel says of the processes that are called so, and in such a state.
+fn announcers(names: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
-    let announces = |stat: &String| ["(sealane-arp)", "(sealane-nd)"].iter().any(|name| stat.contains(name));
-    stats.filter(|stat| announces(stat) && !stat.contains(") Z ")).collect()
+    let is_one = |stat: &String| {
+        let name_and_rest = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") "));
+        name_and_rest.is_some_and(|(name, rest)| names.contains(&name) && is_meant(&rest[..1]))
+    };
+    stats.filter(is_one).collect()
 }
 
 /// Whom a container believes to have an address.

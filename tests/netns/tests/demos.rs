@@ -1,6 +1,6 @@
 //! `net-demo/`: each runs through, and a person who has seen enough can leave at any moment.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test without libtest's attribute")]
-use netlab::{Snapshot, sealane, soon, traces, wait};
+use netlab::{Etcd, Snapshot, sealane, soon, traces, trials, wait, with_etcd};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -12,28 +12,40 @@ use std::{
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     thread,
     time::Duration,
 };
+use tempfile::TempDir;
 
-netlab::tests! {
-    null_runs_through,
-    host_runs_through,
-    bridge_runs_through,
-    publish_runs_through,
-    macvlan_runs_through,
-    ipvlan_runs_through,
-    all_runs_through,
-    a_demo_is_short_and_needs_no_tool_but_ours,
-    a_demo_says_each_command_and_what_it_showed,
-    a_demo_that_shows_something_else_fails,
-    a_demo_can_be_interrupted_at_any_moment,
-    a_demo_can_be_ended_at_any_moment,
-    a_demo_can_be_killed_at_any_moment,
+fn main() -> ExitCode {
+    let mut trials = trials![
+        null_runs_through,
+        host_runs_through,
+        bridge_runs_through,
+        publish_runs_through,
+        macvlan_runs_through,
+        ipvlan_runs_through,
+        overlay_runs_through,
+        all_runs_through,
+        a_demo_is_short_and_needs_no_tool_but_ours,
+        a_demo_says_each_command_and_what_it_showed,
+        a_demo_that_shows_something_else_fails,
+        a_demo_can_be_interrupted_at_any_moment,
+        a_demo_can_be_ended_at_any_moment,
+        a_demo_can_be_killed_at_any_moment,
+        without_an_etcd_a_demo_says_how_to_get_one,
+    ];
+    trials.extend(with_etcd(trials![
+        overlay_etcd_runs_through,
+        overlay_goes_on_with_an_etcd,
+        a_demo_that_loses_a_reply_fails,
+    ]));
+    netlab::main(trials)
 }
 
-const DEMOS: [&str; 7] = ["null", "host", "bridge", "publish", "macvlan", "ipvlan", "all"];
+const DEMOS: [&str; 9] =
+    ["null", "host", "bridge", "publish", "macvlan", "ipvlan", "overlay", "overlay-etcd", "all"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../net-demo").canonicalize().unwrap()
@@ -131,6 +143,56 @@ fn ipvlan_runs_through() {
     }
 }
 
+/// One who has never seen a tunnel sees what is in one.
+fn overlay_runs_through() {
+    let shown = runs_through("overlay");
+    for line in
+        ["IPv4      192.0.2.3 > 192.0.2.1", "VXLAN     network 4242", "    IPv4      10.42.0.128 > 10.42.0.1"]
+    {
+        assert!(shown.lines().any(|it| it == line), "{line} is not in {shown}");
+    }
+    assert!(shown.contains("192.0.2.254 asked"), "{shown}");
+}
+
+/// How many requests had a reply is counted by the demo, and is more at the end than before the fourth host came.
+fn overlay_etcd_runs_through() {
+    let shown = runs_through("overlay-etcd");
+    for host in 1..=4 {
+        let line = format!("web-{host}-is-here");
+        let asked = shown.lines().filter(|it| *it == line).count();
+        assert_eq!(asked, host - 1, "who was there before asks worker-{host}'s container: {shown}");
+    }
+    let flows: Vec<(u64, u64)> = shown.lines().filter_map(flow).collect();
+    let [(before, replies_before), (after, replies_after)] = flows[..] else { panic!("{flows:?}: {shown}") };
+    assert_eq!((before, after), (replies_before, replies_after), "{shown}");
+    assert!(0 < before && before < after, "{shown}");
+    let nodes = shown.lines().filter(|line| line.starts_with("worker-4") && line.contains("192.0.2.4"));
+    assert_eq!(nodes.count(), 1, "{shown}");
+}
+
+/// Requests and replies.
+fn flow(line: &str) -> Option<(u64, u64)> {
+    let (requests, replies) = line.split_once(" requests until the latest reply, ")?;
+    Some((requests.parse().ok()?, replies.strip_suffix(" replies")?.parse().ok()?))
+}
+
+fn overlay_goes_on_with_an_etcd() {
+    let shown = runs_through("overlay");
+    assert!(shown.contains("VXLAN     network 4242") && shown.contains("web-4-is-here"), "{shown}");
+}
+
+fn without_an_etcd_a_demo_says_how_to_get_one() {
+    let (dir, none) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let output = command("overlay-etcd", dir.path()).env("SEALANE_ETCD", none.path()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{said}");
+    let lines: Vec<_> = said.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    for word in ["skipped: no etcd", "etcd-server", "SEALANE_ETCD"] {
+        assert!(said.contains(word), "{said}");
+    }
+}
+
 fn all_runs_through() {
     runs_through("all");
 }
@@ -166,33 +228,58 @@ fn a_demo_says_each_command_and_what_it_showed() {
 
 /// With a `sealane` whose `exec` and `fetch` do nothing, nothing is as the demos say.
 fn a_demo_that_shows_something_else_fails() {
+    let wrong = with_another("exec | fetch) ;;");
+    let lacks = |demo: &&str| match *demo {
+        "ipvlan" => !netlab::has_links_of("ipvlan"),
+        "overlay-etcd" => !Etcd::is_there(),
+        _ => false,
+    };
+    for demo in DEMOS.into_iter().filter(|demo| !lacks(demo)) {
+        let said = fails(demo, wrong.path());
+        assert!(said.contains("net-demo/") && said.contains("should show"), "{demo}: {said}");
+    }
+}
+
+/// With one whose `logs` leaves one reply out.
+fn a_demo_that_loses_a_reply_fails() {
+    let wrong = with_another("logs) REAL \"$@\" | sed '/icmp_seq=3 /d' ;;");
+    let said = fails("overlay-etcd", wrong.path());
+    assert!(said.contains("should show a reply to each of"), "{said}");
+}
+
+/// A folder with our programs, and a `sealane` that does something else in this case (`REAL` is ours).
+fn with_another(case: &str) -> TempDir {
     let real = sealane(Path::new("/"));
     let bin = Path::new(real.get_program()).parent().unwrap();
     let wrong = tempfile::tempdir().unwrap();
-    let script =
-        format!("#!/bin/sh\ncase $1 in exec | fetch) ;; *) exec {}/sealane \"$@\" ;; esac\n", bin.display());
+    let script = format!("#!/bin/sh\ncase $1 in {case} *) exec REAL \"$@\" ;; esac\n");
+    let script = script.replace("REAL", &bin.join("sealane").display().to_string());
     fs::write(wrong.path().join("sealane"), script).unwrap();
     fs::set_permissions(wrong.path().join("sealane"), fs::Permissions::from_mode(0o755)).unwrap();
     for plugin in netlab::PLUGINS {
         symlink(bin.join(plugin), wrong.path().join(plugin)).unwrap();
     }
-    let lacks = |demo: &&str| *demo == "ipvlan" && !netlab::has_links_of("ipvlan");
-    for demo in DEMOS.into_iter().filter(|demo| !lacks(demo)) {
-        let (dir, before) = (tempfile::tempdir().unwrap(), machine());
-        let output = command(demo, dir.path())
-            .env("SEALANE_CNI_BIN", wrong.path())
-            .env("PATH", format!("{}:/usr/bin:/bin", wrong.path().display()))
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1), "{demo}");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("net-demo/") && said.contains("should show"), "{demo}: {said}");
-        left_nothing(demo, dir.path(), &before);
-    }
+    wrong
+}
+
+/// What it says, with these programs, on standard error.
+#[track_caller]
+fn fails(demo: &str, programs: &Path) -> String {
+    let (dir, before) = (tempfile::tempdir().unwrap(), machine());
+    let output = command(demo, dir.path())
+        .env("SEALANE_CNI_BIN", programs)
+        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{demo}");
+    left_nothing(demo, dir.path(), &before);
+    String::from_utf8(output.stderr).unwrap()
 }
 
 fn stopped(signal: Signal) {
-    for (demo, moments) in [("bridge", 8), ("publish", 8), ("host", 3), ("all", 3)] {
+    let demos =
+        [("bridge", 8), ("publish", 8), ("host", 3), ("overlay", 8), ("overlay-etcd", 14), ("all", 3)];
+    for (demo, moments) in demos {
         for moment in 0..moments {
             let dir = tempfile::tempdir().unwrap();
             let before = machine();

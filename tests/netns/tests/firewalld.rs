@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let ours = netlab::trials![
         a_container_that_firewalld_would_cut_off_gets_through,
         policies_isolate_what_a_zone_trusts,
+        an_overlay_network_gets_through_as_long_as_it_has_a_container,
         del_and_gc_go_by_the_record_whatever_the_configuration_says,
         a_del_that_comes_late_takes_nobodys_source_who_has_the_address_by_now,
         a_dead_container_that_is_swept_takes_no_source_of_who_has_its_address_by_now,
@@ -267,6 +268,37 @@ fn policies_isolate_what_a_zone_trusts() {
     let internal = site.inside(6, &with(&firewalld(), "internal", &json!(true)), &Value::Null);
     let sources = site.sources("trusted");
     assert!(!sources.contains(&internal.addresses()[0].to_string()), "{sources}");
+}
+
+fn an_overlay_network_gets_through_as_long_as_it_has_a_container() {
+    let site = Site::new();
+    let outside = site.host.outside(PORT).unwrap();
+    let overlay = json!({"type": "overlay", "vni": 4242, "subnets": ["10.42.0.0/16", "fd42::/48"],
+        "ipam": {"type": "cluster"}});
+    let wall = with(&firewalld(), "type", &json!("firewall"));
+    let chain = site.host.chain(&[overlay, json!({"type": "portmap"}), wall]).unwrap();
+    let chain = chain.map(|call| call.env("DBUS_SYSTEM_BUS_ADDRESS", &site.bus));
+    let port = json!([{"hostPort": 8080, "containerPort": PORT}]);
+    let [one, two] = [port.clone(), Value::Null].map(|ports| {
+        let container = site.host.container().unwrap();
+        let result = chain.add(&container, &ports).unwrap();
+        Inside { container, chain: chain.clone(), result }
+    });
+    for at in one.addresses() {
+        one.container.exec(|| serve(Protocol::Tcp, at, PORT)).unwrap().unwrap();
+    }
+    let sources = site.sources("trusted");
+    assert!(sources.contains("169.254.") && !sources.contains("10.42."), "{sources}");
+    for (out, back) in [(OUTSIDE[0], "192.0.2.1"), (OUTSIDE[1], "2001:db8::1")] {
+        get_through(&two.container, out, PORT);
+        get_through(&outside, address(back), 8080);
+    }
+    one.chain.check(&one.container, &port, &one.result).unwrap();
+    one.leave();
+    assert_eq!(site.sources("trusted"), sources);
+    get_through(&two.container, OUTSIDE[0], PORT);
+    two.leave();
+    assert_eq!(site.sources("trusted"), "");
 }
 
 fn del_and_gc_go_by_the_record_whatever_the_configuration_says() {

@@ -4,13 +4,23 @@
 //! Devices of hardware, which the kernel gives back when their namespace dies, are in the virtual machine of `.ci/vm`: `.ci/devices`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use libtest_mimic::Trial;
-use netlab::{Binaries, Container, Host, Protocol, ip, reaches, refused, serve, soon, with, with_all};
+use netlab::{
+    Binaries, Container, Host, Protocol, address, ip, learns, reaches, refused, serve, with, with_all,
+};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
+    unistd::{getpid, gettid},
 };
 use serde_json::{Value, json};
-use std::{fs, net::IpAddr, os::unix::fs::symlink, path::Path, process::ExitCode};
+use std::{
+    ffi::OsStr,
+    fs,
+    net::{IpAddr, UdpSocket},
+    os::unix::{ffi::OsStrExt as _, fs::symlink},
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 fn main() -> ExitCode {
     let mut trials: Vec<Trial> = netlab::trials![
@@ -55,6 +65,7 @@ fn main() -> ExitCode {
         what_we_took_the_reference_gives_back,
     ];
     trials.extend(netlab::beside_the_reference(beside));
+    trials.extend(moved_about());
     let of_drivers = [
         ("dummy", netlab::trials![what_the_container_has_made_with_the_number_of_a_dummy_stays_there]),
         ("vlan", netlab::trials![what_the_container_has_made_with_the_number_of_a_vlan_stays_there]),
@@ -62,6 +73,22 @@ fn main() -> ExitCode {
     ];
     trials.extend(of_drivers.into_iter().flat_map(|(driver, trials)| netlab::with_links_of(driver, trials)));
     netlab::main(trials)
+}
+
+/// What is not where it was put, or not as it was.
+fn moved_about() -> Vec<Trial> {
+    netlab::trials![
+        a_device_that_the_container_has_moved_on_comes_back_as_it_was,
+        a_device_that_was_moved_on_twice_is_not_forgotten,
+        a_device_that_the_container_has_moved_about_comes_back_as_it_was,
+        a_device_that_was_moved_on_and_destroyed_is_gone,
+        a_device_that_outlives_its_container_is_not_forgotten,
+        a_device_that_is_out_of_sight_is_not_forgotten,
+        a_device_comes_back_from_a_namespace_that_has_lost_its_name,
+        a_device_that_another_container_has_by_now_stays_with_it,
+        a_device_comes_back_whose_name_is_no_text,
+        a_device_comes_back_though_the_container_has_thousands_of_links,
+    ]
 }
 
 const MAC: &str = "02:00:00:00:00:0d";
@@ -160,19 +187,9 @@ fn a_device_talks_from_the_container_and_comes_back_as_it_was() {
 
 fn the_neighbours_learn_at_once_where_its_addresses_are() {
     let cable = Cable::new();
-    // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
-    for (path, value) in [
-        ("ipv4/conf/p0/arp_accept", "1"),
-        ("ipv6/conf/p0/forwarding", "1"),
-        ("ipv6/conf/p0/accept_untracked_na", "1"),
-    ] {
-        cable.outside.exec(|| fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
-    }
+    cable.outside.believe("p0").unwrap();
     cable.add(&cable.network(&json!({})));
-    for address in ["10.7.0.1", "fd07::1"] {
-        let known = || cable.outside.ip(&format!("neigh show {address}")).unwrap()[0]["lladdr"].clone();
-        assert!(soon(|| known() == MAC), "{address} is at {}", known());
-    }
+    learns(&cable.outside, &["10.7.0.1", "fd07::1"].map(address), &json!(MAC));
 }
 
 fn whatever_the_container_did_to_it_the_device_comes_back_as_it_was() {
@@ -183,6 +200,7 @@ fn whatever_the_container_did_to_it_the_device_comes_back_as_it_was() {
         &["link set net1 down name other"],
         &["link add b9 type bridge", "link set net1 master b9"],
         &["link set net1 alias mine"],
+        &["link set net1 txqueuelen 7 promisc on allmulticast on"],
         &["addr flush dev net1", "link set net1 promisc on", "link set net1 promisc off"],
         &["link set net1 alias mine address 02:00:00:00:00:99"],
         &["link set net1 down name other alias mine address 02:00:00:00:00:99"],
@@ -277,6 +295,201 @@ fn a_device_that_the_container_has_deleted_is_gone() {
     }
     assert_eq!(inside.difference(&c1.snapshot().unwrap()), "");
     assert_eq!(leases(&cable.host), 0);
+}
+
+/// What the container's root can do to it on the way.
+const SPOILT: &[&str] =
+    &["link set net1 down name other alias mine address 02:00:00:00:00:99 mtu 1280", "link set other up"];
+
+/// A namespace that the container's root has made, and moved the device on to.
+fn move_on(from: &Container, to: &Container) {
+    for command in SPOILT {
+        from.ip(command).unwrap();
+    }
+    from.ip(&format!("link set other netns {}", to.netns().display())).unwrap();
+    assert!(to.ip("link show dev other").is_ok());
+}
+
+/// The device's record and its addresses stay until it is found.
+fn is_not_forgotten(cable: &Cable, config: &Value, container: &Container, said: &str) {
+    let reply = cable.host.del(config, container, "net1").unwrap();
+    assert!(refused(&reply, 11).contains(said), "{reply:?}");
+    assert!(refused(&cable.host.gc(config, &[]).unwrap(), 11).contains(said));
+    assert_eq!(leases(&cable.host), 2);
+}
+
+fn a_device_that_the_container_has_moved_on_comes_back_as_it_was() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    for by_gc in [false, true] {
+        let ((c1, _), inner) = (cable.add(&config), cable.host.container().unwrap());
+        move_on(&c1, &inner);
+        if by_gc {
+            cable.host.gc(&config, &[]).unwrap().result().unwrap();
+        }
+        cable.del(&config, &c1);
+        assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+        assert_eq!(link("d0")["altnames"], json!([OTHER_NAME]));
+        assert!(inner.ip("link show dev other").is_err());
+        assert_eq!(leases(&cable.host), 0);
+    }
+}
+
+/// The container's namespace knows the first, and not the second: there somebody else may have it who took it from the host.
+fn a_device_that_was_moved_on_twice_is_not_forgotten() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let ((c1, _), inner) = (cable.add(&config), cable.host.container().unwrap());
+    let inmost = cable.host.container().unwrap();
+    move_on(&c1, &inner);
+    inner.ip(&format!("link set other netns {}", inmost.netns().display())).unwrap();
+    is_not_forgotten(
+        &cable,
+        &config,
+        &c1,
+        "could not give d0 back: it is in another network namespace, net:[",
+    );
+    assert!(inmost.ip("link show dev other").is_ok());
+    inmost.ip(&format!("link set other netns {}", c1.netns().display())).unwrap();
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+}
+
+/// It has another number then: its own was taken where it was.
+fn a_device_that_the_container_has_moved_about_comes_back_as_it_was() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let ((c1, _), inner) = (cable.add(&config), cable.host.container().unwrap());
+    let number = c1.ip("link show dev net1").unwrap()[0]["ifindex"].clone();
+    inner.ip(&format!("link add own0 index {number} type veth peer name own1")).unwrap();
+    move_on(&c1, &inner);
+    inner.ip(&format!("link set other netns {}", c1.netns().display())).unwrap();
+    c1.ip(&format!("link add net1 index {number} type veth peer name own1")).unwrap();
+    c1.ip("link set net1 alias d0").unwrap();
+    assert_ne!(c1.ip("link show dev other").unwrap()[0]["ifindex"], number);
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(c1.ip("link show dev net1").unwrap()[0]["ifindex"], number, "the container's own stays");
+}
+
+fn a_device_that_was_moved_on_and_destroyed_is_gone() {
+    let cable = Cable::new();
+    let config = cable.network(&json!({}));
+    for by in ["its namespace", "somebody"] {
+        let ((c1, _), inner) = (cable.add(&config), cable.host.container().unwrap());
+        // So the container knows a namespace that has such links.
+        c1.ip(&format!("link add own0 type veth peer name own1 netns {}", inner.netns().display())).unwrap();
+        move_on(&c1, &inner);
+        match by {
+            "somebody" => drop(inner.ip("link del other").unwrap()),
+            _ => inner.kill().unwrap(),
+        }
+        assert!(netlab::soon(|| cable.outside.ip("link show dev p0").is_err()));
+        cable.del(&config, &c1);
+        assert_eq!(leases(&cable.host), 0, "destroyed by {by}");
+        ip(&format!("link add d0 type veth peer name p0 netns {}", cable.outside.netns().display())).unwrap();
+    }
+}
+
+fn a_device_that_outlives_its_container_is_not_forgotten() {
+    let cable = Cable::new();
+    let (config, inner) = (cable.network(&json!({})), cable.host.container().unwrap());
+    let (c1, _) = cable.add(&config);
+    move_on(&c1, &inner);
+    c1.kill().unwrap();
+    assert!(netlab::soon(|| {
+        let reply = cable.host.del(&config, &c1, "net1").unwrap();
+        reply.msg().contains("it is in another network namespace, net:[")
+    }));
+    is_not_forgotten(&cable, &config, &c1, "it is in another network namespace, net:[");
+    inner.kill().unwrap();
+    assert!(netlab::soon(|| cable.outside.ip("link show dev p0").is_err()));
+    cable.del(&config, &c1);
+    assert_eq!(leases(&cable.host), 0);
+}
+
+/// A namespace that a socket alone holds is nowhere in /proc.
+fn a_device_that_is_out_of_sight_is_not_forgotten() {
+    let cable = Cable::new();
+    let config = cable.network(&json!({}));
+    let ((c1, _), inner) = (cable.add(&config), cable.host.container().unwrap());
+    move_on(&c1, &inner);
+    let socket = inner.exec(|| UdpSocket::bind("0.0.0.0:0")).unwrap().unwrap();
+    inner.kill().unwrap();
+    is_not_forgotten(&cable, &config, &c1, "it is neither in the container nor on the host");
+    drop(socket);
+    assert!(netlab::soon(|| cable.outside.ip("link show dev p0").is_err()));
+    cable.del(&config, &c1);
+    assert_eq!(leases(&cable.host), 0);
+}
+
+/// What still holds it keeps the device in it: the runtime has unmounted it, and a process goes on.
+fn a_device_comes_back_from_a_namespace_that_has_lost_its_name() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    let _held = fs::File::open(c1.netns()).unwrap();
+    for command in SPOILT {
+        c1.ip(command).unwrap();
+    }
+    c1.kill().unwrap();
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(leases(&cable.host), 0);
+}
+
+/// Somebody has taken it out of the first container without a DEL, whose DEL comes late. What the second one gives back is what the first one took.
+fn a_device_that_another_container_has_by_now_stays_with_it() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    for late in [true, false] {
+        let (c1, _) = cable.add(&config);
+        c1.ip(SPOILT[0]).unwrap();
+        let home = format!("/proc/{}/task/{}/ns/net", getpid(), gettid());
+        c1.ip(&format!("link set other netns {home}")).unwrap();
+        let others = cable.network(&json!({"device": "other", "name": "others"}));
+        let (c2, result) = cable.add(&others);
+        assert_eq!(result["interfaces"][0]["mac"], MAC);
+        let inside = c2.ip("link show dev net1").unwrap();
+        assert_eq!((&inside[0]["address"], &inside[0]["mtu"]), (&json!(MAC), &json!(1400)));
+        if late {
+            cable.del(&config, &c1);
+            talks(&c2, &cable.outside, 1);
+            cable.del(&others, &c2);
+        } else {
+            cable.del(&others, &c2);
+            cable.del(&config, &c1);
+        }
+        assert_eq!(cable.host.changes_since(&before).unwrap(), "", "late: {late}");
+        assert_eq!(link("d0")["altnames"], json!([OTHER_NAME]), "late: {late}");
+        assert!(!cable.host.state_dir().join("devices").exists());
+    }
+}
+
+fn a_device_comes_back_whose_name_is_no_text() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    let mut rename = Command::new("ip");
+    rename.args(["link", "set", "net1", "name"]).arg(OsStr::from_bytes(b"a\xff"));
+    assert!(c1.exec(|| rename.status().unwrap()).unwrap().success());
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+}
+
+/// Not one of them is looked at.
+fn a_device_comes_back_though_the_container_has_thousands_of_links() {
+    let cable = Cable::new();
+    let (before, config) = (cable.host.snapshot().unwrap(), cable.network(&json!({})));
+    let (c1, _) = cable.add(&config);
+    c1.ip("link set net1 down name other alias mine").unwrap();
+    let batch = cable.host.dir().join("batch");
+    let lines: Vec<_> = (0..1000).map(|at| format!("link add v{at} type veth peer name w{at}")).collect();
+    fs::write(&batch, lines.join("\n")).unwrap();
+    c1.ip(&format!("-batch {}", batch.display())).unwrap();
+    cable.del(&config, &c1);
+    assert_eq!(cable.host.changes_since(&before).unwrap(), "");
+    assert_eq!(c1.ip("link show type veth").unwrap().as_array().unwrap().len(), 2000);
 }
 
 fn what_the_container_has_made_with_the_number_of_a_veth_stays_there() {
@@ -448,6 +661,7 @@ fn what_an_older_sealane_took_comes_back() {
     let older = lines.collect::<Vec<_>>().join("\n") + "\n";
     assert!(text.contains("altnames") && !older.contains("altnames"), "{older}");
     fs::write(&record, older).unwrap();
+    fs::remove_dir_all(cable.host.state_dir().join("devices")).unwrap();
     c1.ip("link property add dev net1 altname taken0 altname d0").unwrap();
     cable.del(&config, &c1);
     assert_eq!(cable.host.changes_since(&before).unwrap(), "");

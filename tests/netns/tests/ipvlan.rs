@@ -2,11 +2,12 @@
 //! virtual machine of `.ci/run` has one, and there nothing is ignored. With `SEALANE_REFERENCE_BIN` the reference plugin is compared with.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 mod life;
+mod on_a_master;
 
 use life::{del, ipam, mac};
 use netlab::{
-    Container, Host, Lan, Protocol, add, addresses, cable, ip, is_cut_off, is_mute, refused, serve, soon,
-    talks, with, with_all,
+    Container, Host, Lan, Protocol, add, addresses, cable, ip, is_cut_off, is_mute, refused, serve, talks,
+    with, with_all,
 };
 use serde_json::{Value, json};
 use std::{net::IpAddr, process::ExitCode};
@@ -21,19 +22,18 @@ fn main() -> ExitCode {
         an_address_of_a_machine_outside_is_given_up,
         every_key_is_heeded,
         a_route_on_the_link_has_no_gateway,
-        a_master_in_the_container_is_found_there,
+        another_mode_on_a_master_in_the_container_is_refused,
         a_chain_gives_the_master_and_the_addresses,
         another_mode_or_flag_on_one_parent_is_refused_and_leaves_the_first_as_it_is,
         another_mode_is_taken_when_the_first_has_gone,
         beside_macvlan_it_is_refused_with_who_has_that_and_the_other_way_round,
         a_parent_whose_frames_somebody_else_takes_is_refused_with_who,
         what_cannot_be_is_refused_before_an_address_is_taken,
-        ipv6_below_1280_is_refused_with_both_numbers,
-        an_add_whose_ipam_fails_leaves_no_interface_in_the_container,
         del_without_a_default_route_gives_the_address_back,
         check_names_whatever_has_drifted,
     ];
     trials.extend(life::trials(network));
+    trials.extend(on_a_master::trials(network));
     netlab::main(netlab::with_links_of("ipvlan", trials))
 }
 
@@ -116,35 +116,13 @@ fn with_the_flag_vepa_containers_do_not_hear_each_other_directly() {
 
 fn the_outside_learns_at_once_where_addresses_are() {
     let lan = Lan::new().unwrap();
-    // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
-    for (path, value) in [
-        ("ipv4/conf/lan/arp_accept", "1"),
-        ("ipv6/conf/lan/forwarding", "1"),
-        ("ipv6/conf/lan/accept_untracked_na", "1"),
-    ] {
-        lan.outside.exec(|| std::fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
-    }
-    for dad in ["off", "optimistic", "on"] {
-        let config = on(&lan, &json!({"dad": dad}));
-        let (container, result) = add(&lan.host, &config);
-        for address in addresses(&result) {
-            let known = || lan.outside.ip(&format!("neigh show {address}")).unwrap()[0]["lladdr"].clone();
-            assert!(soon(|| known() == mac(&container)), "{dad}: {address} is at {}", known());
-        }
-        del(&lan.host, &config, &container);
-    }
+    on_a_master::the_outside_learns_at_once(&lan, "lan", &on(&lan, &json!({})));
 }
 
-/// The container may speak from it meanwhile, but never takes the other's place.
 fn an_address_of_a_machine_outside_is_given_up() {
     let lan = Lan::new().unwrap();
-    lan.outside.ip("addr add fd07::2/64 dev lan nodad").unwrap();
-    let (container, result) = add(&lan.host, &on(&lan, &json!({})));
-    assert_eq!(addresses(&result)[1], "fd07::2".parse::<IpAddr>().unwrap());
-    let failed = || {
-        container.ip("addr show dev eth0 to fd07::2").unwrap()[0]["addr_info"][0]["dadfailed"] == json!(true)
-    };
-    assert!(soon(failed), "{}", container.ip("addr show dev eth0").unwrap());
+    let config = on(&lan, &json!({}));
+    on_a_master::an_address_of_a_machine_outside_is_given_up(&lan, "lan", (&config, "fd07::2"));
 }
 
 fn every_key_is_heeded() {
@@ -155,21 +133,7 @@ fn every_key_is_heeded() {
     let info = &link["linkinfo"]["info_data"];
     assert_eq!((&link["mtu"], &info["mode"]), (&json!(1400), &json!("l3s")));
     assert!(info.to_string().contains("vepa"), "{info}");
-    let expected = json!({
-        "cniVersion": "1.1.0",
-        "interfaces": [{"name": "eth0", "mac": mac(&container), "sandbox": container.netns()}],
-        "ips": [
-            {"interface": 0, "address": "10.1.0.2/24", "gateway": "10.1.0.1"},
-            {"interface": 0, "address": "fd01::2/64", "gateway": "fd01::1"},
-        ],
-        "routes": [{"dst": "10.9.0.0/16"}, {"dst": "::/0"}],
-        "dns": {"nameservers": ["10.1.0.53"]},
-    });
-    assert_eq!(result, expected);
-    for (path, value) in [("ipv4/conf/eth0/arp_notify", "1"), ("ipv6/conf/eth0/ndisc_notify", "1")] {
-        assert_eq!(container.sysctl(path).unwrap(), value, "{path}");
-    }
-    assert_eq!(container.ip("route show 10.9.0.0/16").unwrap()[0]["gateway"], "10.1.0.1");
+    on_a_master::has_all_of_ipam(&container, &result, "10.1.0.53");
 }
 
 fn a_route_on_the_link_has_no_gateway() {
@@ -185,24 +149,17 @@ fn a_route_on_the_link_has_no_gateway() {
     host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
 }
 
-fn a_master_in_the_container_is_found_there() {
+fn another_mode_on_a_master_in_the_container_is_refused() {
     let host = Host::new().unwrap();
     let config = host.config(&with_all(&network(&host), &json!({"master": "in0", "linkInContainer": true})));
-    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
-    let reply = host.add(&config, &container, "eth0").unwrap();
-    assert!(refused(&reply, 7).contains("\"in0\" in the container"), "{reply:?}");
+    let container = host.container().unwrap();
     container.ip("link add in0 type veth peer name in1").unwrap();
     container.ip("link set in0 up").unwrap();
     let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
-    assert_eq!(container.ip("link show dev eth0").unwrap()[0]["link"], "in0");
-    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-    let other = with(&with(&config, "mode", &json!("l3")), "name", &json!("other"));
-    let reply = host.add(&other, &container, "eth1").unwrap();
-    let said = refused(&reply, 101);
+    let other = with_all(&config, &json!({"mode": "l3", "name": "other"}));
+    let said = refused(&host.add(&other, &container, "eth1").unwrap(), 101);
     assert!(said.contains("ipvlan in mode l2 bridge") && said.contains("mode l3 bridge"), "{said}");
-    del(&host, &config, &container);
-    assert!(container.ip("link show dev eth0").is_err() && container.ip("link show dev in0").is_ok());
-    assert_eq!(host.changes_since(&before).unwrap(), "");
+    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
 }
 
 fn a_chain_gives_the_master_and_the_addresses() {
@@ -359,29 +316,6 @@ fn what_cannot_be_is_refused_before_an_address_is_taken() {
         assert!(refused(&reply, 7).contains(word), "{keys}: {reply:?}");
         assert_eq!(host.changes_since(&before).unwrap(), "", "{keys}");
     }
-}
-
-fn ipv6_below_1280_is_refused_with_both_numbers() {
-    let host = Host::new().unwrap();
-    let config = network(&host);
-    let (container, inside) = (host.container().unwrap(), host.container().unwrap().snapshot().unwrap());
-    let reply = host.add(&with(&config, "mtu", &json!(1279)), &container, "eth0").unwrap();
-    assert_eq!(refused(&reply, 7), "invalid MTU 1279, must be 1280 or more for fd01::2/64 on \"eth0\"");
-    ip("link set p0 mtu 1279").unwrap();
-    let reply = host.add(&config, &container, "eth0").unwrap();
-    assert!(refused(&reply, 7).starts_with("invalid MTU 1279 of \"p0\", must be 1280 or more"), "{reply:?}");
-    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
-}
-
-fn an_add_whose_ipam_fails_leaves_no_interface_in_the_container() {
-    let host = Host::new().unwrap();
-    let full = json!([[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.9"}]]);
-    let config = host.config(&with(&network(&host), "ipam", &json!({"type": "host-local", "ranges": full})));
-    add(&host, &config);
-    let container = host.container().unwrap();
-    let reply = host.add(&config, &container, "eth0").unwrap();
-    assert!(!reply.success(), "{reply:?}");
-    assert!(container.ip("link show dev eth0").is_err(), "{}", container.ip("link").unwrap());
 }
 
 fn del_without_a_default_route_gives_the_address_back() {

@@ -45,6 +45,7 @@ netlab::tests! {
     root_without_user_namespaces_has_labs_too,
     what_is_needed_below_var_lib_stays_in_sight,
     an_interactive_shell_has_the_terminal,
+    what_comes_and_goes_on_an_interface_is_shown,
 }
 
 /// `sealane lab` with these arguments, its input and output in pipes.
@@ -455,4 +456,27 @@ fn an_interactive_shell_has_the_terminal() {
     let (status, screen) = terminal.end();
     assert!(!screen.contains("no job control") && !screen.contains("cannot set terminal"), "{screen}");
     assert_eq!(status.and_then(|status| status.code()), Some(9), "{screen}");
+}
+
+fn what_comes_and_goes_on_an_interface_is_shown() {
+    let lab = Lab::new();
+    // Who is new on a link tells so, and asks for others: some packets before the first echo.
+    let pinging = "sealane ping -i 0.05 192.0.2.254 >/dev/null & trap 'kill $!' EXIT;";
+    let shown = lab.ok(&format!("{pinging} sealane capture --count 40 eth0"));
+    let packets: Vec<&str> = shown.split("\n\n").collect();
+    assert_eq!(packets.len(), 40, "{shown}");
+    assert!(shown.contains("IPv4      192.0.2.1 > 192.0.2.254\nICMP      echo request"), "{shown}");
+    assert!(shown.lines().all(|line| !line.starts_with(' ')), "nothing is in a tunnel: {shown}");
+    // Whoever has read enough is not written to any more.
+    assert_eq!(lab.ok(&format!("{pinging} sealane capture eth0 | head -n 1")).lines().count(), 1);
+    assert_eq!(lab.ok("sealane capture --timeout 0.1 --port 9 eth0"), "");
+    let said = lab.run("sealane capture --timeout 0.1 --count 1 --port 9 eth0");
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.stderr.contains("0 packets") && said.stderr.contains("--timeout"), "{said:?}");
+    for (interface, message) in [("eth9", "there is no interface eth9 here"), ("a/b", "a/b")] {
+        let said = lab.refused(&format!("sealane capture {interface}"));
+        assert!(said.contains(message) && said.contains("ls /sys/class/net"), "{said}");
+    }
+    let said = lab.run("sealane capture --count 3 eth0 & sleep 0.2; kill -INT $!; wait $!");
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{said:?}");
 }

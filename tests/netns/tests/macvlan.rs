@@ -2,8 +2,8 @@
 //! reference plugin (`SEALANE_CNI_BIN`): there they fail.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use netlab::{
-    Container, Lan, Protocol, Reply, addresses, ip, is_cut_off, is_mute, reaches, refused, serve, shape,
-    soon, talks, with, with_all,
+    Container, Lan, Protocol, Reply, addresses, gives_up, ip, is_cut_off, is_mute, learns, reaches, refused,
+    serve, shape, soon, talks, with, with_all,
 };
 use serde_json::{Value, json};
 use std::{fs, net::IpAddr, process::Command};
@@ -128,22 +128,11 @@ fn in_the_mode_passthru_the_container_is_the_parent_to_the_network() {
 
 fn the_outside_learns_at_once_where_addresses_are() {
     let lan = Lan::new().unwrap();
-    // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
-    for (path, value) in [
-        ("ipv4/conf/lan/arp_accept", "1"),
-        ("ipv6/conf/lan/forwarding", "1"),
-        ("ipv6/conf/lan/accept_untracked_na", "1"),
-    ] {
-        lan.outside.exec(|| std::fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
-    }
+    lan.outside.believe("lan").unwrap();
     for (mode, dad) in [("bridge", "off"), ("private", "optimistic"), ("passthru", "off")] {
         let config = network(&lan, &json!({"mode": mode, "dad": dad}));
         let (container, result) = add(&lan, &config);
-        let mac = &result["interfaces"][0]["mac"];
-        for address in addresses(&result) {
-            let known = || lan.outside.ip(&format!("neigh show {address}")).unwrap()[0]["lladdr"].clone();
-            assert!(soon(|| known() == *mac), "{mode}: {address} is at {}, not {mac}", known());
-        }
+        learns(&lan.outside, &addresses(&result), &result["interfaces"][0]["mac"]);
         lan.host.del(&config, &container, "eth0").unwrap().result().unwrap();
     }
 }
@@ -154,10 +143,7 @@ fn an_address_of_a_machine_outside_is_given_up() {
     lan.outside.ip("addr add fd07::2/64 dev lan nodad").unwrap();
     let (container, result) = add(&lan, &network(&lan, &json!({})));
     assert_eq!(addresses(&result)[1], "fd07::2".parse::<IpAddr>().unwrap());
-    let failed = || {
-        container.ip("addr show dev eth0 to fd07::2").unwrap()[0]["addr_info"][0]["dadfailed"] == json!(true)
-    };
-    assert!(soon(failed), "{}", container.ip("addr show dev eth0").unwrap());
+    gives_up(&container, addresses(&result)[1]);
     talks(&container, &addresses(&result)[..1], &lan.outside, &outside()[..1], 1);
 }
 

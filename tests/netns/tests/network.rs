@@ -465,14 +465,17 @@ fn nodes_are_listed_with_their_slots() {
         .lines()
         .map(|line| line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
-    assert_eq!(rows[0], ["NODE", "VTEP", "NETWORKS"]);
+    assert_eq!(rows[0], ["NODE", "VTEP", "ALIVE", "NETWORKS"]);
     assert_eq!(rows[1], ["worker-1", "192.0.2.1", "stage:0, zoo:0"]);
     assert_eq!(rows[2], ["worker-2 *", "192.0.2.2", "stage:1, zoo:1"]);
     assert_eq!(lab.ok("sealane node ls --quiet"), "worker-1\nworker-2\nworker-3\n");
     let lines = lab.ok("sealane node ls --format json");
     let second: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
     let place = |network: &str| json!({"Name": network, "Vtep": "192.0.2.2", "Slot": 1, "Prefixes": ["10.42.0.16/28", "fd42::10/124"]});
-    assert_eq!(second, json!({"Name": "worker-2", "Self": true, "Networks": [place("stage"), place("zoo")]}));
+    assert_eq!(
+        second,
+        json!({"Name": "worker-2", "Self": true, "Vteps": ["192.0.2.2"], "Alive": null, "Networks": [place("stage"), place("zoo")]})
+    );
 }
 
 fn an_overlay_network_is_made_listed_looked_at_and_removed() {

@@ -5,16 +5,18 @@
     clippy::panic,
     reason = "a test without libtest's attribute"
 )]
+mod hosts;
+
+use hosts::{Cluster, shell};
 use netlab::{
-    Call, Container, Host, OUTSIDE, Protocol, Reply, Snapshot, address, addresses, do_not_get_through,
-    get_through, ip, is_mute, reaches, refused, serve, soon, talks, with, with_all,
+    Container, Host, OUTSIDE, Protocol, Reply, Snapshot, address, addresses, do_not_get_through, get_through,
+    ip, is_mute, reaches, refused, serve, soon, talks, with, with_all,
 };
 use serde_json::{Value, json};
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
     net::{IpAddr, TcpListener, TcpStream, UdpSocket},
-    path::PathBuf,
     process::Command,
     thread,
     time::Duration,
@@ -29,12 +31,19 @@ netlab::tests! {
     what_check_misses_repair_puts_back,
     an_add_that_fails_leaves_nothing,
     what_can_not_be_is_refused_before_anything_is_changed,
-    what_works_on_the_hosts_end_is_refused_behind_it,
+    where_the_host_drops_what_it_forwards_firewall_lets_the_network_through,
+    what_lets_a_network_through_goes_with_its_last_container_however_that_goes,
+    a_policy_keeps_a_network_apart_and_one_that_can_not_be_is_refused,
+    what_works_in_the_container_works_behind_it,
+    answers_go_by_the_network_that_was_asked,
+    subnets_that_do_not_have_a_living_containers_address_are_refused,
     another_suites_plugin_behind_it_is_refused_by_who_sees_the_list,
     a_published_port_leads_to_the_container_with_the_clients_address,
     a_limit_is_set_in_the_networks_namespace_and_goes_with_it,
     a_port_goes_with_its_container_and_two_of_one_number_are_refused,
     three_hosts_with_three_containers_each_reach_each_other,
+    a_port_on_one_host_leads_to_its_container_with_the_clients_address,
+    a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is,
     hosts_of_an_underlay_of_ipv6_reach_each_other,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
 }
@@ -224,7 +233,11 @@ fn what_can_not_be_is_refused_before_anything_is_changed() {
     let of_nodes = |node: &str| json!({"node": node, "store": {"type": "static", "peers": nodes}});
     let elsewhere = json!({"type": "host-local", "ranges": [[{"subnet": "10.42.0.64/26"}]]});
     for (keys, code, words) in [
-        (json!({"store": {"type": "etcd", "endpoints": ["http://127.0.0.1:2379"]}}), 2, "etcd"),
+        (
+            json!({"store": {"type": "etcd", "endpoints": ["http://127.0.0.1:2379"]}, "node": "n"}),
+            11,
+            "no block",
+        ),
         (of_nodes("worker-9"), 7, "worker-9"),
         (of_nodes("worker-1"), 7, "192.0.2.1 is no address of this host"),
         (json!({"mode": "l2"}), 2, "l2"),
@@ -243,18 +256,202 @@ fn what_can_not_be_is_refused_before_anything_is_changed() {
     }
 }
 
-fn what_works_on_the_hosts_end_is_refused_behind_it() {
+/// As Docker and ufw leave it.
+fn host_that_drops() -> (Host, Container) {
+    let host = Host::new().unwrap();
+    shell("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP");
+    let outside = host.outside(7000).unwrap();
+    (host, outside)
+}
+
+/// `firewall` with these keys, behind what ADD answered.
+fn firewall(host: &Host, keys: &Value, result: &Value) -> Value {
+    host.config(&with_all(&json!({"type": "firewall", "prevResult": result}), keys))
+}
+
+/// The rules of iptables about what is between the host and networks.
+fn let_through() -> Vec<String> {
+    let rules = shell("iptables -S; ip6tables -S");
+    rules
+        .lines()
+        .filter(|rule| rule.contains("169.254.") || rule.contains("fd7e:"))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn where_the_host_drops_what_it_forwards_firewall_lets_the_network_through() {
+    let (host, outside) = host_that_drops();
+    let config = overlay(&host, &json!({}));
+    let (one, result, at_one) = added(&host, &config);
+    let (two, other, _) = added(&host, &config);
+    done(&host.add(&portmap(&host, &result, &json!({"hostPort": 8080})), &one, "eth0").unwrap());
+    for at in &at_one {
+        tell(&one, *at, 7000);
+    }
+    let host_at = ["192.0.2.1", "2001:db8::1"].map(address);
+    let is_shut = || {
+        do_not_get_through(&one, &OUTSIDE, 7000);
+        do_not_get_through(&outside, &host_at, 8080);
+    };
+    is_shut();
+    done(&host.add(&firewall(&host, &json!({"backend": "nftables"}), &result), &one, "eth0").unwrap());
+    is_shut();
+    for keys in [json!({}), json!({"backend": "iptables"})] {
+        let (of_one, of_two) = (firewall(&host, &keys, &result), firewall(&host, &keys, &other));
+        let answered = host.add(&of_one, &one, "eth0").unwrap().result().unwrap();
+        assert_eq!(answered, result, "it answers what it was told");
+        let rules = let_through();
+        done(&host.add(&of_two, &two, "eth0").unwrap());
+        assert_eq!((rules.len(), &rules), (6, &let_through()), "one set for all containers");
+        for (at, client) in host_at.into_iter().zip(OUTSIDE) {
+            get_through(&two, client, 7000);
+            assert_eq!(outside.exec(move || told(at, 8080)).unwrap(), client);
+        }
+        done(&host.del(&of_one, &one, "eth0").unwrap());
+        assert_eq!(let_through(), rules);
+        get_through(&one, OUTSIDE[0], 7000);
+        done(&host.del(&of_two, &two, "eth0").unwrap());
+        assert_eq!(let_through(), [""; 0]);
+        is_shut();
+    }
+}
+
+fn what_lets_a_network_through_goes_with_its_last_container_however_that_goes() {
+    let (host, _outside) = host_that_drops();
+    let config = overlay(&host, &json!({}));
+    let keys = json!({"ingressPolicy": "same-bridge"});
+    let before = {
+        let (first, result, _) = added(&host, &config);
+        let wall = firewall(&host, &keys, &result);
+        done(&host.add(&wall, &first, "eth0").unwrap());
+        done(&host.del(&wall, &first, "eth0").unwrap());
+        done(&host.del(&config, &first, "eth0").unwrap());
+        // Chains stay, as those of the reference do.
+        host.snapshot().unwrap()
+    };
+    let both = || {
+        [(), ()].map(|()| {
+            let (container, result, _) = added(&host, &config);
+            let wall = firewall(&host, &keys, &result);
+            done(&host.add(&wall, &container, "eth0").unwrap());
+            (container, result, wall)
+        })
+    };
+    let is_clean = || {
+        assert_eq!(host.changes_left_since(&before).unwrap(), "");
+        assert_eq!(let_through(), [""; 0]);
+    };
+    let [(one, result, wall), (two, ..)] = both();
+    done(&host.check(&wall, &one, "eth0", &result).unwrap());
+    shell("iptables -F CNI-FORWARD");
+    let said = refused(&host.check(&wall, &one, "eth0", &result).unwrap(), 102);
+    assert!(said.contains("`iptables -t filter -S CNI-FORWARD` has no"), "{said}");
+    let mut repair = netlab::sealane(host.dir());
+    repair.arg("repair").env("SEALANE_STATE_DIR", host.state_dir()).env("SEALANE_DATA_DIR", host.data_dir());
+    assert!(repair.output().unwrap().status.success());
+    assert_eq!(let_through().len(), 6);
+    done(&host.check(&wall, &one, "eth0", &result).unwrap());
+    get_through(&two, OUTSIDE[0], 7000);
+    // GC of one, and then of both.
+    done(&host.gc(&wall, &[(two.id(), "eth0")]).unwrap());
+    assert_eq!(let_through().len(), 6);
+    get_through(&two, OUTSIDE[0], 7000);
+    done(&host.gc(&wall, &[]).unwrap());
+    assert_eq!(let_through(), [""; 0]);
+    done(&host.gc(&config, &[]).unwrap());
+    is_clean();
+    // The container's end comes first, with its namespace gone, and the plugin edited out of the list.
+    let [(one, ..), (two, ..)] = both();
+    for container in [one, two] {
+        assert_eq!(let_through().len(), 6);
+        container.kill().unwrap();
+        done(&host.del_without_netns(&config, &container, "eth0").unwrap());
+    }
+    is_clean();
+}
+
+fn a_policy_keeps_a_network_apart_and_one_that_can_not_be_is_refused() {
+    let host = Host::new().unwrap();
+    let outside = host.outside(7000).unwrap();
+    let config = overlay(&host, &json!({}));
+    let (one, result, at_one) = added(&host, &config);
+    let isolated = firewall(&host, &json!({"ingressPolicy": "isolated"}), &result);
+    let reply = host.add(&isolated, &one, "eth0").unwrap();
+    assert!(refused(&reply, 2).contains("isolated") && reply.stdout.contains("a network each"), "{reply:?}");
+
+    let ipam = json!({"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}]]});
+    let bridge =
+        json!({"type": "bridge", "name": "bridged", "bridge": "b0", "isDefaultGateway": true, "ipam": ipam});
+    let (bridged, before, at_bridged) = added(&host, &host.config(&bridge));
+    bridged.exec(|| serve(Protocol::Tcp, at_bridged[0], 7000)).unwrap().unwrap();
+    done(&host.add(&portmap(&host, &result, &json!({"hostPort": 8080})), &one, "eth0").unwrap());
+    for at in &at_one {
+        tell(&one, *at, 7000);
+    }
+    // Where the host leads ports of the network to.
+    let transit = host_address("169.254.");
+    let apart = json!({"ingressPolicy": "same-bridge"});
+    let wall = firewall(&host, &apart, &before);
+    done(&host.add(&with(&wall, "name", &json!("bridged")), &bridged, "eth0").unwrap());
+    get_through(&one, at_bridged[0], 7000);
+    bridged.exec(move || told(transit, 8080)).unwrap();
+
+    let wall = firewall(&host, &apart, &result);
+    done(&host.add(&wall, &one, "eth0").unwrap());
+    done(&host.check(&wall, &one, "eth0", &result).unwrap());
+    do_not_get_through(&one, &at_bridged, 7000);
+    do_not_get_through(&bridged, &[transit], 8080);
+    // What is published is, and the way out is open.
+    let own = address("192.0.2.1");
+    for container in [&bridged, &outside] {
+        container.exec(move || told(own, 8080)).unwrap();
+    }
+    get_through(&one, OUTSIDE[0], 7000);
+    done(&host.del(&wall, &one, "eth0").unwrap());
+    get_through(&one, at_bridged[0], 7000);
+
+    let (two, _, at_two) = added(&host, &config);
+    let internal = firewall(&host, &json!({"internal": true}), &result);
+    done(&host.add(&internal, &one, "eth0").unwrap());
+    do_not_get_through(&one, &[OUTSIDE[0], OUTSIDE[1], at_bridged[0]], 7000);
+    do_not_get_through(&outside, &[own], 8080);
+    talks(&one, &at_one, &two, &at_two, 7001);
+}
+
+/// The other end's address of the pair in which the host has one that begins so.
+fn host_address(begin: &str) -> IpAddr {
+    let links = ip("addr show").unwrap();
+    let all = links.as_array().unwrap().iter().flat_map(|link| link["addr_info"].as_array().unwrap());
+    let mut own = all.filter_map(|at| at["local"].as_str()).filter(|at| at.starts_with(begin));
+    let IpAddr::V4(own) = address(own.next().unwrap()) else { panic!("{begin}") };
+    std::net::Ipv4Addr::from_bits(own.to_bits() + 1).into()
+}
+
+/// `tuning` and `sbr`; `vrf`, which few kernels have, is in its own suite.
+fn what_works_in_the_container_works_behind_it() {
     let host = Host::new().unwrap();
     let config = overlay(&host, &json!({}));
-    let (container, result, _) = added(&host, &config);
-    let firewall = host.config(&json!({"type": "firewall", "backend": "iptables", "prevResult": result}));
-    assert!(refused(&host.add(&firewall, &container, "eth0").unwrap(), 2).contains("behind overlay"));
-    // Without a port there is nothing to do; what works in the container works.
-    for keys in
-        [json!({"type": "portmap"}), json!({"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}})]
-    {
+    let (one, result, at_one) = added(&host, &config);
+    let (two, _, at_two) = added(&host, &config);
+    let before = one.snapshot().unwrap();
+    talks(&one, &at_one, &two, &at_two, 7000);
+    talks(&two, &at_two, &one, &at_one, 7001);
+    for keys in [
+        // Without a port there is nothing to do.
+        json!({"type": "portmap"}),
+        json!({"type": "tuning", "mtu": 1400, "mac": "02:00:00:00:00:07", "promisc": true,
+            "sysctl": {"net.core.somaxconn": "500", "net.ipv4.conf.IFNAME.arp_notify": "1"}}),
+        json!({"type": "sbr"}),
+        json!({"type": "sbr", "addSourceHints": true}),
+    ] {
         let chained = host.config(&with(&keys, "prevResult", &result));
-        done(&host.add(&chained, &container, "eth0").unwrap());
+        let answered = host.add(&chained, &one, "eth0").unwrap().result().unwrap();
+        done(&host.check(&chained, &one, "eth0", &answered).unwrap());
+        is_known_to(&one, &at_one, &at_two, 7000);
+        is_known_to(&two, &at_two, &at_one, 7001);
+        done(&host.del(&chained, &one, "eth0").unwrap());
+        assert_eq!(before.difference(&one.snapshot().unwrap()), "", "{keys}");
+        is_known_to(&two, &at_two, &at_one, 7001);
     }
 }
 
@@ -393,71 +590,73 @@ fn a_port_goes_with_its_container_and_two_of_one_number_are_refused() {
     assert!(!host.state_dir().join("overlay").exists() && !host.state_dir().join("attachments/net").exists());
 }
 
-/// Hosts on one underlay, each a namespace with a state of its own.
-struct Cluster {
-    host: Host,
-    nodes: Vec<Node>,
+/// A container of a bridge and of an overlay network, and `sbr` behind the latter. Who asks by the one is not answered by the other.
+fn answers_go_by_the_network_that_was_asked() {
+    let host = Host::new().unwrap();
+    let outside = host.outside(7000).unwrap();
+    let ipam =
+        json!({"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}], [{"subnet": "fd07::/64"}]]});
+    let bridge =
+        json!({"type": "bridge", "name": "bridged", "bridge": "b0", "isDefaultGateway": true, "ipam": ipam});
+    let (one, ..) = added(&host, &host.config(&bridge));
+    let later = json!([{"dst": "0.0.0.0/0", "priority": 100}, {"dst": "::/0", "priority": 2000}]);
+    let config = overlay(&host, &json!({"ipam": {"type": "cluster", "routes": later}}));
+    let result = host.add(&config, &one, "eth1").unwrap().result().unwrap();
+    let at_one = addresses(&result);
+    let ports = portmap(&host, &result, &json!({"hostPort": 8080}));
+    done(&host.add(&ports, &one, "eth1").unwrap());
+    for at in &at_one {
+        tell(&one, *at, 7000);
+    }
+    let sbr = host.config(&json!({"type": "sbr", "prevResult": result}));
+    done(&host.add(&sbr, &one, "eth1").unwrap());
+    for (at, client) in ["192.0.2.1", "2001:db8::1"].map(address).into_iter().zip(OUTSIDE) {
+        assert_eq!(outside.exec(move || told(at, 8080)).unwrap(), client);
+    }
+    let (two, _, at_two) = added(&host, &config);
+    talks(&two, &at_two, &one, &at_one, 7001);
+    talks(&one, &at_one, &two, &at_two, 7002);
+    done(&host.check(&sbr, &one, "eth1", &result).unwrap());
+    for config in [&sbr, &ports, &config] {
+        done(&host.del(config, &one, "eth1").unwrap());
+    }
 }
 
-struct Node {
-    name: String,
-    vtep: String,
-    netns: Container,
-    dir: PathBuf,
+/// And one that has it is taken over, with all who are there.
+fn subnets_that_do_not_have_a_living_containers_address_are_refused() {
+    let host = Host::new().unwrap();
+    let of = |subnets: Value| overlay(&host, &json!({"subnets": subnets, "blockSize": 28}));
+    let (one, _, at_one) = added(&host, &of(json!(["10.42.0.0/24", "fd42::/120"])));
+    let before = host.snapshot().unwrap();
+    let third = host.container().unwrap();
+    for subnets in [
+        json!(["10.43.0.0/24", "fd42::/120"]),
+        json!(["10.42.0.0/24"]),
+        json!(["10.42.0.0/24", "fd43::/120"]),
+    ] {
+        let reply = host.add(&of(subnets.clone()), &third, "eth0").unwrap();
+        assert!(refused(&reply, 7).contains("while containers have addresses of the former"), "{reply:?}");
+        let hint = format!(" by {} (eth0)", one.id());
+        assert!(
+            reply.stdout.contains("as they were, or DEL these containers first")
+                && reply.stdout.contains(&hint),
+            "{reply:?}"
+        );
+        assert_eq!(host.changes_since(&before).unwrap(), "", "{subnets}");
+    }
+    let wider = of(json!(["10.42.0.0/16", "fd42::/112"]));
+    let (two, _, at_two) = added(&host, &wider);
+    talks(&one, &at_one, &two, &at_two, 7000);
+    talks(&two, &at_two, &one, &at_one, 7001);
 }
 
 impl Cluster {
-    /// This many hosts; their underlay is of IPv4 or of IPv6, and carries packets of this size.
-    fn new(hosts: usize, is_ipv4: bool, mtu: u32) -> Self {
-        let host = Host::new().unwrap();
-        ip("link add underlay type bridge").unwrap();
-        ip("link set underlay up").unwrap();
-        let node = |number: usize| {
-            let netns = host.container_called(&format!("worker-{number}")).unwrap();
-            let path = netns.netns().display().to_string();
-            ip(&format!("link add u{number} type veth peer name uplink netns {path}")).unwrap();
-            ip(&format!("link set u{number} mtu {mtu} master underlay up")).unwrap();
-            let vtep = if is_ipv4 { format!("192.0.2.{number}") } else { format!("2001:db8::{number}") };
-            let length = if is_ipv4 { 24 } else { 64 };
-            for command in [
-                "link set lo up".to_owned(),
-                format!("link set uplink mtu {mtu} up"),
-                format!("addr add {vtep}/{length} dev uplink nodad"),
-            ] {
-                netns.ip(command.trim_end_matches(if is_ipv4 { " nodad" } else { "" })).unwrap();
-            }
-            let dir = host.dir().join(format!("node{number}"));
-            fs::create_dir_all(dir.join("state")).unwrap();
-            fs::create_dir_all(dir.join("data")).unwrap();
-            Node { name: format!("worker-{number}"), vtep, netns, dir }
-        };
-        let nodes = (1..=hosts).map(node).collect();
-        let this = Self { host, nodes };
-        soon(|| {
-            this.nodes.iter().all(|node| node.netns.ip(&format!("route get {}", this.nodes[0].vtep)).is_ok())
-        });
-        this
-    }
-
+    /// The first so many of the hosts in a list.
     fn config(&self, node: usize, nodes: usize, keys: &Value) -> Value {
         let peers: Vec<Value> =
             self.nodes[..nodes].iter().map(|node| json!({"node": node.name, "vtep": node.vtep})).collect();
         let own = json!({"node": self.nodes[node].name, "store": {"type": "static", "peers": peers}});
         overlay(&self.host, &with_all(&own, keys))
-    }
-
-    fn call(&self, verb: &str, node: usize, config: &Value, to: &Container) -> Reply {
-        let call: Call = self.host.attach(verb, config, to, "eth0").unwrap();
-        let dir = |part: &str| self.nodes[node].dir.join(part).display().to_string();
-        let call = call.env("SEALANE_STATE_DIR", dir("state")).env("SEALANE_DATA_DIR", dir("data"));
-        self.nodes[node].netns.exec(move || call.run()).unwrap().unwrap()
-    }
-
-    fn add(&self, node: usize, config: &Value) -> (Container, Value, Vec<IpAddr>) {
-        let container = self.host.container().unwrap();
-        let result = self.call("ADD", node, config, &container).result().unwrap();
-        let own = addresses(&result);
-        (container, result, own)
     }
 
     /// All hosts are as they were, and nothing of an overlay network is left.
@@ -555,6 +754,69 @@ fn three_hosts_with_three_containers_each_reach_each_other() {
         done(&lab.call("DEL", *node, &config(*node), container));
     }
     lab.is_as(&before);
+}
+
+fn a_port_on_one_host_leads_to_its_container_with_the_clients_address() {
+    let lab = Cluster::new(3, true, 1500);
+    // Who looks from there is outside of all of them.
+    ip("addr add 192.0.2.254/24 dev underlay").unwrap();
+    let (one, result, at_one) = lab.add(0, &lab.config(0, 3, &json!({})));
+    let (third, ..) = lab.add(2, &lab.config(2, 3, &json!({})));
+    tell(&one, at_one[0], 7000);
+    let ports = portmap(&lab.host, &result, &json!({"hostPort": 8080}));
+    done(&lab.call("ADD", 0, &ports, &one));
+    let at = address("192.0.2.1");
+    assert_eq!(told(at, 8080), address("192.0.2.254"));
+    // A container of another host comes from that, when it asks the host and not the container.
+    assert_eq!(third.exec(move || told(at, 8080)).unwrap(), address("192.0.2.3"));
+    let own = at_one[0];
+    third.exec(move || told(own, 7000)).unwrap();
+    do_not_get_through(&third, &[address("192.0.2.2")], 8080);
+    done(&lab.call("DEL", 0, &ports, &one));
+    do_not_get_through(&third, &[at], 8080);
+    third.exec(move || told(own, 7000)).unwrap();
+}
+
+/// Who answers there already is reached, and knows the container by its own addresses.
+fn is_known_to(from: &Container, own: &[IpAddr], at: &[IpAddr], port: u16) {
+    for (own, at) in own.iter().zip(at) {
+        let at = *at;
+        assert_eq!(from.exec(move || reaches(Protocol::Tcp, at, port)).unwrap().unwrap(), *own, "to {at}");
+    }
+}
+
+fn a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is() {
+    let mut lab = Cluster::new(3, true, 1500);
+    let add = |lab: &Cluster, node| lab.add(node, &lab.config(node, 3, &json!({})));
+    let [(one, _, at_one), (two, _, at_two), (third, _, at_third)] = [0, 1, 2].map(|node| add(&lab, node));
+    talks(&one, &at_one, &third, &at_third, 7000);
+    third.kill().unwrap();
+    lab.dies(2);
+    do_not_get_through(&one, &at_third, 7000);
+    talks(&one, &at_one, &two, &at_two, 7000);
+    lab.starts(2, 1500);
+    let (again, _, at_again) = add(&lab, 2);
+    talks(&one, &at_one, &again, &at_again, 7001);
+    is_known_to(&two, &at_two, &at_again, 7001);
+    talks(&again, &at_again, &one, &at_one, 7002);
+    // Its disk is lost as well, and what it has is what the list says.
+    again.kill().unwrap();
+    lab.dies(2);
+    fs::remove_dir_all(lab.nodes[2].dir.join("data")).unwrap();
+    lab.starts(2, 1500);
+    let (last, anew, at_last) = add(&lab, 2);
+    assert_eq!(at_last, at_third);
+    talks(&one, &at_one, &last, &at_last, 7003);
+    is_known_to(&last, &at_last, &at_one, 7002);
+
+    lab.nodes[2].name = "db-3".into();
+    for node in [2, 0, 1] {
+        let (more, _, at_more) = add(&lab, node);
+        talks(&last, &at_last, &more, &at_more, 7004);
+        is_known_to(&more, &at_more, &at_one, 7002);
+        is_known_to(&more, &at_more, &at_last, 7003);
+    }
+    done(&lab.call("CHECK", 2, &with(&lab.config(2, 3, &json!({})), "prevResult", &anew), &last));
 }
 
 fn hosts_of_an_underlay_of_ipv6_reach_each_other() {

@@ -10,6 +10,7 @@ netlab::tests! {
     del_of_one_that_is_not_alone_leaves_the_other_what_they_share,
     gc_gives_back_what_a_record_does_not_say,
     gc_of_a_list_that_has_the_plugin_no_more_gives_it_back_too,
+    the_mac_check_of_a_port_goes_with_it,
     an_interface_that_another_network_has_is_left_alone,
     conditions_and_rules_of_iptables_go_with_their_ports,
     what_is_between_a_plan_and_the_end_of_a_record_is_not_lost,
@@ -20,6 +21,7 @@ netlab::tests! {
     of_what_a_killed_add_leaves_no_word_is_said,
     a_record_that_is_short_of_what_was_answered_is_named,
     a_line_that_cannot_be_read_is_named_and_kept,
+    of_copies_of_what_cannot_be_read_the_newest_are_kept,
     repair_names_what_it_cannot_read,
 }
 
@@ -188,6 +190,34 @@ fn gc_of_a_list_that_has_the_plugin_no_more_gives_it_back_too() {
     }
 }
 
+/// That of another port stays.
+fn the_mac_check_of_a_port_goes_with_it() {
+    let site = Site::new(&json!({}));
+    let checked = with(&site.bridge(), "macspoofchk", &json!(true));
+    let add = || {
+        let container = site.host.container().unwrap();
+        let result = site.host.add(&checked, &container, "eth0").unwrap().result().unwrap();
+        Inside { container, port: 0, result }
+    };
+    let other = add();
+    let before = site.host.snapshot().unwrap();
+    for (at, damage) in ALL.iter().enumerate() {
+        for verb in ["DEL", "DEL with a result", "GC"] {
+            let inside = add();
+            let record = site.record(&inside, "bridge.0");
+            fs::write(&record, damage(&fs::read(&record).unwrap())).unwrap();
+            let port = inside.result["interfaces"][1]["name"].as_str().unwrap();
+            assert!(ruleset().matches(port).count() == 2, "{}", ruleset());
+            match verb {
+                "DEL" => said(site.call("DEL", &checked, &inside.container, &Value::Null)),
+                "GC" => said(site.host.gc(&checked, &[(other.container.id(), "eth0")]).unwrap()),
+                _ => said(site.call("DEL", &checked, &inside.container, &inside.result)),
+            };
+            assert_eq!(site.changes_since(&before), "", "{at} {verb}");
+        }
+    }
+}
+
 /// A runtime sends DEL after an ADD that was refused because of it, whatever result it has kept.
 fn an_interface_that_another_network_has_is_left_alone() {
     let site = Site::new(&json!({}));
@@ -333,6 +363,21 @@ fn a_line_that_cannot_be_read_is_named_and_kept() {
         }
     }
     assert_eq!(ip("link show type veth").unwrap().as_array().map_or(0, Vec::len), 0);
+}
+
+fn of_copies_of_what_cannot_be_read_the_newest_are_kept() {
+    let site = Site::new(&json!({}));
+    let all = site.host.state_dir().join("unreadable/net");
+    for at in 0..40 {
+        let copy = all.join(format!("old{at}:eth0"));
+        fs::create_dir_all(&copy).unwrap();
+        fs::write(copy.join("bridge.0"), "rubbish\n").unwrap();
+    }
+    let inside = site.add_and_damage(8080, RUBBISH);
+    site.gc(&[&site.bridge()]);
+    let newest = all.join(format!("{}:eth0", inside.container.id()));
+    assert_eq!(fs::read_dir(&newest).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(&all).unwrap().count(), 31, "with those of two plugins 32");
 }
 
 fn repair_names_what_it_cannot_read() {

@@ -1,6 +1,8 @@
 //! `tuning` behind `bridge`: what it changes of a container, what it gives back, and what it refuses.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 mod beside;
+mod random;
+mod whose;
 
 use netlab::{Binaries, Container, Host, Protocol, Reply, Snapshot, ip, reaches, serve, with};
 use nix::{
@@ -48,6 +50,8 @@ fn main() -> std::process::ExitCode {
         in_a_chain_all_comes_and_goes,
     ];
     trials.extend(beside::trials());
+    trials.extend(random::trials());
+    trials.extend(whose::trials());
     trials.extend(netlab::beside_the_reference(netlab::trials![
         a_del_of_the_reference_gives_back_what_ours_has_changed,
         a_del_of_ours_gives_back_what_the_reference_has_changed,

@@ -3,10 +3,11 @@
 //! plugin is compared with.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 mod life;
+mod on_a_master;
 
-use life::{del, ipam, mac};
+use life::{ipam, mac};
 use netlab::{
-    Host, Lan, Protocol, add, address, cable, ip, is_cut_off, reaches, refused, serve, soon, with, with_all,
+    Host, Lan, Protocol, add, address, cable, ip, is_cut_off, reaches, refused, serve, with, with_all,
 };
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -19,16 +20,14 @@ fn main() -> ExitCode {
         the_container_has_its_masters_mac_address_whatever_that_is,
         every_key_is_heeded,
         without_a_number_it_is_vlan_0,
-        a_master_in_the_container_is_found_there,
         a_vlan_that_another_container_has_is_refused_and_says_whose,
         what_cannot_be_is_refused_before_an_address_is_taken,
-        ipv6_below_1280_is_refused_with_both_numbers,
         a_master_that_is_down_is_told_of,
-        an_add_whose_ipam_fails_leaves_no_interface_in_the_container,
         del_gives_the_address_back_when_the_master_is_gone,
         check_names_whatever_has_drifted,
     ];
     trials.extend(life::trials(network));
+    trials.extend(on_a_master::trials(network));
     netlab::main(netlab::with_links_of("vlan", trials))
 }
 
@@ -76,36 +75,12 @@ fn a_container_talks_to_machines_of_its_vlan_alone() {
 
 fn the_vlan_learns_at_once_where_addresses_are() {
     let (lan, config) = lan();
-    // What it hears unasked it believes. For IPv6 that is a router's part (RFC 9131).
-    for (path, value) in [
-        ("ipv4/conf/lan.7/arp_accept", "1"),
-        ("ipv6/conf/lan.7/forwarding", "1"),
-        ("ipv6/conf/lan.7/accept_untracked_na", "1"),
-    ] {
-        lan.outside.exec(|| std::fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
-    }
-    for (dad, at) in
-        [("off", FIRST), ("optimistic", ["10.1.0.3", "fd01::3"]), ("on", ["10.1.0.4", "fd01::4"])]
-    {
-        let config = with(&config, "dad", &json!(dad));
-        let (container, result) = add(&lan.host, &config);
-        for address in at {
-            let known = || lan.outside.ip(&format!("neigh show {address}")).unwrap()[0]["lladdr"].clone();
-            assert!(soon(|| known() == result["interfaces"][0]["mac"]), "{dad}: {address} is at {}", known());
-        }
-        del(&lan.host, &config, &container);
-    }
+    on_a_master::the_outside_learns_at_once(&lan, "lan.7", &config);
 }
 
-/// The container may speak from it meanwhile, but never takes the other's place.
 fn an_address_of_a_machine_outside_is_given_up() {
     let (lan, config) = lan();
-    lan.outside.ip("addr add fd01::2/64 dev lan.7 nodad").unwrap();
-    let (container, _) = add(&lan.host, &config);
-    let failed = || {
-        container.ip("addr show dev eth0 to fd01::2").unwrap()[0]["addr_info"][0]["dadfailed"] == json!(true)
-    };
-    assert!(soon(failed), "{}", container.ip("addr show dev eth0").unwrap());
+    on_a_master::an_address_of_a_machine_outside_is_given_up(&lan, "lan.7", (&config, "fd01::2"));
 }
 
 fn the_container_has_its_masters_mac_address_whatever_that_is() {
@@ -124,21 +99,7 @@ fn every_key_is_heeded() {
     let link = &container.ip("link show dev eth0").unwrap()[0];
     assert_eq!((&link["mtu"], &link["linkinfo"]["info_data"]["id"]), (&json!(1400), &json!(4094)));
     assert_eq!(link["linkinfo"]["info_data"]["protocol"], "802.1Q");
-    let expected = json!({
-        "cniVersion": "1.1.0",
-        "interfaces": [{"name": "eth0", "mac": mac(&container), "sandbox": container.netns()}],
-        "ips": [
-            {"interface": 0, "address": "10.1.0.2/24", "gateway": "10.1.0.1"},
-            {"interface": 0, "address": "fd01::2/64", "gateway": "fd01::1"},
-        ],
-        "routes": [{"dst": "10.9.0.0/16"}, {"dst": "::/0"}],
-        "dns": {"nameservers": ["10.1.0.53"]},
-    });
-    assert_eq!(result, expected);
-    for (path, value) in [("ipv4/conf/eth0/arp_notify", "1"), ("ipv6/conf/eth0/ndisc_notify", "1")] {
-        assert_eq!(container.sysctl(path).unwrap(), value, "{path}");
-    }
-    assert_eq!(container.ip("route show 10.9.0.0/16").unwrap()[0]["gateway"], "10.1.0.1");
+    on_a_master::has_all_of_ipam(&container, &result, "10.1.0.53");
 }
 
 fn without_a_number_it_is_vlan_0() {
@@ -147,22 +108,6 @@ fn without_a_number_it_is_vlan_0() {
     let (container, result) = add(&host, &config);
     assert_eq!(container.ip("link show dev eth0").unwrap()[0]["linkinfo"]["info_data"]["id"], 0);
     host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-}
-
-fn a_master_in_the_container_is_found_there() {
-    let host = Host::new().unwrap();
-    let config = host.config(&with_all(&network(&host), &json!({"master": "in0", "linkInContainer": true})));
-    let (container, before) = (host.container().unwrap(), host.snapshot().unwrap());
-    let reply = host.add(&config, &container, "eth0").unwrap();
-    assert!(refused(&reply, 7).contains("\"in0\" in the container"), "{reply:?}");
-    container.ip("link add in0 type veth peer name in1").unwrap();
-    container.ip("link set in0 up").unwrap();
-    let result = host.add(&config, &container, "eth0").unwrap().result().unwrap();
-    assert_eq!(container.ip("link show dev eth0").unwrap()[0]["link"], "in0");
-    host.check(&config, &container, "eth0", &result).unwrap().result().unwrap();
-    del(&host, &config, &container);
-    assert!(container.ip("link show dev eth0").is_err() && container.ip("link show dev in0").is_ok());
-    assert_eq!(host.changes_since(&before).unwrap(), "");
 }
 
 fn a_vlan_that_another_container_has_is_refused_and_says_whose() {
@@ -205,18 +150,6 @@ fn what_cannot_be_is_refused_before_an_address_is_taken() {
     }
 }
 
-fn ipv6_below_1280_is_refused_with_both_numbers() {
-    let host = Host::new().unwrap();
-    let config = network(&host);
-    let (container, inside) = (host.container().unwrap(), host.container().unwrap().snapshot().unwrap());
-    let reply = host.add(&with(&config, "mtu", &json!(1279)), &container, "eth0").unwrap();
-    assert_eq!(refused(&reply, 7), "invalid MTU 1279, must be 1280 or more for fd01::2/64 on \"eth0\"");
-    ip("link set p0 mtu 1279").unwrap();
-    let reply = host.add(&config, &container, "eth0").unwrap();
-    assert!(refused(&reply, 7).starts_with("invalid MTU 1279 of \"p0\", must be 1280 or more"), "{reply:?}");
-    assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
-}
-
 fn a_master_that_is_down_is_told_of() {
     let host = Host::new().unwrap();
     let config = network(&host);
@@ -226,17 +159,6 @@ fn a_master_that_is_down_is_told_of() {
     assert!(refused(&reply, 100).contains("eth0 up") && reply.hint().contains("what it is on"), "{reply:?}");
     assert!(container.ip("link show dev eth0").is_err());
     assert_eq!(host.changes_since(&before).unwrap(), "");
-}
-
-fn an_add_whose_ipam_fails_leaves_no_interface_in_the_container() {
-    let host = Host::new().unwrap();
-    let full = json!([[{"subnet": "10.1.0.0/24", "rangeStart": "10.1.0.9", "rangeEnd": "10.1.0.9"}]]);
-    let config = host.config(&with(&network(&host), "ipam", &json!({"type": "host-local", "ranges": full})));
-    add(&host, &config);
-    let container = host.container().unwrap();
-    let reply = host.add(&with(&config, "vlanId", &json!(8)), &container, "eth0").unwrap();
-    assert!(!reply.success(), "{reply:?}");
-    assert!(container.ip("link show dev eth0").is_err(), "{}", container.ip("link").unwrap());
 }
 
 fn del_gives_the_address_back_when_the_master_is_gone() {

@@ -21,7 +21,9 @@ fn main() -> ExitCode {
         gc_takes_what_is_not_valid,
         check_names_whatever_has_drifted,
         a_chain_with_a_bridge_comes_and_goes_whole,
+        behind_overlay_a_container_is_reached_and_reaches_others_by_its_vrf,
         status_has_nothing_to_say,
+        of_the_hosts_interfaces_in_a_vrf_those_with_an_address_are_told_of,
     ];
     let beside = netlab::trials![
         the_reference_makes_the_same,
@@ -429,9 +431,56 @@ fn a_chain_with_a_bridge_comes_and_goes_whole() {
     }
 }
 
+fn behind_overlay_a_container_is_reached_and_reaches_others_by_its_vrf() {
+    let host = Host::new().unwrap();
+    let overlay = json!({"type": "overlay", "vni": 4242, "subnets": ["10.42.0.0/16", "fd42::/48"], "ipam": {"type": "cluster"}});
+    let chain = host.chain(&[overlay.clone(), json!({"type": "vrf", "vrfname": "blue"})]).unwrap();
+    let (c1, c2) = (host.container().unwrap(), host.container().unwrap());
+    let (result, _) = (
+        chain.add(&c1, &Value::Null).unwrap(),
+        c1.exec(|| std::fs::write("/proc/sys/net/ipv4/tcp_l3mdev_accept", "1")),
+    );
+    let other = host.chain(&[overlay]).unwrap().add(&c2, &Value::Null).unwrap();
+    chain.check(&c1, &Value::Null, &result).unwrap();
+    for (port, (own, at)) in (1..).zip(netlab::addresses(&result).into_iter().zip(netlab::addresses(&other)))
+    {
+        answers(&c1, own, port);
+        netlab::get_through(&c2, own, port);
+        assert!(pings(&c1, "blue", &at.to_string()), "{at}");
+    }
+    chain.del(&c1, &Value::Null, &result).unwrap();
+    assert!(c1.ip("link show dev eth0").is_err() && c1.ip("link show dev blue").is_err());
+}
+
 fn status_has_nothing_to_say() {
     let lab = Lab::new();
     assert!(lab.host.status(&lab.config("eth0", &json!({}))).unwrap().success());
+}
+
+/// Each that is up may have an address that the kernel gave it, which tells nobody anything. Of the `host` plugin's answer.
+fn of_the_hosts_interfaces_in_a_vrf_those_with_an_address_are_told_of() {
+    let host = Host::new().unwrap();
+    ip("link add blue type vrf table 4000").unwrap();
+    for port in ["addressed", "numbered6", "local", "bare"] {
+        ip(&format!("link add {port} master blue type veth peer name {port}0")).unwrap();
+    }
+    for address in
+        ["192.0.2.1/24 dev addressed", "2001:db8::1/64 dev numbered6 nodad", "fe80::5/64 dev local nodad"]
+    {
+        ip(&format!("addr add {address}")).unwrap();
+    }
+    let call = host.attach("ADD", &host.config(&json!({"type": "host"})), &host.container().unwrap(), "eth0");
+    let result = call.unwrap().env("CNI_NETNS", "/proc/self/ns/net").run().unwrap().result().unwrap();
+    let interfaces = result["interfaces"].as_array().unwrap();
+    let names = interfaces.iter().map(|one| one["name"].as_str().unwrap());
+    let names: Vec<_> = names.filter(|name| !name.ends_with('0')).collect();
+    assert_eq!(names, ["lo", "blue", "addressed", "numbered6"], "{result}");
+    let holders = result["ips"].as_array().unwrap().iter().map(|ip| {
+        let at = usize::try_from(ip["interface"].as_u64().unwrap()).unwrap();
+        (ip["address"].as_str().unwrap(), interfaces[at]["name"].as_str().unwrap())
+    });
+    let holders: Vec<_> = holders.collect();
+    assert_eq!(holders, [("192.0.2.1/24", "addressed"), ("2001:db8::1/64", "numbered6")], "{result}");
 }
 
 /// What each suite makes of the same, in words: how tables are called is not compared.

@@ -1,4 +1,4 @@
-//! Hosts to call plugins on without the driver, whose containers all have as many ports as each other.
+//! Hosts to call plugins on without the driver, whose containers all have as many ports as each other, and whose configurations are too long.
 //!
 //! A host is a network namespace, and so is a container; each is bound to a file in a folder of the bench's own mount namespace. Threads
 //! enter them, and what a thread starts begins in its namespace.
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{Read as _, Write as _},
+    net::IpAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -61,6 +62,20 @@ impl Namespace {
         let status = status.map_err(|cause| crate::shell::not_started(&command, cause))?;
         if status.success() { Ok(()) } else { Err(Error::Ended { command: line.into(), status }) }
     }
+
+    /// Sets a parameter (`/proc/sys/net`) of it.
+    pub(super) fn set(&self, parameter: &str, value: &str) -> Result<(), Error> {
+        let failed = |cause| Error::File { what: "write", path: parameter.into(), cause };
+        self.within(|| fs::write(parameter, value))?.map_err(failed)
+    }
+}
+
+impl Container {
+    /// Its first address, once it has been added.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        let address = self.result.as_ref()?.pointer("/ips/0/address")?.as_str()?;
+        address.split('/').next()?.parse().ok()
+    }
 }
 
 /// A host with one suite's plugins, and what the calls so far have answered.
@@ -69,7 +84,7 @@ pub(super) struct Host {
     pub(super) namespace: Namespace,
     folder: PathBuf,
     bin: PathBuf,
-    plugins: [Value; 3],
+    plugins: Vec<Value>,
     /// DELs that failed; ADDs must not.
     pub(super) failures: u64,
 }
@@ -84,18 +99,28 @@ pub(super) struct Container {
 }
 
 impl Host {
-    /// A fresh one, with its files in this folder.
+    /// A fresh one with the chain, with its files in this folder.
     pub(super) fn new(folder: PathBuf, subject: &Subject, backend: Option<&str>) -> Result<Self, Error> {
+        let plugins = plugins(backend, &folder.join("networks"));
+        Self::with(folder, &subject.bin, plugins.into())
+    }
+
+    /// A fresh one with these plugins, which are in `bin`.
+    pub(super) fn with(folder: PathBuf, bin: &Path, plugins: Vec<Value>) -> Result<Self, Error> {
         fs::create_dir_all(folder.join("netns")).map_err(|cause| Error::File {
             what: "make",
             path: folder.clone(),
             cause,
         })?;
         let namespace = Namespace::new(folder.join("host"))?;
-        let plugins = plugins(backend, &folder.join("networks"));
-        let host = Self { namespace, folder, bin: subject.bin.clone(), plugins, failures: 0 };
+        let host = Self { namespace, folder, bin: bin.into(), plugins, failures: 0 };
         host.namespace.run("ip link set lo up")?;
         Ok(host)
+    }
+
+    /// Goes on with these plugins.
+    pub(super) fn turn_to(&mut self, plugins: Vec<Value>) {
+        self.plugins = plugins;
     }
 
     /// A container that is not attached yet, with these ports to publish.

@@ -44,6 +44,19 @@ impl Isolation {
         &self.folder
     }
 
+    /// A folder in memory, of this name.
+    pub(super) fn volatile(&self, name: &str) -> Result<PathBuf, Error> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).map_err(|cause| Error::File {
+            what: "make",
+            path: folder.clone(),
+            cause,
+        })?;
+        mount(Some("tmpfs"), &folder, Some("tmpfs"), MsFlags::empty(), None::<&str>)
+            .map_err(|cause| Error::Kernel { what: "mount a tmpfs", cause })?;
+        Ok(folder)
+    }
+
     /// Forgets every lease and record: each run begins as on a fresh host.
     pub(super) fn clean(&self) -> Result<(), Error> {
         let data = self.folder.join("sealane");

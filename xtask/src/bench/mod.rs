@@ -15,6 +15,7 @@ mod driver;
 mod hosts;
 mod isolation;
 mod machine;
+mod overlay;
 mod ports;
 mod quiet;
 mod readme;
@@ -88,6 +89,12 @@ enum Part {
     Full,
     /// One more port beside thousands, and connections through the first and the last of them.
     Ports,
+    /// Traffic between two hosts of an overlay network, beside the underlay and beside what others build.
+    Overlay,
+    /// ADD and DEL on an overlay network, of one node and of thousands.
+    Nodes,
+    /// Programming thousands of peers, and changing one.
+    Peers,
 }
 
 impl Options {
@@ -111,11 +118,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode, 
         }
         None => release(workspace)?,
     };
+    let programs = overlay::Programs::build(workspace, options)?;
     let isolation = isolation::Isolation::enter(&tools.driver)?;
     let subjects = subjects::Subjects::new(&shared.join("bench/conf"), &bin, &tools, isolation.folder())?;
     let before = machine::load();
     let bench = Bench { tools: &tools, options, isolation: &isolation };
     let sound = bench.parts(&subjects)?;
+    overlay::run(options, (&tools, &bin), &programs, &isolation)?;
     console::say(&format!(
         "\nload of the machine before: {before}; after: {}; above 2, others were at work too",
         machine::load()

@@ -14,7 +14,6 @@ use super::{
     table,
 };
 use crate::{console, error::Error};
-use nix::mount::{MsFlags, mount};
 use std::{net::Ipv4Addr, path::Path};
 
 /// Containers that share the ports.
@@ -54,10 +53,7 @@ pub(super) fn measure(
         let mut all = subjects.chain.iter().map(|chained| &chained.subject);
         all.find(|subject| subject.name == name).ok_or(Error::NoSamples { subject: name, prefill: 0 })
     };
-    let run = isolation.folder().join("run");
-    std::fs::create_dir_all(&run).map_err(|cause| Error::File { what: "make", path: run.clone(), cause })?;
-    mount(Some("tmpfs"), &run, Some("tmpfs"), MsFlags::empty(), None::<&str>)
-        .map_err(|cause| Error::Kernel { what: "mount a tmpfs", cause })?;
+    let run = isolation.volatile("run")?;
     let one = |(name, backend): (&'static str, Option<&str>)| {
         if !options.no_wait {
             quiet::wait();

@@ -67,7 +67,7 @@ pub(super) struct Subjects {
 pub(super) struct Tools {
     pub(super) driver: PathBuf,
     pub(super) reference: PathBuf,
-    floor: PathBuf,
+    pub(super) floor: PathBuf,
     netavark: PathBuf,
 }
 

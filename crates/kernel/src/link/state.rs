@@ -1,6 +1,7 @@
 //! Links as they are: looked up, listed, watched.
 use super::{
     altname::{self, Altname},
+    called::raw_name_of,
     driver,
     tun::Tun,
     vxlan::Vxlan,
@@ -14,7 +15,6 @@ use netlink_packet_route::{
 use nix::{
     errno::Errno,
     libc,
-    net::if_::if_indextoname,
     sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, setsockopt, socket, sockopt::BindToDevice},
 };
 use std::{ffi::OsString, os::fd::BorrowedFd};
@@ -115,11 +115,7 @@ pub fn lookup(rtnl: &mut Rtnl, name: &IfName) -> Result<Option<Link>, Error> {
 /// The name of the link with this index in the calling thread's namespace, if there is one. Never waits for the kernel's
 /// network lock.
 pub fn name_of(index: u32) -> Result<Option<IfName>, Error> {
-    match if_indextoname(index) {
-        Ok(name) => Ok(name.to_str().ok().and_then(|name| name.parse().ok())),
-        Err(Errno::ENXIO | Errno::ENODEV) => Ok(None),
-        Err(errno) => Err(Error::system(format!("look up link {index}"), errno)),
-    }
+    Ok(raw_name_of(index)?.and_then(|name| name.to_str().ok()?.parse().ok()))
 }
 
 /// The link with this index, if there is one.
@@ -211,6 +207,14 @@ pub(crate) fn is_bound(socket: BorrowedFd<'_>) -> Result<bool, Error> {
 impl Link {
     /// Reads what follows the header of an `RTM_NEWLINK`; none if the name is not UTF-8.
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
+        Self::read_called(bytes, |_| None)
+    }
+
+    /// The same, under the name that its number gives if its own is none to us.
+    pub(super) fn read_called(
+        bytes: &[u8],
+        stand_in: impl FnOnce(u32) -> Option<IfName>,
+    ) -> Result<Option<Self>, DecodeError> {
         let header = LinkHeader::parse(bytes)?;
         let (mut name, mut mac, mut mtu, mut master, mut peer) = (None, None, 0, None, None);
         let (mut info, mut marks, mut accept_ra) = (Info::default(), Marks::default(), None);
@@ -230,7 +234,7 @@ impl Link {
                 _ => marks.read(kind, value)?,
             }
         }
-        Ok(name.map(|name| Self {
+        Ok(name.or_else(|| stand_in(header.index)).map(|name| Self {
             index: header.index,
             name,
             altnames: marks.altnames,

@@ -1,9 +1,13 @@
 //! Making, changing, finding and deleting links.
 use crate::{bridge, errno, mac, name, send, shown, trials, veth};
-use kernel::{BridgePort, Errno, Netns, Rtnl, link};
+use kernel::{
+    BridgePort, Errno, Netns, Rtnl,
+    link::{self, LinkId},
+};
 use libtest_mimic::Trial;
 use netlab::{Host, ip};
 use serde_json::json;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, process::Command};
 use types::{IpvlanFlag, IpvlanMode, LinkKind, MacvlanMode, VlanId};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -28,6 +32,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         each_setting_is_changed_and_read_back,
         a_link_that_stays_in_its_namespace_says_so,
         a_link_is_told_from_all_others_wherever_it_is,
+        a_link_is_found_whatever_it_is_called_and_no_other_for_it,
+        a_link_is_found_whose_name_is_none_to_us,
         what_a_link_is_called_besides_is_read_added_and_removed,
     ]
 }
@@ -386,20 +392,72 @@ fn a_link_is_told_from_all_others_wherever_it_is() {
     let id_of = |name: &str| {
         let link = link::lookup(&mut Rtnl::open().unwrap(), &crate::name(name)).unwrap().unwrap();
         let folders = kernel::sysfs::Folders::here().unwrap();
-        assert_eq!(folders.id(&link.name, link.index + 1).unwrap(), None, "another has the name by now");
-        folders.id(&link.name, link.index).unwrap().unwrap()
+        let id = folders.id(link.index).unwrap().unwrap();
+        assert_eq!(folders.number(id).unwrap(), Some(link.index));
+        assert_eq!(folders.id(link.index + 1000).unwrap(), None);
+        id
     };
+    let number_of = |id| kernel::sysfs::Folders::here().unwrap().number(id).unwrap();
     ip("link add d0 index 77 type veth peer name p0").unwrap();
     let id = id_of("d0");
     assert_ne!(id_of("p0"), id);
     ip(&format!("link set d0 netns {} name other", container.netns().display())).unwrap();
     container.ip("link set other name net1 address 02:00:00:00:00:99").unwrap();
     assert_eq!(netns.run(|| id_of("net1")).unwrap(), id);
-    let folders = kernel::sysfs::Folders::here().unwrap();
-    assert_eq!(folders.id(&name("net1"), 77).unwrap(), None, "it is not here");
+    assert_eq!(number_of(id), None, "it is not here");
     container.ip("link del net1").unwrap();
     container.ip("link add net1 index 77 type veth peer name p0").unwrap();
     assert_ne!(netns.run(|| id_of("net1")).unwrap(), id);
+    assert_eq!(netns.run(|| number_of(id)).unwrap(), None, "it is nowhere");
+}
+
+/// As whoever is root in a container can call it.
+fn a_link_is_found_whose_name_is_none_to_us() {
+    let _host = Host::new().unwrap();
+    ip("link add d0 index 77 type veth peer name p0").unwrap();
+    let id = kernel::sysfs::Folders::here().unwrap().id(77).unwrap().unwrap();
+    for name in [&b"a\xff"[..], b"\xfe"] {
+        let mut rename = Command::new("ip");
+        rename.args(["link", "set", "p0", "name"]).arg(OsStr::from_bytes(name));
+        assert!(rename.status().unwrap().success());
+        let mut rtnl = Rtnl::open().unwrap();
+        let peer = link::lookup_number(&mut rtnl, 77).unwrap().unwrap().peer.unwrap();
+        assert_eq!(link::lookup_number(&mut rtnl, peer).unwrap(), None);
+        let found = link::numbered_whatever_called(&mut rtnl, peer).unwrap().unwrap();
+        assert_eq!(found.name.as_str(), format!("dev{peer}"));
+        assert!(link::whatever_called(&mut rtnl).unwrap().contains(&found));
+        assert!(link::is_numbered(peer).unwrap() && !link::is_numbered(peer + 1000).unwrap());
+        let folders = kernel::sysfs::Folders::here().unwrap();
+        let its = folders.id(peer).unwrap().unwrap();
+        assert_eq!(folders.number(its).unwrap(), Some(peer));
+        assert_ne!(its, id);
+        send(&mut rtnl, link::rename(peer, &crate::name("p0"))).unwrap();
+    }
+}
+
+fn a_link_is_found_whatever_it_is_called_and_no_other_for_it() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let netns = Netns::open(container.netns()).unwrap();
+    let inside =
+        |id: LinkId| netns.run(|| id.find(kernel::sysfs::Folders::here().as_ref()).unwrap()).unwrap();
+    ip("link add d0 index 77 type veth peer name p0").unwrap();
+    let id = LinkId::new(77, kernel::sysfs::Folders::here().as_ref()).unwrap();
+    let number = LinkId { folder: None, ..id };
+    assert!(id.folder.is_some() && id.is(&number) && !id.is(&LinkId { folder: Some(1), ..id }));
+    assert_eq!((inside(id), inside(number)), (None, None), "it is elsewhere");
+    let there = container.netns().display();
+    ip(&format!("link set d0 netns {there} name net1")).unwrap();
+    assert_eq!((inside(id), inside(number)), (Some(77), Some(77)));
+    // It leaves, and its number is another's when it comes back.
+    let elsewhere = host.container().unwrap();
+    container.ip(&format!("link set net1 netns {}", elsewhere.netns().display())).unwrap();
+    container.ip("link add net1 index 77 type veth peer name other").unwrap();
+    assert_eq!((inside(id), inside(number)), (None, Some(77)), "without a folder the number decides");
+    elsewhere.ip(&format!("link set net1 netns {there} name net2")).unwrap();
+    let found = container.ip("link show net2").unwrap()[0]["ifindex"].as_u64().unwrap();
+    assert_ne!(found, 77);
+    assert_eq!(inside(id), u32::try_from(found).ok());
 }
 
 fn what_a_link_is_called_besides_is_read_added_and_removed() {

@@ -1,10 +1,21 @@
 //! Links that are moved, and what is given back to them.
 use crate::{errno, send, trials};
-use kernel::{Errno, Netns, Rtnl, kept, link};
+use kernel::{Errno, Netns, Rtnl, kept, link, nsid};
 use libtest_mimic::Trial;
 use netlab::{Container, Host, ip, soon};
+use nix::sched::{CloneFlags, setns};
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    fs,
+    os::fd::AsRawFd as _,
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 use types::IfName;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -16,6 +27,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         addresses_and_routes_come_back_as_they_were,
         what_the_kernel_makes_by_itself_is_not_kept,
         a_link_that_comes_is_heard,
+        a_namespace_knows_where_its_links_have_gone,
+        a_namespace_is_found_by_whatever_holds_it,
     ]
 }
 
@@ -191,4 +204,55 @@ fn a_link_that_comes_is_heard() {
     while arrivals.within(Duration::ZERO).unwrap() {}
     ip("link add later type bridge").unwrap();
     assert!(arrivals.within(netlab::PATIENCE).unwrap());
+}
+
+fn a_namespace_knows_where_its_links_have_gone() {
+    let (host, container, mut rtnl, d0) = lab();
+    let (there, other) = (Netns::open(container.netns()).unwrap(), host.container_called("other").unwrap());
+    let other = Netns::open(other.netns()).unwrap();
+    assert_eq!(
+        (nsid::number_of(&mut rtnl, &there).unwrap(), nsid::numbers(&mut rtnl).unwrap()),
+        (None, vec![])
+    );
+    send(&mut rtnl, link::move_to(d0, &there, &name("net1"), Some(4242))).unwrap();
+    let number = nsid::number_of(&mut rtnl, &there).unwrap().unwrap();
+    assert_eq!(nsid::numbers(&mut rtnl).unwrap(), [number]);
+    assert_eq!(nsid::number_of(&mut rtnl, &other).unwrap(), None);
+    let links = nsid::links_of(&mut rtnl, number).unwrap();
+    assert!(links.iter().any(|link| (link.index, link.name.as_str()) == (4242, "net1")), "{links:?}");
+    assert_eq!(nsid::links_of(&mut rtnl, number + 1000).unwrap(), []);
+    drop(there);
+    container.kill().unwrap();
+    assert!(soon(|| !nsid::numbers(&mut rtnl).unwrap().contains(&number)));
+}
+
+/// A mount, a thread, a descriptor of its file in /proc, and one of the mount, which is gone then.
+fn a_namespace_is_found_by_whatever_holds_it() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let id = Netns::open(container.netns()).unwrap().id();
+    let is_found = || kernel::find_held(|netns| netns.id().may_be(&id).then_some(())).is_some();
+    assert!(is_found(), "by its mount");
+    let opened = fs::File::open(container.netns()).unwrap();
+    container.kill().unwrap();
+    assert!(is_found(), "by a descriptor of what was mounted");
+    let netns = Netns::open(Path::new(&format!("/proc/self/fd/{}", opened.as_raw_fd()))).unwrap();
+    let inside = netns.run(|| fs::File::open("/proc/thread-self/ns/net").unwrap()).unwrap();
+    drop((opened, netns));
+    assert!(is_found(), "by a descriptor of its file");
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (ready, entered) = mpsc::channel();
+        let is_done = &is_done;
+        scope.spawn(move || {
+            setns(&inside, CloneFlags::CLONE_NEWNET).unwrap();
+            drop(inside);
+            ready.send(()).unwrap();
+            soon(|| is_done.load(Ordering::Relaxed));
+        });
+        entered.recv().unwrap();
+        assert!(is_found(), "by a thread");
+        is_done.store(true, Ordering::Relaxed);
+    });
+    assert!(soon(|| !is_found()), "nothing holds it any more");
 }

@@ -6,14 +6,14 @@
 //! there is anything to give back, wherever the device is, and whatever it is called there: it is what a DEL looks for, first in
 //! the container, then on the host, and taking it off is the last thing that a DEL does. So one that is killed is taken up by the next.
 //!
-//! The container's root can wipe the mark off, and change the name and the address. The number that the device has in the container it can't, but by moving
-//! it: so that is chosen, and in the record, before it is moved, and a virtual link is known by it: a mark that the root puts on another
-//! link makes no device of the host of that. (Before Linux 5.13 the kernel has its own choice, and the mark is what there is.) What the root deletes it can make again, with
-//! that number: so the record has what the kernel alone gives, the inode of its folder in sysfs. Where a device is looked for, `search.rs` says.
+//! The container's root can wipe the mark off, and change the name and the address. What it can't change is the inode of the link's folder in sysfs: by that a
+//! virtual link is known, and no other is (`same.rs`). It is looked for under a number that is chosen, and in the record, before it is moved: so nothing has to be gone through.
+//! (Where sysfs can't be had, that number says which it is; before Linux 5.13 the kernel has its own choice, and the mark is what there is.) Where a device is
+//! looked for, `search.rs` says, and `afar.rs` of what was moved on; whose it is that two have taken one after the other, `taker.rs`.
 //!
 //! What it is called besides (`altname`) goes with it wherever it goes. The names that the container's root has added are taken off before it is moved back: the
 //! kernel would refuse the move, or the device's own name, where the host has them. The root may be at it all the while: so it is looked at again at home.
-use super::{Taken, search::Found, wanted::NoDevice};
+use super::{Taken, search::Found, taker, wanted::NoDevice};
 use crate::{
     act::{Act, Own, Work},
     belongings::settle,
@@ -21,7 +21,7 @@ use crate::{
     places::{Place, Places},
 };
 use kernel::{
-    Errno, Link, Netns,
+    Errno, Link, Message, Netns,
     link::{self, Altname},
 };
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,17 @@ impl fmt::Display for LeftDevice {
 }
 
 impl Device {
+    fn give_back(&self, places: &mut Places, (place, link): (Place, Link)) -> Result<(), Error> {
+        if !self.taken.is_marked(&link) {
+            // Else whoever takes up what a DEL has left that was killed would think that all is done.
+            settle(places, place, &[link::set_alias(link.index, Some(self.taken.name.as_str()))], &[])?;
+        }
+        let found = (place, link);
+        let own = self.taken.altnames.as_deref();
+        let link = bring_home(places, found, (&self.taken.name, own), Some(self.taken.index))?;
+        self.restore(places, &link)
+    }
+
     /// All that it had, each by a request of its own, so that one that is refused does not keep the others; the mark goes last, when
     /// nothing is left to be done.
     fn restore(&self, places: &mut Places, found: &Link) -> Result<(), Error> {
@@ -81,6 +92,7 @@ impl Device {
         if found.mtu != taken.mtu {
             requests.push(link::set_mtu(index, taken.mtu));
         }
+        requests.extend(taken.settings_again(found));
         requests.extend(
             master.filter(|_| found.master.is_none()).map(|master| link::set_master(index, Some(master))),
         );
@@ -115,13 +127,18 @@ impl Act for Device {
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let (place, link) = match self.find_or_await(places)? {
-            Found::At(place, link) => (place, link),
-            Found::Home | Found::Lost => return Ok(()),
-        };
-        let own = self.taken.altnames.as_deref();
-        let link = bring_home(places, (place, *link), (&self.taken.name, own), Some(self.taken.index))?;
-        self.restore(places, &link)
+        if taker::is_anothers(places, &self.taken)? {
+            return Ok(());
+        }
+        match self.find_or_await(places)? {
+            Found::At(place, link) => self.give_back(places, (place, *link))?,
+            Found::Afar(netns, link) => {
+                let mut there = Places::new(Some(netns), places.departure);
+                self.give_back(&mut there, (Place::Container, *link))?;
+            }
+            Found::Home | Found::Lost => {}
+        }
+        taker::leave(places, &self.taken)
     }
 
     fn takes_along(&self) -> Vec<(Place, &IfName)> {
@@ -134,8 +151,8 @@ impl Act for Device {
         let Some(link) = link else {
             return Ok(Some(format!("there is no {} {}", self.ifname, Place::Container)));
         };
-        let is_another = self.may_be(places, vec![link])?.is_empty();
-        Ok(is_another.then(|| format!("{} is another device", self.ifname)))
+        let is_it = self.may_be(places, &link)?;
+        Ok((!is_it).then(|| format!("{} is another device", self.ifname)))
     }
 }
 
@@ -147,19 +164,17 @@ impl Own for Device {
             return Err(Error::LinkExists { name: self.ifname.clone(), place: Place::Container });
         }
         let (container, number) = (places.container()?.clone(), self.taken.index_inside);
-        let mut requests = vec![link::set_alias(index, Some(name.as_str()))];
+        self.send(places, link::set_alias(index, Some(name.as_str())))?;
+        // It was there to be marked.
+        taker::take(places, &self.taken);
+        let mut requests = self.anew(places)?;
         // What it is called besides it can't be given as its name. DEL puts it back.
         let ifname = Altname::from(self.ifname.as_str().as_bytes());
         if self.taken.altnames.as_ref().is_some_and(|own| own.contains(&ifname)) {
             requests.push(link::remove_altname(index, &ifname));
         }
         requests.push(link::move_to(index, &container, &self.ifname, number));
-        for request in requests {
-            let answers = places.rtnl(Place::Host)?.transact(&[request])?;
-            if let Some(cause) = answers.into_iter().find_map(Result::err) {
-                return Err(self.not_moved(places, cause)?);
-            }
-        }
+        requests.into_iter().try_for_each(|request| self.send(places, request))?;
         places.forget(Place::Host, name);
         places.forget(Place::Container, &self.ifname);
         Ok(())
@@ -167,10 +182,34 @@ impl Own for Device {
 }
 
 impl Device {
+    fn send(&self, places: &mut Places, request: Message) -> Result<(), Error> {
+        let answers = places.rtnl(Place::Host)?.transact(&[request])?;
+        match answers.into_iter().find_map(Result::err) {
+            Some(cause) => Err(self.not_moved(places, cause)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives it what a container has changed of it that could not give it back.
+    fn anew(&self, places: &mut Places) -> Result<Vec<Message>, Error> {
+        let Taken { index, mac, mtu, inherited, .. } = self.taken;
+        let mut requests = Vec::new();
+        if inherited && let Some(link) = link::numbered_whatever_called(places.rtnl(Place::Host)?, index)? {
+            requests.extend(
+                mac.filter(|_| link.mac != mac)
+                    .into_iter()
+                    .flat_map(|mac| [link::set_down(index), link::set_mac(index, mac)]),
+            );
+            requests.extend((link.mtu != mtu).then(|| link::set_mtu(index, mtu)));
+            requests.extend(self.taken.settings_again(&link));
+        }
+        Ok(requests)
+    }
+
     fn not_moved(&self, places: &Places, cause: kernel::Error) -> Result<Error, Error> {
         if let Some(number) = self.taken.index_inside
             && cause.errno() == Some(Errno::EBUSY)
-            && places.within(Place::Container, || link::name_of(number))??.is_some()
+            && places.within(Place::Container, || link::is_numbered(number))??
         {
             return Ok(NoDevice::NumberTaken { name: self.taken.name.clone(), number }.into());
         }
@@ -261,7 +300,7 @@ fn bring_home(
     remove_altnames(places, place, link.index, lost.into_iter())?;
     if place == Place::Container {
         let host = Netns::current()?;
-        let is_taken = |number: &u32| link::name_of(*number).is_ok_and(|holder| holder.is_some());
+        let is_taken = |number: &u32| link::is_numbered(*number).unwrap_or(false);
         let number = number.filter(|number| !is_taken(number));
         settle(places, Place::Container, &[link::move_to(link.index, &host, name, number)], &[])?;
     } else {

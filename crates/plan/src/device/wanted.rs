@@ -1,5 +1,5 @@
 //! The ways to name a device, and what is refused.
-use super::{DeviceFact, Taken};
+use super::{DeviceFact, Taken, taker};
 use crate::{
     belongings::Belongings,
     error::Error,
@@ -7,7 +7,7 @@ use crate::{
 };
 use kernel::{
     Link,
-    link::{self, Altname},
+    link::{self, Altname, Setting},
     sysfs,
 };
 use std::{
@@ -119,6 +119,16 @@ pub enum NoDevice {
         /// What it is on its bus.
         device: Option<String>,
     },
+    /// On the way back: it is in a namespace of which nobody can say how it came there.
+    #[error("could not give {} back: it is in another network namespace, net:[{netns}]", called(name, device.as_deref()))]
+    Elsewhere {
+        /// Its name on the host.
+        name: IfName,
+        /// What it is on its bus.
+        device: Option<String>,
+        /// The namespace's inode.
+        netns: u64,
+    },
     /// On the way back: its namespace has gone, as far as can be seen, and the kernel keeps it.
     #[error("could not give {} back: the kernel has not returned it yet", called(name, device.as_deref()))]
     NotGivenBack {
@@ -143,6 +153,7 @@ impl NoDevice {
             NoDevice::NumberTaken { .. }
             | NoDevice::Unrecognised { .. }
             | NoDevice::MovedOn { .. }
+            | NoDevice::Elsewhere { .. }
             | NoDevice::NotGivenBack { .. } => true,
         }
     }
@@ -183,6 +194,9 @@ impl NoDevice {
             }
             NoDevice::MovedOn { .. } => {
                 "the container has moved it on: end what has it (`lsns -t net`), and DEL again. Its addresses are kept until then".into()
+            }
+            NoDevice::Elsewhere { .. } => {
+                "end what is there (`lsns -t net`), or move it to the host, and DEL again. Its addresses are kept until then".into()
             }
             NoDevice::NotGivenBack { .. } => {
                 "some process still holds its namespace: end that (`lsns -t net`), and DEL again, or leave it to GC. Its addresses are kept until then".into()
@@ -233,25 +247,30 @@ impl WantedDevice {
             return Err(refused.into());
         }
         places.met(Place::Host, &link.name, link.index);
-        let id = if link.kind.is_some() { id_on_host(&link)? } else { None };
-        let index_inside = number_inside(places, &link)?;
-        let master = link.master.map(link::name_of).transpose()?.flatten();
-        Ok(DeviceFact::Link(Box::new(Taken {
+        let found = link.clone();
+        let taken = Taken {
             belongings: Belongings::of(places, Place::Host, link.index)?,
+            id: places.identify(Place::Host, link.index)?.folder,
+            index_inside: number_inside(places, &link)?,
+            master: link.master.map(link::name_of).transpose()?.flatten(),
             name: link.name,
             index: link.index,
-            index_inside,
-            id,
             kind: link.kind,
             device: link.device,
             burnt_in: link.burnt_in,
             mac: link.mac,
             mtu: link.mtu,
+            settings: vec![
+                Setting::TxQueue(link.tx_queue),
+                Setting::Promisc(link.promisc),
+                Setting::AllMulticast(link.all_multicast),
+            ],
             up: link.up,
             alias: link.alias,
             altnames: Some(link.altnames),
-            master,
-        })))
+            inherited: false,
+        };
+        Ok(DeviceFact::Link(Box::new(taker::inherit(places, taken, &found)?)))
     }
 
     /// Whether a program drives it.
@@ -302,14 +321,14 @@ fn number_inside(places: &mut Places, link: &Link) -> Result<Option<u32>, Error>
     if !link::can_be_numbered(container)? {
         return Ok(None);
     }
-    let links = link::links(container)?;
-    let is_free = |number: &u32| links.iter().all(|link| link.index != *number);
-    Ok((link.index.saturating_add(FAR)..=i32::MAX.unsigned_abs()).find(is_free))
-}
-
-fn id_on_host(link: &Link) -> Result<Option<u64>, Error> {
-    let folders = sysfs::Folders::here();
-    Ok(folders.map(|folders| folders.id(&link.name, link.index)).transpose()?.flatten())
+    places.within(Place::Container, || {
+        for number in link.index.saturating_add(FAR)..=i32::MAX.unsigned_abs() {
+            if !link::is_numbered(number)? {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    })?
 }
 
 /// Whether a link in the container is called like the device besides: then the kernel does not let it in (since Linux 6.6; before that, both

@@ -75,7 +75,7 @@ impl Act for Namespace {
     }
 
     fn counted(&self) -> Option<String> {
-        Some(format!("overlay:{}", self.network))
+        Some(super::thing(&self.network))
     }
 
     /// What has its packets or its other end here goes first: should somebody hold the namespace, it holds nothing of the host.

@@ -1,16 +1,11 @@
 //! The host keeps no connections of a tunnel's packets: each would be one, in one direction, and nothing is to translate them.
 use crate::{
-    act::{Act, Shared, Work},
-    elements::Elements,
-    error::Error,
+    elements::{Elements, SharedElements},
     filter::{INET, Section},
-    lock::Scope,
-    places::{Place, Places},
-    shared::Reversal,
 };
 use kernel::nft::{
     Chain, ChainType, Compare, Expression, Field, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule,
-    Set, Transaction,
+    Set,
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
@@ -28,47 +23,7 @@ impl fmt::Display for Notrack {
     }
 }
 
-impl Act for Notrack {
-    fn place(&self) -> Place {
-        Place::Host
-    }
-
-    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Shared(self))
-    }
-
-    fn counted(&self) -> Option<String> {
-        Some(self.thing())
-    }
-
-    fn sections(&self) -> Vec<Section> {
-        vec![section()]
-    }
-
-    fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        self.elements().clear(places)
-    }
-
-    fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        self.elements().differs(places)
-    }
-}
-
-impl Shared for Notrack {
-    fn scope(&self) -> Scope {
-        Scope::Host
-    }
-
-    fn stands(&self, places: &mut Places) -> Result<bool, Error> {
-        places.is_made(&self.thing())
-    }
-
-    fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
-        self.elements().ensure(&self.thing(), &self.clone().into(), Transaction::default(), places)
-    }
-}
-
-impl Notrack {
+impl SharedElements for Notrack {
     fn thing(&self) -> String {
         format!("untracked:{}", self.port)
     }

@@ -4,11 +4,13 @@
 //! A peer is one forwarding entry (its router's MAC address to its vtep), one permanent neighbour (the router's address to that MAC address) and one next
 //! hop; each of its blocks is one route that names the next hop by number. Nothing is learnt and nothing asked for, so nothing has to be flooded.
 //!
-//! Who finds another list than its own compares all four with the kernel and changes the difference alone, in an order in which no packet finds a
-//! way half made: connections to peers that stay are not felt. What is written on the tunnel says which list it has; it is wiped off first and written last.
+//! What is written on the tunnel says which list it has; it is wiped off first and written last. Who finds another list than its own changes the difference
+//! alone, in an order in which no packet finds a way half made: connections to peers that stay are not felt. As long as the tunnel has the list that was
+//! kept, the difference is that of two lists: a change of one peer is not to cost what thousands do. Else, and in doubt, all four are compared with the kernel.
 //!
-//! The list is in a file beside the namespace, not in the records: there the newest would be one of many.
-use super::folder_of;
+//! The list is in a file beside the namespace, not in the records: there the newest would be one of many. Where nodes lie in a store, who hears of them has
+//! written it down for whoever comes (`written.rs`), and the one beside the namespace is what the kernel was last told.
+use super::{folder_of, written};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -17,13 +19,19 @@ use crate::{
     shared::Reversal,
 };
 use kernel::{
-    Message, Rtnl, fdb, link, neigh,
+    Link, Message, Rtnl, fdb, link, neigh,
     nexthop::{self, Nexthop},
     route,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, fs, io, net::IpAddr, path::PathBuf};
-use types::{IfName, Mac, NetworkName, Prefix, base32, stable_hash};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt, fs, io,
+    net::IpAddr,
+    path::PathBuf,
+};
+use types::{IfName, Mac, NetworkName, NodeName, Prefix, base32, stable_hash};
 
 /// The peers that a tunnel leads to, and no others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,14 +40,48 @@ pub struct Peers {
     pub network: NetworkName,
     /// The tunnel.
     pub link: IfName,
-    /// Who they are; none in a record, where it is those of whoever came last.
+    /// Who they are. No record says it.
     #[serde(skip)]
-    pub peers: Option<Vec<Peer>>,
+    pub list: List,
+}
+
+/// Who the peers of a tunnel are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum List {
+    /// Those of whoever came last.
+    #[default]
+    Last,
+    /// These.
+    These(Listed),
+    /// Those that are written down ([`Way`](super::Way)), of which this is the digest.
+    Written(String),
+}
+
+/// A list that the configuration has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// Who they are.
+    pub peers: Vec<Peer>,
+    /// The MTU that was asked for beside them, in bytes. Another one has the ways to all of them looked at again.
+    pub mtu: Option<u32>,
+}
+
+impl Listed {
+    /// What tells it from others.
+    pub fn digest(&self) -> String {
+        digest(&text(&self.peers), &self.besides())
+    }
+
+    fn besides(&self) -> String {
+        self.mtu.map(|mtu| mtu.to_string()).unwrap_or_default()
+    }
 }
 
 /// Another host of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
+    /// Its name.
+    pub node: NodeName,
     /// Its address on the underlay.
     pub vtep: IpAddr,
     /// The MAC address of its end of the tunnel, whose link-local address ([`Mac::link_local`]) is what routes lead to.
@@ -52,7 +94,13 @@ pub struct Peer {
 
 impl fmt::Display for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(peers) = &self.peers else { return write!(f, "peers of tunnel {}", self.link) };
+        let peers = match &self.list {
+            List::Last => return write!(f, "peers of tunnel {}", self.link),
+            List::Written(_) => {
+                return write!(f, "peers of tunnel {}: those that are written down", self.link);
+            }
+            List::These(listed) => &listed.peers,
+        };
         if peers.is_empty() {
             return write!(f, "no peers of tunnel {}, if there is one", self.link);
         }
@@ -84,9 +132,11 @@ impl Act for Peers {
         let there = places.has(Place::Network);
         let found = if there { places.link(Place::Network, &self.link)? } else { None };
         let Some(found) = found else {
-            return Ok((!self.is_alone(places)?).then(|| format!("there is no {}", self.link)));
+            let alone = self.peers(places)?.is_none_or(|peers| peers.is_empty());
+            return Ok((!alone).then(|| format!("there is no {}", self.link)));
         };
-        let Some(wanted) = self.wanted(places, found.index)? else { return Ok(None) };
+        let Some(peers) = self.peers(places)? else { return Ok(None) };
+        let wanted = Ways::to(peers.as_ref(), found.index);
         let here = Ways::look(places.rtnl(Place::Network)?, found.index)?;
         let missing = wanted.missing_from(&here).map(|what| format!("there is no {what}"));
         Ok(missing.or_else(|| here.missing_from(&wanted).map(|what| format!("there is {what} besides"))))
@@ -99,86 +149,141 @@ impl Shared for Peers {
     }
 
     fn stands(&self, places: &mut Places) -> Result<bool, Error> {
-        let Some(peers) = &self.peers else { return Ok(false) };
+        let (digest, alone) = match &self.list {
+            List::Last => return Ok(false),
+            List::These(listed) => (listed.digest(), listed.peers.is_empty()),
+            List::Written(digest) => (digest.clone(), *digest == digest_of(&[])),
+        };
         let found = places.seen(Place::Network, &self.link)?;
-        Ok(found.map_or(peers.is_empty(), |found| found.alias.as_deref() == Some(&digest(peers))))
+        Ok(found.map_or(alone, |found| found.alias.as_deref() == Some(&digest)))
     }
 
     /// What was made goes with the namespace.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
-        if self.is_alone(places)? && places.link(Place::Network, &self.link)?.is_none() {
-            return Ok(());
-        }
-        let index = places.index(Place::Network, &self.link)?;
-        let Some(wanted) = self.wanted(places, index)? else { return Ok(()) };
+        let Some(peers) = self.peers(places)? else { return Ok(()) };
+        let tunnel = match places.link(Place::Network, &self.link)? {
+            Some(tunnel) => tunnel,
+            None if peers.is_empty() => return Ok(()),
+            None => return Err(Error::NoLink { name: self.link.clone(), place: Place::Network }),
+        };
+        let had = self.had(&tunnel, places)?;
         let rtnl = places.rtnl(Place::Network)?;
-        self.send(rtnl, &[link::set_alias(index, None)])?;
-        let here = Ways::look(rtnl, index)?;
-        self.send(rtnl, &wanted.changes(&here, index))?;
-        if let Some(peers) = &self.peers {
-            self.keep(peers, places)?;
-            let written = link::set_alias(index, Some(&digest(peers)));
-            self.send(places.rtnl(Place::Network)?, &[written])?;
+        self.send(rtnl, [link::set_alias(tunnel.index, None)])?;
+        // What the kernel refuses of it, somebody else has been at.
+        let is_done = had.is_some_and(|had| self.send(rtnl, turn(&had, &peers, tunnel.index)).is_ok());
+        if !is_done {
+            let here = Ways::look(rtnl, tunnel.index)?;
+            self.send(rtnl, Ways::to(peers.as_ref(), tunnel.index).changes(&here, tunnel.index))?;
         }
-        Ok(())
+        let text = text(&peers);
+        let digest = match &self.list {
+            List::Last => return Ok(()),
+            List::These(listed) => digest(&text, &listed.besides()),
+            // Perhaps a newer one than was spoken of.
+            List::Written(_) => digest(&text, ""),
+        };
+        self.keep(&text, places)?;
+        self.send(places.rtnl(Place::Network)?, [link::set_alias(tunnel.index, Some(&digest))])
     }
 }
 
 impl Peers {
-    /// Whether there is nobody, and so need not be a tunnel.
-    fn is_alone(&self, places: &Places) -> Result<bool, Error> {
-        match &self.peers {
-            Some(peers) => Ok(peers.is_empty()),
-            None => Ok(self.kept(places)?.is_none_or(|kept| kept.is_empty())),
-        }
-    }
-
-    /// What the kernel is to know; none if nobody has said.
-    fn wanted(&self, places: &Places, index: u32) -> Result<Option<Ways>, Error> {
-        let kept = if self.peers.is_none() { self.kept(places)? } else { None };
-        Ok(self.peers.as_ref().or(kept.as_ref()).map(|peers| Ways::to(peers, index)))
+    /// Who they are; none if nobody has said.
+    fn peers(&self, places: &Places) -> Result<Option<Cow<'_, [Peer]>>, Error> {
+        Ok(match &self.list {
+            List::Last => self.kept(places)?.map(|(_, peers)| Cow::Owned(peers)),
+            List::These(listed) => Some(Cow::Borrowed(&listed.peers)),
+            List::Written(_) => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
+        })
     }
 
     fn file(&self, places: &Places) -> Result<PathBuf, Error> {
         Ok(folder_of(&places.state()?, &self.network).join("peers"))
     }
 
-    fn kept(&self, places: &Places) -> Result<Option<Vec<Peer>>, Error> {
+    /// The list that was kept, as it is written and as it is meant.
+    fn kept(&self, places: &Places) -> Result<Option<(String, Vec<Peer>)>, Error> {
         let path = self.file(places)?;
         match fs::read(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(Error::State { doing: "read", path, cause }),
-            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Ok(bytes) => Ok(String::from_utf8(bytes).ok().and_then(|text| {
+                let peers = serde_json::from_str(&text).ok()?;
+                Some((text, peers))
+            })),
         }
     }
 
+    /// The list that was kept, if the tunnel says that it has it and another one is wanted: of the same it is not known what is amiss.
+    fn had(&self, tunnel: &Link, places: &Places) -> Result<Option<Vec<Peer>>, Error> {
+        let (besides, wanted) = match &self.list {
+            List::Last => return Ok(None),
+            List::These(listed) => (listed.besides(), listed.digest()),
+            List::Written(wanted) => (String::new(), wanted.clone()),
+        };
+        let Some(alias) = tunnel.alias.as_ref().filter(|alias| **alias != wanted) else { return Ok(None) };
+        let kept = self.kept(places)?.filter(|(text, _)| digest(text, &besides) == *alias);
+        Ok(kept.map(|(_, peers)| peers))
+    }
+
     /// Under the network's lock, so nobody else writes beside it.
-    fn keep(&self, peers: &[Peer], places: &Places) -> Result<(), Error> {
+    fn keep(&self, text: &str, places: &Places) -> Result<(), Error> {
         let path = self.file(places)?;
         let new = path.with_extension("new");
-        let text = serde_json::to_vec(peers).unwrap_or_default();
         let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
         written.map_err(|cause| Error::State { doing: "write", path, cause })
     }
 
-    /// In pieces that fit into the socket.
-    fn send(&self, rtnl: &mut Rtnl, requests: &[Message]) -> Result<(), Error> {
-        for piece in requests.chunks(PIECE) {
-            let refusal = rtnl.transact(piece)?.into_iter().find_map(Result::err);
-            if let Some(cause) = refusal {
+    /// In pieces that fit into the socket, each made when it is its turn: all at once would be many times what they are about.
+    fn send(&self, rtnl: &mut Rtnl, requests: impl IntoIterator<Item = Message>) -> Result<(), Error> {
+        let mut requests = requests.into_iter();
+        loop {
+            let piece: Vec<Message> = requests.by_ref().take(PIECE).collect();
+            if piece.is_empty() {
+                return Ok(());
+            }
+            if let Some(cause) = rtnl.transact(&piece)?.into_iter().find_map(Result::err) {
                 return Err(Error::Step { step: self.to_string(), cause });
             }
         }
-        Ok(())
     }
 }
 
 /// Of requests, each some 100 bytes.
 const PIECE: usize = 512;
 
-fn digest(peers: &[Peer]) -> String {
-    let text = serde_json::to_string(peers).unwrap_or_default();
-    format!("sealane {}", base32(stable_hash(&[&text]), 11))
+/// What tells a list that is written down from others.
+pub(super) fn digest_of(peers: &[Peer]) -> String {
+    digest(&text(peers), "")
+}
+
+fn digest(text: &str, besides: &str) -> String {
+    format!("sealane {}", base32(stable_hash(&[text, besides]), 11))
+}
+
+fn text(peers: &[Peer]) -> String {
+    serde_json::to_string(peers).unwrap_or_default()
+}
+
+/// What makes of one list another.
+fn turn(had: &[Peer], wanted: &[Peer], link: u32) -> Vec<Message> {
+    let routers = apart(had, wanted);
+    let of = |peers: &[Peer]| Ways::to(peers.iter().filter(|peer| routers.contains(&peer.router)), link);
+    let (here, there) = (of(had), of(wanted));
+    // Whoever set the tunnel down has taken the ways to those that stay, too, without which the kernel refuses a route to one of them.
+    let mut stays = wanted.iter().filter(|peer| !routers.contains(&peer.router));
+    let probe = stays.find_map(|peer| Some(route::by_hop(*peer.blocks.first()?, peer.id)));
+    probe.into_iter().chain(there.changes(&here, link)).collect()
+}
+
+/// The routers of those that are not, as they are, in both lists. Two nodes have one router if one has come with the other's address.
+fn apart(one: &[Peer], other: &[Peer]) -> BTreeSet<Mac> {
+    let of = |peers: &[Peer], than: &[Peer]| {
+        let known: HashMap<u32, &Peer> = than.iter().map(|peer| (peer.id, peer)).collect();
+        let others = peers.iter().filter(|peer| known.get(&peer.id) != Some(peer));
+        others.map(|peer| peer.router).collect::<BTreeSet<Mac>>()
+    };
+    &of(one, other) | &of(other, one)
 }
 
 /// What leads through a tunnel.
@@ -191,7 +296,7 @@ struct Ways {
 }
 
 impl Ways {
-    fn to(peers: &[Peer], link: u32) -> Self {
+    fn to<'a>(peers: impl IntoIterator<Item = &'a Peer>, link: u32) -> Self {
         let mut ways = Self::default();
         for peer in peers {
             let gateway = IpAddr::V6(peer.router.link_local());
@@ -216,29 +321,22 @@ impl Ways {
     }
 
     /// Ways are whole before anything leads there, and nothing leads there before they go.
-    fn changes(&self, here: &Ways, link: u32) -> Vec<Message> {
-        let mut all = Vec::new();
-        for (dst, id) in here.routes.iter().filter(|(dst, _)| !self.routes.contains_key(*dst)) {
-            all.push(route::forget_by_hop(*dst, *id));
-        }
-        for (mac, vtep) in lacks(&self.forwarded, &here.forwarded) {
-            all.push(fdb::set(link, *mac, *vtep));
-        }
-        for (address, mac) in lacks(&self.neighbours, &here.neighbours) {
-            all.push(neigh::set(link, *address, *mac));
-        }
-        all.extend(lacks(&self.hops, &here.hops).map(|(_, hop)| nexthop::set(hop)));
-        for (dst, id) in lacks(&self.routes, &here.routes) {
-            all.push(route::by_hop(*dst, *id));
-        }
-        all.extend(here.hops.keys().filter(|id| !self.hops.contains_key(id)).map(|id| nexthop::forget(*id)));
-        for address in here.neighbours.keys().filter(|address| !self.neighbours.contains_key(*address)) {
-            all.push(neigh::forget(link, *address));
-        }
-        for (mac, vtep) in here.forwarded.iter().filter(|(mac, _)| !self.forwarded.contains_key(*mac)) {
-            all.push(fdb::forget(link, *mac, *vtep));
-        }
-        all
+    fn changes<'a>(&'a self, here: &'a Ways, link: u32) -> impl Iterator<Item = Message> + 'a {
+        let unled = here.routes.iter().filter(|(dst, _)| !self.routes.contains_key(*dst));
+        let unnamed = here.hops.keys().filter(|id| !self.hops.contains_key(id));
+        let unknown = here.neighbours.keys().filter(|address| !self.neighbours.contains_key(*address));
+        let unforwarded = here.forwarded.iter().filter(|(mac, _)| !self.forwarded.contains_key(*mac));
+        let forwarded = lacks(&self.forwarded, &here.forwarded);
+        let neighbours = lacks(&self.neighbours, &here.neighbours);
+        unled
+            .map(|(dst, id)| route::forget_by_hop(*dst, *id))
+            .chain(forwarded.map(move |(mac, vtep)| fdb::set(link, *mac, *vtep)))
+            .chain(neighbours.map(move |(address, mac)| neigh::set(link, *address, *mac)))
+            .chain(lacks(&self.hops, &here.hops).map(|(_, hop)| nexthop::set(hop)))
+            .chain(lacks(&self.routes, &here.routes).map(|(dst, id)| route::by_hop(*dst, *id)))
+            .chain(unnamed.map(|id| nexthop::forget(*id)))
+            .chain(unknown.map(move |address| neigh::forget(link, *address)))
+            .chain(unforwarded.map(move |(mac, vtep)| fdb::forget(link, *mac, *vtep)))
     }
 
     /// The first thing of these that those lack, in words.

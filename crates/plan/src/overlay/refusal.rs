@@ -45,6 +45,12 @@ pub enum NoOverlay {
         /// The address.
         vtep: IpAddr,
     },
+    /// The other nodes are in a store, and nobody has written down here which they are.
+    #[error("this node has not heard yet who the other nodes of network {network} are")]
+    NothingWritten {
+        /// The network.
+        network: NetworkName,
+    },
     /// The host knows no way to a peer.
     #[error("there is no route to vtep {vtep}")]
     NoRoute {
@@ -87,8 +93,14 @@ impl NoOverlay {
             | NoOverlay::NoTransit { .. }
             | NoOverlay::TransitTaken { .. }
             | NoOverlay::PortTaken { .. }
+            | NoOverlay::NothingWritten { .. }
             | NoOverlay::VniTaken { .. } => false,
         }
+    }
+
+    /// Whether it passes with nobody changing anything.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, NoOverlay::NothingWritten { .. })
     }
 
     /// What the person does next.
@@ -107,6 +119,9 @@ impl NoOverlay {
             ),
             NoOverlay::NotOurs { vtep } => {
                 format!("`ip addr` shows those that it has; say on which node it is (\"node\"), or correct {vtep} in the list")
+            }
+            NoOverlay::NothingWritten { .. } => {
+                "`sealane agent` writes it down: see that it runs, or run `sealane agent --once`".into()
             }
             NoOverlay::NoRoute { vtep } => format!("`ip route get {vtep}` on this host has to find a way"),
             NoOverlay::TooLarge { fits, .. } => {

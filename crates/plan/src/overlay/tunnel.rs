@@ -8,7 +8,7 @@ use crate::{
     shared::Reversal,
 };
 use kernel::{
-    Errno, Link, Message,
+    Errno, Link,
     link::{self, NewVxlan, SEGMENT, Vxlan},
 };
 use serde::{Deserialize, Serialize};
@@ -126,11 +126,16 @@ impl Tunnel {
     }
 
     fn correct(&self, found: &Link, places: &mut Places) -> Result<(), Error> {
-        let requests: [Message; 3] = [
+        let mut requests = Vec::new();
+        if !found.up {
+            // What led through it is gone, whatever list of peers is written on it.
+            requests.push(link::set_alias(found.index, None));
+        }
+        requests.extend([
             link::set_mtu(found.index, self.mtu),
             link::set_segment(found.index, SEGMENT),
             link::set_up(found.index),
-        ];
+        ]);
         let outcomes = places.rtnl(Place::Network)?.transact(&requests)?;
         outcomes.into_iter().find_map(Result::err).map_or(Ok(()), |cause| Err(self.failed(cause)))
     }

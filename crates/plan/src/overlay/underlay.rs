@@ -5,12 +5,17 @@ use crate::{
     places::{Place, Places},
 };
 use kernel::{addr, link, route};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use types::Prefix;
+use types::{IfName, Prefix};
 
 /// The tunnel that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedUnderlay {
+    /// Its name in the network's namespace.
+    pub link: IfName,
+    /// What tells the list of peers from others ([`Listed::digest`](super::Listed::digest)).
+    pub digest: String,
     /// The host's address on the underlay.
     pub local: IpAddr,
     /// Those of the other nodes.
@@ -21,35 +26,112 @@ pub struct WantedUnderlay {
     pub ipv6: bool,
 }
 
+/// The way to another node that carries least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Narrowest {
+    /// The largest packet on the way there, in bytes.
+    pub carries: u32,
+    /// The other node's address on the underlay.
+    pub to: IpAddr,
+}
+
 impl WantedUnderlay {
-    /// The network's MTU, in bytes: what the narrowest way to a peer leaves.
+    /// The network's MTU, in bytes: what the narrowest way to a peer leaves. Where the tunnel stands, and leads to the very same peers, that has been found out.
     pub(crate) fn find(&self, places: &mut Places) -> Result<u32, Error> {
-        if !self.is_here(places)? {
+        if let Some(mtu) = self.standing(places)? {
+            return Ok(mtu);
+        }
+        if !is_here(self.local, places)? {
             return Err(NoOverlay::NotOurs { vtep: self.local }.into());
         }
-        let mut narrowest = None;
-        for vtep in &self.peers {
-            let carries = (carries(*vtep, places)?, *vtep);
-            narrowest = Some(narrowest.map_or(carries, |other: (u32, IpAddr)| other.min(carries)));
+        match Narrowest::of(self.peers.iter().copied(), places)? {
+            Some(narrowest) => Ok(narrowest.leaves(self.mtu, self.ipv6)?),
+            None => Ok(self.mtu.unwrap_or(LEAST_OF_IPV6)),
         }
-        let least = if self.ipv6 { LEAST_OF_IPV6 } else { LEAST_OF_IPV4 };
-        let Some((carries, vtep)) = narrowest else { return Ok(self.mtu.unwrap_or(LEAST_OF_IPV6)) };
+    }
+
+    /// The MTU of the tunnel, if it is this one.
+    fn standing(&self, places: &mut Places) -> Result<Option<u32>, Error> {
+        if !places.has(Place::Network) {
+            return Ok(None);
+        }
+        let found = places.link(Place::Network, &self.link)?;
+        // This attachment is none of its users yet: until it is, the namespace can go, and another come.
+        places.forget_network();
+        let same = found.filter(|found| {
+            found.up
+                && found.alias.as_deref() == Some(&self.digest)
+                && found.vxlan.as_ref().is_some_and(|vxlan| vxlan.local == Some(self.local))
+                && self.mtu.is_none_or(|mtu| mtu == found.mtu)
+        });
+        Ok(same.map(|found| found.mtu))
+    }
+}
+
+impl Narrowest {
+    /// Of the ways to these; none to nobody.
+    fn of(peers: impl IntoIterator<Item = IpAddr>, places: &mut Places) -> Result<Option<Self>, Error> {
+        let mut narrowest = None;
+        for to in peers {
+            let way = Self { carries: carries(to, places)?, to };
+            narrowest = Some(narrowest.map_or(way, |other: Self| other.min(way)));
+        }
+        Ok(narrowest)
+    }
+
+    /// Of the ways from this address of the host to these, but for those to which there is none; to nobody, what the link of the address carries. Refused if it is no
+    /// address of the host.
+    pub fn look(
+        vtep: IpAddr,
+        peers: impl IntoIterator<Item = IpAddr>,
+        places: &mut Places,
+    ) -> Result<Self, Error> {
+        if !is_here(vtep, places)? {
+            return Err(NoOverlay::NotOurs { vtep }.into());
+        }
+        let mut narrowest = None;
+        for to in peers {
+            let way = match Self::of([to], places) {
+                Err(Error::Overlay(NoOverlay::NoRoute { .. })) => continue,
+                other => other?,
+            };
+            narrowest = narrowest.into_iter().chain(way).min();
+        }
+        narrowest.map_or_else(|| Self::out(vtep, places), Ok)
+    }
+
+    /// Where there is nobody to go to. An address of loopback's is on no link that leads anywhere: the default route's does.
+    fn out(vtep: IpAddr, places: &mut Places) -> Result<Self, Error> {
+        let all = addr::all(places.rtnl(Place::Host)?)?;
+        let has = |own: &&Prefix| own.address() == vtep;
+        let index = all.iter().find(|(_, addresses)| addresses.iter().find(has).is_some());
+        let index = index.map(|(index, _)| *index).filter(|index| *index != LOOPBACK);
+        let name = match index {
+            Some(index) => link::name_of(index)?,
+            None => places.default_link(Place::Host)?,
+        };
+        let carries = name.map(|name| link::mtu_of(&name)).transpose()?.flatten();
+        Ok(Self { carries: carries.unwrap_or(ETHERNET), to: vtep })
+    }
+
+    /// What it leaves for packets of containers, in bytes; `mtu` if that was asked for.
+    pub fn leaves(self, mtu: Option<u32>, ipv6: bool) -> Result<u32, NoOverlay> {
+        let Self { carries, to: vtep } = self;
+        let least = if ipv6 { LEAST_OF_IPV6 } else { LEAST_OF_IPV4 };
         let fits = carries.saturating_sub(if vtep.is_ipv4() { OVER_IPV4 } else { OVER_IPV6 });
-        match self.mtu {
-            _ if fits < least => Err(NoOverlay::TooNarrow { carries, vtep }.into()),
-            Some(mtu) if mtu > fits => Err(NoOverlay::TooLarge { mtu, fits, carries, vtep }.into()),
+        match mtu {
+            _ if fits < least => Err(NoOverlay::TooNarrow { carries, vtep }),
+            Some(mtu) if mtu > fits => Err(NoOverlay::TooLarge { mtu, fits, carries, vtep }),
             mtu => Ok(mtu.unwrap_or(fits).min(LARGEST)),
         }
     }
 }
 
-impl WantedUnderlay {
-    /// The kernel has its own route to an IPv6 address only once the link has been heard on.
-    fn is_here(&self, places: &mut Places) -> Result<bool, Error> {
-        let rtnl = places.rtnl(Place::Host)?;
-        let has = |addresses: &Vec<Prefix>| addresses.iter().any(|own| own.address() == self.local);
-        Ok(route::is_local(rtnl, self.local)? || addr::all(rtnl)?.values().any(has))
-    }
+/// The kernel has its own route to an IPv6 address only once the link has been heard on.
+fn is_here(vtep: IpAddr, places: &mut Places) -> Result<bool, Error> {
+    let rtnl = places.rtnl(Place::Host)?;
+    let has = |addresses: &Vec<Prefix>| addresses.iter().any(|own| own.address() == vtep);
+    Ok(route::is_local(rtnl, vtep)? || addr::all(rtnl)?.values().any(has))
 }
 
 /// The largest packet on the way there, by the route and by its link.
@@ -61,6 +143,10 @@ fn carries(vtep: IpAddr, places: &mut Places) -> Result<u32, Error> {
     way.mtu.into_iter().chain(link).min().ok_or_else(missing)
 }
 
+/// What links carry of which nobody has said anything.
+const ETHERNET: u32 = 1500;
+/// `lo` of every namespace.
+const LOOPBACK: u32 = 1;
 /// IP, UDP, VXLAN and the inner frame's header (RFC 7348, section 5): 20, 8, 8 and 14 bytes.
 const OVER_IPV4: u32 = 50;
 /// The same with 40 bytes of IPv6.

@@ -7,6 +7,7 @@
 use super::{Stale, entry, redirect::words, section::section, sets::published};
 use crate::{
     act::{Act, Own, Work},
+    claims::Claim,
     error::Error,
     filter::Filter,
     host_port::{Holder, Published},
@@ -32,6 +33,38 @@ pub struct Relay {
 impl fmt::Display for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lead {} {}, for {}", words(&self.ports), Place::Network, self.holder.brief())
+    }
+}
+
+/// Has these ports lead nowhere any more whose holder's record does not say where they led. The namespace has one of each number.
+pub(super) fn withdraw(claims: &[&Claim], places: &mut Places) -> Result<(), Error> {
+    let Some(holder) = claims.first().map(|claim| claim.holder.clone()) else { return Ok(()) };
+    if !places.has(Place::Network) {
+        return Ok(());
+    }
+    let claimed = claims.iter().flat_map(|claim| claim.to.iter().map(|to| (claim.port, *to)));
+    let mut relay = Relay { holder, ports: claimed.collect() };
+    let departure = places.departure;
+    let found = places.within(Place::Network, || {
+        let mut nft = Filter::new(departure);
+        let elements = relay.elements().into_iter();
+        elements.map(|(set, element)| nft.nft()?.element(&set, &element.key)).collect::<Result<Vec<_>, _>>()
+    })?;
+    let found = found.map_err(|cause| relay.failed(cause))?;
+    let leads = relay.ports.iter().zip(found).filter_map(|((port, _), found)| Some((*port, led(&found?)?)));
+    relay.ports = leads.collect();
+    relay.undo(places)
+}
+
+/// Where an element leads.
+fn led(element: &Element) -> Option<SocketAddr> {
+    match element.value.as_ref()? {
+        Value::Fields(fields) => match fields.as_slice() {
+            [Field::Ipv4(address), Field::Service(port)] => Some(SocketAddr::new((*address).into(), *port)),
+            [Field::Ipv6(address), Field::Service(port)] => Some(SocketAddr::new((*address).into(), *port)),
+            _ => None,
+        },
+        Value::Verdict(_) => None,
     }
 }
 

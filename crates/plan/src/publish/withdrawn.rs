@@ -2,7 +2,7 @@
 use super::{
     Stale,
     entry::{self, Entry, leads},
-    forget, turns,
+    forget, relay, turns,
 };
 use crate::{
     claims::{Change, Claim, Destination},
@@ -23,6 +23,7 @@ pub(crate) fn withdraw_all(holder: &Holder, places: &mut Places) -> Result<(), E
     }
     let all = ports.iter().flat_map(|change| &change.before);
     let theirs: Vec<&Claim> = all.filter(|claim| claim.holder.is(holder)).collect();
+    relay::withdraw(&theirs, places)?;
     let chain = theirs.iter().any(|claim| claim.conditional && !claim.by_iptables).then_some(holder);
     let mut left = leads(&leave(places, &ports, &addresses, chain)?);
     evict(theirs.iter().copied(), places)?;

@@ -67,12 +67,16 @@ pub enum IptMark {
     Chain(ChainName),
 }
 
-/// A container's addresses of one family, to and from which packets are forwarded: `firewall` by iptables. Rules in the chain
+/// Addresses of one family, to and from which packets are forwarded: `firewall` by iptables. Rules in the chain
 /// `CNI-FORWARD` of the table filter. New connections come in only through published ports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IptForward {
-    /// Its addresses, all of one family.
+    /// The addresses, all of one family.
     pub addresses: Vec<IpAddr>,
+    /// Whether they are those that all containers of a network have towards the host (`overlay`), so that the rules go with the last of them; else they
+    /// are a container's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// The chain where the administrator's rules are, `CNI-ADMIN` or `iptablesAdminChainName`.
     pub admin: ChainName,
     /// Whose tables they are in. Records that do not say it are of those of the host's own programs.
@@ -137,9 +141,11 @@ pub struct LeftForward {
     pub addresses: Vec<IpAddr>,
 }
 
-/// What another suite's `macspoofchk` has left of an attachment.
+/// What `macspoofchk` has left of an attachment that no record speaks of: another suite's, and our own, whatever MAC address it was about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftMacCheck {
+    /// The port that our own are about.
+    pub link: IfName,
     /// The container.
     pub container: ContainerId,
     /// The interface in it.
@@ -171,8 +177,10 @@ impl IptForward {
         by_family(addresses, IpAddr::is_ipv4).flat_map(move |addresses| {
             let is_ipv4 = addresses.first().is_none_or(IpAddr::is_ipv4);
             let family = if is_ipv4 { Family::Ipv4 } else { Family::Ipv6 };
-            let step =
-                move |interface| Self { addresses: addresses.clone(), admin: admin.clone(), interface };
+            let step = move |interface| {
+                let (addresses, admin) = (addresses.clone(), admin.clone());
+                Self { addresses, shared: false, admin, interface }
+            };
             interfaces(family, chosen).into_iter().map(step)
         })
     }
@@ -242,8 +250,9 @@ impl fmt::Display for IptMark {
 
 impl fmt::Display for IptForward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { addresses, admin, interface } = self;
-        write!(f, "forwarding for {} by {}, after chain {admin}", list(addresses), interface)
+        let Self { addresses, shared, admin, interface } = self;
+        write!(f, "forwarding for {} by {interface}, after chain {admin}", list(addresses))?;
+        f.write_str(if *shared { ", until its last user goes" } else { "" })
     }
 }
 
@@ -283,6 +292,6 @@ impl fmt::Display for LeftForward {
 
 impl fmt::Display for LeftMacCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "check of MAC addresses that another suite has left of {}", self.container)
+        write!(f, "check of MAC addresses that is left of {}", self.container)
     }
 }

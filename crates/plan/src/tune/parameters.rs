@@ -4,6 +4,7 @@
 //! The files of the parameters stay open from the look at their former values on: to find one is what costs, in a namespace that is new. Who else has
 //! set the same ones, `setters.rs` knows; what it says counts more than the record.
 use super::{
+    interfaces::Interfaces,
     setters::{self, Held, Setters},
     spread::taken_along,
     values,
@@ -14,7 +15,7 @@ use crate::{
     host_port::Holder,
     places::{Place, Places},
 };
-use kernel::{Errno, sysctl};
+use kernel::{Errno, link::LinkId, sysctl};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, iter};
 
@@ -38,6 +39,9 @@ pub struct Parameter {
     pub value: String,
     /// What it was; `None` of one that can't be read.
     pub former: Option<String>,
+    /// Whose it is, if it is an interface's. Noted when it is set, and not by earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkId>,
 }
 
 /// Why a kernel parameter can't be set.
@@ -114,9 +118,18 @@ impl Parameter {
         self.path.iter().map(String::as_str).collect()
     }
 
-    /// Whether both are one parameter. The kernel has one of them under two names.
+    /// Whether both are one parameter. The kernel has one of them under two names, and those of an interface under the name that it has.
     pub(super) fn is(&self, other: &Self) -> bool {
-        self.named() == other.named()
+        match self.link.zip(other.link) {
+            Some((one, other_link)) => {
+                one.is(&other_link) && self.besides_interface().eq(other.besides_interface())
+            }
+            None => self.named() == other.named(),
+        }
+    }
+
+    fn besides_interface(&self) -> impl Iterator<Item = &String> {
+        self.path.iter().take(2).chain(self.path.iter().skip(3))
     }
 
     pub(super) fn named(&self) -> Vec<&str> {
@@ -190,6 +203,16 @@ impl Own for Parameters {
 }
 
 impl Parameters {
+    /// These, of this use. Of one that is there under both of its names what is said last counts, as of one that is written twice.
+    pub fn new(parameters: Vec<Parameter>, of: Option<Holder>) -> Self {
+        let mut kept: Vec<Parameter> = Vec::new();
+        for parameter in parameters {
+            kept.retain(|other| !other.is(&parameter));
+            kept.push(parameter);
+        }
+        Self { parameters: kept, of }
+    }
+
     fn write(
         &self,
         mut open: BTreeMap<Vec<String>, sysctl::Parameter>,
@@ -206,35 +229,58 @@ impl Parameters {
         if let Some(setters) = &mut setters {
             setters.enter(self, &found, taken_along(&self.parameters)?)?;
         }
-        // One that has the value is not written: for some the kernel tries for its network lock then.
-        let to_write = self.parameters.iter().zip(&files).zip(&found);
-        let to_write = to_write.filter(|((it, _), found)| found.as_ref() != Some(&it.value));
-        for ((parameter, file), _) in to_write {
-            file.write(&parameter.value).map_err(|cause| parameter.refused(cause))?;
-        }
+        write_all(self.parameters.iter().zip(&files).collect())?;
         // One may have changed another.
         setters.map_or(Ok(()), |setters| setters.show(self, read()?))
+    }
+}
+
+/// What is said of all interfaces comes first, and what is said of one counts more. One that has the value is written like others: it is another
+/// thing to the kernel, which then gives it to all interfaces, or no longer lets the interface follow `conf.default`.
+fn write_all(mut left: Vec<(&Parameter, &sysctl::Parameter)>) -> Result<(), Error> {
+    left.sort_by_key(|(parameter, _)| parameter.rank());
+    // One may be possible only when another is written: the ports that take a privilege, and those of whom nobody has told which.
+    loop {
+        let (count, mut refused) = (left.len(), None);
+        left.retain(|(parameter, file)| match file.write(&parameter.value) {
+            Ok(()) => false,
+            Err(cause) => {
+                refused.get_or_insert_with(|| parameter.refused(cause));
+                true
+            }
+        });
+        match refused {
+            None => return Ok(()),
+            Some(refusal) if left.len() == count => return Err(refusal.into()),
+            Some(_) => {}
+        }
     }
 }
 
 /// Gives these their former values, in the namespace that the thread is in: but for those that somebody has set otherwise since, and those that are
 /// gone with their interface. What others have set stays.
 fn give_back(held: &[(Held, Option<Held>)], others: &Setters) -> Result<(), Error> {
-    let (mut open, mut first) = (Vec::new(), Ok(()));
+    let (mut open, mut first, mut interfaces) = (Vec::new(), Ok(()), Interfaces::default());
     for (held, heir) in held.iter().rev() {
+        let Some(parameter) = interfaces.find(&held.parameter)? else { continue };
+        let held = Held { parameter, shown: held.shown.clone() };
         match held.is_to_go(heir.as_ref()) {
-            Ok(file) => open.extend(file.map(|file| (&held.parameter, file))),
+            Ok(file) => open.extend(file.map(|file| (held.parameter, file))),
             Err(cause) if cause.errno() == Some(Errno::ENOENT) => {}
             Err(cause) => first = first.and(Err(cause)),
         }
     }
     // With one that is for all interfaces most of theirs are as they were.
-    open.sort_by_key(|(parameter, _)| parameter.for_all().is_none());
-    let standing = if open.is_empty() { Vec::new() } else { others.topmost() };
-    let standing: Vec<_> = standing.into_iter().filter(|it| it.parameter.now() == it.shown).collect();
-    // To write one may change another that is done: the second time is for those.
-    for (parameter, file) in open.iter().chain(&open) {
-        first = first.and(parameter.restore(file));
+    open.sort_by_key(|(parameter, _)| parameter.rank());
+    let mut standing = if open.is_empty() { Vec::new() } else { others.topmost(&mut interfaces)? };
+    standing.retain(|it| it.parameter.now() == it.shown);
+    // To write one may change another that is done, or make it possible: the second time is for those.
+    for (parameter, file) in &open {
+        let _again = parameter.restore(file);
+    }
+    for (parameter, file) in &open {
+        first = first
+            .and(parameter.restore(file).or_else(|cause| if is_lost(&cause) { Ok(()) } else { Err(cause) }));
     }
     for held in &standing {
         if held.parameter.now() != held.shown {
@@ -242,6 +288,12 @@ fn give_back(held: &[(Held, Option<Held>)], others: &Setters) -> Result<(), Erro
         }
     }
     Ok(first?)
+}
+
+/// Whether the kernel says that a parameter can't have this any more: by what somebody has set of others, or because what it names is gone. Whoever comes
+/// after this has to get to its end.
+fn is_lost(cause: &kernel::Error) -> bool {
+    matches!(cause.errno(), Some(Errno::EINVAL | Errno::ERANGE | Errno::ENOENT | Errno::EBUSY))
 }
 
 impl Held {
@@ -280,10 +332,29 @@ impl Parameter {
         sysctl::read(&self.path()).ok()
     }
 
+    /// Gives it its former value. One that has it is not written: what somebody has set since of one interface would go with one of all.
     fn restore(&self, file: &sysctl::Parameter) -> Result<(), kernel::Error> {
-        let Some(former) = &self.former else { return Ok(()) };
-        if file.read()?.as_ref() == Some(former) { Ok(()) } else { file.write(former) }
+        match &self.former {
+            Some(former) if file.read()?.as_ref() != Some(former) => file.write(former),
+            Some(_) | None => Ok(()),
+        }
     }
+}
+
+/// Takes out a use of whose record nobody knows any more what it has set. That has its former values again if it is known in which namespace; else what
+/// others there have found goes on to be given back. All files are looked at: for what is rare.
+pub(crate) fn leave_unrecorded(holder: &Holder, places: &mut Places) -> Result<(), Error> {
+    let mut first = Ok(());
+    for path in setters::files(&places.state()?)? {
+        let Some(mut setters) = Setters::at(&path)? else { continue };
+        let Some(step) = setters.step_of(holder) else { continue };
+        let held = setters.take_out(&step);
+        if setters.are_of(places)? {
+            first = first.and(places.within(Place::Container, || give_back(&held, &setters))?);
+        }
+        setters.store()?;
+    }
+    first
 }
 
 /// Opens these parameters of the container, and reads what they are.

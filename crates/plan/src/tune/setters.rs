@@ -11,8 +11,17 @@
 //! in the old one's place, so that one who is killed has left or has not. The kernel shows some values otherwise than they were written (in
 //! whole ticks of its clock, for one): by a second line, which says what it showed, DEL tells whether a parameter still is what the use has
 //! made it. One without that line died amid its ADD, or is of a release that knew no such file.
-use super::parameters::{Parameter, Parameters};
-use crate::{Step, error::Error, host_port::Holder, places::Places, state::State};
+use super::{
+    interfaces::Interfaces,
+    parameters::{Parameter, Parameters},
+};
+use crate::{
+    Step,
+    error::Error,
+    host_port::Holder,
+    places::Places,
+    state::{State, entries},
+};
 use kernel::NetnsId;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -85,6 +94,23 @@ impl Setters {
         Ok(Some(setters))
     }
 
+    /// Those of this file, if there is one.
+    pub(super) fn at(path: &Path) -> Result<Option<Self>, Error> {
+        Self::lock(path, false)
+    }
+
+    /// What this one has set, if it is among them.
+    pub(super) fn step_of(&self, holder: &Holder) -> Option<Parameters> {
+        let its = |setter: &&Setter| setter.of.as_ref().is_some_and(|of| of.is(holder));
+        let setter = self.all.iter().find(its)?;
+        Some(Parameters { parameters: setter.parameters.clone(), of: setter.of.clone() })
+    }
+
+    /// Whether they are those of the container's namespace.
+    pub(super) fn are_of(&self, places: &mut Places) -> Result<bool, Error> {
+        Ok(places.has_container() && self.path == file_of(&places.state()?, places.netns_id()?))
+    }
+
     /// Counts this one among them, on top, with what it finds, and with what its parameters take along. One that is done again stays where it is.
     pub(super) fn enter(
         &mut self,
@@ -99,7 +125,9 @@ impl Setters {
         for (parameter, found) in setter.parameters.iter_mut().zip(found) {
             parameter.former.clone_from(found);
         }
-        setter.parameters.extend(along.into_iter().map(|it| Parameter { former: it.now(), ..it }));
+        let along = along.into_iter().map(|it| Parameter { former: it.now(), ..it });
+        setter.parameters.extend(along.filter(|it| it.former.is_some()));
+        Interfaces::default().note(&mut setter.parameters)?;
         self.append(&setter)?;
         self.all.push(setter);
         Ok(())
@@ -108,8 +136,15 @@ impl Setters {
     /// Says what the kernel shows now that all is written: of the parameters, and then of what they have taken along.
     pub(super) fn show(&mut self, step: &Parameters, mut shown: Vec<Option<String>>) -> Result<(), Error> {
         let Some(setter) = self.all.iter_mut().find(|setter| setter.is_of(step)) else { return Ok(()) };
-        shown.extend(setter.parameters.iter().skip(shown.len()).map(Parameter::now));
-        setter.shown = shown;
+        let own = shown.len();
+        shown.extend(setter.parameters.iter().skip(own).map(Parameter::now));
+        let all = std::mem::take(&mut setter.parameters).into_iter().zip(shown).enumerate();
+        // What may have been taken along and was not is nobody's affair.
+        let is_set = |at: usize, it: &Parameter, shown: &Option<String>| {
+            at < own || it.former != *shown || it.is_given_by(&step.parameters)
+        };
+        (setter.parameters, setter.shown) =
+            all.filter(|(at, (it, shown))| is_set(*at, it, shown)).map(|(_, both)| both).unzip();
         let setter = setter.clone();
         self.append(&setter)
     }
@@ -123,7 +158,7 @@ impl Setters {
     }
 
     /// What was set last of each parameter, as far as it is known what the kernel showed.
-    pub(super) fn topmost(&self) -> Vec<Held> {
+    pub(super) fn topmost(&self, interfaces: &mut Interfaces) -> Result<Vec<Held>, kernel::Error> {
         let mut topmost: Vec<Held> = Vec::new();
         for held in self.all.iter().rev().flat_map(Setter::held) {
             if !topmost.iter().any(|other| other.parameter.is(&held.parameter)) {
@@ -131,7 +166,11 @@ impl Setters {
             }
         }
         topmost.retain(|held| held.shown.is_some());
-        topmost
+        let found = |Held { parameter, shown }| {
+            let parameter = interfaces.find(&parameter).transpose()?;
+            Some(parameter.map(|parameter| Held { parameter, shown }))
+        };
+        topmost.into_iter().filter_map(found).collect()
     }
 
     /// Puts down who is left. A DEL that is killed before that is as good as one that did not begin.
@@ -173,6 +212,25 @@ impl Setters {
                 return Ok(Some(Self { file, path: path.to_owned(), all: parse(&text), is_torn }));
             }
         }
+    }
+}
+
+/// The files of all namespaces.
+pub(super) fn files(state: &State) -> Result<Vec<PathBuf>, Error> {
+    let folder = folder(state);
+    let names = entries(&folder)?.into_iter().filter(|name| !name.starts_with('.'));
+    Ok(names.map(|name| folder.join(name)).collect())
+}
+
+impl State {
+    /// Everybody who has set kernel parameters, of whichever namespace.
+    pub(crate) fn setters(&self) -> Result<Vec<Holder>, Error> {
+        let mut holders = Vec::new();
+        for path in files(self)? {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            holders.extend(parse(&text).into_iter().filter_map(|setter| setter.of));
+        }
+        Ok(holders)
     }
 }
 
@@ -264,7 +322,11 @@ fn older(state: &State, namespace: NetnsId) -> Result<Vec<Setter>, Error> {
 /// With the cookie, where the kernel tells it: the inode is given again.
 fn file_of(state: &State, namespace: NetnsId) -> PathBuf {
     let cookie = namespace.cookie.map(|cookie| format!("-{cookie}")).unwrap_or_default();
-    state.directory().join("sysctls").join(format!("{}{cookie}", namespace.ino))
+    folder(state).join(format!("{}{cookie}", namespace.ino))
+}
+
+fn folder(state: &State) -> PathBuf {
+    state.directory().join("sysctls")
 }
 
 fn draft(path: &Path) -> PathBuf {
@@ -297,7 +359,7 @@ mod tests {
             name: None,
         };
         let path = vec!["core".to_owned(), "somaxconn".to_owned()];
-        let parameters = vec![Parameter { path, value: value.to_owned(), former: None }];
+        let parameters = vec![Parameter { path, value: value.to_owned(), former: None, link: None }];
         Parameters { parameters, of: Some(of) }
     }
 

@@ -1,9 +1,14 @@
 //! Forwarding by iptables: rules for each address, behind the administrator's.
-use super::{At, Base, End, delete, family_of, is_there, isolation::STAGE_1, make, missing, undone};
+use super::{
+    At, Base, End, delete, everywhere, family_of, is_there, isolation::STAGE_1, make, missing, undone,
+    went_through,
+};
 use crate::{
-    act::{Act, Own, Work},
+    act::{Act, Own, Shared, Work},
     error::Error,
+    lock::Scope,
     places::{Place, Places},
+    shared::Reversal,
     step::IptForward,
 };
 use std::net::IpAddr;
@@ -48,11 +53,18 @@ impl Act for IptForward {
     }
 
     fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
-        Ok(Work::Own(self))
+        Ok(if self.shared { Work::Shared(self) } else { Work::Own(self) })
+    }
+
+    /// Whose tables they are in does not matter: not all users need have come by the same.
+    fn counted(&self) -> Option<String> {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        self.shared.then(|| format!("iptables-forward:{}", addresses.join(",")))
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        undone(delete(self.at(), &self.rules()), places, self.at(), FORWARD)
+        let all = if self.shared { everywhere(self.at(), FORWARD, places)? } else { vec![self.at()] };
+        all.into_iter().try_for_each(|at| undone(delete(at, &self.rules()), places, at, FORWARD))
     }
 
     fn differs(&self, _places: &mut Places) -> Result<Option<String>, Error> {
@@ -71,6 +83,26 @@ impl Own for IptForward {
         quick.require([&jump, &admin]);
         quick.append(&self.rules());
         make(self, self.at(), &quick, places, |found| self.over(found))
+    }
+}
+
+impl Shared for IptForward {
+    fn scope(&self) -> Scope {
+        Scope::Host
+    }
+
+    /// Looked at each time: others flush tables.
+    fn stands(&self, _places: &mut Places) -> Result<bool, Error> {
+        let mut look = Change::of(Table::Filter);
+        look.require(&self.all_rules());
+        Ok(went_through(self.at().commit(&look))?)
+    }
+
+    /// It goes with its last user, so nothing of it is reversed by itself.
+    fn ensure(&self, _places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
+        let failed = |cause| Error::Rules { step: self.to_string(), cause };
+        let change = self.over(&self.at().read().map_err(failed)?)?;
+        self.at().commit(&change).map_err(failed)
     }
 }
 

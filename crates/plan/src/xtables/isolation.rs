@@ -1,5 +1,5 @@
 //! Isolation by iptables: rules for each bridge, shared by all who are on it.
-use super::{At, Base, End, delete, is_there, missing, undone};
+use super::{At, Base, End, delete, everywhere, is_there, missing, undone};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -10,7 +10,7 @@ use crate::{
 };
 use kernel::link;
 use types::IfName;
-use xtables::{Interface, Rule, Table};
+use xtables::{Rule, Table};
 
 use super::forward::{OURS, missing_of_the_references};
 
@@ -42,7 +42,7 @@ impl Act for IptIsolation {
         if self.has_strangers(places)? {
             return Ok(());
         }
-        for at in self.everywhere(places)? {
+        for at in everywhere(self.at(), STAGE_1, places)? {
             let outcome = self.take_away(at, places);
             undone(outcome, places, at, STAGE_1)?;
         }
@@ -89,22 +89,6 @@ impl IptPolicy {
 impl IptIsolation {
     fn at(&self) -> At {
         At { interface: self.interface, family: self.family, table: Table::Filter }
-    }
-
-    /// Its own table, and the other interface's if somebody's rules of the bridge may be there: the last user takes them all.
-    fn everywhere(&self, places: &mut Places) -> Result<Vec<At>, Error> {
-        let mut all = vec![self.at()];
-        let own = match self.interface {
-            Interface::Any => xtables::of_the_host(self.family),
-            known => Some(known),
-        };
-        for interface in [Interface::Legacy, Interface::Nft].into_iter().filter(|it| Some(*it) != own) {
-            let at = At { interface, ..self.at() };
-            if at.has_chain(STAGE_1, places)? && at.is_within_reach() {
-                all.push(at);
-            }
-        }
-        Ok(all)
     }
 
     /// Not while a container of the reference's is on the bridge, which is counted nowhere; what the other policy needs stays as well.

@@ -7,6 +7,7 @@ use super::{At, delete, forward, is_there, masquerade, nft_family, publish};
 use crate::{
     act::{Act, Work},
     error::Error,
+    mac_check,
     places::{Place, Places},
     state::State,
     step::{LeftForward, LeftMacCheck, LeftMasquerade, LeftPublish, Step},
@@ -116,6 +117,7 @@ fn any_is_there(at: At, rules: &[Rule]) -> Result<bool, Error> {
 
 impl LeftMacCheck {
     fn clear(&self, places: &mut Places) -> Result<(), Error> {
+        mac_check::forget_port(&self.link, places)?;
         let (table, attachment) =
             (table(nft::Family::Bridge, "nat"), format!("{}-{}", self.container, self.ifname));
         let mark = format!("macspoofchk-{attachment}");

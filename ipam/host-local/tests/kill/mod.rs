@@ -43,6 +43,50 @@ pub(crate) fn at_every_stop(
     }
 }
 
+/// Of the tests that are the same for every IPAM plugin of files: `c1` is to have two addresses.
+type Config = fn(&Host) -> Value;
+
+pub(crate) fn an_add_is_undone_by_del(config: Config) {
+    at_every_stop(
+        config,
+        "ADD",
+        somewhere,
+        |_| {},
+        |host, stop| {
+            host.del(&config(host), "c1");
+            nothing_but_the_other_is_left(host, stop);
+        },
+    );
+}
+
+pub(crate) fn an_add_is_followed_by_another_when_its_namespace_is_gone(config: Config) {
+    at_every_stop(
+        config,
+        "ADD",
+        |host| host.netns("ns1"),
+        |_| {},
+        |host, stop| {
+            std::fs::remove_file(host.path("ns1")).unwrap();
+            let mut call = host.call("ADD", &config(host), "c1");
+            call.netns = host.netns("ns2");
+            let address = host.run(&call).address().unwrap_or_else(|error| panic!("stop {stop}: {error}"));
+            let mut held = host.reservations();
+            held.retain(|_, id| id == "c1\r\neth0");
+            assert_eq!((held.len(), held.contains_key(&address)), (2, true), "stop {stop}: {held:?}");
+        },
+    );
+}
+
+pub(crate) fn a_del_is_finished_by_the_next(config: Config) {
+    let prepare = |host: &Host| {
+        host.add(&config(host), "c1").unwrap();
+    };
+    at_every_stop(config, "DEL", somewhere, prepare, |host, stop| {
+        host.del(&config(host), "c1");
+        nothing_but_the_other_is_left(host, stop);
+    });
+}
+
 pub(crate) fn nothing_but_the_other_is_left(host: &Host, stop: usize) {
     let left = host.reservations();
     assert_eq!(left.len(), 2, "stop {stop}: {left:?}");

@@ -21,6 +21,16 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_sysctl_that_the_kernel_shows_otherwise_is_well_and_given_back,
         a_sysctl_that_the_kernel_shows_otherwise_stays_as_somebody_has_set_it_since,
         networks_of_an_earlier_release_give_everything_back,
+        of_a_sysctl_under_both_of_its_names_the_last_value_counts,
+        what_is_said_of_one_interface_counts_more_than_what_is_said_of_all,
+        sysctls_that_are_possible_only_together_are_set_and_given_back_whichever_comes_first,
+        a_sysctl_that_has_the_value_is_set_nevertheless,
+        del_leaves_what_somebody_has_set_of_an_interface_where_that_of_all_is_as_it_was,
+        a_secret_for_addresses_leaves_the_way_in_which_they_are_made,
+        a_sysctl_in_another_unit_is_the_same,
+        each_interface_has_its_own_again_of_whatever_is_said_of_all,
+        what_goes_along_with_that_of_interfaces_to_come_is_as_it_was_in_whatever_order,
+        a_sysctl_that_can_not_be_as_before_any_more_keeps_nobody_from_going,
     ]
 }
 
@@ -386,5 +396,243 @@ fn networks_of_an_earlier_release_give_everything_back() {
                 networks.nothing_is_left();
             }
         }
+    }
+}
+
+/// The reference takes them in any order, and its CHECK always fails then.
+fn of_a_sysctl_under_both_of_its_names_the_last_value_counts() {
+    let site = Site::new();
+    let names = ["net.ipv4.ip_forward", "net/ipv4/conf/all/forwarding"];
+    for (first, second) in [(0, 1), (1, 0)] {
+        for values in [["1", "0"], ["0", "1"], ["1", "1"]] {
+            let keys = json!({"sysctl": {names[first]: values[0], names[second]: values[1]}});
+            let in_args = json!({"sysctl": {names[first]: values[0]}, "args": {"cni": {"sysctl": {names[second]: values[1]}}}});
+            for keys in [keys, in_args] {
+                site.add(&keys);
+                assert_eq!(site.container.sysctl("ipv4/ip_forward").unwrap(), values[1], "{keys}");
+                site.well("CHECK", &keys);
+                site.well("DEL", &keys);
+                assert_eq!(site.container.sysctl("ipv4/ip_forward").unwrap(), "0", "{keys}");
+            }
+        }
+    }
+}
+
+/// In whatever order they are typed; the reference takes them in any.
+fn what_is_said_of_one_interface_counts_more_than_what_is_said_of_all() {
+    let site = Site::new();
+    let read = |path: &str| site.container.sysctl(&format!("ipv4/conf/{path}")).unwrap();
+    for paths in [
+        [
+            "net.ipv4.conf.all.forwarding",
+            "net.ipv4.conf.IFNAME.forwarding",
+            "net.ipv4.conf.all.accept_redirects",
+        ],
+        ["net.ipv4.conf.IFNAME.forwarding", "net.ipv4.conf.all.accept_redirects", "net.ipv4.ip_forward"],
+    ] {
+        let value = |path: &str| json!(if path.contains("IFNAME") { "0" } else { "1" });
+        let sysctls: serde_json::Map<_, _> =
+            paths.map(|path| (path.to_owned(), value(path))).into_iter().collect();
+        let keys = json!({"sysctl": sysctls});
+        let before = [read("all/forwarding"), read("eth0/forwarding"), read("all/accept_redirects")];
+        site.add(&keys);
+        let now = [read("all/forwarding"), read("eth0/forwarding"), read("all/accept_redirects")];
+        assert_eq!(now, ["1", "0", "1"], "{keys}");
+        site.well("CHECK", &keys);
+        site.well("DEL", &keys);
+        assert_eq!([read("all/forwarding"), read("eth0/forwarding"), read("all/accept_redirects")], before);
+    }
+}
+
+/// Ports that take a privilege must not be among those that the kernel chooses from.
+fn sysctls_that_are_possible_only_together_are_set_and_given_back_whichever_comes_first() {
+    let site = Site::new();
+    let read = || {
+        ["ip_local_port_range", "ip_unprivileged_port_start"]
+            .map(|name| site.container.sysctl(&format!("ipv4/{name}")).unwrap())
+    };
+    let (range, start) = ("net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start");
+    let set = |values: [&str; 2]| {
+        let write = |name, value| fs::write(format!("/proc/sys/net/ipv4/{name}"), value);
+        let written = site.container.exec(|| {
+            write("ip_unprivileged_port_start", "0")
+                .and(write("ip_local_port_range", values[0]))
+                .and(write("ip_unprivileged_port_start", values[1]))
+        });
+        written.unwrap().unwrap();
+    };
+    let [low, high] = [["500\t600", "400"], ["50000\t60000", "40000"]];
+    for (former, wanted) in [(high, low), (low, high)] {
+        set(former);
+        for keys in [json!({range: wanted[0], start: wanted[1]}), json!({start: wanted[1], range: wanted[0]})]
+        {
+            let keys = json!({"sysctl": keys});
+            site.add(&keys);
+            assert_eq!(read(), wanted);
+            site.well("CHECK", &keys);
+            site.well("DEL", &keys);
+            assert_eq!(read(), former);
+        }
+    }
+    set(["32768\t60999", "1024"]);
+    let before = read();
+    let (_, said) = site.refused("ADD", &json!({"sysctl": {range: "500 600", start: "501"}}));
+    assert!(said.contains("ip_local_port_range can't be \\\"500 600\\\""), "{said}");
+    assert_eq!(read(), before);
+}
+
+/// That of all interfaces is then that of each, as with the reference, and that of one follows `conf.default` no more.
+fn a_sysctl_that_has_the_value_is_set_nevertheless() {
+    let site = Site::new();
+    let read = |path| site.container.sysctl(path).unwrap();
+    let set = |path, value: &str| {
+        let written = site.container.exec(|| fs::write(format!("/proc/sys/net/{path}"), value));
+        written.unwrap().unwrap();
+    };
+    let (one, notify) = ("ipv6/conf/eth0/forwarding", "ipv4/conf/eth0/arp_notify");
+    assert_eq!(read("ipv6/conf/all/forwarding"), "0");
+    set(one, "1");
+    let value = read(notify);
+    site.add(
+        &json!({"sysctl": {"net.ipv6.conf.all.forwarding": "0", "net.ipv4.conf.eth0.arp_notify": value}}),
+    );
+    assert_eq!(read(one), "0");
+    set("ipv4/conf/default/arp_notify", if value == "0" { "1" } else { "0" });
+    assert_eq!(read(notify), value);
+    site.well("DEL", &json!({}));
+    assert_eq!(read(one), "1");
+}
+
+fn del_leaves_what_somebody_has_set_of_an_interface_where_that_of_all_is_as_it_was() {
+    let site = Site::new();
+    let path = "ipv6/conf/eth0/forwarding";
+    site.add(&json!({"sysctl": {"net.ipv6.conf.all.forwarding": "0"}}));
+    site.container.exec(move || fs::write(format!("/proc/sys/net/{path}"), "1")).unwrap().unwrap();
+    site.well("DEL", &json!({}));
+    assert_eq!(site.container.sysctl(path).unwrap(), "1");
+}
+
+/// The secret itself the kernel never takes back, and none can be read before there is one.
+fn a_secret_for_addresses_leaves_the_way_in_which_they_are_made() {
+    let networks = Networks::new();
+    let read = || {
+        ["lo", "eth0", "eth1"]
+            .map(|name| networks.0.container.sysctl(&format!("ipv6/conf/{name}/addr_gen_mode")).unwrap())
+    };
+    networks
+        .0
+        .container
+        .exec(|| fs::write("/proc/sys/net/ipv6/conf/eth1/addr_gen_mode", "1"))
+        .unwrap()
+        .unwrap();
+    let before = read();
+    for (interface, expected) in [("eth0", ["0", "2", "1"]), ("default", ["2"; 3])] {
+        let keys = json!({"sysctl": {format!("net.ipv6.conf.{interface}.stable_secret"): "2001:db8::1"}});
+        networks.call("ADD", 0, &keys);
+        assert_eq!(read(), expected);
+        networks.call("CHECK", 0, &keys);
+        networks.call("DEL", 0, &keys);
+        assert_eq!(read(), before);
+    }
+}
+
+fn a_sysctl_in_another_unit_is_the_same() {
+    let networks = Networks::new();
+    let read = || {
+        ["retrans_time", "retrans_time_ms"]
+            .map(|name| networks.0.container.sysctl(&format!("ipv4/neigh/eth0/{name}")).unwrap())
+    };
+    networks
+        .0
+        .container
+        .exec(|| fs::write("/proc/sys/net/ipv4/neigh/eth0/retrans_time_ms", "1004"))
+        .unwrap()
+        .unwrap();
+    let before = read();
+    let keys = [("retrans_time", "200"), ("retrans_time_ms", "500"), ("retrans_time", "300")];
+    let keys = keys.map(|(name, value)| json!({"sysctl": {format!("net.ipv4.neigh.eth0.{name}"): value}}));
+    for (adds, dels) in ORDERS.iter().flat_map(|adds| ORDERS.map(|dels| (*adds, dels))) {
+        for at in adds {
+            networks.call("ADD", at, &keys[at]);
+        }
+        let mut standing = adds.to_vec();
+        for at in dels {
+            networks.call("DEL", at, &json!({}));
+            standing.retain(|other| *other != at);
+            let expected = standing.last().map_or(before[1].as_str(), |last| ["2000", "500", "3000"][*last]);
+            assert_eq!(read()[1], expected, "{adds:?} {dels:?} {at}");
+        }
+        assert_eq!(read(), before, "{adds:?} {dels:?}");
+    }
+}
+
+/// The ports that take a privilege would be among those that somebody has given the kernel to choose from since.
+fn a_sysctl_that_can_not_be_as_before_any_more_keeps_nobody_from_going() {
+    let site = Site::new();
+    site.add(&json!({"mtu": 1400, "sysctl": {"net.ipv4.ip_unprivileged_port_start": "0", "net.core.somaxconn": "77"}}));
+    let path = "/proc/sys/net/ipv4/ip_local_port_range";
+    site.container.exec(|| fs::write(path, "500 600")).unwrap().unwrap();
+    site.well("DEL", &json!({}));
+    assert_eq!(site.container.sysctl("ipv4/ip_unprivileged_port_start").unwrap(), "0");
+    assert_eq!((site.somaxconn().as_str(), &site.link()["mtu"]), ("4096", &json!(1500)));
+    assert_eq!(site.records(), Vec::<String>::new());
+}
+
+/// An interface that nobody has set it of has what is said of those to come: `lo` here, for one that was given an address counts as set.
+fn what_goes_along_with_that_of_interfaces_to_come_is_as_it_was_in_whatever_order() {
+    let adds = [ORDERS[0], ORDERS[3]];
+    for (adds, dels) in adds.iter().flat_map(|adds| ORDERS.map(|dels| (*adds, dels))) {
+        let networks = Networks::new();
+        let read = || {
+            ["default", "lo"]
+                .map(|name| networks.0.container.sysctl(&format!("ipv4/conf/{name}/rp_filter")).unwrap())
+        };
+        let before = read();
+        let keys = [("default", "1"), ("lo", "2"), ("default", "2")];
+        for at in adds {
+            let (name, value) = keys[at];
+            networks.call("ADD", at, &json!({"sysctl": {format!("net.ipv4.conf.{name}.rp_filter"): value}}));
+        }
+        for at in dels {
+            networks.call("DEL", at, &json!({}));
+        }
+        assert_eq!(read(), before, "{adds:?} {dels:?}");
+        networks.nothing_is_left();
+    }
+}
+
+/// Some of it this kernel may lack.
+fn each_interface_has_its_own_again_of_whatever_is_said_of_all() {
+    let networks = Networks::new();
+    let container = &networks.0.container;
+    for (family, name, own, of_all, along) in [
+        ("ipv4", "forwarding", "1", "0", "forwarding"),
+        ("ipv6", "forwarding", "1", "0", "forwarding"),
+        ("ipv6", "forwarding", "1", "1", "force_forwarding"),
+        ("ipv6", "force_forwarding", "0", "1", "force_forwarding"),
+        ("ipv6", "disable_ipv6", "0", "1", "disable_ipv6"),
+        ("ipv6", "disable_policy", "0", "1", "disable_policy"),
+        ("ipv6", "ignore_routes_with_linkdown", "0", "1", "ignore_routes_with_linkdown"),
+        ("ipv6", "addr_gen_mode", "3", "1", "addr_gen_mode"),
+    ] {
+        let path = |interface: &str, name: &str| format!("{family}/conf/{interface}/{name}");
+        let write = |path: String, value: &'static str| {
+            container.exec(|| fs::write(format!("/proc/sys/net/{path}"), value)).unwrap().unwrap();
+        };
+        if container.sysctl(&path("all", name)).is_err() || container.sysctl(&path("all", along)).is_err() {
+            continue;
+        }
+        // So that to write it changes something.
+        write(path("all", name), if of_all == "0" { "1" } else { "0" });
+        write(path("eth1", along), own);
+        let read = || {
+            ["all", "default", "lo", "eth0", "eth1"]
+                .map(|it| [name, along].map(|name| container.sysctl(&path(it, name)).unwrap()))
+        };
+        let before = read();
+        networks.call("ADD", 0, &json!({"sysctl": {format!("net/{}", path("all", name)): of_all}}));
+        assert!(read() != before, "{family} {name}");
+        networks.call("DEL", 0, &json!({}));
+        assert_eq!(read(), before, "{family} {name}, {along}");
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 /// A network on a fresh host, what it needs of the host made.
 pub(crate) type Network = fn(&Host) -> Value;
 
-type Test = (&'static str, fn(Network));
+/// A test, and its name.
+pub(crate) type Test = (&'static str, fn(Network));
 
 /// The tests; some take turns with the reference.
 pub(crate) fn trials(network: Network) -> Vec<Trial> {
@@ -31,17 +32,21 @@ pub(crate) fn trials(network: Network) -> Vec<Trial> {
         ("check_names_what_every_interface_can_lack", check_names_what_every_interface_can_lack),
         ("status_is_that_of_the_ipam_plugin", status_is_that_of_the_ipam_plugin),
     ];
-    let given = |tests: &[Test]| tests.iter().map(|(name, test)| trial(name, *test, network)).collect();
-    let mut trials: Vec<Trial> = given(&tests);
-    trials.extend(netlab::beside_the_reference(given(&beside)));
+    let mut trials = given(&tests, network);
+    trials.extend(netlab::beside_the_reference(given(&beside, network)));
     trials
 }
 
-fn trial(name: &str, test: fn(Network), network: Network) -> Trial {
-    Trial::test(name, move || {
-        test(network);
-        Ok(())
-    })
+/// These tests, of this network.
+pub(crate) fn given(tests: &[Test], network: Network) -> Vec<Trial> {
+    let trial = |(name, test): &Test| {
+        let test = *test;
+        Trial::test(*name, move || {
+            test(network);
+            Ok(())
+        })
+    };
+    tests.iter().map(trial).collect()
 }
 
 /// A DEL that succeeds.

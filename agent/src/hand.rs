@@ -1,0 +1,128 @@
+//! What the agent does on this host about the other nodes of a network: writes down who they are, and tells the kernel where the network has containers.
+//!
+//! # Theory of operation
+//! It is written down first and done afterwards, by the very steps of an ADD (`overlay::tunnel`), under the same locks (`plan::uphold`). So it does not matter who is
+//! first, this or an ADD, nor whether one of them is killed: whoever comes next finds what is written. The kernel is compared both ways and only the difference is
+//! changed, so nothing is felt of it.
+//!
+//! All of it waits, for locks and for the kernel: it is for a thread of its own.
+use crate::Error;
+use cluster::Config;
+use cni::Fail;
+use plan::{Data, Departure, Narrowest, Places, State, Way, WayFact, step::Peer};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use types::NetworkName;
+
+/// One network on this host.
+#[derive(Debug)]
+pub(crate) struct Hand {
+    network: NetworkName,
+    config: Config,
+    vtep: IpAddr,
+    /// What is written down, as far as this process has written it.
+    written: Option<Way>,
+    /// To whom the ways were looked at.
+    seen: BTreeSet<IpAddr>,
+}
+
+/// How it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// Whether the network has containers here.
+    pub(crate) stands: bool,
+    /// The tunnel's MTU, in bytes.
+    pub(crate) mtu: u32,
+    /// If others are known than before: how long it took.
+    pub(crate) news: Option<Duration>,
+}
+
+impl Hand {
+    pub(crate) fn new(network: &NetworkName, config: &Config, vtep: IpAddr) -> Self {
+        let (network, config) = (network.clone(), config.clone());
+        Self { network, config, vtep, written: None, seen: BTreeSet::new() }
+    }
+
+    /// Who is written down.
+    pub(crate) fn recall(&self) -> Result<Vec<Peer>, Fail> {
+        let data = Data::from_env().map_err(|cause| self.failed(cause))?;
+        Ok(plan::written_peers(&self.network, &data).map_err(|cause| self.failed(cause))?.unwrap_or_default())
+    }
+
+    /// Has this host know these as the other nodes, and no others.
+    pub(crate) fn know(&mut self, peers: &[Peer]) -> Result<Done, Fail> {
+        // One whose networks are others now may not be through.
+        let begun = Instant::now();
+        let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let (data, mut places) = (Data::from_env().map_err(|cause| self.failed(cause))?, places());
+        let way = Way::new(self.vtep, self.narrowest(peers, &mut places)?, peers);
+        let new = self.written.as_ref() != Some(&way);
+        if new {
+            way.write(peers, &self.network, &data).map_err(|cause| self.failed(cause))?;
+            self.written = Some(way);
+        }
+        let done = self.uphold().map(|done| Done { news: new.then(|| begun.elapsed()), ..done });
+        if new {
+            plan::settle_peers(&self.network, &data).map_err(|cause| self.failed(cause))?;
+        }
+        done
+    }
+
+    /// Sees to it that the kernel knows what is written down: somebody may have changed it, or an ADD have begun before it was written.
+    pub(crate) fn uphold(&self) -> Result<Done, Fail> {
+        let Some(way) = self.written.clone() else { return Ok(Done { stands: false, mtu: 0, news: None }) };
+        let ipv6 = self.config.layout.subnets().iter().any(|subnet| !subnet.is_ipv4());
+        let (wanted, fits) = (way.narrowest.leaves(self.config.mtu, ipv6), way.narrowest.leaves(None, ipv6));
+        // Where too much was asked for, containers that are there are served as well as can be.
+        let mtu = wanted.as_ref().copied().or(fits).map_err(|refusal| self.failed(refusal.into()))?;
+        let steps = overlay::tunnel(&self.config, &self.network, &WayFact { way, mtu });
+        let state = State::from_env().map_err(|cause| self.failed(cause))?;
+        let stands =
+            plan::uphold(&steps, &self.network, &mut places(), &state).map_err(|cause| self.failed(cause))?;
+        wanted.map_err(|refusal| self.failed(refusal.into()))?;
+        Ok(Done { stands, mtu, news: None })
+    }
+
+    fn look<'a>(
+        &self,
+        to: impl IntoIterator<Item = &'a IpAddr>,
+        places: &mut Places,
+    ) -> Result<Narrowest, Error> {
+        let narrowest = Narrowest::look(self.vtep, to.into_iter().copied(), places);
+        narrowest.map_err(|cause| self.failed(cause))
+    }
+
+    fn failed(&self, cause: plan::Error) -> Error {
+        Error::Peers { network: self.network.clone(), cause: Box::new(cause) }
+    }
+
+    /// Has the ways looked at again, to all of them: they may have changed.
+    pub(crate) fn look_again(&mut self) {
+        self.seen.clear();
+    }
+
+    /// The narrowest of the ways to these. As long as nobody has gone, only those to new ones are looked at.
+    fn narrowest(&mut self, peers: &[Peer], places: &mut Places) -> Result<Narrowest, Fail> {
+        let all: BTreeSet<IpAddr> = peers.iter().map(|peer| peer.vtep).collect();
+        let before = self.written.as_ref().filter(|_| !self.seen.is_empty() && self.seen.is_subset(&all));
+        let narrowest = match before.map(|way| way.narrowest) {
+            Some(before) if self.seen == all => before,
+            Some(before) => before.min(self.look(all.difference(&self.seen), places)?),
+            None => self.look(&all, places)?,
+        };
+        self.seen = all;
+        Ok(narrowest)
+    }
+}
+
+/// Held while something is written down.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Nothing outlives the agent that waits for the kernel.
+fn places() -> Places {
+    Places::new(None, Departure::Waiting)
+}

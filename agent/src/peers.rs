@@ -1,0 +1,263 @@
+//! The other nodes of this node's networks: heard of from one store, written down, and made known to the kernel.
+//!
+//! # Theory of operation
+//! A snapshot, and from the next revision on a watch of each folder that matters: who the nodes are, who lives, who has which blocks. After every trouble it is a snapshot again,
+//! and the difference to what was believed counts, whichever way it came about. What arrives within [`TOGETHER`] is one change; the first after a silence is
+//! one at once.
+//!
+//! The store can be away for as long as it likes: what is written down is upheld meanwhile.
+use crate::{
+    hand::{Done, Hand},
+    membership::Membership,
+    status::{Status, note},
+    view::View,
+};
+use cluster::Folder;
+use cni::Fail;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+use store::{Changes, DEAD_AFTER, Reaped, Revision, Store};
+use tokio::{
+    sync::mpsc::{self, Receiver, Sender},
+    task::{JoinSet, spawn_blocking},
+    time::{sleep, timeout},
+};
+use tracing::warn;
+use types::{NetworkName, NodeName};
+
+/// Keeps what this host knows of other nodes as one store has it, for ever.
+pub(crate) async fn stay(membership: Membership, status: Status) {
+    let mut peers = Peers::new(&membership, status);
+    let mut said = String::new();
+    loop {
+        let failure = match Store::new(&membership.etcd, DEADLINE) {
+            Ok(store) => peers.follow(&store, &mut said).await,
+            Err(failure) => failure.into(),
+        };
+        note(&mut said, membership.node.as_str(), failure.as_ref());
+        peers.view.deafen();
+        peers.uphold().await;
+        sleep(RETRY).await;
+    }
+}
+
+/// The same, once. What the store has no more is withdrawn at once, unless it is too much.
+pub(crate) async fn pass(membership: &Membership, status: Status) -> Result<(), Fail> {
+    let store = Store::new(&membership.etcd, DEADLINE)?;
+    let mut peers = Peers::new(membership, status);
+    let snapshot = store.snapshot(&peers.folders()).await?;
+    let now = Instant::now();
+    peers.view.begin(snapshot.entries, false, now);
+    peers.view.conclude(now);
+    peers.view.conclude(now + crate::view::WAIT);
+    let mut first = Ok(());
+    for (_, done) in peers.know().await {
+        first = first.and(done.map(drop));
+    }
+    first
+}
+
+struct Peers<'a> {
+    membership: &'a Membership,
+    status: Status,
+    view: View,
+    hands: BTreeMap<NetworkName, Hand>,
+    /// What was last complained of, of each network.
+    said: BTreeMap<NetworkName, String>,
+    /// How far the store had come when it was last heard.
+    revision: Revision,
+    /// Nodes whose blocks were taken, as long as they are not heard again.
+    reaped: Vec<NodeName>,
+}
+
+impl<'a> Peers<'a> {
+    fn new(membership: &'a Membership, status: Status) -> Self {
+        let (mut view, mut hands) = (View::new(&membership.node), BTreeMap::new());
+        for (network, config) in &membership.networks {
+            let hand = Hand::new(network, config, membership.vtep);
+            match hand.recall() {
+                Ok(peers) => view.recall(network, config, peers),
+                Err(failure) => note(&mut String::new(), network.as_str(), failure.as_ref()),
+            }
+            hands.insert(network.clone(), hand);
+        }
+        Self {
+            membership,
+            status,
+            view,
+            hands,
+            said: BTreeMap::new(),
+            revision: Revision::default(),
+            reaped: Vec::new(),
+        }
+    }
+
+    fn folders(&self) -> Vec<Folder> {
+        let blocks = self.membership.networks.keys().cloned().map(Folder::Blocks);
+        [Folder::Nodes, Folder::Lives].into_iter().chain(blocks).collect()
+    }
+
+    /// Until the store is not heard, or has forgotten too much: why.
+    async fn follow(&mut self, store: &Store, said: &mut String) -> Fail {
+        let folders = self.folders();
+        let snapshot = match store.snapshot(&folders).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return error.into(),
+        };
+        said.clear();
+        let now = Instant::now();
+        // A store only ever gets further.
+        self.view.begin(snapshot.entries, snapshot.revision < self.revision, now);
+        self.revision = snapshot.revision;
+        self.hands.values_mut().for_each(Hand::look_again);
+        let (tell, mut heard) = mpsc::channel(QUEUE);
+        let mut watches = JoinSet::new();
+        for folder in folders {
+            watches.spawn(listen(store.watch(&folder, snapshot.revision.next()), tell.clone()));
+        }
+        let mut news = true;
+        loop {
+            if news {
+                self.view.conclude(Instant::now());
+                news = false;
+                for (network, done) in self.know().await {
+                    // What could not be done is tried again.
+                    news |= done.is_err();
+                    self.say(&network, done);
+                }
+            } else {
+                self.uphold().await;
+            }
+            self.reap(store).await;
+            news = match self.wait(&mut heard).await {
+                Ok(more) => more || news,
+                Err(failure) => return failure,
+            };
+        }
+    }
+
+    /// Waits for what the store says next, and takes all of it that comes together; or until it is time for another look. Whether there is
+    /// anything new.
+    async fn wait(&mut self, heard: &mut Receiver<Heard>) -> Result<bool, Fail> {
+        let known = Instant::now();
+        let due = self.view.due().map(|due| due.saturating_duration_since(known)).filter(|due| *due <= LOOK);
+        let Ok(first) = timeout(due.unwrap_or(LOOK), heard.recv()).await else {
+            return Ok(due.is_some());
+        };
+        self.take(first)?;
+        while let Ok(next) = timeout(TOGETHER.saturating_sub(known.elapsed()), heard.recv()).await {
+            self.take(next)?;
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, heard: Option<Heard>) -> Result<(), Fail> {
+        let Some(heard) = heard else { return Ok(()) };
+        let Changes { revision, events } = heard?;
+        self.revision = self.revision.max(revision);
+        let now = Instant::now();
+        for event in events {
+            self.view.learn(event, now);
+        }
+        Ok(())
+    }
+
+    /// Has the host know what the view says.
+    async fn know(&mut self) -> Vec<(NetworkName, Result<Done, Fail>)> {
+        let mut all = Vec::new();
+        for (network, config) in &self.membership.networks {
+            let peers = self.view.peers(network, config, self.membership.vtep);
+            let done = on_a_thread(&mut self.hands, network, move |hand| hand.know(&peers)).await;
+            all.extend(done.map(|done| (network.clone(), done)));
+        }
+        all
+    }
+
+    /// Has the kernel know what is written down.
+    async fn uphold(&mut self) {
+        for network in self.membership.networks.keys() {
+            if let Some(done) = on_a_thread(&mut self.hands, network, |hand| hand.uphold()).await {
+                self.say(network, done);
+            }
+        }
+    }
+
+    /// Takes the blocks of nodes that have not been heard for a day. Not more than once: in the store the node stays.
+    async fn reap(&mut self, store: &Store) {
+        let dead = self.view.dead(DEAD_AFTER, Instant::now());
+        self.reaped.retain(|node| dead.contains(node));
+        for node in dead {
+            if self.reaped.contains(&node) {
+                continue;
+            }
+            match store.reap(&node).await {
+                Ok(Reaped { blocks }) => {
+                    warn!(%node, ?blocks, "was not heard for a day: its blocks are free");
+                }
+                // It is asked again, or has come back.
+                Err(error) if error.is_absence() => return,
+                Err(error) => note(&mut String::new(), node.as_str(), &error),
+            }
+            self.reaped.push(node);
+        }
+    }
+
+    fn say(&mut self, network: &NetworkName, done: Result<Done, Fail>) {
+        let said = self.said.entry(network.clone()).or_default();
+        match &done {
+            Ok(_) => said.clear(),
+            Err(failure) => note(said, network.as_str(), failure.as_ref()),
+        }
+        let known = (self.view.count(network), self.view.suspects(network));
+        self.status.peers(self.membership, network, known, done);
+        self.status.fault(self.membership, self.view.is_sick(Instant::now()));
+    }
+}
+
+/// Does something with what this host has of a network where it may wait; none if it came to nothing, and then there is a new one.
+async fn on_a_thread<T: Send + 'static>(
+    hands: &mut BTreeMap<NetworkName, Hand>,
+    network: &NetworkName,
+    work: impl FnOnce(&mut Hand) -> T + Send + 'static,
+) -> Option<T> {
+    let mut hand = hands.remove(network)?;
+    let (hand, done) = spawn_blocking(move || {
+        let done = work(&mut hand);
+        (hand, done)
+    })
+    .await
+    .ok()?;
+    hands.insert(network.clone(), hand);
+    Some(done)
+}
+
+/// What a watch has to tell.
+type Heard = Result<Changes, store::Error>;
+
+/// Tells what a watch hears, until it hears nothing any more.
+async fn listen(mut watch: store::Watch, tell: Sender<Heard>) {
+    loop {
+        let heard = watch.next().await;
+        let over = heard.is_err();
+        if tell.send(heard).await.is_err() || over {
+            return;
+        }
+    }
+}
+
+/// How long a call of the store may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Before the store is asked again that was not heard.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Between two looks at what the kernel knows, and what is due.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What comes within this time is one change.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// How many answers of the watches may wait.
+const QUEUE: usize = 64;

@@ -1,0 +1,125 @@
+//! What is written down of a network's other nodes where they lie in a store: by who hears of them, for whoever makes the tunnel.
+//!
+//! # Theory of operation
+//! In `DATA/cluster/NETWORK/` the file `peers` is the list, however long, and `way` what each ADD has to know of it, however short: so an ADD where the
+//! tunnel stands costs the same beside three nodes and beside ten thousand. Both outlive a reboot, after which the first ADD makes the tunnel by them
+//! though the store may not be heard. Each is there whole or not at all.
+//!
+//! `peers` is written first, and changed in the kernel afterwards, under the network's lock (`uphold.rs`); an ADD that finds another list in the kernel than
+//! `way` speaks of reads `peers` under the same lock. So whoever comes last has the newest.
+use super::{
+    NoOverlay,
+    peers::{Peer, digest_of},
+    underlay::Narrowest,
+};
+use crate::{error::Error, places::Places, state::Data};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+use types::NetworkName;
+
+/// How this node reaches the others of a network, as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// This node's address on the underlay.
+    pub vtep: IpAddr,
+    /// The narrowest way to one of them; as long as there are none, the way out.
+    pub narrowest: Narrowest,
+    /// Whether there are any.
+    pub alone: bool,
+    /// What tells their list from others.
+    pub digest: String,
+}
+
+/// What of it an attachment wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedWay {
+    /// The network.
+    pub network: NetworkName,
+    /// The MTU that was asked for, in bytes.
+    pub mtu: Option<u32>,
+    /// Whether its containers have IPv6 addresses.
+    pub ipv6: bool,
+}
+
+/// What there is of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayFact {
+    /// What is written down.
+    pub way: Way,
+    /// The MTU of the tunnel, in bytes.
+    pub mtu: u32,
+}
+
+impl Way {
+    /// The way to these peers.
+    pub fn new(vtep: IpAddr, narrowest: Narrowest, peers: &[Peer]) -> Self {
+        Self { vtep, narrowest, alone: peers.is_empty(), digest: digest_of(peers) }
+    }
+
+    /// What is written down of a network; none if nothing is, or what can't be read: a power failure can leave that.
+    pub fn read(network: &NetworkName, data: &Data) -> Result<Option<Self>, Error> {
+        read(&folder(network, data).join(WAY))
+    }
+
+    /// Writes it down, with the list.
+    pub fn write(&self, peers: &[Peer], network: &NetworkName, data: &Data) -> Result<(), Error> {
+        let folder = folder(network, data);
+        let made = fs::create_dir_all(&folder);
+        made.map_err(|cause| Error::Data { doing: "create", path: folder.clone(), cause })?;
+        write(&folder.join(PEERS), peers)?;
+        write(&folder.join(WAY), self)
+    }
+}
+
+/// Has what is written down outlive a power failure. It can be in use before.
+pub fn settle(network: &NetworkName, data: &Data) -> Result<(), Error> {
+    for path in [PEERS, WAY].map(|name| folder(network, data).join(name)) {
+        let settled = File::open(&path).and_then(|file| file.sync_all());
+        settled.map_err(|cause| Error::Data { doing: "write", path, cause })?;
+    }
+    Ok(())
+}
+
+/// Who is written down.
+pub fn peers(network: &NetworkName, data: &Data) -> Result<Option<Vec<Peer>>, Error> {
+    read(&folder(network, data).join(PEERS))
+}
+
+impl WantedWay {
+    pub(crate) fn find(&self, places: &Places) -> Result<WayFact, Error> {
+        let missing = || Error::from(NoOverlay::NothingWritten { network: self.network.clone() });
+        let way = Way::read(&self.network, &places.data()?)?.ok_or_else(missing)?;
+        Ok(WayFact { mtu: way.narrowest.leaves(self.mtu, self.ipv6)?, way })
+    }
+}
+
+/// Where the IPAM `cluster` has its reservations, too, which go with the network.
+fn folder(network: &NetworkName, data: &Data) -> PathBuf {
+    data.directory().join("cluster").join(network.as_str())
+}
+
+/// What an ADD has to know.
+const WAY: &str = "way";
+/// The list.
+const PEERS: &str = "peers";
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    match fs::read(path) {
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(cause) => Err(Error::Data { doing: "read", path: path.to_owned(), cause }),
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+    }
+}
+
+/// There is one who writes: the host's agent.
+fn write<T: Serialize + ?Sized>(path: &Path, what: &T) -> Result<(), Error> {
+    let new = path.with_extension("new");
+    let text = serde_json::to_vec(what).map_err(io::Error::from);
+    let written = text.and_then(|text| fs::write(&new, text)).and_then(|()| fs::rename(&new, path));
+    written.map_err(|cause| Error::Data { doing: "write", path: path.to_owned(), cause })
+}

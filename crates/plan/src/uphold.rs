@@ -1,0 +1,40 @@
+//! Keeping up what the containers of an overlay network share on a host, by one who is none of them: `sealane agent`, which hears of other nodes when no container
+//! comes or goes.
+//!
+//! # Theory of operation
+//! The steps are those of an ADD, under the same locks. What makes it right for one without a record: while somebody looks, none of the network's containers
+//! can leave (they are counted, `users.rs`), so neither the namespace goes meanwhile nor the folder that is the network's lock.
+use crate::{
+    Plan,
+    act::Work,
+    error::Error,
+    lock::{Lock, Scope},
+    overlay::thing,
+    places::{Place, Places},
+    state::State,
+};
+use types::NetworkName;
+
+/// Looks at the shared steps of a plan in the network's namespace, and makes what is missing; false if the network has no containers here, and so nothing to
+/// look at.
+pub fn uphold(plan: &Plan, network: &NetworkName, places: &mut Places, state: &State) -> Result<bool, Error> {
+    let Some(_none_leaves) = state.keep_users(&thing(network))? else { return Ok(false) };
+    places.turn_to_network(network);
+    places.forget_network();
+    // The first of them may be about to make it, and will find what is written down.
+    if !places.has(Place::Network) {
+        return Ok(false);
+    }
+    let mut lock = None;
+    for (_, step) in plan.steps() {
+        let Work::Shared(shared) = step.act().work(places)? else { continue };
+        if step.act().place() != Place::Network || shared.stands(places)? {
+            continue;
+        }
+        if lock.is_none() {
+            lock = Some(Lock::on(&state.network(network), Scope::Network)?);
+        }
+        shared.ensure(places, &mut Vec::new())?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,483 @@
+//! Overlay networks whose nodes are in a real etcd, with real traffic: an agent on each host, and what is felt of it when somebody comes, goes, or dies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test without libtest's attribute"
+)]
+mod hosts;
+
+use hosts::Cluster;
+use netlab::{
+    Container, Etcd, Protocol, do_not_get_through, ip, reaches, refused, serve, soon, talks, with, with_all,
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::Read,
+    net::{IpAddr, UdpSocket},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Child, Command, ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+fn main() -> ExitCode {
+    netlab::main(netlab::with_etcd(netlab::trials![
+        a_fourth_host_joins_three_while_traffic_flows,
+        no_packet_is_lost_when_agents_are_killed,
+        a_frozen_etcd_keeps_neither_traffic_nor_containers,
+        an_etcd_with_an_empty_disk_withdraws_nothing,
+        a_node_that_died_comes_back,
+        a_node_that_has_lost_its_disk_comes_back,
+        after_a_reboot_without_etcd_the_first_container_has_its_peers,
+        a_host_that_nobody_has_told_says_what_to_do,
+        what_somebody_has_changed_is_put_back,
+        an_agent_that_runs_once_is_enough,
+        a_block_that_is_given_back_is_withdrawn,
+        the_last_container_leaves_the_host_as_it_was,
+    ]))
+}
+
+/// Where the hosts find etcd.
+const ETCD: &str = "192.0.2.254";
+
+/// Hosts with a network whose nodes are in an etcd.
+struct Stored {
+    lab: Cluster,
+    etcd: Etcd,
+}
+
+/// An agent that runs until the test is over.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+impl Stored {
+    fn new(hosts: usize) -> Self {
+        let lab = Cluster::new(hosts, true, 1500);
+        ip(&format!("addr add {ETCD}/24 dev underlay")).unwrap();
+        let etcd = Etcd::at(&lab.host, ETCD);
+        let this = Self { lab, etcd };
+        for node in 0..hosts {
+            let folder = this.dir(node, "net.d");
+            fs::create_dir_all(&folder).unwrap();
+            let list =
+                json!({"cniVersion": "1.1.0", "name": "net", "plugins": [this.keys(node, &json!({}))]});
+            fs::write(folder.join("net.conflist"), list.to_string()).unwrap();
+        }
+        this
+    }
+
+    fn keys(&self, node: usize, keys: &Value) -> Value {
+        let node = &self.lab.nodes[node];
+        let network = json!({"type": "overlay", "vni": 4242, "subnets": ["10.42.0.0/16", "fd42::/48"],
+            "node": node.name, "vtep": node.vtep, "ipam": {"type": "cluster"},
+            "store": {"type": "etcd", "endpoints": self.etcd.endpoints()}});
+        with_all(&network, keys)
+    }
+
+    fn config(&self, node: usize) -> Value {
+        self.lab.host.config(&self.keys(node, &json!({})))
+    }
+
+    fn dir(&self, node: usize, part: &str) -> PathBuf {
+        self.lab.nodes[node].dir.join(part)
+    }
+
+    fn command(&self, node: usize) -> Command {
+        let mut agent = netlab::sealane(self.lab.host.dir());
+        agent.arg("agent").env("NETCONFPATH", self.dir(node, "net.d"));
+        agent.env("SEALANE_STATE_DIR", self.dir(node, "state"));
+        agent.env("SEALANE_DATA_DIR", self.dir(node, "data"));
+        agent
+    }
+
+    /// Starts the agent of a host.
+    fn start(&self, node: usize) -> Agent {
+        let mut agent = self.command(node);
+        let log = fs::File::options().create(true).append(true).open(self.dir(node, "agent.log")).unwrap();
+        agent.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Agent(self.lab.nodes[node].netns.exec(move || agent.spawn().unwrap()).unwrap())
+    }
+
+    /// Runs the agent of a host once.
+    fn once(&self, node: usize) {
+        let mut agent = self.command(node);
+        agent.arg("--once");
+        let output = self.lab.nodes[node].netns.exec(move || agent.output().unwrap()).unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Agents of the first so many hosts, each with a block, that know of each other.
+    fn agents(&self, hosts: usize) -> Vec<Agent> {
+        let agents = (0..hosts).map(|node| self.start(node)).collect();
+        assert!(soon(|| (0..hosts).all(|node| self.peers(node) == hosts - 1)), "{}", self.logs());
+        agents
+    }
+
+    /// How many other nodes a host has written down.
+    fn peers(&self, node: usize) -> usize {
+        self.written(node).as_array().map_or(usize::MAX, Vec::len)
+    }
+
+    fn written(&self, node: usize) -> Value {
+        let file = fs::read(self.dir(node, "data/cluster/net/peers")).unwrap_or_default();
+        serde_json::from_slice(&file).unwrap_or_default()
+    }
+
+    fn blocks(&self, node: usize) -> Vec<u64> {
+        let file = fs::read(self.dir(node, "data/cluster/net/blocks")).unwrap_or_default();
+        let file: Value = serde_json::from_slice(&file).unwrap_or_default();
+        let leased = file["owns"]["leased"].as_array().cloned().unwrap_or_default();
+        leased.iter().map(|block| block["number"].as_u64().unwrap()).collect()
+    }
+
+    /// What a host's agent says of its store; null while there is none.
+    fn status(&self, node: usize) -> Value {
+        let mut text = String::new();
+        let read = UnixStream::connect(self.dir(node, "state/agent.sock"))
+            .and_then(|mut socket| socket.read_to_string(&mut text));
+        let all: Value = read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default();
+        all["stores"][0].clone()
+    }
+
+    /// A container that answers echoes on port 7000.
+    fn container(&self, node: usize) -> There {
+        let (container, result, own) = self.lab.add(node, &self.config(node));
+        for at in &own {
+            let at = *at;
+            container.exec(move || serve(Protocol::Udp, at, 7000)).unwrap().unwrap();
+            container.exec(move || serve(Protocol::Tcp, at, 7000)).unwrap().unwrap();
+        }
+        There { node, container, result, own }
+    }
+
+    fn del(&self, there: &There) {
+        let reply = self.lab.call("DEL", there.node, &self.config(there.node), &there.container);
+        assert!(reply.success(), "{reply:?}");
+    }
+
+    /// Runs `ip` in the namespace of the network on a host.
+    fn inside(&self, node: usize, command: &str) -> String {
+        let netns = self.dir(node, "state/overlay/net/netns");
+        let mut inside = Command::new("nsenter");
+        inside.arg(format!("--net={}", netns.display())).arg("ip").args(command.split(' '));
+        String::from_utf8(inside.output().unwrap().stdout).unwrap()
+    }
+
+    fn stored(&self, key: &str) -> String {
+        self.etcd.ctl(&["get", "--prefix", "--print-value-only", &format!("/sealane/v1/{key}")]).unwrap()
+    }
+
+    fn logs(&self) -> String {
+        let log = |node| fs::read_to_string(self.dir(node, "agent.log")).unwrap_or_default();
+        (0..self.lab.nodes.len()).map(log).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A container on a host.
+struct There {
+    node: usize,
+    container: Container,
+    result: Value,
+    own: Vec<IpAddr>,
+}
+
+impl There {
+    /// Each of its addresses reaches the other's.
+    #[track_caller]
+    fn reaches(&self, other: &There) {
+        for (own, at) in self.own.iter().zip(&other.own) {
+            let at = *at;
+            assert_eq!(self.container.exec(move || reaches(Protocol::Tcp, at, 7000)).unwrap().unwrap(), *own);
+        }
+    }
+}
+
+/// Datagrams that go to and fro, of both families, each sent when the last one has come back.
+struct Flows {
+    over: Arc<AtomicBool>,
+    echoed: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<u64>>,
+}
+
+/// An answer that has not come by then is lost.
+const LOST: Duration = Duration::from_secs(20);
+
+impl Flows {
+    fn new(pairs: &[(&There, &There)]) -> Self {
+        let (over, echoed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let mut threads = Vec::new();
+        for (from, to) in pairs {
+            for (own, at) in from.own.iter().zip(&to.own) {
+                let (own, at) = (*own, *at);
+                let socket = from.container.exec(move || UdpSocket::bind((own, 0)).unwrap()).unwrap();
+                socket.connect((at, 7000)).unwrap();
+                socket.set_read_timeout(Some(LOST)).unwrap();
+                let (over, echoed) = (Arc::clone(&over), Arc::clone(&echoed));
+                threads.push(thread::spawn(move || flow(&socket, &over, &echoed)));
+            }
+        }
+        let flows = Self { over, echoed, threads };
+        flows.go_on(50);
+        flows
+    }
+
+    /// Until so many more have come back.
+    #[track_caller]
+    fn go_on(&self, many: u64) {
+        let enough = self.echoed.load(Ordering::Relaxed) + many;
+        assert!(soon(|| self.echoed.load(Ordering::Relaxed) >= enough), "nothing flows");
+    }
+
+    /// How many were lost.
+    fn lost(self) -> u64 {
+        self.go_on(50);
+        self.over.store(true, Ordering::Relaxed);
+        self.threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    }
+}
+
+fn flow(socket: &UdpSocket, over: &AtomicBool, echoed: &AtomicU64) -> u64 {
+    let (mut lost, mut word) = (0, [0; 8]);
+    for number in 0u64.. {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        // What the kernel refuses to send, or the network calls unreachable, is as lost.
+        match socket.send(&number.to_be_bytes()).and_then(|_| socket.recv(&mut word)) {
+            Ok(8) if word == number.to_be_bytes() => drop(echoed.fetch_add(1, Ordering::Relaxed)),
+            _ => lost += 1,
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    lost
+}
+
+fn a_fourth_host_joins_three_while_traffic_flows() {
+    let stored = Stored::new(4);
+    let _agents = stored.agents(3);
+    let all: Vec<There> = (0..3).map(|node| stored.container(node)).collect();
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        all[from].reaches(&all[to]);
+        all[to].reaches(&all[from]);
+    }
+    let flows = Flows::new(&[(&all[0], &all[1]), (&all[1], &all[2])]);
+    let _fourth = stored.start(3);
+    assert!(soon(|| (0..4).all(|node| stored.peers(node) == 3)), "{}", stored.logs());
+    let new = stored.container(3);
+    for there in &all {
+        there.reaches(&new);
+        new.reaches(there);
+    }
+    assert_eq!(flows.lost(), 0);
+    for there in all.iter().chain([&new]) {
+        let config = with(&stored.config(there.node), "prevResult", &there.result);
+        let reply = stored.lab.call("CHECK", there.node, &config, &there.container);
+        assert!(reply.success(), "{reply:?}");
+    }
+    let known = || stored.status(0)["networks"]["net"]["peers"].clone();
+    assert!(soon(|| known()["known"] == 3 && known()["stands"] == json!(true)), "{}", known());
+    assert_eq!((&known()["mtu"], &known()["suspect"]), (&json!(1450), &json!([])));
+}
+
+fn no_packet_is_lost_when_agents_are_killed() {
+    let stored = Stored::new(4);
+    let mut agents: Vec<Option<Agent>> = stored.agents(3).into_iter().map(Some).collect();
+    let all: Vec<There> = (0..3).map(|node| stored.container(node)).collect();
+    let flows = Flows::new(&[(&all[0], &all[1]), (&all[1], &all[2]), (&all[2], &all[0])]);
+    // At whatever they are: beginning, hearing of somebody who comes, taking the kernel's ways for what they should be.
+    for round in 0..24u64 {
+        let node = usize::try_from(round % 3).unwrap();
+        agents[node] = None;
+        if round == 9 {
+            agents.push(Some(stored.start(3)));
+        }
+        agents[node] = Some(stored.start(node));
+        flows.go_on(10 + round * 37 % 200);
+    }
+    assert!(soon(|| (0..4).all(|node| stored.peers(node) == 3)), "{}", stored.logs());
+    let new = stored.container(3);
+    all[0].reaches(&new);
+    assert_eq!(flows.lost(), 0);
+}
+
+fn a_frozen_etcd_keeps_neither_traffic_nor_containers() {
+    let stored = Stored::new(3);
+    let _agents = stored.agents(3);
+    let all: Vec<There> = (0..3).map(|node| stored.container(node)).collect();
+    let flows = Flows::new(&[(&all[0], &all[1]), (&all[1], &all[2])]);
+    let before = stored.written(0);
+    stored.etcd.freeze(0);
+    // For longer than etcd takes a node for alive that it does not hear.
+    let frozen = std::time::Instant::now();
+    while frozen.elapsed() < Duration::from_secs(20) || stored.status(0)["heard"] != json!(false) {
+        let there = stored.container(0);
+        all[1].reaches(&there);
+        stored.del(&there);
+    }
+    stored.etcd.thaw(0);
+    assert!(soon(|| (0..3).all(|node| stored.status(node)["heard"] == json!(true))), "{}", stored.logs());
+    assert!(soon(|| stored.stored("live/").lines().count() == 3), "{}", stored.logs());
+    assert_eq!(flows.lost(), 0);
+    assert_eq!(stored.written(0), before);
+}
+
+fn an_etcd_with_an_empty_disk_withdraws_nothing() {
+    let mut stored = Stored::new(3);
+    let _agents = stored.agents(3);
+    let all: Vec<There> = (0..3).map(|node| stored.container(node)).collect();
+    let flows = Flows::new(&[(&all[0], &all[1]), (&all[1], &all[2]), (&all[2], &all[0])]);
+    let before = [0, 1, 2].map(|node| (stored.blocks(node), stored.written(node)));
+    stored.etcd.kill(0);
+    stored.etcd.forget(0);
+    assert!(soon(|| stored.stored("live/").lines().count() == 3), "{}", stored.logs());
+    assert!(soon(|| stored.stored("blk/").lines().count() == 3), "{}", stored.logs());
+    assert!(stored.stored("net/").contains("4242"));
+    flows.go_on(2000);
+    assert_eq!(flows.lost(), 0);
+    for (node, (blocks, written)) in before.iter().enumerate() {
+        assert_eq!((&stored.blocks(node), &stored.written(node)), (blocks, written), "{}", stored.logs());
+    }
+    all[0].reaches(&stored.container(2));
+}
+
+fn a_node_that_died_comes_back() {
+    let stored = Stored::new(3);
+    let mut agents = stored.agents(3);
+    let (one, two) = (stored.container(0), stored.container(1));
+    let dead = stored.container(2);
+    one.reaches(&dead);
+    // The host goes down with all that runs on it; the others keep its place.
+    drop(agents.remove(2));
+    dead.container.kill().unwrap();
+    stored.lab.dies(2);
+    let suspects = |node| stored.status(node)["networks"]["net"]["peers"]["suspect"].clone();
+    assert!(soon(|| suspects(0) == json!(["worker-3"])), "{}", stored.status(0));
+    assert_eq!(stored.peers(0), 2);
+    one.reaches(&two);
+
+    let blocks = stored.blocks(2);
+    stored.lab.starts(2, 1500);
+    let _back = stored.start(2);
+    let again = stored.container(2);
+    one.reaches(&again);
+    again.reaches(&two);
+    assert_eq!(stored.blocks(2), blocks);
+    assert!(soon(|| suspects(0) == json!([])), "{}", stored.status(0));
+}
+
+fn a_node_that_has_lost_its_disk_comes_back() {
+    let stored = Stored::new(2);
+    let mut agents = stored.agents(2);
+    let one = stored.container(0);
+    let blocks = stored.blocks(1);
+    drop(agents.remove(1));
+    fs::remove_dir_all(stored.dir(1, "data")).unwrap();
+    fs::create_dir(stored.dir(1, "data")).unwrap();
+    let _back = stored.start(1);
+    assert!(soon(|| stored.peers(1) == 1 && stored.blocks(1) == blocks), "{}", stored.logs());
+    let two = stored.container(1);
+    one.reaches(&two);
+    two.reaches(&one);
+}
+
+fn after_a_reboot_without_etcd_the_first_container_has_its_peers() {
+    let mut stored = Stored::new(2);
+    let agents = stored.agents(2);
+    let one = stored.container(0);
+    drop(agents);
+    stored.etcd.kill(0);
+    // Nothing of this network has been on the second host yet.
+    assert!(!stored.dir(1, "state/overlay").exists());
+    let two = stored.container(1);
+    one.reaches(&two);
+    two.reaches(&one);
+}
+
+fn a_host_that_nobody_has_told_says_what_to_do() {
+    let stored = Stored::new(2);
+    stored.once(0);
+    fs::remove_file(stored.dir(0, "data/cluster/net/way")).unwrap();
+    let container = stored.lab.host.container().unwrap();
+    let before = stored.lab.nodes[0].netns.snapshot().unwrap();
+    let reply = stored.lab.call("ADD", 0, &stored.config(0), &container);
+    let said = refused(&reply, 11);
+    assert!(said.contains("who the other nodes of network net are"), "{said}");
+    assert!(reply.hint().contains("sealane agent --once"), "{}", reply.hint());
+    assert_eq!(before.difference(&stored.lab.nodes[0].netns.snapshot().unwrap()), "");
+    // Addresses of an IPAM that knows of no blocks would be another node's sooner or later.
+    let elsewhere = with(&stored.config(0), "ipam", &json!({"type": "host-local", "subnet": "10.42.0.0/16"}));
+    let said = refused(&stored.lab.call("ADD", 0, &elsewhere, &container), 2);
+    assert!(said.contains("IPAM plugin host-local"), "{said}");
+    stored.once(0);
+    drop(stored.container(0));
+}
+
+fn what_somebody_has_changed_is_put_back() {
+    let stored = Stored::new(2);
+    let _agents = stored.agents(2);
+    let (one, two) = (stored.container(0), stored.container(1));
+    one.reaches(&two);
+    stored.inside(0, "link del vx4242");
+    assert!(soon(|| stored.inside(0, "route show").contains("via inet6 fe80::")), "{}", stored.logs());
+    one.reaches(&two);
+}
+
+fn an_agent_that_runs_once_is_enough() {
+    let stored = Stored::new(2);
+    stored.once(0);
+    let one = stored.container(0);
+    assert_eq!(stored.inside(0, "link show type vxlan"), "", "who is alone has no tunnel");
+    stored.once(1);
+    let two = stored.container(1);
+    stored.once(0);
+    one.reaches(&two);
+    talks(&two.container, &two.own, &one.container, &one.own, 7001);
+}
+
+fn a_block_that_is_given_back_is_withdrawn() {
+    let stored = Stored::new(3);
+    let mut agents = stored.agents(3);
+    let (one, two, gone) = (stored.container(0), stored.container(1), stored.container(2));
+    one.reaches(&gone);
+    drop(agents.remove(2));
+    let block = format!("/sealane/v1/blk/net/{:010}", stored.blocks(2)[0]);
+    stored.etcd.ctl(&["del", &block]).unwrap();
+    // The list is written down first.
+    let ways = || stored.inside(0, "route show").matches("nhid").count();
+    assert_eq!(ways(), 2);
+    assert!(soon(|| stored.peers(0) == 1 && ways() == 1), "{}", stored.logs());
+    do_not_get_through(&one.container, &gone.own, 7000);
+    one.reaches(&two);
+}
+
+fn the_last_container_leaves_the_host_as_it_was() {
+    let stored = Stored::new(2);
+    let _agents = stored.agents(2);
+    for node in [0, 1] {
+        stored.del(&stored.container(node)); // what stays as with any other plugin
+    }
+    let before = stored.lab.nodes[0].netns.snapshot().unwrap();
+    let (one, two) = (stored.container(0), stored.container(1));
+    one.reaches(&two);
+    stored.del(&one);
+    let mut left = String::new();
+    let is_so = || {
+        left = before.difference(&stored.lab.nodes[0].netns.snapshot().unwrap());
+        left.is_empty()
+    };
+    assert!(soon(is_so), "{left}");
+    assert!(!stored.dir(0, "state/overlay").exists());
+}

@@ -1,0 +1,205 @@
+//! Overlay networks: traffic beside the underlay and beside what others build, ADD and DEL beside the floor, and thousands of peers.
+mod nodes;
+mod peers;
+mod traffic;
+mod ways;
+
+use super::{
+    Options, Part,
+    cells::quantile,
+    isolation::Isolation,
+    quiet,
+    subjects::{OURS, Tools},
+    table,
+};
+use crate::{console, error::Error, workspace::Workspace};
+use serde_json::{Value, json};
+use std::{
+    fmt,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    thread,
+};
+use traffic::Streamed;
+use ways::Way;
+
+/// Who stands beside ours in the traffic.
+const RAW: &str = "the underlay";
+const DOCKER: &str = "as Docker";
+const FLANNEL: &str = "as flannel";
+
+/// Nodes of the large network.
+const NODES: usize = 10_000;
+
+/// What is built before the bench shuts itself off; none where it is not needed.
+pub(super) struct Programs(Option<PathBuf>);
+
+impl Programs {
+    /// Builds it.
+    pub(super) fn build(workspace: &Workspace, options: &Options) -> Result<Self, Error> {
+        Ok(Self(options.wants(Part::Peers).then(|| peers::build(workspace)).transpose()?))
+    }
+}
+
+/// Every part of it that is wanted.
+pub(super) fn run(
+    options: &Options,
+    (tools, bin): (&Tools, &Path),
+    programs: &Programs,
+    isolation: &Isolation,
+) -> Result<(), Error> {
+    let folder = isolation.volatile("overlay")?;
+    let rest = || {
+        if !options.no_wait {
+            quiet::wait();
+        }
+    };
+    if options.wants(Part::Overlay) {
+        rest();
+        let ways = ways::all(&folder.join("ways"), bin)?;
+        print(&ways, &measure(options, &ways)?)?;
+    }
+    if options.wants(Part::Nodes) {
+        rest();
+        nodes::run(options, tools, bin, &folder.join("nodes"))?;
+    }
+    if let Some(program) = &programs.0 {
+        rest();
+        peers::run(options, program, &folder.join("peers"))?;
+    }
+    Ok(())
+}
+
+/// What one way has seen, a value each turn.
+#[derive(Debug, Default)]
+struct Seen {
+    one: Vec<Streamed>,
+    many: Vec<Streamed>,
+    /// CPU time of a small packet, microseconds.
+    packet: Vec<f64>,
+}
+
+/// Streams at once.
+const MANY: usize = 8;
+/// Turns for each round.
+const TURNS: usize = 4;
+
+fn measure(options: &Options, ways: &[Way]) -> Result<Vec<Seen>, Error> {
+    let mut all: Vec<Seen> = ways.iter().map(|_| Seen::default()).collect();
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    for turn in 0..options.rounds * TURNS {
+        for at in 0..ways.len() {
+            let at = (at + turn) % ways.len();
+            let (Some(way), Some(seen)) = (ways.get(at), all.get_mut(at)) else { continue };
+            seen.one.push(traffic::streams(way, 1)?);
+            seen.many.push(traffic::streams(way, MANY)?);
+            seen.packet.push(traffic::packets(way, turn % processors)?);
+        }
+        console::note(&format!("traffic: turn {} of {}", turn + 1, options.rounds * TURNS));
+    }
+    Ok(all)
+}
+
+/// The medians of a way.
+#[derive(Debug, Clone, Copy)]
+struct Medians {
+    one: f64,
+    many: f64,
+    packet: f64,
+}
+
+/// The table, the ratios, and what was to be reached.
+fn print(ways: &[Way], all: &[Seen]) -> Result<(), Error> {
+    let turns = all.first().map_or(0, |seen| seen.packet.len());
+    console::say(&format!(
+        "\nTraffic between containers of two hosts, {turns} turns each, interleaved: medians, and between which values half of all are. TCP: Gb/s, and \
+         microseconds of CPU time a megabyte. Small packets: microseconds of CPU time each, the whole way.\n"
+    ));
+    console::say(&format!(
+        "{:14} {:^30} {:^30} {:^18}",
+        "", "TCP, 1 stream", "TCP, 8 streams", "small packets"
+    ));
+    let mut medians = Vec::new();
+    for (way, seen) in ways.iter().zip(all) {
+        let missing = || Error::NoSamples { subject: way.name, prefill: 0 };
+        let of = |values: Vec<f64>| spread(&values).ok_or_else(missing);
+        let tcp = |seen: &[Streamed]| {
+            let rate = of(seen.iter().map(|seen| seen.rate).collect())?;
+            let cpu = of(seen.iter().map(|seen| seen.cpu).collect())?;
+            Ok::<_, Error>((rate.median, format!("{rate} {:6.0} us", cpu.median)))
+        };
+        let ((one, one_told), (many, many_told)) = (tcp(&seen.one)?, tcp(&seen.many)?);
+        let packet = of(seen.packet.clone())?;
+        console::say(&format!("{:14} {one_told:30} {many_told:30} {packet}", way.name));
+        medians.push((way.name, Medians { one, many, packet: packet.median }));
+    }
+    console::say("");
+    targets(&medians)
+}
+
+fn targets(medians: &[(&'static str, Medians)]) -> Result<(), Error> {
+    let of = |wanted| {
+        let found = medians.iter().find(|(name, _)| *name == wanted).map(|(_, medians)| *medians);
+        found.ok_or(Error::NoSamples { subject: wanted, prefill: 0 })
+    };
+    let (ours, raw) = (of(OURS)?, of(RAW)?);
+    let percent = |value: f64, of: f64| value / of * 100.0;
+    console::say(&format!(
+        "         beside the underlay: TCP {:.0} % with 1 stream, {:.0} % with {MANY}; a small packet costs {:.2} us more",
+        percent(ours.one, raw.one),
+        percent(ours.many, raw.many),
+        ours.packet - raw.packet
+    ));
+    for other in [DOCKER, FLANNEL] {
+        let theirs = of(other)?;
+        table::at_least(&format!("TCP, 1 stream, by that {other}"), ours.one / theirs.one, 1.0);
+        table::at_least(&format!("TCP, {MANY} streams, by that {other}"), ours.many / theirs.many, 1.0);
+        table::at_most(
+            &format!("CPU time of a small packet, by that {other}"),
+            ours.packet / theirs.packet,
+            1.0,
+        );
+    }
+    Ok(())
+}
+
+/// A median, and what half of all values are between.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    low: f64,
+    median: f64,
+    high: f64,
+}
+
+fn spread(values: &[f64]) -> Option<Spread> {
+    let of = |percent| quantile(values.to_vec(), percent);
+    Some(Spread { low: of(25)?, median: of(50)?, high: of(75)? })
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { low, median, high } = self;
+        write!(f, "{median:6.2} ({low:.2}..{high:.2})")
+    }
+}
+
+/// A network of this many nodes, as the one of this number, from 1, has it.
+fn config(node: usize, nodes: usize) -> Vec<Value> {
+    let peer = |at: usize| json!({"node": format!("worker-{at}"), "vtep": vtep(at)});
+    let store = match nodes {
+        1 => json!({"type": "file"}),
+        _ => json!({"type": "static", "peers": (1..=nodes).map(peer).collect::<Vec<_>>()}),
+    };
+    vec![
+        json!({"type": "overlay", "vni": 4242, "subnets": ["10.32.0.0/12", "fd42::/48"], "node": format!("worker-{node}"),
+        "store": store, "ipam": {"type": "cluster"}}),
+    ]
+}
+
+/// Of a node: 172.16.0.1 and on.
+fn vtep(node: usize) -> Ipv4Addr {
+    Ipv4Addr::from_bits(VTEPS + u32::try_from(node).unwrap_or_default())
+}
+
+/// 172.16.0.0.
+const VTEPS: u32 = 0xac10_0000;
