@@ -71,7 +71,8 @@ pub(super) struct Tools {
     netavark: PathBuf,
 }
 
-/// Runs `setup.sh`, which makes what is not there yet.
+/// Runs `setup.sh`, which makes what is not there yet: in its own folder, for here its cargo would take our configuration, whose target
+/// moves what it builds.
 pub(super) fn setup(shared: &Path) -> Result<Tools, Error> {
     let script = shared.join("bench/setup.sh");
     if !script.exists() {
@@ -80,7 +81,7 @@ pub(super) fn setup(shared: &Path) -> Result<Tools, Error> {
             what: "the benchmark's driver belongs beside this repository",
         });
     }
-    let printed = shell::read(Command::new("bash").arg(script))?;
+    let printed = shell::read(Command::new("bash").arg(&script).current_dir(shared))?;
     let printed = String::from_utf8_lossy(&printed);
     let path = |key: &str| {
         let value = |line: &str| line.strip_prefix(key).map(|path| PathBuf::from(path.trim()));
