@@ -27,8 +27,8 @@ const QUESTIONS: [(&str, &str); 2] = [
 ];
 
 impl Snapshot {
-    /// Of the network namespace of this thread, and of every file below the directories, with its content. Locks, and
-    /// `last_reserved_ip.*` of host-local, hold nothing: they are left out.
+    /// Of the network namespace of this thread, and of every file below the directories, with its content; of a symbolic link, which
+    /// may lead nowhere, with its target. Locks, and `last_reserved_ip.*` of host-local, hold nothing: they are left out.
     pub fn take(directories: &[&Path]) -> Result<Self, Error> {
         let mut facts = BTreeSet::new();
         for row in answers()? {
@@ -184,7 +184,10 @@ fn files(directory: &Path, facts: &mut BTreeSet<String>) -> Result<(), Error> {
     let doing = || Error::io(format!("read {}", directory.display()));
     for entry in fs::read_dir(directory).map_err(doing())? {
         let path = entry.map_err(doing())?.path();
-        if path.is_dir() {
+        if path.is_symlink() {
+            let target = fs::read_link(&path).map_err(doing())?;
+            facts.insert(format!("file {} -> {}", path.display(), target.display()));
+        } else if path.is_dir() {
             files(&path, facts)?;
         } else if !holds_nothing(&path) {
             let content = match fs::read(&path) {

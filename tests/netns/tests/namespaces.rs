@@ -6,7 +6,7 @@
     reason = "a test without libtest's attribute"
 )]
 use netlab::{Container, Host, Protocol, ip, is_cut_off, reaches, serve};
-use std::net::IpAddr;
+use std::{net::IpAddr, os::unix::fs::symlink};
 
 netlab::tests! {
     a_host_starts_with_loopback_alone,
@@ -38,6 +38,9 @@ fn a_snapshot_names_what_changed() {
     ip("rule add to 10.12.0.0/16 table 77").unwrap();
     ip("-6 rule add to fd12::/64 table 77").unwrap();
     std::fs::write(host.state_dir().join("record"), "x").unwrap();
+    let (nowhere, folder) = (host.state_dir().join("nowhere"), host.state_dir().join("folder"));
+    symlink("../gone", &nowhere).unwrap();
+    symlink(".", &folder).unwrap();
     let changes = host.changes_since(&before).unwrap();
     for fact in [
         "+ link b0 [\"UP\"]",
@@ -49,6 +52,8 @@ fn a_snapshot_names_what_changed() {
         "\"dst\":\"10.12.0.0\"",
         "\"dst\":\"fd12::\"",
         "record \"x\"",
+        "state/nowhere -> ../gone\n",
+        "state/folder -> .\n",
     ] {
         assert!(changes.contains(fact), "{fact} not in {changes}");
     }
@@ -56,7 +61,9 @@ fn a_snapshot_names_what_changed() {
     ip("link del b0").unwrap();
     ip("rule del to 10.12.0.0/16 table 77").unwrap();
     ip("-6 rule del to fd12::/64 table 77").unwrap();
-    std::fs::remove_file(host.state_dir().join("record")).unwrap();
+    for file in [host.state_dir().join("record"), nowhere, folder] {
+        std::fs::remove_file(file).unwrap();
+    }
     assert_eq!(host.changes_since(&before).unwrap(), "");
 }
 
