@@ -21,6 +21,13 @@ impl Plan {
         }
         Ok(Plan { steps })
     }
+
+    /// Refuses a second one of what only one can be, as [`Plan::beside`] does when these plans have been applied.
+    pub(crate) fn refuse_second(&self, before: &Plan) -> Result<(), Error> {
+        let (own, done) = (self.own_steps(), before.own_steps());
+        let mut second = own.iter().filter(|step| done.iter().any(|other| is_met_by(step, other)));
+        second.find_map(|step| step.act().alone()).map_or(Ok(()), Err)
+    }
 }
 
 /// Whether what one step is about is the other's already.

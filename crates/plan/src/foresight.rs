@@ -5,6 +5,7 @@ use crate::{
     belongings::MAIN,
     error::Error,
     host_end::HostEnd,
+    parent::NoParent,
     places::{Place, Places},
     policy::{Entry, Routing},
     step,
@@ -12,7 +13,7 @@ use crate::{
 };
 use kernel::{link::Setting, rule};
 use std::{collections::BTreeSet, net::IpAddr};
-use types::{IfName, Mac, Prefix};
+use types::{IfName, LinkKind, Mac, Prefix};
 
 /// Of a parameter, below `/proc/sys/net`, part by part.
 type Path = Vec<String>;
@@ -98,6 +99,46 @@ impl Query {
 }
 
 impl Plan {
+    /// Refuses what an ADD will refuse when plans that come before have been applied: a second one of what only one can be, and larger packets than
+    /// the link carries that the container's is to be on.
+    pub fn refuse_after(&self, before: &Plan, places: &mut Places) -> Result<(), Error> {
+        self.refuse_second(before)?;
+        for (_, step) in self.steps() {
+            if let Step::Tuned(tuned) = step
+                && let Setting::Mtu(wanted) = tuned.setting
+                && let Some((parent, carries)) = before.bound_by(&tuned.link, places)?
+                && wanted > carries
+            {
+                return Err(NoParent::MtuTooLarge { wanted, parent, carries }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The link of the host that this one of the container will be on, and how large packets that carries, if the kernel lets it have no larger ones:
+    /// `macvlan_change_mtu` and `vlan_dev_change_mtu`. That of an ipvlan it does not look at.
+    fn bound_by(&self, name: &IfName, places: &mut Places) -> Result<Option<(IfName, u32)>, Error> {
+        let bound = self.steps().find_map(|(_, step)| match step {
+            Step::Link(it) if it.place == Place::Container && it.name == *name => {
+                let is_bound = matches!(it.kind, LinkKind::Macvlan { .. } | LinkKind::Vlan(_));
+                it.parent.as_ref().filter(|parent| is_bound && parent.place == Place::Host)
+            }
+            _ => None,
+        });
+        let Some(parent) = bound else { return Ok(None) };
+        // A VLAN that is still to be made has the MTU of what it is on.
+        let below = self.steps().find_map(|(_, step)| match step {
+            Step::VlanParent(it) if it.name == parent.name => Some(&it.on),
+            _ => None,
+        });
+        let there = places.link(Place::Host, &parent.name)?;
+        let found = match below.filter(|_| there.is_none()) {
+            Some(below) => places.link(Place::Host, below)?,
+            None => there,
+        };
+        Ok(found.map(|link| (parent.name.clone(), link.mtu)))
+    }
+
     /// What it makes of this interface of the container; none if that is there, or for somebody else to make.
     fn to_make(&self, name: Option<&IfName>, places: &mut Places) -> Result<Option<Made<'_>>, Error> {
         let Some(name) = name else { return Ok(None) };
@@ -252,7 +293,7 @@ const METRIC_OF_USER: u32 = 1024;
 mod tests {
     use super::*;
     use crate::{Belongings, Departure, Taken};
-    use types::{Dad, LinkKind, MacvlanMode};
+    use types::{Dad, MacvlanMode};
 
     /// What drivers call themselves does not matter here, their defaults do.
     #[test]

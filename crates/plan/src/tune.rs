@@ -155,7 +155,10 @@ impl Act for Tuned {
 
     fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
         match self.too_large(places) {
-            Ok(Some(too_large)) if cause.errno() == Some(Errno::EINVAL) => too_large.into(),
+            // `macvlan_change_mtu`, and `vlan_dev_change_mtu`.
+            Ok(Some(too_large)) if matches!(cause.errno(), Some(Errno::EINVAL | Errno::ERANGE)) => {
+                too_large.into()
+            }
             _ => Error::Step { step: self.to_string(), cause },
         }
     }

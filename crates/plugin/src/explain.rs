@@ -54,6 +54,7 @@ impl<R: Recipe> Explain for Plugin<R> {
         let plan = duplicates::plan::<R>(&config, &endpoint, &lease, &facts);
         duplicates::refuse_plan(&plan)?;
         mtu::refuse::<R>(&plan, &endpoint, &lease, &facts)?;
+        plan.refuse_after(before, &mut places).map_err(Error::Plan)?;
         let answer = R::result(call, &config, &endpoint, &lease, &facts);
         Ok(Explained { notes, plan, answer })
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 use netlab::{Container, Host, ip};
 use serde_json::{Value, json};
-use std::{fs, process::Output};
+use std::{fs, process::Output, slice};
 
 netlab::tests! {
     a_whole_network_is_explained_before_anybody_is_on_it,
@@ -147,21 +147,33 @@ fn what_will_be_refused_is_refused_in_the_same_words() {
     ip("link add up0 type veth peer name up1").unwrap();
     let macvlan = json!({"type": "macvlan", "master": "up0", "ipam": {"type": "static", "addresses": [{"address": "10.7.0.2/24"}, {"address": "fd07::2/64"}]}});
     let small = json!({"type": "bandwidth", "ingressRate": 8000, "ingressBurst": 8000});
-    let low = json!({"type": "tuning", "mtu": 1279, "dataDir": host.dir().join("tuning")});
+    let of_mtu = |mtu: u32| json!({"type": "tuning", "mtu": mtu, "dataDir": host.dir().join("tuning")});
+    let (macvlan, to, from) = (
+        slice::from_ref(&macvlan),
+        json!({"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000}),
+        json!({"type": "bandwidth", "egressRate": 8_000_000, "egressBurst": 800_000}),
+    );
     for (first, second, words) in [
-        (&macvlan, bandwidth(), "container interface \"eth0\" is a macvlan, which has no end on the host"),
-        (&bridge(), small, "burst of 1000 bytes is less than the 1414 of a packet on \"eth0\""),
-        (&bridge(), low, "invalid MTU 1279, must be 1280 or more for fd01::2/64 on \"eth0\""),
+        (macvlan, bandwidth(), "container interface \"eth0\" is a macvlan, which has no end on the host"),
+        (macvlan, of_mtu(1501), "invalid MTU 1501, must be [0, up0's MTU (1500)]"),
+        (&[bridge()], small, "burst of 1000 bytes is less than the 1414 of a packet on \"eth0\""),
+        (&[bridge()], of_mtu(1279), "invalid MTU 1279, must be 1280 or more for fd01::2/64 on \"eth0\""),
+        (&[bridge(), to.clone()], bandwidth(), "\" has a queue of kind tbf already"),
+        (&[bridge(), from.clone()], bandwidth(), "\"bwp"),
     ] {
         let container = host.container().unwrap();
-        for verb in ["explain", "add"] {
-            let output = run(&host, verb, &[first.clone(), second.clone()], &container);
+        let [explained, refused] = ["explain", "add"].map(|verb| {
+            let output = run(&host, verb, &[first, slice::from_ref(&second)].concat(), &container);
             assert!(!output.status.success(), "{verb}: {output:?}");
             let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
-            let said = reply["msg"].as_str().unwrap();
-            assert!(said.contains(words), "{verb}: {said}");
-        }
+            reply["msg"].as_str().unwrap().to_owned()
+        });
+        assert!(explained.contains(words), "{explained}");
+        assert_eq!(explained, refused);
     }
+    // Nothing is in the way of these.
+    explain(&host, &[bridge(), to, from], &host.container().unwrap());
+    explain(&host, &[macvlan, &[of_mtu(1500)]].concat(), &host.container().unwrap());
 }
 
 /// Asked for, derived, or asked for by `tuning`. One's own is no other's.

@@ -10,7 +10,7 @@ use netlab::{
     Host, Lan, Protocol, add, address, cable, ip, is_cut_off, reaches, refused, serve, with, with_all,
 };
 use serde_json::{Value, json};
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
 fn main() -> ExitCode {
     let mut trials = netlab::trials![
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         a_vlan_that_another_container_has_is_refused_and_says_whose,
         what_cannot_be_is_refused_before_an_address_is_taken,
         a_master_that_is_down_is_told_of,
+        what_tuning_asks_for_and_the_master_does_not_carry_is_refused_in_the_same_words,
         del_gives_the_address_back_when_the_master_is_gone,
         check_names_whatever_has_drifted,
     ];
@@ -192,4 +193,22 @@ fn check_names_whatever_has_drifted() {
     ip("link del p0").unwrap();
     let reply = check(&json!({}));
     assert!(refused(&reply, 7).contains("\"p0\" on the host"), "{reply:?}");
+}
+
+fn what_tuning_asks_for_and_the_master_does_not_carry_is_refused_in_the_same_words() {
+    let host = Host::new().unwrap();
+    let (config, mut said) = (network(&host), Vec::new());
+    let tuning = host.config(&json!({"type": "tuning", "mtu": 1501, "dataDir": host.dir().join("tuning")}));
+    let conflist = host.dir().join("net.conflist");
+    let list = json!({"cniVersion": "1.1.0", "name": "net", "plugins": [config, tuning]});
+    fs::write(&conflist, list.to_string()).unwrap();
+    let mut explain = netlab::sealane(host.dir());
+    explain.env("SEALANE_STATE_DIR", host.state_dir()).env("SEALANE_DATA_DIR", host.data_dir());
+    let output = explain.arg("explain").arg(conflist).args(["c1", "/run/netns/nowhere"]).output().unwrap();
+    let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
+    said.push(explained["msg"].as_str().unwrap().to_owned());
+    let (container, result) = add(&host, &config);
+    let reply = host.add(&with(&tuning, "prevResult", &result), &container, "eth0").unwrap();
+    said.push(refused(&reply, 7));
+    assert_eq!(said, ["invalid MTU 1501, must be [0, p0's MTU (1500)]"; 2]);
 }
