@@ -49,13 +49,14 @@ impl Capture {
     /// `ENODEV` when there is no such interface, `EPERM` without `CAP_NET_RAW`.
     pub fn on(interface: &IfName) -> Result<Self, Error> {
         let failed = |errno| Error::system(format!("listen on {interface}"), errno);
+        // First: who sees the socket (/proc/net/packet) may send the signal.
+        let interrupts = interrupts().map_err(failed)?;
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         // It hears nothing before it is bound: what comes on another interface is not this one's.
         let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None).map_err(failed)?;
         let index = if_nametoindex(interface.as_str()).map_err(failed)?;
         bind(&socket, index).map_err(failed)?;
-        let (interface, interrupts) = (interface.clone(), interrupts().map_err(failed)?);
-        Ok(Self { socket, interface, interrupts, buffer: vec![0; LARGEST] })
+        Ok(Self { socket, interface: interface.clone(), interrupts, buffer: vec![0; LARGEST] })
     }
 
     /// Waits for the next frame, until then if there is such a moment.
