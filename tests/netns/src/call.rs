@@ -1,6 +1,6 @@
 //! Running a plugin as a runtime does (CNI spec 1.1, section 2): parameters in the environment, configuration on
 //! standard input, result or error on standard output.
-use crate::{Error, PATIENCE};
+use crate::{Error, PATIENCE, soon};
 use serde_json::Value;
 use std::{
     fs,
@@ -101,6 +101,20 @@ impl Call {
     /// Begins and waits for the end.
     pub fn run(&self) -> Result<Reply, Error> {
         self.start()?.wait()
+    }
+
+    /// Runs it again and again until its reply is as it is to be or [`PATIENCE`] runs out; the last reply. So a runtime does that is told to try
+    /// again (code 11 of the CNI spec 1.1, section "Error").
+    pub fn run_until(&self, is_well: impl Fn(&Reply) -> bool) -> Result<Reply, Error> {
+        let mut reply = self.run();
+        soon(|| {
+            let over = reply.as_ref().map_or(true, &is_well);
+            if !over {
+                reply = self.run();
+            }
+            over
+        });
+        reply
     }
 }
 
