@@ -48,7 +48,9 @@ pub use shape::shape;
 pub use snapshot::Snapshot;
 pub use terminal::Terminal;
 pub use traces::{Namespaces, traces};
-pub use traffic::{Protocol, do_not_get_through, get_through, is_cut_off, is_mute, reaches, serve, talks};
+pub use traffic::{
+    Protocol, do_not_get_through, get_through, is_cut_off, is_mute, reaches, serve, talks, thrown_away,
+};
 
 use libtest_mimic::{Arguments, Trial};
 use std::{process::ExitCode, thread};

@@ -8,6 +8,7 @@
 //! namespace's own IPv6 address (DAD) has `::1` for its source, and hears nothing ever.
 use crate::{Container, PATIENCE};
 use std::{
+    fs,
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     thread,
@@ -105,6 +106,19 @@ pub fn is_mute(from: &Container, to: &Container, at: &[IpAddr], port: u16) -> bo
         to.exec(|| serve(Protocol::Udp, *at, port)).unwrap().unwrap();
     }
     from.exec(|| answer(Protocol::Udp, at, port)).unwrap().is_empty()
+}
+
+/// How many frames of whatever namespace this machine has thrown away since it has booted, because too many waited for a processor
+/// (`net.core.netdev_max_backlog`; the second column of `/proc/net/softnet_stat`). A broadcast to a thousand ports is enough, and nobody can tell whose
+/// they were.
+///
+/// # Panics
+/// If the kernel does not say it.
+#[expect(clippy::unwrap_used, reason = "a machine that can't be read is how a test fails")]
+pub fn thrown_away() -> u64 {
+    let processors = fs::read_to_string("/proc/net/softnet_stat").unwrap();
+    let count = |line: &str| u64::from_str_radix(line.split(' ').nth(1).unwrap(), 16).unwrap();
+    processors.lines().map(count).sum()
 }
 
 /// From which of these a word comes back that is sent from this thread's network namespace. They are asked at once, for the silence of

@@ -9,7 +9,8 @@ mod hosts;
 
 use hosts::Cluster;
 use netlab::{
-    Container, Etcd, Protocol, do_not_get_through, ip, reaches, refused, serve, soon, talks, with, with_all,
+    Container, Etcd, Protocol, do_not_get_through, ip, reaches, refused, serve, soon, talks, thrown_away,
+    with, with_all,
 };
 use serde_json::{Value, json};
 use std::{
@@ -210,6 +211,7 @@ struct Flows {
     over: Arc<AtomicBool>,
     echoed: Arc<AtomicU64>,
     threads: Vec<JoinHandle<u64>>,
+    thrown_away_before: u64,
 }
 
 /// An answer that has not come by then is lost.
@@ -218,7 +220,7 @@ const LOST: Duration = Duration::from_secs(20);
 impl Flows {
     fn new(pairs: &[(&There, &There)]) -> Self {
         let (over, echoed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let mut threads = Vec::new();
+        let (mut threads, thrown_away_before) = (Vec::new(), thrown_away());
         for (from, to) in pairs {
             for (own, at) in from.own.iter().zip(&to.own) {
                 let (own, at) = (*own, *at);
@@ -229,7 +231,7 @@ impl Flows {
                 threads.push(thread::spawn(move || flow(&socket, &over, &echoed)));
             }
         }
-        let flows = Self { over, echoed, threads };
+        let flows = Self { over, echoed, threads, thrown_away_before };
         flows.go_on(50);
         flows
     }
@@ -241,11 +243,12 @@ impl Flows {
         assert!(soon(|| self.echoed.load(Ordering::Relaxed) >= enough), "nothing flows");
     }
 
-    /// How many were lost.
+    /// How many were lost, but for as many as the machine has thrown away meanwhile, be they these or those of whoever floods it.
     fn lost(self) -> u64 {
         self.go_on(50);
         self.over.store(true, Ordering::Relaxed);
-        self.threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        let lost: u64 = self.threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        lost.saturating_sub(thrown_away().saturating_sub(self.thrown_away_before))
     }
 }
 
