@@ -598,9 +598,14 @@ fn with_host_access_nobody_outside_takes_the_link_beside_for_the_host() {
     for host in HOST {
         let asked = format!("neigh replace {host} lladdr {} dev lan nud probe", beside.as_str().unwrap());
         lan.outside.ip(&asked).unwrap();
-        let state = || lan.outside.ip(&format!("neigh show {host}")).unwrap()[0]["state"][0].clone();
-        assert!(soon(|| state() != "PROBE"), "{host} is {}", state());
-        assert_eq!(state(), "FAILED", "the link beside answers for {host}");
+        let mut state = Value::Null;
+        let is_over = || {
+            state = lan.outside.ip(&format!("neigh show {host}")).unwrap()[0]["state"][0].clone();
+            state != "PROBE"
+        };
+        assert!(soon(is_over), "{host} is {state}");
+        // Where the kernel knows many neighbours, of all namespaces together, it soon forgets who does not answer (`gc_thresh1` of arp(7)).
+        assert!(state == "FAILED" || state.is_null(), "the link beside answers for {host}, which is {state}");
     }
     // The host does not listen to routers there either.
     assert_eq!(netlab::sysctl(&format!("ipv6/conf/{shim}/accept_ra")).unwrap(), "0");
