@@ -128,7 +128,7 @@ impl Act for Device {
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
         if taker::is_anothers(places, &self.taken)? {
-            return Ok(());
+            return taker::leave(places, &self.taken);
         }
         match self.find_or_await(places)? {
             Found::At(place, link) => self.give_back(places, (place, *link))?,
