@@ -17,6 +17,7 @@ impl State {
         holders.extend(self.ports()?.into_iter().map(|claim| claim.holder));
         holders.extend(self.published()?.into_iter().map(|destination| destination.holder));
         holders.extend(self.ways()?.into_iter().filter_map(|(.., target)| holder(&target)));
+        holders.extend(self.takers()?);
         holders.extend(self.setters()?);
         holders.extend(self.told_of_macs(network)?);
         holders.retain(|holder| holder.network == *network && !self.record_of(holder).exists());

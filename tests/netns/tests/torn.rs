@@ -5,6 +5,7 @@ use netlab::{Container, Host, Lan, Snapshot, add, ip, with, with_all};
 use serde_json::{Value, json};
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Output},
 };
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         gc_of_the_dead_leaves_no_word_of_their_parameters,
         a_port_of_an_overlay_network_leads_nowhere_any_more,
         an_overlay_networks_namespace_goes_with_its_last_user,
+        who_had_a_device_is_forgotten_who_has_one_is_not,
     ];
     let with_a_vlan = netlab::trials![a_vlan_goes_with_its_last_user];
     trials.extend(netlab::with_links_of("vlan", with_a_vlan));
@@ -296,4 +298,40 @@ fn an_overlay_networks_namespace_goes_with_its_last_user() {
         gc(&host, &config, &[]);
         assert_eq!(left_since(&host, &before), "", "{at} bytes");
     }
+}
+
+/// A DEL by a release that wrote no such links takes the record away, and leaves the link that leads there.
+fn who_had_a_device_is_forgotten_who_has_one_is_not() {
+    let host = Host::new().unwrap();
+    for name in ["d0", "d1"] {
+        ip(&format!("link add {name} type veth peer name {name}p")).unwrap();
+    }
+    let before = host.snapshot().unwrap();
+    let [first, second] =
+        ["d0", "d1"].map(|device| host.config(&json!({"type": "host-device", "device": device})));
+    let (gone, _) = add(&host, &first);
+    let devices = host.state_dir().join("devices");
+    let links =
+        || -> Vec<PathBuf> { fs::read_dir(&devices).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    let link = &links()[0];
+    let target = fs::read_link(link).unwrap();
+    let (lives, _) = add(&host, &second);
+    del(&host, &first, &gone);
+    let with_one = host.snapshot().unwrap();
+    for known in [true, false] {
+        for draft in [false, true] {
+            let name = link.file_name().unwrap().to_str().unwrap();
+            symlink(&target, if draft { link.with_file_name(format!(".{name}")) } else { link.clone() })
+                .unwrap();
+            let valid = if known { vec![&lives, &gone] } else { vec![&lives] };
+            gc(&host, &first, &valid);
+            assert_eq!(links().len(), if known { 2 } else { 1 });
+            gc(&host, &first, &[&lives]);
+            assert_eq!(left_since(&host, &with_one), "");
+        }
+    }
+    symlink(&target, link).unwrap();
+    del(&host, &second, &lives);
+    assert!(sealane_gc(&host, &first).status.success());
+    assert_eq!(left_since(&host, &before), "");
 }

@@ -9,7 +9,7 @@
 use super::Taken;
 use crate::{
     error::Error,
-    ethers::target,
+    ethers::{holder, target},
     host_port::Holder,
     journal::Journal,
     places::Places,
@@ -83,6 +83,13 @@ impl State {
     /// Forgets whatever devices this attachment has taken: its record does not say which.
     pub(crate) fn leave_devices(&self, key: &Key) -> Result<(), Error> {
         entries(&self.devices())?.iter().try_for_each(|id| self.remove_taker(id, key))
+    }
+
+    /// Who took devices last, or was about to, as the symbolic links say.
+    pub(crate) fn takers(&self) -> Result<Vec<Holder>, Error> {
+        let all = self.devices();
+        let links = entries(&all)?.into_iter().filter_map(|name| fs::read_link(all.join(name)).ok());
+        Ok(links.filter_map(|target| holder(&target)).collect())
     }
 
     /// The record of who took the device of this ID last, and as what, if it has one.
