@@ -332,12 +332,12 @@ mod tests {
             Setting::Promisc(true),
             Setting::AllMulticast(true),
         ] {
-            plan.own(step::Tuned { link: name("eth0"), setting, former: None, id: None });
+            plan.own(step::Tuned { link: name("eth0"), setting, former: None, id: None, of: None });
         }
         for setting in
             [Setting::Mac(mac(8)), Setting::Mtu(1200), Setting::TxQueue(8), Setting::Promisc(false)]
         {
-            plan.own(step::Tuned { link: name("eth1"), setting, former: None, id: None });
+            plan.own(step::Tuned { link: name("eth1"), setting, former: None, id: None, of: None });
         }
         let expected = Settings {
             id: None,

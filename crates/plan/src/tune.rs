@@ -1,22 +1,27 @@
 //! Settings of an interface and kernel parameters that an attachment changes, and gives their former values back.
 //!
 //! # Theory of operation
-//! The former values are facts, so they are in the record before anything is changed.
+//! The former values are facts, so they are in the record before anything is changed. Others may have set the same: whose turn it is to give what back,
+//! and which value that is, says `setters.rs`, which counts more than the record.
 mod backup;
 mod interfaces;
 mod parameters;
+mod restore;
+mod setter;
 mod setters;
 mod spread;
 mod values;
 
 pub use backup::{Backup, LeftTuning, NoBackup};
+pub(crate) use parameters::look;
 pub use parameters::{NoParameter, Parameter, Parameters};
-pub(crate) use parameters::{leave_unrecorded, look};
 
 use crate::{
-    act::{Act, Work},
+    Step,
+    act::{Act, Own, Work},
     belongings::settle,
     error::Error,
+    host_port::Holder,
     parent::NoParent,
     places::{Place, Places},
     within::index_if_there,
@@ -26,7 +31,9 @@ use kernel::{
     link::{self, LinkId},
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use setter::{Contested, Held, Setter};
+use setters::{Setters, in_force};
+use std::{fmt, mem::discriminant};
 use types::{IfName, Mac};
 
 /// What an interface of the container is like before it is tuned.
@@ -58,6 +65,9 @@ pub struct Tuned {
     /// Which link that was: the container's root may have given its name to another. Records of earlier releases don't say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<LinkId>,
+    /// Whose use of the plugin it is that sets it. Records of earlier releases don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Holder>,
 }
 
 impl Settings {
@@ -90,6 +100,38 @@ impl Settings {
 }
 
 impl Tuned {
+    fn setter(&self) -> Setter<Self> {
+        Setter::new(vec![Tuned { of: None, ..self.clone() }], self.of.clone())
+    }
+
+    /// Counts it among those that have set the same, with what it finds: since the facts were asked for, one of them may have gone.
+    fn enter(&self, setters: &mut Setters<Self>, places: &mut Places) -> Result<(), Error> {
+        let found = places.link(Place::Container, &self.link)?;
+        let former = found.and_then(|link| self.setting.of(&link));
+        setters.enter(Tuned { former, ..self.clone() }.setter())
+    }
+
+    fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
+        match self.too_large(places) {
+            // `macvlan_change_mtu`, and `vlan_dev_change_mtu`.
+            Ok(Some(too_large)) if matches!(cause.errno(), Some(Errno::EINVAL | Errno::ERANGE)) => {
+                too_large.into()
+            }
+            _ => Error::Step { step: self.to_string(), cause },
+        }
+    }
+
+    /// Gives the interface what it had, whatever it is called by now.
+    fn restore(&self, places: &mut Places) -> Result<(), Error> {
+        let Some(former) = self.former else { return Ok(()) };
+        let index = match self.id {
+            Some(id) => places.number_of(id)?,
+            None => index_if_there(places, Place::Container, &self.link)?,
+        };
+        let Some(index) = index else { return Ok(()) };
+        give_back(places, index, former)
+    }
+
     /// Why the kernel says no more of an MTU than that it is invalid: the link on the host that this one is on carries less.
     fn too_large(&self, places: &mut Places) -> Result<Option<NoParent>, Error> {
         let link::Setting::Mtu(wanted) = self.setting else { return Ok(None) };
@@ -148,29 +190,12 @@ impl Act for Tuned {
         Place::Container
     }
 
-    fn work(&self, places: &mut Places) -> Result<Work<'_>, Error> {
-        let index = places.index(Place::Container, &self.link)?;
-        Ok(Work::Netlink(link::change(index, self.setting)))
-    }
-
-    fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
-        match self.too_large(places) {
-            // `macvlan_change_mtu`, and `vlan_dev_change_mtu`.
-            Ok(Some(too_large)) if matches!(cause.errno(), Some(Errno::EINVAL | Errno::ERANGE)) => {
-                too_large.into()
-            }
-            _ => Error::Step { step: self.to_string(), cause },
-        }
+    fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
+        Ok(Work::Own(self))
     }
 
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let Some(former) = self.former else { return Ok(()) };
-        let index = match self.id {
-            Some(id) => places.number_of(id)?,
-            None => index_if_there(places, Place::Container, &self.link)?,
-        };
-        let Some(index) = index else { return Ok(()) };
-        give_back(places, index, former)
+        Setters::leave(&self.setter(), places)
     }
 
     fn dies_with(&self) -> Option<(Place, &IfName)> {
@@ -182,10 +207,70 @@ impl Act for Tuned {
             return Ok(Some(format!("there is no {} {}", self.link, Place::Container)));
         };
         let now = self.setting.of(&found);
-        if now == Some(self.setting) {
+        let is_now = |setting| now == Some(setting);
+        // Another network may have set it since.
+        if is_now(self.setting)
+            || in_force(&self.setter(), places)?.iter().any(|held| is_now(held.it.setting))
+        {
             return Ok(None);
         }
         let now = now.map_or("without an address".into(), |now| now.to_string());
         Ok(Some(format!("{} is {now}", self.link)))
     }
+}
+
+impl Own for Tuned {
+    fn make(&self, places: &mut Places) -> Result<(), Error> {
+        let index = places.index(Place::Container, &self.link)?;
+        // Locked until it is set.
+        let mut setters = self.of.as_ref().map(|_| Setters::join(places)).transpose()?;
+        if let Some(setters) = &mut setters {
+            self.enter(setters, places)?;
+        }
+        let change = link::change(index, self.setting);
+        let answer = places.rtnl(Place::Container)?.transact(&[change])?.remove(0);
+        answer.map(drop).map_err(|cause| self.refused(cause, places))
+    }
+}
+
+impl Contested for Tuned {
+    const FOLDER: &'static str = "links";
+    type Value = link::Setting;
+
+    fn is(&self, other: &Self) -> bool {
+        let ids = self.id.zip(other.id);
+        let is_one_link = ids.map_or(self.link == other.link, |(one, other)| one.is(&other));
+        is_one_link && self.is_in_step_with(other)
+    }
+
+    fn is_alike(&self, other: &Self) -> bool {
+        (&self.link, self.setting) == (&other.link, other.setting)
+    }
+
+    fn is_in_step_with(&self, other: &Self) -> bool {
+        discriminant(&self.setting) == discriminant(&other.setting)
+    }
+
+    fn former(&mut self) -> &mut Option<link::Setting> {
+        &mut self.former
+    }
+
+    fn set_by(step: &Step) -> Option<Setter<Self>> {
+        if let Step::Tuned(step) = step { Some(step.setter()) } else { None }
+    }
+
+    fn give_back(
+        held: &[(Held<Self>, Option<Held<Self>>)],
+        _others: &Setters<Self>,
+        places: &mut Places,
+    ) -> Result<(), Error> {
+        let mut last = held.iter().filter(|(_, heir)| heir.is_none());
+        last.try_for_each(|(held, _)| held.it.restore(places))
+    }
+}
+
+/// Takes out a use of whose record nobody knows any more what it has set.
+pub(crate) fn leave_unrecorded(holder: &Holder, places: &mut Places) -> Result<(), Error> {
+    let links = Setters::<Tuned>::leave_unrecorded(holder, places);
+    links.and(Setters::<Parameter>::leave_unrecorded(holder, places))
 }

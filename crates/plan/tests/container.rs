@@ -86,7 +86,8 @@ fn each_setting_of_an_interface_is_changed_and_given_back() {
         let facts = plan::Facts::answer(&asked, &mut lab.places).unwrap();
         let settings = facts.settings.unwrap();
         let (former, id) = (settings.former(setting), settings.id);
-        let plan = own(step::Tuned { link: "eth0".parse().unwrap(), setting, former, id });
+        let link = "eth0".parse().unwrap();
+        let plan = own(step::Tuned { link, setting, former, id, of: Some(holder()) });
         assert!(lab.found(&plan).contains(&format!("eth0 is {}", former.unwrap())), "{setting}");
         lab.apply(&plan).unwrap();
         lab.check(&plan).unwrap();

@@ -57,7 +57,8 @@ impl Recipe for Tuning {
         }
         let id = facts.settings.as_ref().and_then(|settings| settings.id);
         for setting in config.settings.iter().copied() {
-            plan.own(step::Tuned { link: endpoint.ifname.clone(), setting, former: former(setting), id });
+            let (link, of) = (endpoint.ifname.clone(), Some(holder(endpoint)));
+            plan.own(step::Tuned { link, setting, former: former(setting), id, of });
         }
         plan
     }
@@ -96,9 +97,12 @@ fn parameters(config: &Config, endpoint: &Endpoint, facts: &Facts) -> step::Para
         let former = facts.parameters.get(&path).cloned().flatten();
         step::Parameter { path, value: sysctl.value.clone(), former, link: None }
     };
-    // What people call the container not every call says.
-    let of = step::Holder { name: None, ..endpoint.holder(Tuning::NAME) };
-    step::Parameters::new(config.sysctls.iter().map(parameter).collect(), Some(of))
+    step::Parameters::new(config.sysctls.iter().map(parameter).collect(), Some(holder(endpoint)))
+}
+
+/// What people call the container not every call says.
+fn holder(endpoint: &Endpoint) -> step::Holder {
+    step::Holder { name: None, ..endpoint.holder(Tuning::NAME) }
 }
 
 /// Where the reference has its backup.

@@ -184,22 +184,15 @@ fn trials() -> Vec<Trial> {
 /// Whether the network that is killed was added first, and whether it goes first.
 const BESIDE: [(bool, bool); 4] = [(true, true), (true, false), (false, true), (false, false)];
 
-/// Two networks of a container set the same parameters, one of which the kernel shows otherwise. One's ADD or DEL is killed.
+/// Two networks of a container set the same parameters, one of which the kernel shows otherwise, and the same of one interface. One's ADD or DEL is killed.
 fn beside_another(name: &str, at: usize, verb: &str, (is_lower, goes_first): (bool, bool)) {
     let host = chaos::host().unwrap();
-    let config = |network: &str, somaxconn: &str, key: &str| {
-        let before = json!({"cniVersion": "1.1.0", "interfaces": [], "ips": []});
-        let sysctls = json!({"net.core.somaxconn": somaxconn, "net.ipv4.tcp_fastopen_key": key});
-        let config = host.config(&json!({"type": "tuning", "prevResult": before, "sysctl": sysctls}));
-        with(&config, "name", &json!(network))
-    };
-    let (victim, other) = (config("victim", "500", "1-2-3-4"), config("other", "600", "5-6-7-8"));
+    let victim = network(&host, "victim", ("500", "1-2-3-4", 1400));
+    let other = network(&host, "other", ("600", "5-6-7-8", 1300));
     let call = |verb: &str, config: &Value, of: &Container| host.attach(verb, config, of, "eth0").unwrap();
     let add = |config: &Value, of: &Container| well_or_told(&call("ADD", config, of), "beforehand");
-    let parameters =
-        |of: &Container| ["core/somaxconn", "ipv4/tcp_fastopen_key"].map(|path| of.sysctl(path).unwrap());
     let stops = {
-        let container = host.container().unwrap();
+        let container = with_eth0(&host);
         add(&other, &container);
         let stops = stops(verb, "cniVersion", |verb| call(verb, &victim, &container));
         well(&call("DEL", &other, &container), "beforehand");
@@ -207,8 +200,8 @@ fn beside_another(name: &str, at: usize, verb: &str, (is_lower, goes_first): (bo
     };
     let points = points(stops, at);
     for point in &points {
-        let container = host.container().unwrap();
-        let before = (host.snapshot().unwrap(), parameters(&container));
+        let container = with_eth0(&host);
+        let before = (host.snapshot().unwrap(), tuned(&container));
         let first = match (verb, is_lower) {
             ("DEL", true) => vec![&victim, &other],
             ("DEL", false) => vec![&other, &victim],
@@ -225,13 +218,36 @@ fn beside_another(name: &str, at: usize, verb: &str, (is_lower, goes_first): (bo
         }
         for config in if goes_first { [&victim, &other] } else { [&other, &victim] } {
             well(&call("DEL", config, &container), &told);
-            assert!(config == &other || !goes_first || parameters(&container)[0] == "600", "{told}");
+            let [somaxconn, _, mtu] = tuned(&container);
+            let is_others = (somaxconn.as_str(), mtu.as_str()) == ("600", "1300");
+            assert!(config == &other || !goes_first || is_others, "{told}: {somaxconn} {mtu}");
         }
-        assert_eq!(parameters(&container), before.1, "{told}");
+        assert_eq!(tuned(&container), before.1, "{told}");
         assert_eq!(host.changes_left_since(&before.0).unwrap(), "", "{told}");
         container.kill().unwrap();
     }
     netlab::remark(format!("{name}: killed at {} of {stops} stops", points.len()));
+}
+
+fn network(host: &Host, name: &str, (somaxconn, key, mtu): (&str, &str, u32)) -> Value {
+    let before = json!({"cniVersion": "1.1.0", "interfaces": [], "ips": []});
+    let sysctls = json!({"net.core.somaxconn": somaxconn, "net.ipv4.tcp_fastopen_key": key});
+    let backups = host.dir().join("tuning");
+    let keys =
+        json!({"type": "tuning", "prevResult": before, "sysctl": sysctls, "mtu": mtu, "dataDir": backups});
+    with(&host.config(&keys), "name", &json!(name))
+}
+
+fn with_eth0(host: &Host) -> Container {
+    let container = host.container().unwrap();
+    container.ip("link add eth0 type veth peer name other").unwrap();
+    container
+}
+
+fn tuned(container: &Container) -> [String; 3] {
+    let [somaxconn, key] =
+        ["core/somaxconn", "ipv4/tcp_fastopen_key"].map(|path| container.sysctl(path).unwrap());
+    [somaxconn, key, container.ip("link show eth0").unwrap()[0]["mtu"].to_string()]
 }
 
 fn everywhere(name: &str, at: usize, row: &Row, (verb, then): (&'static str, Then)) {

@@ -172,20 +172,26 @@ fn users(host: &Host) -> Vec<String> {
     users.map(|user| user.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// A bridge, and behind it what sets a kernel parameter of the container.
+/// A bridge, and behind it what sets a kernel parameter of the container, and of its interface.
 struct Tuned {
     host: Host,
     bridge: Value,
     tuning: Value,
 }
 
-const FORMER: &str = "4096";
+const FORMER: (&str, Option<u64>) = ("4096", Some(1500));
+
+/// The parameter, and the interface's MTU while that is there.
+fn is_tuned_to(container: &Container, (value, mtu): (&str, Option<u64>), told: &str) {
+    let now = container.ip("link show eth0").ok().and_then(|links| links[0]["mtu"].as_u64());
+    assert_eq!((container.sysctl("core/somaxconn").unwrap().as_str(), now), (value, mtu), "{told}");
+}
 
 impl Tuned {
     fn new() -> Self {
         let host = Host::new().unwrap();
         let bridge = host.config(&json!({"type": "bridge", "bridge": "b0", "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}}));
-        let tuning = host.config(&json!({"type": "tuning", "dataDir": host.dir().join("tuning"), "sysctl": {"net.core.somaxconn": "77"}}));
+        let tuning = host.config(&json!({"type": "tuning", "dataDir": host.dir().join("tuning"), "mtu": 1400, "sysctl": {"net.core.somaxconn": "77"}}));
         let tuned = Self { host, bridge, tuning };
         let (first, _) = tuned.add();
         tuned.end(&first);
@@ -196,7 +202,7 @@ impl Tuned {
         let (container, result) = add(&self.host, &self.bridge);
         let tuning = with(&self.tuning, "prevResult", &result);
         self.host.add(&tuning, &container, "eth0").unwrap().result().unwrap();
-        assert_eq!(container.sysctl("core/somaxconn").unwrap(), "77");
+        is_tuned_to(&container, ("77", Some(1400)), "added");
         let record = record(&self.host, &container, "tuning");
         (container, record)
     }
@@ -216,7 +222,7 @@ fn del_gives_back_the_parameters_of_a_container_that_lives() {
         // Neither says which namespace it is: the runtime does.
         cut(&record.with_file_name("bridge.0"), at.min(1));
         del(&tuned.host, &tuned.tuning, &container);
-        assert_eq!(container.sysctl("core/somaxconn").unwrap(), FORMER, "{at} bytes");
+        is_tuned_to(&container, FORMER, &format!("{at} bytes"));
         del(&tuned.host, &tuned.bridge, &container);
         assert_eq!(left_since(&tuned.host, &before), "", "{at} bytes");
     }
@@ -230,7 +236,9 @@ fn gc_gives_them_back_as_another_record_of_the_container_says_which_it_is() {
             let (container, record) = tuned.add();
             cut(&record, at);
             gc(&tuned.host, first, &[]);
-            assert_eq!(container.sysctl("core/somaxconn").unwrap(), FORMER, "{at} bytes");
+            // With GC of the plugin that has made it the interface is gone.
+            let mtu = FORMER.1.filter(|_| first == &tuned.tuning);
+            is_tuned_to(&container, (FORMER.0, mtu), &format!("{at} bytes"));
             gc(&tuned.host, &tuned.bridge, &[]);
             assert_eq!(left_since(&tuned.host, &before), "", "{at} bytes");
         }

@@ -1,6 +1,7 @@
 //! `tuning` behind `bridge`: what it changes of a container, what it gives back, and what it refuses.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
 mod beside;
+mod one_interface;
 mod random;
 mod whose;
 
@@ -50,6 +51,7 @@ fn main() -> std::process::ExitCode {
         in_a_chain_all_comes_and_goes,
     ];
     trials.extend(beside::trials());
+    trials.extend(one_interface::trials());
     trials.extend(random::trials());
     trials.extend(whose::trials());
     trials.extend(netlab::beside_the_reference(netlab::trials![
@@ -559,7 +561,13 @@ fn of_two_uses_that_set_the_same_the_later_counts_and_the_first_value_comes_back
     site.add(&set("78", 1300));
     assert_eq!((site.link()["mtu"].clone(), site.somaxconn()), (json!(1300), "78".into()));
     site.well("CHECK", &set("78", 1300));
-    assert!(site.refused("CHECK", &set("77", 1400)).1.contains("net/core/somaxconn is 78"));
+    // The first is as the later one wants it, and not as somebody else does.
+    site.well("CHECK", &set("77", 1400));
+    site.container.exec(|| fs::write("/proc/sys/net/core/somaxconn", "79")).unwrap().unwrap();
+    site.container.ip("link set eth0 mtu 1200").unwrap();
+    let (_, said) = site.refused("CHECK", &set("77", 1400));
+    assert!(said.contains("net/core/somaxconn is 79") && said.contains("eth0 is mtu 1200"), "{said}");
+    site.container.exec(|| fs::write("/proc/sys/net/core/somaxconn", "78")).unwrap().unwrap();
     site.well("DEL", &set("78", 1300));
     site.well("DEL", &set("77", 1400));
     site.is_as(&before);

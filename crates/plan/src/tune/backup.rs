@@ -182,7 +182,8 @@ impl Act for LeftTuning {
         };
         let content: Content = serde_json::from_slice(&text).unwrap_or_default();
         for setting in content.settings() {
-            Tuned { link: self.link.clone(), setting, former: Some(setting), id: None }.undo(places)?;
+            Tuned { link: self.link.clone(), setting, former: Some(setting), id: None, of: None }
+                .restore(places)?;
         }
         remove(&self.file)
     }

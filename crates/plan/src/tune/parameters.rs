@@ -4,8 +4,8 @@
 //! The files of the parameters stay open from the look at their former values on: to find one is what costs, in a namespace that is new. Who else has
 //! set the same ones, `setters.rs` knows; what it says counts more than the record.
 use super::{
-    interfaces::Interfaces,
-    setters::{self, Held, Setters},
+    setter::{Contested, Held, Setter},
+    setters::{Setters, in_force},
     spread::taken_along,
     values,
 };
@@ -114,22 +114,8 @@ impl fmt::Display for Parameters {
 }
 
 impl Parameter {
-    fn path(&self) -> Vec<&str> {
+    pub(super) fn path(&self) -> Vec<&str> {
         self.path.iter().map(String::as_str).collect()
-    }
-
-    /// Whether both are one parameter. The kernel has one of them under two names, and those of an interface under the name that it has.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        match self.link.zip(other.link) {
-            Some((one, other_link)) => {
-                one.is(&other_link) && self.besides_interface().eq(other.besides_interface())
-            }
-            None => self.named() == other.named(),
-        }
-    }
-
-    fn besides_interface(&self) -> impl Iterator<Item = &String> {
-        self.path.iter().take(2).chain(self.path.iter().skip(3))
     }
 
     pub(super) fn named(&self) -> Vec<&str> {
@@ -139,7 +125,7 @@ impl Parameter {
         }
     }
 
-    fn open(&self) -> Result<sysctl::Parameter, kernel::Error> {
+    pub(super) fn open(&self) -> Result<sysctl::Parameter, kernel::Error> {
         sysctl::Parameter::open(&self.path())
     }
 
@@ -147,11 +133,11 @@ impl Parameter {
         NoParameter::Value { wanted: Box::new(self.clone()), cause }
     }
 
-    /// What it is instead, in words; `shown` is what the kernel showed when it was set, if that is known.
-    fn differs(&self, shown: Option<&String>) -> Option<String> {
+    /// What it is instead, in words. Besides its own value it may have that in force, if that is known.
+    fn differs(&self, in_force: Option<&Held<Parameter>>) -> Option<String> {
         let name = self.path.join("/");
         match sysctl::read(&self.path()) {
-            Ok(now) if shown == Some(&now) => None,
+            Ok(now) if in_force.is_some_and(|held| held.is_shown_by(&now)) => None,
             Ok(now) => (!values::are_same(&now, &self.value)).then(|| format!("net/{name} is {now}")),
             // One that can only be written.
             Err(cause) if cause.errno() == Some(Errno::EACCES) => None,
@@ -169,26 +155,21 @@ impl Act for Parameters {
         Ok(Work::Own(self))
     }
 
-    /// All are tried. Of a namespace that is gone nothing is left to do but to be among those no more that have set its parameters.
+    /// All are tried.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        let Some(mut setters) = Setters::with(self, places)? else { return Ok(()) };
-        let held = setters.take_out(self);
-        if places.has_container() {
-            places.within(Place::Container, || give_back(&held, &setters))??;
-        }
-        setters.store()
+        Setters::leave(&self.setter(), places)
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        let look = |shown: &[Option<String>]| -> Vec<String> {
-            let shown = shown.iter().map(Option::as_ref).chain(iter::repeat(None));
-            self.parameters.iter().zip(shown).filter_map(|(it, shown)| it.differs(shown)).collect()
+        let look = |in_force: &[Held<Parameter>]| -> Vec<String> {
+            let in_force = in_force.iter().map(Some).chain(iter::repeat(None));
+            self.parameters.iter().zip(in_force).filter_map(|(it, held)| it.differs(held)).collect()
         };
         let mut found = places.within(Place::Container, || look(&[]))?;
         if !found.is_empty() {
-            // What looks like another value may be what the kernel has made of ours.
-            let shown = setters::shown(self, places)?;
-            found = places.within(Place::Container, || look(&shown))?;
+            // What looks like another value may be what the kernel has made of ours, or what another network has set since.
+            let in_force = in_force(&self.setter(), places)?;
+            found = places.within(Place::Container, || look(&in_force))?;
         }
         Ok((!found.is_empty()).then(|| found.join(", ")))
     }
@@ -213,10 +194,14 @@ impl Parameters {
         Self { parameters: kept, of }
     }
 
+    pub(super) fn setter(&self) -> Setter<Parameter> {
+        Setter::new(self.parameters.clone(), self.of.clone())
+    }
+
     fn write(
         &self,
         mut open: BTreeMap<Vec<String>, sysctl::Parameter>,
-        mut setters: Option<&mut Setters>,
+        mut setters: Option<&mut Setters<Parameter>>,
     ) -> Result<(), Error> {
         let file_of = |it: &Parameter| {
             let opened = open.remove(&it.path).map_or_else(|| it.open(), Ok);
@@ -227,7 +212,7 @@ impl Parameters {
         // Since the facts were asked for, who has set one may have gone.
         let found = read()?;
         if let Some(setters) = &mut setters {
-            setters.enter(self, &found, taken_along(&self.parameters)?)?;
+            setters.enter_with(self, &found, taken_along(&self.parameters)?)?;
         }
         write_all(self.parameters.iter().zip(&files).collect())?;
         // One may have changed another.
@@ -255,106 +240,6 @@ fn write_all(mut left: Vec<(&Parameter, &sysctl::Parameter)>) -> Result<(), Erro
             Some(_) => {}
         }
     }
-}
-
-/// Gives these their former values, in the namespace that the thread is in: but for those that somebody has set otherwise since, and those that are
-/// gone with their interface. What others have set stays.
-fn give_back(held: &[(Held, Option<Held>)], others: &Setters) -> Result<(), Error> {
-    let (mut open, mut first, mut interfaces) = (Vec::new(), Ok(()), Interfaces::default());
-    for (held, heir) in held.iter().rev() {
-        let Some(parameter) = interfaces.find(&held.parameter)? else { continue };
-        let held = Held { parameter, shown: held.shown.clone() };
-        match held.is_to_go(heir.as_ref()) {
-            Ok(file) => open.extend(file.map(|file| (held.parameter, file))),
-            Err(cause) if cause.errno() == Some(Errno::ENOENT) => {}
-            Err(cause) => first = first.and(Err(cause)),
-        }
-    }
-    // With one that is for all interfaces most of theirs are as they were.
-    open.sort_by_key(|(parameter, _)| parameter.rank());
-    let mut standing = if open.is_empty() { Vec::new() } else { others.topmost(&mut interfaces)? };
-    standing.retain(|it| it.parameter.now() == it.shown);
-    // To write one may change another that is done, or make it possible: the second time is for those.
-    for (parameter, file) in &open {
-        let _again = parameter.restore(file);
-    }
-    for (parameter, file) in &open {
-        first = first
-            .and(parameter.restore(file).or_else(|cause| if is_lost(&cause) { Ok(()) } else { Err(cause) }));
-    }
-    for held in &standing {
-        if held.parameter.now() != held.shown {
-            first = first.and(held.parameter.open().and_then(|file| file.write(&held.parameter.value)));
-        }
-    }
-    Ok(first?)
-}
-
-/// Whether the kernel says that a parameter can't have this any more: by what somebody has set of others, or because what it names is gone. Whoever comes
-/// after this has to get to its end.
-fn is_lost(cause: &kernel::Error) -> bool {
-    matches!(cause.errno(), Some(Errno::EINVAL | Errno::ERANGE | Errno::ENOENT | Errno::EBUSY))
-}
-
-impl Held {
-    /// The file of one that is to have its former value again, or has it and is to keep it; `None` of one that somebody has set otherwise since:
-    /// its heir, for one, unless that one's DEL was killed when it had given it back.
-    fn is_to_go(&self, heir: Option<&Held>) -> Result<Option<sysctl::Parameter>, kernel::Error> {
-        let Some(former) = &self.parameter.former else { return Ok(None) };
-        let file = self.parameter.open()?;
-        let Some(now) = file.read()? else { return Ok(None) };
-        if heir.is_some_and(|heir| heir.is_shown_by(&now)) {
-            return Ok(None);
-        }
-        let is_ours = now == *former
-            || self.is_shown_by(&now)
-            || (self.shown.is_none() && self.becomes(&file, &now)?);
-        Ok(is_ours.then_some(file))
-    }
-
-    fn is_shown_by(&self, now: &String) -> bool {
-        self.shown.as_ref().map_or_else(|| values::are_same(now, &self.parameter.value), |shown| shown == now)
-    }
-
-    /// Whether the kernel makes this value of ours. It is written for that, so only where nobody knows.
-    fn becomes(&self, file: &sysctl::Parameter, now: &String) -> Result<bool, kernel::Error> {
-        if file.write(&self.parameter.value).is_err() {
-            return Ok(false);
-        }
-        let is_ours = file.read()?.as_ref() == Some(now);
-        if is_ours { Ok(true) } else { file.write(now).map(|()| false) }
-    }
-}
-
-impl Parameter {
-    /// Its value, if it is there and can be read.
-    pub(super) fn now(&self) -> Option<String> {
-        sysctl::read(&self.path()).ok()
-    }
-
-    /// Gives it its former value. One that has it is not written: what somebody has set since of one interface would go with one of all.
-    fn restore(&self, file: &sysctl::Parameter) -> Result<(), kernel::Error> {
-        match &self.former {
-            Some(former) if file.read()?.as_ref() != Some(former) => file.write(former),
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
-/// Takes out a use of whose record nobody knows any more what it has set. That has its former values again if it is known in which namespace; else what
-/// others there have found goes on to be given back. All files are looked at: for what is rare.
-pub(crate) fn leave_unrecorded(holder: &Holder, places: &mut Places) -> Result<(), Error> {
-    let mut first = Ok(());
-    for path in setters::files(&places.state()?)? {
-        let Some(mut setters) = Setters::at(&path)? else { continue };
-        let Some(step) = setters.step_of(holder) else { continue };
-        let held = setters.take_out(&step);
-        if setters.are_of(places)? {
-            first = first.and(places.within(Place::Container, || give_back(&held, &setters))?);
-        }
-        setters.store()?;
-    }
-    first
 }
 
 /// Opens these parameters of the container, and reads what they are.

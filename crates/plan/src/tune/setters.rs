@@ -1,22 +1,25 @@
-//! Who has set kernel parameters of a namespace, in which order: `STATE/sysctls/<namespace>`, a line of JSON for each use of the plugin.
+//! Who has set kernel parameters, or an interface, of a namespace, in which order: `STATE/sysctls/<namespace>` and `STATE/links/<namespace>`, a line of JSON
+//! for each step of a use of the plugin.
 //!
 //! # Theory of operation
-//! Networks of one container share its parameters. What is to come back with the last of them is what the first one has found. So one that goes
-//! while another stands that came later leaves a parameter of both as that one has set it, and hands the former value on to it. This can't be in the
-//! records, which whoever is at an attachment keeps locked: the former values that count are those here.
+//! Networks of one container share its parameters, and may share an interface. What is to come back with the last of them is what the first one has found.
+//! So one that goes while another stands that came later leaves what both have set as that one has set it, and hands the former value on to it. This can't
+//! be in the records, which whoever is at an attachment keeps locked: the former values that count are those here.
 //!
 //! What a parameter takes along when it is written (`spread.rs`) counts as set by the same use, so all this holds of it, too.
 //!
 //! The file is its own lock. A use is in it before it writes its first parameter, and until the last is given back; whoever leaves puts a new file
-//! in the old one's place, so that one who is killed has left or has not. The kernel shows some values otherwise than they were written (in
+//! in the old one's place, so that one who is killed has left or has not. The kernel shows some parameters otherwise than they were written (in
 //! whole ticks of its clock, for one): by a second line, which says what it showed, DEL tells whether a parameter still is what the use has
-//! made it. One without that line died amid its ADD, or is of a release that knew no such file.
+//! made it. One without that line died amid its ADD, or is of a release that knew no such file. Settings of an interface have none: nothing is made of
+//! them, and DEL gives them back whatever somebody has made of them since.
 use super::{
+    Tuned,
     interfaces::Interfaces,
     parameters::{Parameter, Parameters},
+    setter::{Contested, Held, Setter, parse},
 };
 use crate::{
-    Step,
     error::Error,
     host_port::Holder,
     places::Places,
@@ -24,7 +27,6 @@ use crate::{
 };
 use kernel::NetnsId;
 use nix::fcntl::{Flock, FlockArg};
-use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
@@ -33,38 +35,19 @@ use std::{
 };
 
 /// Those of one namespace, locked.
-pub(super) struct Setters {
+pub(super) struct Setters<T: Contested> {
     file: Flock<File>,
     path: PathBuf,
     /// The first one first.
-    all: Vec<Setter>,
+    all: Vec<Setter<T>>,
     /// Whether the last line has no end: who wrote it was killed.
     is_torn: bool,
 }
 
-/// A use of the plugin, and what it has set.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Setter {
-    /// Whose it is; none of an earlier release's record.
-    of: Option<Holder>,
-    parameters: Vec<Parameter>,
-    /// What the kernel showed of each when all were written. Empty until then.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    shown: Vec<Option<String>>,
-}
-
-/// A parameter, and what the kernel showed of it when it was set.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) parameter: Parameter,
-    /// Not known of one whose ADD died, nor of an earlier release.
-    pub(super) shown: Option<String>,
-}
-
-impl Setters {
+impl<T: Contested> Setters<T> {
     /// Those of the container's namespace, which this one is to be among.
     pub(super) fn join(places: &mut Places) -> Result<Self, Error> {
-        let path = file_of(&places.state()?, places.netns_id()?);
+        let path = file_of::<T>(&places.state()?, places.netns_id()?);
         loop {
             if let Some(setters) = Self::lock(&path, true)? {
                 return Ok(setters);
@@ -75,106 +58,82 @@ impl Setters {
         }
     }
 
-    /// Those that this step is among, or was before a DEL of it was killed; `None` if there are none. Whoever an earlier release has attached is
+    /// Those that this one is among, or was before a DEL of it was killed; `None` if there are none. Whoever an earlier release has attached is
     /// told of by its record alone.
-    pub(super) fn with(step: &Parameters, places: &mut Places) -> Result<Option<Self>, Error> {
+    pub(super) fn with(setter: &Setter<T>, places: &mut Places) -> Result<Option<Self>, Error> {
         let Some(namespace) = places.namespace()? else { return Ok(None) };
-        if step.of.is_some() || !places.has_container() {
-            return Self::lock(&file_of(&places.state()?, namespace), false);
+        if setter.of.is_some() || !places.has_container() {
+            return Self::lock(&file_of::<T>(&places.state()?, namespace), false);
         }
         let mut setters = Self::join(places)?;
         // Those of earlier releases come in together.
         if setters.all.iter().all(|setter| setter.of.is_some()) {
             let mut older = older(&places.state()?, namespace)?;
-            if !older.iter().any(|setter| setter.is_of(step)) {
-                older.push(Setter::new(step));
+            if !older.iter().any(|other| other.is_of(setter)) {
+                older.push(setter.clone());
             }
             setters.all.splice(..0, older);
         }
         Ok(Some(setters))
     }
 
-    /// Those of this file, if there is one.
-    pub(super) fn at(path: &Path) -> Result<Option<Self>, Error> {
-        Self::lock(path, false)
-    }
-
-    /// What this one has set, if it is among them.
-    pub(super) fn step_of(&self, holder: &Holder) -> Option<Parameters> {
-        let its = |setter: &&Setter| setter.of.as_ref().is_some_and(|of| of.is(holder));
-        let setter = self.all.iter().find(its)?;
-        Some(Parameters { parameters: setter.parameters.clone(), of: setter.of.clone() })
-    }
-
-    /// Whether they are those of the container's namespace.
-    pub(super) fn are_of(&self, places: &mut Places) -> Result<bool, Error> {
-        Ok(places.has_container() && self.path == file_of(&places.state()?, places.netns_id()?))
-    }
-
-    /// Counts this one among them, on top, with what it finds, and with what its parameters take along. One that is done again stays where it is.
-    pub(super) fn enter(
-        &mut self,
-        step: &Parameters,
-        found: &[Option<String>],
-        along: Vec<Parameter>,
-    ) -> Result<(), Error> {
-        if self.all.iter().any(|setter| setter.is_of(step)) {
-            return Ok(());
+    /// Has a step leave them, and gives back what it has set. Of a namespace that is gone nothing is left to do but to be among them no more.
+    pub(super) fn leave(setter: &Setter<T>, places: &mut Places) -> Result<(), Error> {
+        let Some(mut setters) = Self::with(setter, places)? else { return Ok(()) };
+        let held = setters.take_out(setter);
+        if places.has_container() {
+            T::give_back(&held, &setters, places)?;
         }
-        let mut setter = Setter::new(step);
-        for (parameter, found) in setter.parameters.iter_mut().zip(found) {
-            parameter.former.clone_from(found);
+        setters.store()
+    }
+
+    /// Has a use leave whose record does not say any more what it has set. That has its former values again if it is known in which namespace; else what
+    /// others there have found goes on to be given back. All files are looked at: for what is rare.
+    pub(super) fn leave_unrecorded(holder: &Holder, places: &mut Places) -> Result<(), Error> {
+        let mut first = Ok(());
+        for path in files::<T>(&places.state()?)? {
+            let Some(mut setters) = Self::lock(&path, false)? else { continue };
+            let is_here =
+                places.has_container() && path == file_of::<T>(&places.state()?, places.netns_id()?);
+            let is_its = |setter: &&Setter<T>| setter.of.as_ref().is_some_and(|of| of.is(holder));
+            let its: Vec<Setter<T>> = setters.all.iter().rev().filter(is_its).cloned().collect();
+            for setter in &its {
+                let held = setters.take_out(setter);
+                if is_here {
+                    first = first.and(T::give_back(&held, &setters, places));
+                }
+            }
+            if !its.is_empty() {
+                setters.store()?;
+            }
         }
-        let along = along.into_iter().map(|it| Parameter { former: it.now(), ..it });
-        setter.parameters.extend(along.filter(|it| it.former.is_some()));
-        Interfaces::default().note(&mut setter.parameters)?;
-        self.append(&setter)?;
-        self.all.push(setter);
+        first
+    }
+
+    /// Counts this one among them, on top. One that is done again stays where it is, with what it has found.
+    pub(super) fn enter(&mut self, setter: Setter<T>) -> Result<(), Error> {
+        if !self.has(&setter) {
+            self.append(&setter)?;
+            self.all.push(setter);
+        }
         Ok(())
     }
 
-    /// Says what the kernel shows now that all is written: of the parameters, and then of what they have taken along.
-    pub(super) fn show(&mut self, step: &Parameters, mut shown: Vec<Option<String>>) -> Result<(), Error> {
-        let Some(setter) = self.all.iter_mut().find(|setter| setter.is_of(step)) else { return Ok(()) };
-        let own = shown.len();
-        shown.extend(setter.parameters.iter().skip(own).map(Parameter::now));
-        let all = std::mem::take(&mut setter.parameters).into_iter().zip(shown).enumerate();
-        // What may have been taken along and was not is nobody's affair.
-        let is_set = |at: usize, it: &Parameter, shown: &Option<String>| {
-            at < own || it.former != *shown || it.is_given_by(&step.parameters)
-        };
-        (setter.parameters, setter.shown) =
-            all.filter(|(at, (it, shown))| is_set(*at, it, shown)).map(|(_, both)| both).unzip();
-        let setter = setter.clone();
-        self.append(&setter)
+    fn has(&self, setter: &Setter<T>) -> bool {
+        self.all.iter().any(|other| other.is_of(setter))
     }
 
-    /// Takes this one out. Each parameter that it held, with who has set it since: to that one the former value is handed on.
-    pub(super) fn take_out(&mut self, step: &Parameters) -> Vec<(Held, Option<Held>)> {
-        let Some(at) = self.all.iter().position(|setter| setter.is_of(step)) else { return Vec::new() };
+    /// Takes this one out. What it held, each with who has set it since: to that one the former value is handed on.
+    fn take_out(&mut self, setter: &Setter<T>) -> Vec<(Held<T>, Option<Held<T>>)> {
+        let Some(at) = self.all.iter().position(|other| other.is_of(setter)) else { return Vec::new() };
         let gone = self.all.remove(at);
-        let mut heir_to = |held: &Held| self.all.iter_mut().skip(at).find_map(|setter| setter.heir_to(held));
+        let mut heir_to =
+            |held: &Held<T>| self.all.iter_mut().skip(at).find_map(|setter| setter.heir_to(held));
         gone.held().map(|held| (held.clone(), heir_to(&held))).collect()
     }
 
-    /// What was set last of each parameter, as far as it is known what the kernel showed.
-    pub(super) fn topmost(&self, interfaces: &mut Interfaces) -> Result<Vec<Held>, kernel::Error> {
-        let mut topmost: Vec<Held> = Vec::new();
-        for held in self.all.iter().rev().flat_map(Setter::held) {
-            if !topmost.iter().any(|other| other.parameter.is(&held.parameter)) {
-                topmost.push(held);
-            }
-        }
-        topmost.retain(|held| held.shown.is_some());
-        let found = |Held { parameter, shown }| {
-            let parameter = interfaces.find(&parameter).transpose()?;
-            Some(parameter.map(|parameter| Held { parameter, shown }))
-        };
-        topmost.into_iter().filter_map(found).collect()
-    }
-
     /// Puts down who is left. A DEL that is killed before that is as good as one that did not begin.
-    pub(super) fn store(self) -> Result<(), Error> {
+    fn store(self) -> Result<(), Error> {
         let draft = draft(&self.path);
         if self.all.is_empty() {
             removed(&draft, fs::remove_file(&draft))?;
@@ -191,7 +150,7 @@ impl Setters {
         stored.map_err(|cause| failed("write", &self.path, cause))
     }
 
-    fn append(&mut self, setter: &Setter) -> Result<(), Error> {
+    fn append(&mut self, setter: &Setter<T>) -> Result<(), Error> {
         let end = if std::mem::take(&mut self.is_torn) { "\n" } else { "" };
         let line = format!("{end}{}", setter.line());
         self.file.write_all(line.as_bytes()).map_err(|cause| failed("write", &self.path, cause))
@@ -215,78 +174,98 @@ impl Setters {
     }
 }
 
+impl Setters<Parameter> {
+    /// Counts this one among them, with what it finds, and with what its parameters take along.
+    pub(super) fn enter_with(
+        &mut self,
+        step: &Parameters,
+        found: &[Option<String>],
+        along: Vec<Parameter>,
+    ) -> Result<(), Error> {
+        let mut setter = step.setter();
+        if self.has(&setter) {
+            return Ok(());
+        }
+        for (parameter, found) in setter.set.iter_mut().zip(found) {
+            parameter.former.clone_from(found);
+        }
+        let along = along.into_iter().map(|it| Parameter { former: it.now(), ..it });
+        setter.set.extend(along.filter(|it| it.former.is_some()));
+        Interfaces::default().note(&mut setter.set)?;
+        self.enter(setter)
+    }
+
+    /// Says what the kernel shows now that all is written: of the parameters, and then of what they have taken along.
+    pub(super) fn show(&mut self, step: &Parameters, mut shown: Vec<Option<String>>) -> Result<(), Error> {
+        let of_step = step.setter();
+        let Some(setter) = self.all.iter_mut().find(|setter| setter.is_of(&of_step)) else { return Ok(()) };
+        let own = shown.len();
+        shown.extend(setter.set.iter().skip(own).map(Parameter::now));
+        let all = std::mem::take(&mut setter.set).into_iter().zip(shown).enumerate();
+        // What may have been taken along and was not is nobody's affair.
+        let is_set = |at: usize, it: &Parameter, shown: &Option<String>| {
+            at < own || it.former != *shown || it.is_given_by(&step.parameters)
+        };
+        (setter.set, setter.shown) =
+            all.filter(|(at, (it, shown))| is_set(*at, it, shown)).map(|(_, both)| both).unzip();
+        let setter = setter.clone();
+        self.append(&setter)
+    }
+
+    /// What was set last of each parameter, as far as it is known what the kernel showed.
+    pub(super) fn topmost(&self, interfaces: &mut Interfaces) -> Result<Vec<Held<Parameter>>, kernel::Error> {
+        let mut topmost: Vec<Held<Parameter>> = Vec::new();
+        for held in self.all.iter().rev().flat_map(Setter::held) {
+            if !topmost.iter().any(|other| other.it.is(&held.it)) {
+                topmost.push(held);
+            }
+        }
+        topmost.retain(|held| held.shown.is_some());
+        let found = |Held { it, shown }: Held<Parameter>| {
+            let found = interfaces.find(&it).transpose()?;
+            Some(found.map(|it| Held { it, shown }))
+        };
+        topmost.into_iter().filter_map(found).collect()
+    }
+}
+
+impl State {
+    /// Everybody who has set kernel parameters or an interface, of whichever namespace.
+    pub(crate) fn setters(&self) -> Result<Vec<Holder>, Error> {
+        Ok([holders::<Parameter>(self)?, holders::<Tuned>(self)?].concat())
+    }
+}
+
+fn holders<T: Contested>(state: &State) -> Result<Vec<Holder>, Error> {
+    let mut holders = Vec::new();
+    for path in files::<T>(state)? {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        holders.extend(parse::<T>(&text).into_iter().filter_map(|setter| setter.of));
+    }
+    Ok(holders)
+}
+
 /// The files of all namespaces.
-pub(super) fn files(state: &State) -> Result<Vec<PathBuf>, Error> {
-    let folder = folder(state);
+fn files<T: Contested>(state: &State) -> Result<Vec<PathBuf>, Error> {
+    let folder = folder::<T>(state);
     let names = entries(&folder)?.into_iter().filter(|name| !name.starts_with('.'));
     Ok(names.map(|name| folder.join(name)).collect())
 }
 
-impl State {
-    /// Everybody who has set kernel parameters, of whichever namespace.
-    pub(crate) fn setters(&self) -> Result<Vec<Holder>, Error> {
-        let mut holders = Vec::new();
-        for path in files(self)? {
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            holders.extend(parse(&text).into_iter().filter_map(|setter| setter.of));
-        }
-        Ok(holders)
-    }
-}
-
-/// What the kernel showed of this step's parameters when they were set, if that is known. Read without waiting for who is at them.
-pub(super) fn shown(step: &Parameters, places: &mut Places) -> Result<Vec<Option<String>>, Error> {
-    let path = file_of(&places.state()?, places.netns_id()?);
+/// What is in force of what this one has set: its own, or that of whoever came last after it. Read without waiting for who is at them.
+pub(super) fn in_force<T: Contested>(setter: &Setter<T>, places: &mut Places) -> Result<Vec<Held<T>>, Error> {
+    let path = file_of::<T>(&places.state()?, places.netns_id()?);
     let text = match fs::read_to_string(&path) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => String::new(),
         other => other.map_err(|cause| failed("read", &path, cause))?,
     };
-    let of_step = parse(&text).into_iter().find(|setter| setter.is_of(step));
-    Ok(of_step.map(|setter| setter.shown).unwrap_or_default())
-}
-
-impl Setter {
-    fn new(step: &Parameters) -> Self {
-        Self { of: step.of.clone(), parameters: step.parameters.clone(), shown: Vec::new() }
-    }
-
-    /// Of an earlier release's uses those that have set the same are as good as each other.
-    fn is_of(&self, step: &Parameters) -> bool {
-        let set = |parameters: &[Parameter]| -> Vec<_> {
-            parameters.iter().map(|it| (it.path.clone(), it.value.clone())).collect()
-        };
-        self.of == step.of && (self.of.is_some() || set(&self.parameters) == set(&step.parameters))
-    }
-
-    fn held(&self) -> impl Iterator<Item = Held> {
-        let shown = self.shown.iter().cloned().chain(std::iter::repeat(None));
-        self.parameters.iter().cloned().zip(shown).map(|(parameter, shown)| Held { parameter, shown })
-    }
-
-    /// Takes over the former value of a parameter, unless it has found one that somebody else had set in between.
-    fn heir_to(&mut self, held: &Held) -> Option<Held> {
-        let own = self.parameters.iter_mut().find(|own| own.is(&held.parameter))?;
-        if held.shown.is_none() || own.former == held.shown {
-            own.former.clone_from(&held.parameter.former);
-        }
-        self.held().find(|own| own.parameter.is(&held.parameter))
-    }
-
-    fn line(&self) -> String {
-        format!("{}\n", serde_json::to_string(self).unwrap_or_default())
-    }
-}
-
-/// A line that is torn says nothing; a later one of a use is instead of the first.
-fn parse(text: &str) -> Vec<Setter> {
-    let mut setters: Vec<Setter> = Vec::new();
-    for setter in text.lines().filter_map(|line| serde_json::from_str::<Setter>(line).ok()) {
-        match setters.iter_mut().find(|other| other.of.is_some() && other.of == setter.of) {
-            Some(earlier) => *earlier = setter,
-            None => setters.push(setter),
-        }
-    }
-    setters
+    let all = parse::<T>(&text);
+    // Who is not among them came before: with an earlier release, or another suite.
+    let own = all.iter().position(|other| other.is_of(setter)).unwrap_or_default();
+    let last = |held: Held<T>| {
+        all.iter().skip(own).rev().find_map(|setter| setter.held_of(&held.it)).unwrap_or(held)
+    };
+    Ok(setter.held().map(last).collect())
 }
 
 /// `None` of a file that is in its place no more: somebody has left meanwhile.
@@ -300,33 +279,29 @@ fn read(mut file: &File) -> io::Result<Option<String>> {
 }
 
 /// Whom an earlier release has attached to this namespace, in the order of their records.
-fn older(state: &State, namespace: NetnsId) -> Result<Vec<Setter>, Error> {
+fn older<T: Contested>(state: &State, namespace: NetnsId) -> Result<Vec<Setter<T>>, Error> {
     let mut found = Vec::new();
     for (path, journal) in state.journals()? {
         if !journal.intent.is_some_and(|intent| intent.netns_id.may_be(&namespace)) {
             continue;
         }
-        for (_, step) in journal.plan.iter().flat_map(crate::Plan::steps) {
-            if let Step::Parameters(step) = step
-                && step.of.is_none()
-            {
-                let at = fs::metadata(&path).map(|it| (it.mtime(), it.mtime_nsec())).unwrap_or_default();
-                found.push((at, path.clone(), Setter::new(step)));
-            }
-        }
+        let steps = journal.plan.iter().flat_map(crate::Plan::steps);
+        let set = steps.filter_map(|(_, step)| T::set_by(step)).filter(|setter| setter.of.is_none());
+        let at = || fs::metadata(&path).map(|it| (it.mtime(), it.mtime_nsec())).unwrap_or_default();
+        found.extend(set.map(|setter| (at(), path.clone(), setter)));
     }
     found.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
     Ok(found.into_iter().map(|(_, _, setter)| setter).collect())
 }
 
 /// With the cookie, where the kernel tells it: the inode is given again.
-fn file_of(state: &State, namespace: NetnsId) -> PathBuf {
+fn file_of<T: Contested>(state: &State, namespace: NetnsId) -> PathBuf {
     let cookie = namespace.cookie.map(|cookie| format!("-{cookie}")).unwrap_or_default();
-    folder(state).join(format!("{}{cookie}", namespace.ino))
+    folder::<T>(state).join(format!("{}{cookie}", namespace.ino))
 }
 
-fn folder(state: &State) -> PathBuf {
-    state.directory().join("sysctls")
+fn folder<T: Contested>(state: &State) -> PathBuf {
+    state.directory().join(T::FOLDER)
 }
 
 fn draft(path: &Path) -> PathBuf {
@@ -374,23 +349,23 @@ mod tests {
             let mut found = vec![Some(first.to_owned())];
             for (plugin, value) in all {
                 let mut setters = scratch.open();
-                setters.enter(&step(plugin, value), &found, Vec::new()).unwrap();
+                setters.enter_with(&step(plugin, value), &found, Vec::new()).unwrap();
                 found = vec![Some((*value).to_owned())];
                 setters.show(&step(plugin, value), found.clone()).unwrap();
             }
             scratch
         }
 
-        fn open(&self) -> Setters {
+        fn open(&self) -> Setters<Parameter> {
             Setters::lock(&self.0, true).unwrap().unwrap()
         }
 
         /// What this one would give back, and whether another stands that has set it since.
         fn take_out(&self, plugin: &str) -> Option<(Option<String>, bool)> {
-            let mut setters = Setters::lock(&self.0, false).unwrap()?;
-            let gone = setters.take_out(&step(plugin, "")).pop();
+            let mut setters = Setters::<Parameter>::lock(&self.0, false).unwrap()?;
+            let gone = setters.take_out(&step(plugin, "").setter()).pop();
             setters.store().unwrap();
-            gone.map(|(held, heir)| (held.parameter.former, heir.is_some()))
+            gone.map(|(held, heir)| (held.it.former, heir.is_some()))
         }
     }
 
@@ -424,15 +399,18 @@ mod tests {
     fn a_line_that_is_torn_says_nothing_and_spares_the_next() {
         let scratch = Scratch::new("torn", "0", &[("a", "1")]);
         let whole = fs::read_to_string(&scratch.0).unwrap();
-        let second = Setter::new(&step("b", "2")).line();
+        let second = step("b", "2").setter().line();
         for length in 1..second.len() {
             fs::write(&scratch.0, format!("{whole}{}", &second[..length])).unwrap();
             let mut setters = scratch.open();
             let last_is_whole = length + 1 == second.len();
             assert_eq!(setters.all.len(), if last_is_whole { 2 } else { 1 }, "{length}");
-            setters.enter(&step("c", "3"), &[Some("1".to_owned())], Vec::new()).unwrap();
+            setters.enter_with(&step("c", "3"), &[Some("1".to_owned())], Vec::new()).unwrap();
             drop(setters);
-            assert!(scratch.open().all.iter().any(|setter| setter.is_of(&step("c", "3"))), "{length}");
+            assert!(
+                scratch.open().all.iter().any(|setter| setter.is_of(&step("c", "3").setter())),
+                "{length}"
+            );
         }
     }
 
@@ -441,7 +419,7 @@ mod tests {
         for is_killed_then in [false, true] {
             let scratch = Scratch::new("again", "0", &[("a", "1"), ("b", "2")]);
             let mut setters = scratch.open();
-            setters.enter(&step("a", "1"), &[Some("2".to_owned())], Vec::new()).unwrap();
+            setters.enter_with(&step("a", "1"), &[Some("2".to_owned())], Vec::new()).unwrap();
             if !is_killed_then {
                 setters.show(&step("a", "1"), vec![Some("1".to_owned())]).unwrap();
             }

@@ -166,7 +166,7 @@ fn as_parameter(path: [&str; 4], value: &str) -> Parameter {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::setter::Contested, *};
 
     #[test]
     fn what_several_take_along_is_taken_once_and_what_is_written_itself_is_not() {

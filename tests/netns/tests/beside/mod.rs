@@ -37,8 +37,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Three networks of a container, each with an interface of its own.
 struct Networks(Site);
 
-const NAMES: [&str; 3] = ["first", "second", "third"];
-const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+pub(crate) const NAMES: [&str; 3] = ["first", "second", "third"];
+pub(crate) const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 impl Networks {
     fn new() -> Self {
