@@ -223,22 +223,29 @@ fn kill_now_and_then(etcd: &mut Etcd, kills: &AtomicU32) {
     }
 }
 
-/// A node that leases and gives back until etcd was killed often enough, and then keeps two.
+/// A node that leases and gives back until etcd was killed often enough, and then keeps two. What it gives back it holds no more, whatever becomes of that, and
+/// gives back until it knows.
 async fn race(store: &Store, record: &NetworkRecord, node: &NodeName, kills: &AtomicU32) -> Vec<LeasedBlock> {
-    let (net, mut holds) = (name("net"), Vec::new());
+    let (net, mut holds, mut leaves, mut was_answered) = (name("net"), Vec::new(), None, true);
     loop {
-        let enough = holds.len() == 2;
-        if enough && kills.load(Ordering::Relaxed) >= KILLS {
-            return holds;
-        }
-        let done = match holds.last() {
-            Some(block) if enough => {
-                store.release_block(&net, node, *block).await.map(|()| holds.truncate(1))
+        if leaves.is_none() && holds.len() == 2 {
+            if kills.load(Ordering::Relaxed) >= KILLS {
+                return holds;
             }
-            _ => store.lease_block(&net, record, node, &holds).await.map(|block| holds.push(block)),
+            leaves = holds.pop();
+        }
+        let done = match leaves {
+            Some(block) => store.release_block(&net, node, block).await.map(|()| leaves = None),
+            None => store.lease_block(&net, record, node, &holds).await.map(|block| holds.push(block)),
         };
-        if let Err(error) = done {
-            assert!(error.is_absence() || matches!(error, Error::Contended { .. }), "{error}");
+        match done {
+            Ok(()) => was_answered = true,
+            // It was given back, and somebody has leased it since.
+            Err(Error::NotTheOwner { .. }) if !was_answered => leaves = None,
+            Err(error) => {
+                assert!(error.is_absence() || matches!(error, Error::Contended { .. }), "{error}");
+                was_answered = false;
+            }
         }
     }
 }
