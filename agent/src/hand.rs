@@ -9,7 +9,7 @@
 use crate::Error;
 use cluster::Config;
 use cni::Fail;
-use plan::{Data, Departure, Narrowest, Places, State, Way, WayFact, step::Peer};
+use plan::{Data, Departure, Look, Narrowest, Places, State, Way, WayFact, step::Peer};
 use std::{
     collections::BTreeSet,
     net::IpAddr,
@@ -28,6 +28,10 @@ pub(crate) struct Hand {
     written: Option<Way>,
     /// To whom the ways were looked at.
     seen: BTreeSet<IpAddr>,
+    /// When the kernel was last asked for all that it has.
+    looked: Option<Instant>,
+    /// Whether what is written down would not outlive a power failure yet.
+    unsettled: bool,
 }
 
 /// How it is done.
@@ -44,7 +48,7 @@ pub(crate) struct Done {
 impl Hand {
     pub(crate) fn new(network: &NetworkName, config: &Config, vtep: IpAddr) -> Self {
         let (network, config) = (network.clone(), config.clone());
-        Self { network, config, vtep, written: None, seen: BTreeSet::new() }
+        Self { network, config, vtep, written: None, seen: BTreeSet::new(), looked: None, unsettled: false }
     }
 
     /// Who is written down.
@@ -64,16 +68,28 @@ impl Hand {
         if new {
             way.write(peers, &self.network, &data).map_err(|cause| self.failed(cause))?;
             self.written = Some(way);
+            self.unsettled = true;
         }
-        let done = self.uphold().map(|done| Done { news: new.then(|| begun.elapsed()), ..done });
-        if new {
-            plan::settle_peers(&self.network, &data).map_err(|cause| self.failed(cause))?;
-        }
-        done
+        self.tell().map(|done| Done { news: new.then(|| begun.elapsed()), ..done })
     }
 
     /// Sees to it that the kernel knows what is written down: somebody may have changed it, or an ADD have begun before it was written.
-    pub(crate) fn uphold(&self) -> Result<Done, Fail> {
+    pub(crate) fn uphold(&mut self) -> Result<Done, Fail> {
+        self.settle()?;
+        self.tell()
+    }
+
+    /// Has what is written down outlive a power failure. Disks take longer for it than the kernel for a change, so it is for when nothing is new.
+    pub(crate) fn settle(&mut self) -> Result<(), Fail> {
+        if self.unsettled {
+            let data = Data::from_env().map_err(|cause| self.failed(cause))?;
+            plan::settle_peers(&self.network, &data).map_err(|cause| self.failed(cause))?;
+            self.unsettled = false;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) -> Result<Done, Fail> {
         let Some(way) = self.written.clone() else { return Ok(Done { stands: false, mtu: 0, news: None }) };
         let ipv6 = self.config.layout.subnets().iter().any(|subnet| !subnet.is_ipv4());
         let (wanted, fits) = (way.narrowest.leaves(self.config.mtu, ipv6), way.narrowest.leaves(None, ipv6));
@@ -81,8 +97,13 @@ impl Hand {
         let mtu = wanted.as_ref().copied().or(fits).map_err(|refusal| self.failed(refusal.into()))?;
         let steps = overlay::tunnel(&self.config, &self.network, &WayFact { way, mtu });
         let state = State::from_env().map_err(|cause| self.failed(cause))?;
-        let stands =
-            plan::uphold(&steps, &self.network, &mut places(), &state).map_err(|cause| self.failed(cause))?;
+        let whole = self.looked.is_none_or(|at| at.elapsed() > WHOLE);
+        let look = if whole { Look::Whole } else { Look::Brief };
+        let stands = plan::uphold(&steps, &self.network, look, &mut places(), &state);
+        let stands = stands.map_err(|cause| self.failed(cause))?;
+        if whole {
+            self.looked = Some(Instant::now());
+        }
         wanted.map_err(|refusal| self.failed(refusal.into()))?;
         Ok(Done { stands, mtu, news: None })
     }
@@ -100,9 +121,10 @@ impl Hand {
         Error::Peers { network: self.network.clone(), cause: Box::new(cause) }
     }
 
-    /// Has the ways looked at again, to all of them: they may have changed.
+    /// Has the ways looked at again, to all of them, and all that the kernel has: they may have changed.
     pub(crate) fn look_again(&mut self) {
         self.seen.clear();
+        self.looked = None;
     }
 
     /// The narrowest of the ways to these. As long as nobody has gone, only those to new ones are looked at.
@@ -118,6 +140,9 @@ impl Hand {
         Ok(narrowest)
     }
 }
+
+/// Between two looks at all that the kernel has: of ten thousand nodes that takes a twentieth of a second.
+const WHOLE: Duration = Duration::from_mins(1);
 
 /// Held while something is written down.
 static ONE: Mutex<()> = Mutex::new(());

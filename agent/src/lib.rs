@@ -87,7 +87,7 @@ async fn stay() -> Result<(), Fail> {
             if !running.iter().any(|(running, _)| *running == membership) {
                 let tasks = [
                     tokio::spawn(member::stay(membership.clone(), status.clone(), pokes.clone())),
-                    tokio::spawn(peers::stay(membership.clone(), status.clone())),
+                    tokio::spawn(peers::stay(membership.clone(), status.clone(), pokes.clone())),
                 ];
                 running.push((membership, tasks));
             }

@@ -1,26 +1,11 @@
-//! A word to the agent: look now. A plugin that has changed something on this node says it, and does not wait for anything.
-use crate::status::{SOCKET, path};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
-use std::{
-    os::fd::{AsRawFd as _, OwnedFd},
-    time::Duration,
-};
+//! A word to the agent: look now. A plugin that has changed something on this node says it, and one that waits for what the agent writes down.
+use plan::{POKE, State};
+use std::time::Duration;
 use tokio::{sync::watch, time::timeout};
-
-/// What is said.
-const WORD: &[u8] = b"look\n";
 
 /// Has the agent of this host look at once, if there is one; if not, nobody misses it.
 pub fn poke() {
-    let _nobody_listens = path(SOCKET).ok().and_then(|path| say(&UnixAddr::new(&path).ok()?).ok());
-}
-
-/// An agent that is stopped, and has more callers than it can hold, keeps nobody waiting.
-fn say(agent: &UnixAddr) -> nix::Result<()> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    connect(socket.as_raw_fd(), agent)?;
-    send(socket.as_raw_fd(), WORD, MsgFlags::MSG_NOSIGNAL).map(drop)
+    let _is_there = State::from_env().is_ok_and(|state| plan::poke(&state));
 }
 
 /// Each clone hears of all that were poked since it last waited.
@@ -45,7 +30,7 @@ impl Pokes {
 
     /// Hears whether a caller pokes who says this.
     pub(crate) fn hear(&self, said: &[u8]) {
-        if said == WORD {
+        if said == POKE {
             self.to_all.send_replace(());
         }
     }

@@ -3,7 +3,7 @@ use crate::{Error, hand::Done, membership::Membership};
 use cluster::LeasedBlock;
 use cni::{ErrorReply, Fail, Failure, Version};
 use nix::fcntl::{Flock, FlockArg};
-use plan::State;
+use plan::{AGENT_SOCKET, State};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -179,7 +179,7 @@ pub(crate) fn claim() -> Result<Flock<File>, Error> {
 
 /// The socket. One that a killed agent has left is taken away: this one holds the lock.
 pub(crate) fn listen() -> Result<UnixListener, Error> {
-    let path = place(SOCKET)?;
+    let path = place(AGENT_SOCKET)?;
     let failed = |cause| Error::Socket { path: path.clone(), cause };
     let _stale = fs::remove_file(&path);
     let listener = UnixListener::bind(&path).map_err(failed)?;
@@ -187,17 +187,10 @@ pub(crate) fn listen() -> Result<UnixListener, Error> {
     Ok(listener)
 }
 
-/// The path of the agent's file of this name.
-pub(crate) fn path(name: &str) -> Result<PathBuf, Error> {
-    Ok(State::from_env()?.directory().join(name))
-}
-
+/// The path of the agent's file of this name, whose folder is there.
 fn place(name: &str) -> Result<PathBuf, Error> {
-    let path = path(name)?;
+    let path = State::from_env()?.directory().join(name);
     let directory = path.parent().unwrap_or(&path);
     fs::create_dir_all(directory).map_err(|cause| Error::Socket { path: directory.into(), cause })?;
     Ok(path)
 }
-
-/// The socket's name.
-pub(crate) const SOCKET: &str = "agent.sock";

@@ -38,6 +38,17 @@ pub fn forget(id: u32) -> Message {
     Message::raw(format!("delete next hop {id}"), RTM_DELNEXTHOP, bytes, 0)
 }
 
+/// Whether there is one of this number that leads through this link.
+pub fn exists(rtnl: &mut Rtnl, id: u32, link: u32) -> Result<bool, Error> {
+    let mut bytes = header_of_any(0, 0);
+    attribute(&mut bytes, NHA_ID, &id.to_ne_bytes());
+    let request = Message::raw(format!("look up next hop {id}"), RTM_GETNEXTHOP, bytes, 0);
+    match rtnl.ask(&request, |bytes| read(bytes, link)) {
+        Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(false),
+        found => Ok(found?.flatten().is_some()),
+    }
+}
+
 /// All that lead through a link. A link that is not there has none.
 pub fn of(rtnl: &mut Rtnl, link: u32) -> Result<Vec<Nexthop>, Error> {
     let mut bytes = header_of_any(0, 0);

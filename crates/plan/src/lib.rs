@@ -39,6 +39,7 @@ mod only_mac;
 mod overlay;
 mod parent;
 mod places;
+mod poke;
 mod policy;
 mod port;
 mod publish;
@@ -83,10 +84,11 @@ pub use journal::Intent;
 pub use mtu::{TooSmall, WantedMtu};
 pub use overlay::{
     Narrowest, NoOverlay, OverlayFact, Transit, WantedUnderlay, WantedWay, Way, WayFact,
-    peers as written_peers, settle as settle_peers,
+    peers as written_peers, settle as settle_peers, stands as overlay_stands,
 };
 pub use parent::{NoParent, ParentLink, WantedParent};
 pub use places::{Departure, Place, Places};
+pub use poke::{AGENT_SOCKET, POKE, poke};
 pub use policy::Routing;
 pub use record::{Key, Record};
 pub use repair::{Extent, Repair, repair};
@@ -95,7 +97,7 @@ pub use step::Step;
 pub use tap::{LARGEST_OF_TAP, NoTap, WantedTap};
 pub use tune::{NoBackup, NoParameter, Settings};
 pub use undo::{stands, undo, undo_unrecorded};
-pub use uphold::uphold;
+pub use uphold::{Look, uphold};
 pub use vrf::{NoVrf, VrfFact, WantedVrf};
 
 use serde::{Deserialize, Serialize};

@@ -66,6 +66,11 @@ fn host_end(network: &NetworkName) -> IfName {
     IfName::derived("ov", &[network.as_str()])
 }
 
+/// Whether a network has containers here, by what is in STATE.
+pub fn stands(network: &NetworkName, state: &State) -> bool {
+    netns_of(state, network).exists()
+}
+
 /// What the users of a network's namespace are counted under.
 pub(crate) fn thing(network: &NetworkName) -> String {
     format!("overlay:{network}")

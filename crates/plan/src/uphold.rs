@@ -15,9 +15,24 @@ use crate::{
 };
 use types::NetworkName;
 
+/// How closely it is looked at what stands already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// As an ADD looks: at what tells in a moment.
+    Brief,
+    /// As CHECK looks: at all that the kernel has of it.
+    Whole,
+}
+
 /// Looks at the shared steps of a plan in the network's namespace, and makes what is missing; false if the network has no containers here, and so nothing to
 /// look at.
-pub fn uphold(plan: &Plan, network: &NetworkName, places: &mut Places, state: &State) -> Result<bool, Error> {
+pub fn uphold(
+    plan: &Plan,
+    network: &NetworkName,
+    closely: Look,
+    places: &mut Places,
+    state: &State,
+) -> Result<bool, Error> {
     let Some(_none_leaves) = state.keep_users(&thing(network))? else { return Ok(false) };
     places.turn_to_network(network);
     places.forget_network();
@@ -28,7 +43,10 @@ pub fn uphold(plan: &Plan, network: &NetworkName, places: &mut Places, state: &S
     let mut lock = None;
     for (_, step) in plan.steps() {
         let Work::Shared(shared) = step.act().work(places)? else { continue };
-        if step.act().place() != Place::Network || shared.stands(places)? {
+        if step.act().place() != Place::Network {
+            continue;
+        }
+        if shared.stands(places)? && (closely == Look::Brief || step.act().differs(places)?.is_none()) {
             continue;
         }
         if lock.is_none() {

@@ -11,8 +11,8 @@ mod lab;
 use lab::{Lab, key, nft};
 use netlab::{ip, sysctl};
 use plan::{
-    Data, Error, Extent, Facts, Narrowest, NoOverlay, Places, Plan, Query, Transit, WantedUnderlay, Way,
-    apply, check, repair, settle_peers, step,
+    Data, Error, Extent, Facts, Look, Narrowest, NoOverlay, Places, Plan, Query, Transit, WantedUnderlay,
+    Way, apply, check, repair, settle_peers, step,
 };
 use std::{fs, net::IpAddr, path::PathBuf};
 use types::Mac;
@@ -391,6 +391,11 @@ fn a_tunnel_that_was_down_leads_to_its_peers_again() {
     lab.inside(1, || ip("link set vx7 down").unwrap());
     lab.attach(3, &with_peers(1, &[2, 3]));
     assert_eq!(ways(&lab), before);
+    // Up again it looks as it did; but the kernel has taken what led through it.
+    lab.inside(1, || ["link set vx7 down", "link set vx7 up"].map(|command| ip(command).unwrap()));
+    assert_ne!(ways(&lab), before);
+    lab.attach(5, &with_peers(1, &[2, 3]));
+    assert_eq!(ways(&lab), before);
 }
 
 fn the_records_of_a_network_have_the_newest_list() {
@@ -516,7 +521,7 @@ fn write_down(lab: &Lab, lasts: &[u8]) -> Way {
 }
 
 fn to_written(way: &Way) -> Plan {
-    let list = step::List::Written(way.digest.clone());
+    let list = step::List::Written { digest: way.digest.clone(), first: way.first };
     let mut plan = plan([namespace(1).into()]);
     if !way.alone {
         plan.ensure(tunnel(7));
@@ -548,20 +553,29 @@ fn what_is_written_down_is_made_known_to_the_kernel_and_the_newest_list_counts()
 
 fn what_is_written_down_is_upheld_where_the_network_has_containers() {
     let lab = Lab::new();
-    let uphold = |lasts: &[u8]| {
+    let look = |closely, lasts: &[u8]| {
         let way = write_down(&lab, lasts);
         let mut places = lab.places().keeping_data(&Data::at(&lab.host.data_dir()));
-        plan::uphold(&to_written(&way), &key(1).network, &mut places, &lab.state).unwrap()
+        plan::uphold(&to_written(&way), &key(1).network, closely, &mut places, &lab.state).unwrap()
     };
+    let uphold = |lasts: &[u8]| look(Look::Brief, lasts);
     assert!(!uphold(&[2]));
     let first = plan([namespace(1).into()]);
     let record = lab.state.claim(&key(1)).unwrap();
     apply(&first, &mut lab.places(), &lab.state, &key(1)).unwrap();
     assert!(uphold(&[2, 3]));
     assert_eq!(ways(&lab).len(), 8);
-    for command in ["link delete vx7", "link set vx7 down"] {
-        lab.inside(1, || ip(command).unwrap());
+    for commands in
+        [&["link delete vx7"][..], &["link set vx7 down"], &["link set vx7 down", "link set vx7 up"]]
+    {
+        lab.inside(1, || commands.iter().for_each(|command| drop(ip(command).unwrap())));
         assert!(uphold(&[2, 3]));
+        assert_eq!(ways(&lab).len(), 8, "{commands:?}");
+    }
+    // What a moment's look does not see.
+    for command in ["route delete 10.42.3.0/26", "nexthop delete id 3", "route add 10.42.9.0/26 nhid 2"] {
+        lab.inside(1, || ip(command).unwrap());
+        assert!(look(Look::Whole, &[2, 3]));
         assert_eq!(ways(&lab).len(), 8, "{command}");
     }
     assert!(uphold(&[]));

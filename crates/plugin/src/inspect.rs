@@ -36,6 +36,7 @@ pub(crate) fn check<R: Recipe>(delegates: &Delegates, call: &Call, at: &Attachme
 }
 
 pub(crate) fn status<R: Recipe>(delegates: &Delegates, call: &Call) -> Result<(), Fail> {
+    R::status(call)?;
     ipam::<R>(call).map_or(Ok(()), |ipam| delegates.status(call, ipam))
 }
 

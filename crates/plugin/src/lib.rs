@@ -72,6 +72,11 @@ pub trait Recipe: Sync {
     /// Reads and refuses the configuration: the one place that does, before anything is changed.
     fn configure(call: &Call) -> Result<Self::Config, Fail>;
 
+    /// STATUS, besides that of the IPAM plugin: whether an ADD could be served now.
+    fn status(_call: &Call) -> Result<(), Fail> {
+        Ok(())
+    }
+
     /// What the plan must know of the host.
     fn asks(_config: &Self::Config, _endpoint: &Endpoint) -> Vec<Query> {
         Vec::new()

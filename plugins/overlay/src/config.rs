@@ -1,9 +1,10 @@
 //! What `overlay` goes by: the network as all nodes have it (`cluster`), and what this node is to it.
 use cluster::{Node, Nodes, Place, Role, Store};
 use cni::{Call, Code, Fail, Failure, Route};
+use plan::{Data, State, Way};
 use plugin::{Lease, keys};
 use std::net::IpAddr;
-use types::{Mac, NodeName, Prefix};
+use types::{Mac, NetworkName, NodeName, Prefix};
 
 /// What it means: nothing is left to refuse but what the host says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,14 @@ pub enum Error {
     Ipam {
         /// The IPAM plugin.
         ipam: String,
+    },
+    /// STATUS: who the other nodes are, nobody has written down.
+    #[error("this node has not heard yet who the other nodes of network {network} are")]
+    Untold {
+        /// The network.
+        network: NetworkName,
+        /// Whether it has containers here.
+        stands: bool,
     },
     /// An address that no node of this network has.
     #[error("IPAM plugin {ipam} gave {address}, which no node of the network has")]
@@ -70,6 +79,8 @@ impl Failure for Error {
     fn code(&self) -> Code {
         match self {
             Error::Ipam { .. } => Code::UnsupportedField,
+            Error::Untold { stands: false, .. } => Code::NotAvailable,
+            Error::Untold { stands: true, .. } => Code::LimitedConnectivity,
             Error::Nobodys { .. } | Error::Others { .. } | Error::Gateway { .. } => Code::Delegate,
         }
     }
@@ -78,6 +89,9 @@ impl Failure for Error {
         Some(match self {
             Error::Ipam { .. } => {
                 "with a \"store\" of type etcd leave \"ipam\" out, or set its \"type\" to cluster".into()
+            }
+            Error::Untold { .. } => {
+                "`sealane agent` writes it down: see that it runs, or run `sealane agent --once`".into()
             }
             Error::Nobodys { .. } | Error::Others { .. } => {
                 "leave \"ipam\" out, or set its \"type\" to cluster: it gives addresses of this node's blocks alone".into()
@@ -103,6 +117,19 @@ impl Config {
             (Role::Alone | Role::Listed(_), _) => Others::Nobody,
         };
         Ok(Self { network, others, mac: keys::mac(call, None)? })
+    }
+
+    /// Whether an ADD could be served now.
+    pub(crate) fn status(&self, network: &NetworkName) -> Result<(), Fail> {
+        if self.others != Others::Stored {
+            return Ok(());
+        }
+        let known = Data::from_env().and_then(|data| Way::read(network, &data));
+        if known.map_err(plugin::Error::Plan)?.is_some() {
+            return Ok(());
+        }
+        let state = State::from_env().map_err(plugin::Error::Plan)?;
+        Err(Error::Untold { network: network.clone(), stands: plan::overlay_stands(network, &state) }.into())
     }
 
     /// This node and the others that are listed; none as long as it is alone.

@@ -39,6 +39,10 @@ impl Recipe for Overlay {
         Config::read(call)
     }
 
+    fn status(call: &Call) -> Result<(), Fail> {
+        Config::read(call)?.status(&call.network)
+    }
+
     fn mac(config: &Config) -> Option<Mac> {
         config.mac
     }

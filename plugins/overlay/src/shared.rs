@@ -1,7 +1,7 @@
 //! What the containers of a network share on a host: its namespace, the way out, the tunnel to the other nodes.
 use crate::config::{Config, Others};
 use cluster::{Node, Router};
-use plan::{Facts, Plan, Query, WantedUnderlay, WantedWay, WayFact, step};
+use plan::{Facts, Plan, Query, WantedUnderlay, WantedWay, Way, WayFact, step};
 use plugin::{Endpoint, Lease, interface};
 use std::net::IpAddr;
 use types::{IfName, NetworkName, Prefix, Vni};
@@ -76,7 +76,7 @@ pub fn tunnel(config: &cluster::Config, network: &NetworkName, fact: &WayFact) -
     if !fact.way.alone {
         plan.ensure(link(config, fact.way.vtep, fact.mtu));
     }
-    plan.ensure(peers(config, network, step::List::Written(fact.way.digest.clone())));
+    plan.ensure(peers(config, network, list_of(&fact.way)));
     plan
 }
 
@@ -93,6 +93,10 @@ fn link(config: &cluster::Config, vtep: IpAddr, mtu: u32) -> step::Tunnel {
 
 fn peers(config: &cluster::Config, network: &NetworkName, list: step::List) -> step::Peers {
     step::Peers { network: network.clone(), link: tunnel_of(config.vni), list }
+}
+
+fn list_of(way: &Way) -> step::List {
+    step::List::Written { digest: way.digest.clone(), first: way.first }
 }
 
 fn list(config: &Config, others: &[&Node]) -> step::Listed {

@@ -214,7 +214,13 @@ fn stored() -> Value {
 /// Facts of a node that has heard of others, or of none.
 fn heard(alone: bool) -> Facts {
     let narrowest = Narrowest { carries: 1500, to: "192.0.2.2".parse().unwrap() };
-    let way = Way { vtep: "192.0.2.1".parse().unwrap(), narrowest, alone, digest: "sealane x".into() };
+    let way = Way {
+        vtep: "192.0.2.1".parse().unwrap(),
+        narrowest,
+        alone,
+        first: (!alone).then_some(1),
+        digest: "sealane x".into(),
+    };
     // The container is older than the tunnel.
     Facts { way: Some(WayFact { way, mtu: 1450 }), ..facts(Some(1400)) }
 }

@@ -9,15 +9,15 @@ mod hosts;
 
 use hosts::Cluster;
 use netlab::{
-    Container, Etcd, Protocol, do_not_get_through, ip, reaches, refused, serve, soon, talks, thrown_away,
-    with, with_all,
+    Container, Etcd, Protocol, Reply, do_not_get_through, ip, reaches, refused, serve, soon, talks,
+    thrown_away, with, with_all,
 };
 use serde_json::{Value, json};
 use std::{
     fs,
     io::Read,
     net::{IpAddr, UdpSocket},
-    os::unix::net::UnixStream,
+    os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     sync::{
@@ -31,13 +31,16 @@ use std::{
 fn main() -> ExitCode {
     netlab::main(netlab::with_etcd(netlab::trials![
         a_fourth_host_joins_three_while_traffic_flows,
+        who_joins_twelve_is_reached_by_all,
         no_packet_is_lost_when_agents_are_killed,
         a_frozen_etcd_keeps_neither_traffic_nor_containers,
         an_etcd_with_an_empty_disk_withdraws_nothing,
         a_node_that_died_comes_back,
         a_node_that_has_lost_its_disk_comes_back,
+        a_node_that_is_renamed_is_reached_under_both_names,
         after_a_reboot_without_etcd_the_first_container_has_its_peers,
         a_host_that_nobody_has_told_says_what_to_do,
+        an_agent_that_has_just_begun_is_waited_for,
         what_somebody_has_changed_is_put_back,
         an_agent_that_runs_once_is_enough,
         a_block_that_is_given_back_is_withdrawn,
@@ -70,14 +73,16 @@ impl Stored {
         ip(&format!("addr add {ETCD}/24 dev underlay")).unwrap();
         let etcd = Etcd::at(&lab.host, ETCD);
         let this = Self { lab, etcd };
-        for node in 0..hosts {
-            let folder = this.dir(node, "net.d");
-            fs::create_dir_all(&folder).unwrap();
-            let list =
-                json!({"cniVersion": "1.1.0", "name": "net", "plugins": [this.keys(node, &json!({}))]});
-            fs::write(folder.join("net.conflist"), list.to_string()).unwrap();
-        }
+        (0..hosts).for_each(|node| this.configure(node));
         this
+    }
+
+    /// Writes the conflist that a host's agent reads.
+    fn configure(&self, node: usize) {
+        let folder = self.dir(node, "net.d");
+        fs::create_dir_all(&folder).unwrap();
+        let list = json!({"cniVersion": "1.1.0", "name": "net", "plugins": [self.keys(node, &json!({}))]});
+        fs::write(folder.join("net.conflist"), list.to_string()).unwrap();
     }
 
     fn keys(&self, node: usize, keys: &Value) -> Value {
@@ -167,6 +172,16 @@ impl Stored {
     fn del(&self, there: &There) {
         let reply = self.lab.call("DEL", there.node, &self.config(there.node), &there.container);
         assert!(reply.success(), "{reply:?}");
+    }
+
+    fn status_of_the_plugin(&self, node: usize) -> Reply {
+        let container = self.lab.host.container().unwrap();
+        self.lab.call("STATUS", node, &self.config(node), &container)
+    }
+
+    /// What is written down on a host for ADDs.
+    fn way(&self, node: usize) -> PathBuf {
+        self.dir(node, "data/cluster/net/way")
     }
 
     /// Runs `ip` in the namespace of the network on a host.
@@ -295,13 +310,32 @@ fn a_fourth_host_joins_three_while_traffic_flows() {
     assert_eq!((&known()["mtu"], &known()["suspect"]), (&json!(1450), &json!([])));
 }
 
+fn who_joins_twelve_is_reached_by_all() {
+    let stored = Stored::new(13);
+    let _agents = stored.agents(12);
+    let all: Vec<There> = (0..12).map(|node| stored.container(node)).collect();
+    let _new = stored.start(12);
+    assert!(soon(|| stored.peers(12) == 12), "{}", stored.logs());
+    let new = stored.container(12);
+    for there in &all {
+        there.reaches(&new);
+        new.reaches(there);
+    }
+    all[11].reaches(&all[0]);
+}
+
+/// Rounds of `no_packet_is_lost_when_agents_are_killed`: a second or two; a number in this variable, as many.
+const ROUNDS: u64 = 24;
+const MORE: &str = "SEALANE_ROUNDS";
+
 fn no_packet_is_lost_when_agents_are_killed() {
+    let rounds = std::env::var(MORE).map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let stored = Stored::new(4);
     let mut agents: Vec<Option<Agent>> = stored.agents(3).into_iter().map(Some).collect();
     let all: Vec<There> = (0..3).map(|node| stored.container(node)).collect();
     let flows = Flows::new(&[(&all[0], &all[1]), (&all[1], &all[2]), (&all[2], &all[0])]);
     // At whatever they are: beginning, hearing of somebody who comes, taking the kernel's ways for what they should be.
-    for round in 0..24u64 {
+    for round in 0..rounds {
         let node = usize::try_from(round % 3).unwrap();
         agents[node] = None;
         if round == 9 {
@@ -396,6 +430,27 @@ fn a_node_that_has_lost_its_disk_comes_back() {
     two.reaches(&one);
 }
 
+fn a_node_that_is_renamed_is_reached_under_both_names() {
+    let mut stored = Stored::new(2);
+    let mut agents = stored.agents(2);
+    let (one, old) = (stored.container(0), stored.container(1));
+    let flows = Flows::new(&[(&one, &old)]);
+    let blocks = stored.blocks(1);
+    drop(agents.remove(1));
+    stored.lab.nodes[1].name = "elsewhere".into();
+    stored.configure(1);
+    let _renamed = stored.start(1);
+    // What it had stays that of the former name; it has another one of its own.
+    let has_another = || stored.blocks(1).iter().any(|block| !blocks.contains(block));
+    assert!(soon(|| has_another() && stored.peers(0) == 2), "{}", stored.logs());
+    assert!(soon(|| stored.peers(1) == 1), "{}", stored.logs());
+    let new = stored.container(1);
+    one.reaches(&new);
+    new.reaches(&one);
+    one.reaches(&old);
+    assert_eq!(flows.lost(), 0);
+}
+
 fn after_a_reboot_without_etcd_the_first_container_has_its_peers() {
     let mut stored = Stored::new(2);
     let agents = stored.agents(2);
@@ -412,7 +467,8 @@ fn after_a_reboot_without_etcd_the_first_container_has_its_peers() {
 fn a_host_that_nobody_has_told_says_what_to_do() {
     let stored = Stored::new(2);
     stored.once(0);
-    fs::remove_file(stored.dir(0, "data/cluster/net/way")).unwrap();
+    assert!(stored.status_of_the_plugin(0).success());
+    fs::remove_file(stored.way(0)).unwrap();
     let container = stored.lab.host.container().unwrap();
     let before = stored.lab.nodes[0].netns.snapshot().unwrap();
     let reply = stored.lab.call("ADD", 0, &stored.config(0), &container);
@@ -424,17 +480,67 @@ fn a_host_that_nobody_has_told_says_what_to_do() {
     let elsewhere = with(&stored.config(0), "ipam", &json!({"type": "host-local", "subnet": "10.42.0.0/16"}));
     let said = refused(&stored.lab.call("ADD", 0, &elsewhere, &container), 2);
     assert!(said.contains("IPAM plugin host-local"), "{said}");
+    let said = refused(&stored.status_of_the_plugin(0), 50);
+    assert!(said.contains("who the other nodes of network net are"), "{said}");
     stored.once(0);
+    let _there = stored.container(0);
+    assert!(stored.status_of_the_plugin(0).success());
+    // What its containers can reach is what was known once.
+    fs::remove_file(stored.way(0)).unwrap();
+    refused(&stored.status_of_the_plugin(0), 51);
+}
+
+fn an_agent_that_has_just_begun_is_waited_for() {
+    let stored = Stored::new(1);
+    stored.once(0);
+    let (way, later) = (stored.way(0), stored.way(0).with_extension("later"));
+    fs::rename(&way, &later).unwrap();
+    // In its place somebody who writes it down when it is asked to look, and not before.
+    let agent = UnixListener::bind(stored.dir(0, "state/agent.sock")).unwrap();
+    let writing = thread::spawn(move || {
+        let mut said = String::new();
+        agent.accept().unwrap().0.read_to_string(&mut said).unwrap();
+        fs::rename(later, way).unwrap();
+        said
+    });
     drop(stored.container(0));
+    assert_eq!(writing.join().unwrap(), "look\n");
+    // Of one that was killed the socket stays, and nobody waits for it.
+    fs::remove_file(stored.way(0)).unwrap();
+    let container = stored.lab.host.container().unwrap();
+    refused(&stored.lab.call("ADD", 0, &stored.config(0), &container), 11);
 }
 
 fn what_somebody_has_changed_is_put_back() {
     let stored = Stored::new(2);
-    let _agents = stored.agents(2);
+    let mut agents = stored.agents(2);
     let (one, two) = (stored.container(0), stored.container(1));
     one.reaches(&two);
+    let leads = || stored.inside(0, "route show").contains("via inet6 fe80::");
+    let down_and_up = || {
+        for command in ["link set vx4242 down", "link set vx4242 up"] {
+            stored.inside(0, command);
+        }
+    };
     stored.inside(0, "link del vx4242");
-    assert!(soon(|| stored.inside(0, "route show").contains("via inet6 fe80::")), "{}", stored.logs());
+    assert!(soon(leads), "{}", stored.logs());
+    one.reaches(&two);
+    down_and_up();
+    assert!(soon(leads), "{}", stored.logs());
+    one.reaches(&two);
+    // An agent that begins compares everything; an ADD sees what the kernel does when a tunnel is down.
+    drop(agents.remove(0));
+    let routes = stored.inside(0, "route show");
+    let to_two = routes.lines().find(|line| line.contains("nhid")).and_then(|line| line.split(' ').next());
+    stored.inside(0, &format!("route del {}", to_two.unwrap()));
+    assert!(!leads(), "{routes}");
+    let again = stored.start(0);
+    assert!(soon(leads), "{}", stored.logs());
+    drop(again);
+    down_and_up();
+    assert!(!leads());
+    let three = stored.container(0);
+    three.reaches(&two);
     one.reaches(&two);
 }
 

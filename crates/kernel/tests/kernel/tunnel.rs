@@ -124,6 +124,9 @@ fn what_leads_through_a_tunnel_is_set_read_back_and_forgotten() {
     for gateway in [address("fe80::3"), router] {
         send(&mut inside, nexthop::set(&hop(gateway))).unwrap();
         assert_eq!(nexthop::of(&mut inside, index).unwrap(), [hop(gateway)]);
+        let exists = |inside: &mut Rtnl, id, link| nexthop::exists(inside, id, link).unwrap();
+        assert!(exists(&mut inside, 5, index));
+        assert!(!exists(&mut inside, 6, index) && !exists(&mut inside, 5, index + 1));
     }
     let blocks = ["10.42.0.64/26", "fd42::40/122"].map(prefix);
     for block in blocks {

@@ -4,7 +4,8 @@
 //! A peer is one forwarding entry (its router's MAC address to its vtep), one permanent neighbour (the router's address to that MAC address) and one next
 //! hop; each of its blocks is one route that names the next hop by number. Nothing is learnt and nothing asked for, so nothing has to be flooded.
 //!
-//! What is written on the tunnel says which list it has; it is wiped off first and written last. Who finds another list than its own changes the difference
+//! What is written on the tunnel says which list it has; it is wiped off first and written last. The first peer's next hop says that the tunnel was not down meanwhile:
+//! then the kernel takes all of them with their routes. Who finds another list than its own changes the difference
 //! alone, in an order in which no packet finds a way half made: connections to peers that stay are not felt. As long as the tunnel has the list that was
 //! kept, the difference is that of two lists: a change of one peer is not to cost what thousands do. Else, and in doubt, all four are compared with the kernel.
 //!
@@ -53,8 +54,13 @@ pub enum List {
     Last,
     /// These.
     These(Listed),
-    /// Those that are written down ([`Way`](super::Way)), of which this is the digest.
-    Written(String),
+    /// Those that are written down ([`Way`](super::Way)).
+    Written {
+        /// What tells them from others.
+        digest: String,
+        /// The number of the first of them; none if there is nobody.
+        first: Option<u32>,
+    },
 }
 
 /// A list that the configuration has.
@@ -96,7 +102,7 @@ impl fmt::Display for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peers = match &self.list {
             List::Last => return write!(f, "peers of tunnel {}", self.link),
-            List::Written(_) => {
+            List::Written { .. } => {
                 return write!(f, "peers of tunnel {}: those that are written down", self.link);
             }
             List::These(listed) => &listed.peers,
@@ -149,13 +155,17 @@ impl Shared for Peers {
     }
 
     fn stands(&self, places: &mut Places) -> Result<bool, Error> {
-        let (digest, alone) = match &self.list {
+        let (digest, first) = match &self.list {
             List::Last => return Ok(false),
-            List::These(listed) => (listed.digest(), listed.peers.is_empty()),
-            List::Written(digest) => (digest.clone(), *digest == digest_of(&[])),
+            List::These(listed) => (listed.digest(), first_of(&listed.peers)),
+            List::Written { digest, first } => (digest.clone(), *first),
         };
-        let found = places.seen(Place::Network, &self.link)?;
-        Ok(found.map_or(alone, |found| found.alias.as_deref() == Some(&digest)))
+        let Some(found) = places.seen(Place::Network, &self.link)? else { return Ok(first.is_none()) };
+        if found.alias.as_deref() != Some(&digest) {
+            return Ok(false);
+        }
+        // Who set the tunnel down and up again has taken all next hops, and left what is written on it.
+        first.map_or(Ok(true), |id| Ok(nexthop::exists(places.rtnl(Place::Network)?, id, found.index)?))
     }
 
     /// What was made goes with the namespace.
@@ -180,7 +190,7 @@ impl Shared for Peers {
             List::Last => return Ok(()),
             List::These(listed) => digest(&text, &listed.besides()),
             // Perhaps a newer one than was spoken of.
-            List::Written(_) => digest(&text, ""),
+            List::Written { .. } => digest(&text, ""),
         };
         self.keep(&text, places)?;
         self.send(places.rtnl(Place::Network)?, [link::set_alias(tunnel.index, Some(&digest))])
@@ -193,7 +203,7 @@ impl Peers {
         Ok(match &self.list {
             List::Last => self.kept(places)?.map(|(_, peers)| Cow::Owned(peers)),
             List::These(listed) => Some(Cow::Borrowed(&listed.peers)),
-            List::Written(_) => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
+            List::Written { .. } => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
         })
     }
 
@@ -219,7 +229,7 @@ impl Peers {
         let (besides, wanted) = match &self.list {
             List::Last => return Ok(None),
             List::These(listed) => (listed.besides(), listed.digest()),
-            List::Written(wanted) => (String::new(), wanted.clone()),
+            List::Written { digest, .. } => (String::new(), digest.clone()),
         };
         let Some(alias) = tunnel.alias.as_ref().filter(|alias| **alias != wanted) else { return Ok(None) };
         let kept = self.kept(places)?.filter(|(text, _)| digest(text, &besides) == *alias);
@@ -255,6 +265,11 @@ const PIECE: usize = 512;
 /// What tells a list that is written down from others.
 pub(super) fn digest_of(peers: &[Peer]) -> String {
     digest(&text(peers), "")
+}
+
+/// The number of the first.
+pub(super) fn first_of(peers: &[Peer]) -> Option<u32> {
+    peers.first().map(|peer| peer.id)
 }
 
 fn digest(text: &str, besides: &str) -> String {

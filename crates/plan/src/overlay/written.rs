@@ -9,16 +9,23 @@
 //! `way` speaks of reads `peers` under the same lock. So whoever comes last has the newest.
 use super::{
     NoOverlay,
-    peers::{Peer, digest_of},
+    peers::{Peer, digest_of, first_of},
     underlay::Narrowest,
 };
-use crate::{error::Error, places::Places, state::Data};
+use crate::{
+    error::Error,
+    places::Places,
+    poke::poke,
+    state::{Data, State},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, File},
     io::{self, ErrorKind},
     net::IpAddr,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 use types::NetworkName;
 
@@ -31,6 +38,9 @@ pub struct Way {
     pub narrowest: Narrowest,
     /// Whether there are any.
     pub alone: bool,
+    /// The number of the first of them.
+    #[serde(default)]
+    pub first: Option<u32>,
     /// What tells their list from others.
     pub digest: String,
 }
@@ -58,7 +68,7 @@ pub struct WayFact {
 impl Way {
     /// The way to these peers.
     pub fn new(vtep: IpAddr, narrowest: Narrowest, peers: &[Peer]) -> Self {
-        Self { vtep, narrowest, alone: peers.is_empty(), digest: digest_of(peers) }
+        Self { vtep, narrowest, alone: peers.is_empty(), first: first_of(peers), digest: digest_of(peers) }
     }
 
     /// What is written down of a network; none if nothing is, or what can't be read: a power failure can leave that.
@@ -93,10 +103,37 @@ pub fn peers(network: &NetworkName, data: &Data) -> Result<Option<Vec<Peer>>, Er
 impl WantedWay {
     pub(crate) fn find(&self, places: &Places) -> Result<WayFact, Error> {
         let missing = || Error::from(NoOverlay::NothingWritten { network: self.network.clone() });
-        let way = Way::read(&self.network, &places.data()?)?.ok_or_else(missing)?;
+        let (data, state) = (places.data()?, places.state()?);
+        let way = match Way::read(&self.network, &data)? {
+            Some(way) => way,
+            None => self.wait(&data, &state)?.ok_or_else(missing)?,
+        };
         Ok(WayFact { mtu: way.narrowest.leaves(self.mtu, self.ipv6)?, way })
     }
 }
+
+impl WantedWay {
+    /// What an agent writes down that has just begun, or has not looked at the folder of networks since this one came. None if no agent runs, or it can't say.
+    fn wait(&self, data: &Data, state: &State) -> Result<Option<Way>, Error> {
+        let begun = Instant::now();
+        if !poke(state) {
+            return Ok(None);
+        }
+        loop {
+            let found = Way::read(&self.network, data)?;
+            if found.is_some() || begun.elapsed() > PATIENCE {
+                return Ok(found);
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+}
+
+/// For an agent that runs: it has to ask the store first.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two looks.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Where the IPAM `cluster` has its reservations, too, which go with the network.
 fn folder(network: &NetworkName, data: &Data) -> PathBuf {
