@@ -107,16 +107,27 @@ fn tests(workspace: &Workspace, reference: &Path) -> Vec<(&'static str, Outcome)
     vec![
         ("tests beside the reference plugins", test(&["--workspace"], "")),
         ("every kill point", test(&["--package", "chaos"], "full")),
-        ("64 chains at once, 1,000 rounds", rounds(workspace)),
+        (
+            "64 chains at once, 1,000 rounds",
+            rounds(
+                workspace,
+                "parallel",
+                "sixty_four_chains_at_once_leave_the_packet_filter_as_it_was",
+                1000,
+            ),
+        ),
+        (
+            "agents killed for minutes, traffic",
+            rounds(workspace, "overlay_etcd", "no_packet_is_lost_when_agents_are_killed", 2000),
+        ),
     ]
 }
 
-/// What the tests do twenty times, a thousand times; optimised, or it would take an hour.
-fn rounds(workspace: &Workspace) -> Outcome {
+/// What a test does some twenty times, so often; optimised, or it would take an hour.
+fn rounds(workspace: &Workspace, file: &str, test: &str, rounds: u32) -> Outcome {
     let mut cargo = unprivileged(workspace);
-    cargo.args(["test", "--locked", "--profile", "ci", "--package", "netlab", "--test", "parallel"]);
-    cargo.args(["--", "sixty_four_chains_at_once_leave_the_packet_filter_as_it_was"]);
-    outcome(shell::run(cargo.env("SEALANE_ROUNDS", "1000")))
+    cargo.args(["test", "--locked", "--profile", "ci", "--package", "netlab", "--test", file, "--", test]);
+    outcome(shell::run(cargo.env("SEALANE_ROUNDS", rounds.to_string())))
 }
 
 /// `cargo`, without privileges: in a copy of the tree when we are root.

@@ -66,4 +66,4 @@ pub use socket::{Answer, Rtnl};
 pub use terminal::{Terminal, go_on, lead_group, lead_session, prepare, stop};
 pub use unlink::{unlink_link, unlink_link_under};
 #[cfg(feature = "watch")]
-pub use watch::{AddressOf, RouteTo, Watch};
+pub use watch::{AddressOf, ComingRoutes, RouteTo, Watch};

@@ -7,6 +7,10 @@
 //! [`Watch::open`] opens its socket in the network namespace that the calling thread is in, and spawns the task that
 //! reads it on the current runtime, of which it must be called. The socket stays with its namespace, so one runtime on one
 //! thread can hold watches of many: open each inside [`crate::Netns::run`], and await outside.
+mod coming;
+
+pub use coming::ComingRoutes;
+
 use crate::{Error, Link, Refusal};
 use futures_util::{StreamExt as _, pin_mut};
 use netlink_packet_core::{

@@ -1,9 +1,14 @@
 //! The view of a whole host, compared with what was set up by `ip`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests without libtest's attribute")]
-use kernel::{AddressOf, Netns, RouteTo, Watch};
+use kernel::{AddressOf, ComingRoutes, Netns, RouteTo, Watch};
 use libtest_mimic::Arguments;
-use netlab::{Host, ip};
-use std::{future::Future, process::ExitCode};
+use netlab::{Host, PATIENCE, ip};
+use std::{
+    future::Future,
+    process::ExitCode,
+    sync::mpsc::{self, Receiver},
+    time::Duration,
+};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -13,7 +18,7 @@ fn main() -> ExitCode {
         eprintln!("netlab: {error}");
         return ExitCode::FAILURE;
     }
-    let tests: [(&str, fn()); 5] = [
+    let tests: [(&str, fn()); 6] = [
         (
             "links_addresses_and_routes_are_those_that_ip_made",
             links_addresses_and_routes_are_those_that_ip_made,
@@ -27,6 +32,10 @@ fn main() -> ExitCode {
             routes_that_keep_packets_from_going_anywhere_have_no_link,
         ),
         ("one_thread_watches_two_namespaces_at_once", one_thread_watches_two_namespaces_at_once),
+        (
+            "a_route_is_told_of_when_it_comes_and_in_its_own_namespace_alone",
+            a_route_is_told_of_when_it_comes_and_in_its_own_namespace_alone,
+        ),
         ("a_namespace_of_four_hundred_links_is_read_whole", a_namespace_of_four_hundred_links_is_read_whole),
     ];
     let trials = tests.map(|(name, test)| netlab::trial(name, test));
@@ -134,4 +143,33 @@ fn a_namespace_of_four_hundred_links_is_read_whole() {
     }
     let links = run(async { Watch::open().unwrap().links().await.unwrap() });
     assert_eq!(links.iter().filter(|link| link.kind.as_deref() == Some("veth")).count(), 400);
+}
+
+fn a_route_is_told_of_when_it_comes_and_in_its_own_namespace_alone() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    pair("d0", "10.9.0.1/24");
+    container.ip("link set lo up").unwrap();
+    run(async {
+        let (tell, told) = mpsc::channel();
+        let _here = ComingRoutes::open(move |route| tell.send(route.dst).unwrap()).unwrap();
+        let (tell, told_inside) = mpsc::channel();
+        let inside = move || ComingRoutes::open(move |route| tell.send(route.dst).unwrap());
+        let _inside = Netns::open(container.netns()).unwrap().run(inside).unwrap().unwrap();
+        ip("route add 10.7.0.0/16 via 10.9.0.7").unwrap();
+        container.ip("route add blackhole 10.8.0.0/16").unwrap();
+        for (told, expected) in [(told, "10.7.0.0/16"), (told_inside, "10.8.0.0/16")] {
+            let first = tokio::time::timeout(PATIENCE, first(&told)).await.unwrap();
+            assert_eq!(first, expected.parse().unwrap());
+        }
+    });
+}
+
+async fn first<T>(told: &Receiver<T>) -> T {
+    loop {
+        match told.try_recv() {
+            Ok(first) => return first,
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
 }

@@ -62,6 +62,12 @@ pub(crate) struct Options {
     /// Published ports that the part `ports` begins with; rounded down to tens.
     #[arg(long, default_value_t = 10_000)]
     published: u16,
+    /// Simulated nodes in the part `converge`; in each round one more joins them.
+    #[arg(long, default_value_t = 100)]
+    hosts: usize,
+    /// Blocks that one of them is given there.
+    #[arg(long, default_value_t = 200)]
+    blocks: u32,
     /// Do not wait for the machine to come to rest before each run: for trying this out.
     #[arg(long)]
     no_wait: bool,
@@ -95,6 +101,8 @@ enum Part {
     Nodes,
     /// Programming thousands of peers, and changing one.
     Peers,
+    /// How soon a hundred simulated nodes know of a new node and of a new block, beside etcd's own watch.
+    Converge,
 }
 
 impl Options {

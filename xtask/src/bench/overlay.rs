@@ -1,4 +1,7 @@
-//! Overlay networks: traffic beside the underlay and beside what others build, ADD and DEL beside the floor, and thousands of peers.
+//! Overlay networks: traffic beside the underlay and beside what others build, ADD and DEL beside the floor, thousands of peers, and how soon a hundred nodes know what
+//! is new.
+mod converge;
+mod fleet;
 mod nodes;
 mod peers;
 mod traffic;
@@ -32,12 +35,18 @@ const FLANNEL: &str = "as flannel";
 const NODES: usize = 10_000;
 
 /// What is built before the bench shuts itself off; none where it is not needed.
-pub(super) struct Programs(Option<PathBuf>);
+pub(super) struct Programs {
+    peers: Option<PathBuf>,
+    converge: Option<PathBuf>,
+}
 
 impl Programs {
     /// Builds it.
     pub(super) fn build(workspace: &Workspace, options: &Options) -> Result<Self, Error> {
-        Ok(Self(options.wants(Part::Peers).then(|| peers::build(workspace)).transpose()?))
+        Ok(Self {
+            peers: options.wants(Part::Peers).then(|| peers::build(workspace)).transpose()?,
+            converge: options.wants(Part::Converge).then(|| converge::build(workspace)).transpose()?,
+        })
     }
 }
 
@@ -63,9 +72,13 @@ pub(super) fn run(
         rest();
         nodes::run(options, tools, bin, &folder.join("nodes"))?;
     }
-    if let Some(program) = &programs.0 {
+    if let Some(program) = &programs.peers {
         rest();
         peers::run(options, program, &folder.join("peers"))?;
+    }
+    if let Some(program) = &programs.converge {
+        rest();
+        converge::run(options, program, bin, &folder.join("converge"))?;
     }
     Ok(())
 }

@@ -83,8 +83,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// A plugin is a recipe: it makes plans and never calls the kernel.
 const PLUGIN: &[&str] = &["cni", "plan", "plugin", "types"];
 
-/// What the tests of a package may use besides: the laboratory, which itself uses `cni` alone, and what plans are made of.
-const FOR_TESTS: &[&str] = &["netlab", "planned", "types"];
+/// What the tests of a package, and programs of the bench, may use besides: the laboratory, which itself uses `cni` alone, what plans are made of, and a client of etcd.
+const FOR_TESTS: &[&str] = &["etcd", "netlab", "planned", "types"];
 
 /// What is spoken, the one package that may, and how the names of the crates begin that do.
 const SPOKEN: &[(&str, &str, &[&str])] = &[
