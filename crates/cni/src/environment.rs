@@ -3,7 +3,7 @@
 use crate::{args::Args, error::Error, request::Attachment};
 use std::{
     ffi::{OsStr, OsString},
-    path::PathBuf,
+    path::{PathBuf, absolute},
 };
 use types::{ContainerId, IfName, InvalidName};
 
@@ -48,7 +48,7 @@ impl Environment {
         if !missing.is_empty() {
             return Err(Error::MissingEnv(missing));
         }
-        let netns = get("CNI_NETNS").map(PathBuf::from);
+        let netns = get("CNI_NETNS").map(|path| from_anywhere(path.into()));
         let attachment = container.zip(ifname);
         Ok(Self {
             command,
@@ -59,6 +59,11 @@ impl Environment {
             attachment: attachment.map(|(container, ifname)| Attachment { container, ifname, netns }),
         })
     }
+}
+
+/// A path that leads to the same from wherever the next verb is called.
+fn from_anywhere(path: PathBuf) -> PathBuf {
+    if path.is_absolute() { path } else { absolute(&path).unwrap_or(path) }
 }
 
 /// The folders of a `CNI_PATH`. An empty one would be whatever folder the runtime happens to be in.

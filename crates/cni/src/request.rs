@@ -61,7 +61,7 @@ pub struct Attachment {
     pub container: ContainerId,
     /// `CNI_IFNAME`: the interface's name in the container.
     pub ifname: IfName,
-    /// `CNI_NETNS`: always there for ADD and CHECK; for DEL the namespace may be gone.
+    /// `CNI_NETNS`, made absolute: always there for ADD and CHECK; for DEL the namespace may be gone.
     pub netns: Option<PathBuf>,
 }
 

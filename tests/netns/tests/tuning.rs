@@ -11,7 +11,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf, thread};
+use std::{fs, io::Write as _, path::PathBuf, thread};
 
 fn main() -> std::process::ExitCode {
     let mut trials = netlab::trials![
@@ -46,6 +46,7 @@ fn main() -> std::process::ExitCode {
         del_succeeds_without_the_namespace_and_leaves_no_file,
         del_of_a_container_that_is_gone_changes_nothing_in_its_successor,
         gc_gives_back_for_who_is_not_listed,
+        a_namespace_that_was_named_from_where_the_runtime_was_is_found_from_elsewhere,
         without_keys_nothing_is_written_and_nothing_is_looked_at,
         status_is_well,
         in_a_chain_all_comes_and_goes,
@@ -741,6 +742,31 @@ fn gc_gives_back_for_who_is_not_listed() {
     gc(&[("c2", "eth0")]);
     site.is_as(&before);
     assert_eq!(site.somaxconn(), "4096");
+}
+
+/// GC is not told which namespace it is.
+fn a_namespace_that_was_named_from_where_the_runtime_was_is_found_from_elsewhere() {
+    let site = Site::new();
+    let before = site.snapshot();
+    let netns = site.container.netns();
+    let keys = with(&everything(), "sysctl", &json!({"net.core.somaxconn": "77"}));
+    for verb in ["GC", "DEL"] {
+        let call = site.host.attach("ADD", &site.config(&keys), &site.container, "eth0").unwrap();
+        let call = call.env("CNI_NETNS", netns.file_name().unwrap().to_str().unwrap());
+        let mut plugin = call.command().current_dir(netns.parent().unwrap()).spawn().unwrap();
+        plugin.stdin.take().unwrap().write_all(call.input()).unwrap();
+        let output = plugin.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        is_tuned(&site);
+        let config = site.config(&json!({}));
+        let reply = match verb {
+            "GC" => site.host.gc(&config, &[]),
+            _ => site.host.del_without_netns(&config, &site.container, "eth0"),
+        };
+        assert!(reply.unwrap().success());
+        site.is_as(&before);
+        assert_eq!(site.somaxconn(), "4096", "{verb}");
+    }
 }
 
 /// The reference's CHECK fails of an interface that was promiscuous before.
