@@ -7,6 +7,7 @@ use crate::{
     free_port::TakenRange,
     host_end::NoHostEnd,
     host_port::HostPort,
+    mac_check::Unheard,
     mtu::TooSmall,
     overlay::NoOverlay,
     parent::NoParent,
@@ -83,6 +84,9 @@ pub enum Error {
     /// Others that are on the same link are in the way.
     #[error(transparent)]
     Crowded(#[from] Crowded),
+    /// The bridge would drop what comes from the MAC address.
+    #[error(transparent)]
+    Unheard(#[from] Unheard),
     /// The container's interface has no end on the host that something could be done to.
     #[error(transparent)]
     HostEnd(#[from] NoHostEnd),
@@ -261,6 +265,7 @@ impl Error {
             Error::Parent(cause) => Some(cause.hint()),
             Error::Mtu(cause) => Some(cause.hint()),
             Error::Crowded(cause) => Some(cause.hint()),
+            Error::Unheard(cause) => Some(cause.hint()),
             Error::HostEnd(cause) => Some(cause.hint()),
             Error::Tap(cause) => Some(cause.hint()),
             Error::Queued { link, .. } => Some(format!("`tc qdisc show dev {link}` shows it: DEL what has put it there, or give one `bandwidth` the keys of both")),

@@ -99,11 +99,14 @@ impl Query {
 }
 
 impl Plan {
-    /// Refuses what an ADD will refuse when plans that come before have been applied: a second one of what only one can be, and larger packets than
-    /// the link carries that the container's is to be on.
+    /// Refuses what an ADD will refuse when plans that come before have been applied: a second one of what only one can be, larger packets than
+    /// the link carries that the container's is to be on, and a MAC address that its bridge does not let through.
     pub fn refuse_after(&self, before: &Plan, places: &mut Places) -> Result<(), Error> {
         self.refuse_second(before)?;
         for (_, step) in self.steps() {
+            if let Step::Tuned(step::Tuned { setting: Setting::Mac(wanted), .. }) = step {
+                before.refuse_unheard(*wanted)?;
+            }
             if let Step::Tuned(tuned) = step
                 && let Setting::Mtu(wanted) = tuned.setting
                 && let Some((parent, carries)) = before.bound_by(&tuned.link, places)?

@@ -81,6 +81,7 @@ pub use forward::Forward;
 pub use free_port::{TakenRange, Wanted};
 pub use host_end::{HostEnd, NoHostEnd, WantedEnd};
 pub use journal::Intent;
+pub use mac_check::Unheard;
 pub use mtu::{TooSmall, WantedMtu};
 pub use overlay::{
     Narrowest, NoOverlay, OverlayFact, Transit, WantedUnderlay, WantedWay, Way, WayFact,

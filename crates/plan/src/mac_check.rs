@@ -1,10 +1,13 @@
 //! MAC checks: a bridge port from which only frames of one hardware address are let through (`macspoofchk`).
 use crate::{
+    Plan, Step,
     act::{Act, Work},
     elements::Elements,
     error::Error,
     filter::{BRIDGE, Section},
     places::{Place, Places},
+    state::State,
+    step::OnlyMac,
 };
 use kernel::nft::{
     Chain, ChainType, Expression, Field, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule, Set,
@@ -21,6 +24,52 @@ pub struct MacCheck {
     pub link: IfName,
     /// The address.
     pub mac: Mac,
+}
+
+/// A MAC address under which nobody would hear a container: its port on the bridge is checked for another.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "frames from MAC address {wanted} would be dropped: the bridge lets only {passes} pass at \"{port}\""
+)]
+pub struct Unheard {
+    /// What was asked for.
+    pub wanted: Mac,
+    /// What is let through.
+    pub passes: Mac,
+    /// The port of the bridge.
+    pub port: IfName,
+}
+
+impl Unheard {
+    /// What the person does next.
+    pub fn hint(&self) -> String {
+        let wanted = self.wanted;
+        format!(
+            "give the bridge the address, too (\"args\": {{\"cni\": {{\"mac\": \"{wanted}\"}}}}, or CNI_ARGS MAC={wanted}), or leave \"macspoofchk\" out"
+        )
+    }
+}
+
+impl Plan {
+    /// Refuses another MAC address for the container than that which its port is checked for by this plan, of a plugin before.
+    pub(crate) fn refuse_unheard(&self, wanted: Mac) -> Result<(), Unheard> {
+        for (_, step) in self.steps() {
+            if let Step::MacCheck(check) = step
+                && check.mac != wanted
+            {
+                return Err(Unheard { wanted, passes: check.mac, port: check.link.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// The same, of what the attachment's plugins have done in this network.
+    pub fn refuse_unheard(&self, wanted: &OnlyMac) -> Result<(), Error> {
+        let plans = self.plans_at(&wanted.holder)?;
+        Ok(plans.iter().try_for_each(|plan| plan.refuse_unheard(wanted.mac))?)
+    }
 }
 
 impl fmt::Display for MacCheck {

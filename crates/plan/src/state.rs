@@ -103,6 +103,11 @@ impl State {
         Ok(plans)
     }
 
+    /// What the records of this attachment announce, of whichever plugins.
+    pub(crate) fn plans_at(&self, holder: &Holder) -> Result<Vec<Plan>, Error> {
+        plans_in(&self.network(&holder.network).join(format!("{}:{}", holder.container, holder.ifname)))
+    }
+
     /// Whether a record, of whichever attachment and plugin, announces such a step. All are read: for what is rare.
     pub(crate) fn announces(&self, is_it: impl Fn(&Step) -> bool) -> Result<bool, Error> {
         for network in entries(&self.attachments)? {

@@ -16,10 +16,14 @@ pub(crate) fn plan<R: Recipe>(config: &R::Config, endpoint: &Endpoint, lease: &L
     plan
 }
 
-/// Refuses an address that another attachment has, before anything is done.
+/// Refuses an address that another attachment has, or that a plugin before lets nothing come from, before anything is done.
 pub(crate) fn refuse<R: Recipe>(config: &R::Config, endpoint: &Endpoint, state: &State) -> Result<(), Error> {
     let Some(mac) = R::mac(config).filter(|_| R::IS_SEGMENT) else { return Ok(()) };
-    Ok(state.refuse_taken(&only::<R>(mac, endpoint))?)
+    let wanted = only::<R>(mac, endpoint);
+    if R::CHAINED {
+        state.refuse_unheard(&wanted)?;
+    }
+    Ok(state.refuse_taken(&wanted)?)
 }
 
 /// Refuses a plan of an address that another attachment has, be it asked for or derived; nobody has any where there is no state directory.

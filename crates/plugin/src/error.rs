@@ -141,6 +141,7 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::Parent(_)
         | plan::Error::Mtu(_)
         | plan::Error::HostEnd(_)
+        | plan::Error::Unheard(_)
         | plan::Error::Device(_)
         | plan::Error::Tap(_)
         | plan::Error::Parameter(_)

@@ -1,7 +1,7 @@
 //! `sealane explain` of a whole network before there is a container on it: what each plugin would do after those before it, and that nothing is
 //! touched.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use netlab::{Container, Host, ip};
+use netlab::{Container, Host, ip, with};
 use serde_json::{Value, json};
 use std::{fs, process::Output, slice};
 
@@ -148,6 +148,8 @@ fn what_will_be_refused_is_refused_in_the_same_words() {
     let macvlan = json!({"type": "macvlan", "master": "up0", "ipam": {"type": "static", "addresses": [{"address": "10.7.0.2/24"}, {"address": "fd07::2/64"}]}});
     let small = json!({"type": "bandwidth", "ingressRate": 8000, "ingressBurst": 8000});
     let of_mtu = |mtu: u32| json!({"type": "tuning", "mtu": mtu, "dataDir": host.dir().join("tuning")});
+    let of_mac =
+        || json!({"type": "tuning", "mac": "c2:00:00:00:00:01", "dataDir": host.dir().join("tuning")});
     let (macvlan, to, from) = (
         slice::from_ref(&macvlan),
         json!({"type": "bandwidth", "ingressRate": 8_000_000, "ingressBurst": 800_000}),
@@ -160,6 +162,11 @@ fn what_will_be_refused_is_refused_in_the_same_words() {
         (&[bridge()], of_mtu(1279), "invalid MTU 1279, must be 1280 or more for fd01::2/64 on \"eth0\""),
         (&[bridge(), to.clone()], bandwidth(), "\" has a queue of kind tbf already"),
         (&[bridge(), from.clone()], bandwidth(), "\"bwp"),
+        (
+            &[with(&bridge(), "macspoofchk", &json!(true))],
+            of_mac(),
+            "frames from MAC address c2:00:00:00:00:01 would be dropped",
+        ),
     ] {
         let container = host.container().unwrap();
         let [explained, refused] = ["explain", "add"].map(|verb| {
@@ -172,6 +179,7 @@ fn what_will_be_refused_is_refused_in_the_same_words() {
         assert_eq!(explained, refused);
     }
     // Nothing is in the way of these.
+    explain(&host, &[bridge(), of_mac()], &host.container().unwrap());
     explain(&host, &[bridge(), to, from], &host.container().unwrap());
     explain(&host, &[macvlan, &[of_mtu(1500)]].concat(), &host.container().unwrap());
 }

@@ -50,6 +50,7 @@ fn main() -> std::process::ExitCode {
         without_keys_nothing_is_written_and_nothing_is_looked_at,
         status_is_well,
         in_a_chain_all_comes_and_goes,
+        an_address_that_the_bridge_lets_nothing_come_from_is_refused,
     ];
     trials.extend(beside::trials());
     trials.extend(one_interface::trials());
@@ -805,6 +806,28 @@ fn in_a_chain_all_comes_and_goes() {
     chain.del(&container, &Value::Null, &result).unwrap();
     assert_eq!(container.sysctl("core/somaxconn").unwrap(), "4096");
     assert_eq!(inside.difference(&container.snapshot().unwrap()), "");
+}
+
+/// With the reference such a container reaches nobody.
+fn an_address_that_the_bridge_lets_nothing_come_from_is_refused() {
+    let host = Host::new().unwrap();
+    let bridge = json!({"type": "bridge", "bridge": "b0", "isGateway": true, "macspoofchk": true,
+        "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}});
+    let tuning = json!({"type": "tuning", "mac": "c2:00:00:00:00:01", "dataDir": host.dir().join("tuning")});
+    let container = host.container().unwrap();
+    let chain = host.chain(&[bridge.clone(), tuning.clone()]).unwrap();
+    let refused = chain.add(&container, &Value::Null).unwrap_err().to_string();
+    assert!(refused.contains("only") && refused.contains("macspoofchk"), "{refused}");
+    chain.del(&container, &Value::Null, &Value::Null).unwrap();
+    // The bridge may be told of it.
+    let args = json!({"cni": {"mac": "c2:00:00:00:00:01"}});
+    let chain = host.chain(&[with(&bridge, "args", &args), tuning]).unwrap();
+    let result = chain.add(&container, &Value::Null).unwrap();
+    chain.check(&container, &Value::Null, &result).unwrap();
+    let gateway = "10.1.0.1".parse().unwrap();
+    serve(Protocol::Udp, gateway, 8080).unwrap();
+    container.exec(|| reaches(Protocol::Udp, gateway, 8080)).unwrap().unwrap();
+    chain.del(&container, &Value::Null, &result).unwrap();
 }
 
 fn a_del_of_the_reference_gives_back_what_ours_has_changed() {
