@@ -136,6 +136,11 @@ impl State {
         Ok(all?.concat())
     }
 
+    /// Whether a thing has users, or had one that died over it. Nobody's record that has joined speaks of one that has not.
+    pub(crate) fn is_shared(&self, thing: &str) -> bool {
+        self.shared(thing).exists()
+    }
+
     /// What a user has made in this namespace. Asked by one who has joined, so nobody takes away what is there.
     fn made(&self, thing: &str, namespace: u64) -> Result<Option<String>, Error> {
         let made = self.mark(thing)?.filter(|(here, _)| *here == namespace.to_string());

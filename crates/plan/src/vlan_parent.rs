@@ -80,11 +80,16 @@ impl VlanParent {
         link.driver == Some(self.kind()) && link.alias.is_none()
     }
 
-    /// Whether a link of its name was made here, as it says itself, or a record of before there was a mark.
+    /// Whether a link of its name was made here, as it says itself, or a record of before there was a mark. All records are read for that, but only where
+    /// somebody is counted among its users: an administrator's own VLAN has none, however many containers are on it.
     fn is_ours(&self, link: &Link, places: &mut Places) -> Result<bool, Error> {
         let is_older =
             |step: &Step| matches!(step, Step::VlanParent(it) if it.name == self.name && !it.marked);
-        Ok(self.made(link) || (self.may_be_older(link) && places.state()?.announces(is_older)?))
+        if self.made(link) || !self.may_be_older(link) {
+            return Ok(self.made(link));
+        }
+        let state = places.state()?;
+        Ok(state.is_shared(&self.thing()) && state.announces(is_older)?)
     }
 
     /// What it is called until it bears its mark. Nobody else's bears such a name.
@@ -223,6 +228,25 @@ const MARK: &str = "sealane: goes with its last container";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{places::Departure, state::State};
+    use std::{env, fs, process};
+
+    /// A record that can't be read tells whether anybody has tried.
+    #[test]
+    fn the_records_are_read_only_for_a_vlan_that_has_users() {
+        let directory = env::temp_dir().join(format!("sealane-vlan-parent-{}", process::id()));
+        let (state, vlan) = (State::at(&directory), VlanParent::named(&"eth0.10".parse().unwrap()).unwrap());
+        fs::create_dir_all(directory.join("attachments/n/c:eth0/macvlan.0")).unwrap();
+        let mut places = Places::new(None, Departure::Detached).keeping(&state);
+        let lo = places.link(Place::Host, &"lo".parse().unwrap()).unwrap().unwrap();
+        let there = Link { driver: Some(vlan.kind()), alias: None, ..lo };
+        let administrators = vlan.is_ours(&there, &mut places);
+        fs::create_dir_all(directory.join("shared").join(vlan.thing())).unwrap();
+        let shared = vlan.is_ours(&there, &mut places);
+        fs::remove_dir_all(&directory).unwrap();
+        assert!(matches!(administrators, Ok(false)), "{administrators:?}");
+        assert!(matches!(shared, Err(Error::State { doing: "read", .. })), "{shared:?}");
+    }
 
     #[test]
     fn a_record_of_before_there_was_a_mark_says_that_there_is_none() {
