@@ -43,6 +43,23 @@ pub struct Route {
     pub scope: Option<u8>,
 }
 
+impl Route {
+    /// The route to there on the link of this index, with nothing said of all the rest.
+    pub fn to(dst: Prefix, link: u32) -> Self {
+        Self {
+            dst,
+            gateway: None,
+            link,
+            source: None,
+            mtu: None,
+            advmss: None,
+            priority: None,
+            table: None,
+            scope: None,
+        }
+    }
+}
+
 /// A route with what nobody asks for who makes one, and must be as it was when one is made again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -271,17 +288,7 @@ fn read(bytes: &[u8], index: u32) -> Result<Option<Vec<Entry>>, DecodeError> {
         _ => IpAddr::from(Ipv6Addr::UNSPECIFIED),
     };
     let (mut dst, mut table, mut hops) = (any, u32::from(header.table), &[][..]);
-    let mut route = Route {
-        dst: Prefix::host(any),
-        gateway: None,
-        link: 0,
-        source: None,
-        mtu: None,
-        advmss: None,
-        priority: None,
-        table: None,
-        scope: Some(u8::from(header.scope)),
-    };
+    let mut route = Route { scope: Some(u8::from(header.scope)), ..Route::to(Prefix::host(any), 0) };
     for attribute in attributes(bytes.get(header.buffer_len()..).unwrap_or_default()) {
         let (kind, value) = attribute?;
         match kind {

@@ -507,19 +507,7 @@ mod tests {
     }
 
     fn route(dst: &str) -> step::Route {
-        step::Route {
-            place: Place::Container,
-            link: name("eth0"),
-            dst: dst.parse().unwrap(),
-            gateway: None,
-            source: None,
-            mtu: None,
-            advmss: None,
-            priority: None,
-            table: None,
-            scope: None,
-            alone: false,
-        }
+        step::Route::to(Place::Container, &name("eth0"), dst.parse().unwrap())
     }
 
     fn name(name: &str) -> IfName {

@@ -73,19 +73,7 @@ fn take_away(way: Way<'_>, places: &mut Places) -> Result<(), Error> {
     use crate::act::Act;
     let (link, address) = way;
     forget(places, Place::Host, way)?;
-    let route = Route {
-        place: Place::Host,
-        link: link.clone(),
-        dst: Prefix::host(address),
-        gateway: None,
-        source: None,
-        mtu: None,
-        advmss: None,
-        priority: None,
-        table: None,
-        scope: None,
-        alone: true,
-    };
+    let route = Route { alone: true, ..Route::to(Place::Host, link, Prefix::host(address)) };
     route.undo(places)?;
     places.state()?.remove_way(way);
     Ok(())

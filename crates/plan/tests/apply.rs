@@ -68,17 +68,8 @@ fn doomed() -> Plan {
         alone: false,
     });
     plan.own(step::Route {
-        place: Place::Container,
-        link: link(),
-        dst: "10.9.0.0/16".parse().unwrap(),
         gateway: Some("192.0.2.1".parse().unwrap()),
-        source: None,
-        mtu: None,
-        advmss: None,
-        priority: None,
-        table: None,
-        scope: None,
-        alone: false,
+        ..step::Route::to(Place::Container, &link(), "10.9.0.0/16".parse().unwrap())
     });
     plan
 }

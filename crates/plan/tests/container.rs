@@ -284,19 +284,10 @@ fn routes_are_moved_to_a_table_and_back() {
 
 fn a_route_that_was_moved_to_a_table_with_a_rule_is_where_it_should_be() {
     let mut lab = lab_with_routes().0;
-    let route = step::Route {
-        place: Place::Container,
-        link: "eth0".parse().unwrap(),
-        dst: "0.0.0.0/0".parse().unwrap(),
-        gateway: Some("10.1.0.1".parse().unwrap()),
-        source: None,
-        mtu: None,
-        advmss: None,
-        priority: None,
-        table: None,
-        scope: None,
-        alone: false,
-    };
+    let gateway = Some("10.1.0.1".parse().unwrap());
+    let everywhere = "0.0.0.0/0".parse().unwrap();
+    let route =
+        step::Route { gateway, ..step::Route::to(Place::Container, &"eth0".parse().unwrap(), everywhere) };
     let plan = own(route);
     lab.check(&plan).unwrap();
     lab.container.ip("route del default").unwrap();

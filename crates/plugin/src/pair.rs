@@ -33,19 +33,9 @@ pub fn other_end(
         plan.own(step::Address { place, link, prefix, dad: Dad::Off, alone: false });
     }
     for address in lease.ips.iter().map(|ip| ip.address.address()) {
-        plan.own(step::Route {
-            place,
-            link: endpoint.host.clone(),
-            dst: Prefix::host(address),
-            gateway: None,
-            source: None,
-            mtu: None,
-            advmss: None,
-            priority: None,
-            table: None,
-            scope: address.is_ipv4().then_some(scope),
-            alone: true,
-        });
+        let scope = address.is_ipv4().then_some(scope);
+        let to_container = step::Route::to(place, &endpoint.host, Prefix::host(address));
+        plan.own(step::Route { scope, alone: true, ..to_container });
     }
 }
 

@@ -110,24 +110,12 @@ fn configure(machine: Machine, uplink: u32) -> Result<(), Error> {
     let mut requests = vec![link::set_up(uplink)];
     requests.extend(addresses(machine).into_iter().map(|prefix| addr::add(uplink, prefix, Dad::Off)));
     let gateways = addresses(Machine::Outside).into_iter().map(Prefix::address);
-    requests.extend(gateways.filter_map(|gateway| Some(route::add(&default_route(gateway, uplink)?))));
+    requests.extend(gateways.map(|gateway| route::add(&default_route(gateway, uplink))));
     transact(&mut Rtnl::open()?, &requests)
 }
 
-fn default_route(gateway: IpAddr, link: u32) -> Option<Route> {
-    let any: IpAddr =
-        if gateway.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    Some(Route {
-        dst: Prefix::new(any, 0).ok()?,
-        gateway: Some(gateway),
-        link,
-        source: None,
-        mtu: None,
-        advmss: None,
-        priority: None,
-        table: None,
-        scope: None,
-    })
+fn default_route(gateway: IpAddr, link: u32) -> Route {
+    Route { gateway: Some(gateway), ..Route::to(Prefix::everywhere(gateway.is_ipv4()), link) }
 }
 
 /// Has the kernel do all of this.

@@ -8,7 +8,7 @@ use cni::{AddResult, Call, Fail};
 use plan::{Facts, ParentLink, Place, Plan, Query, WantedParent, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe, interface};
 use std::{collections::BTreeSet, net::IpAddr};
-use types::{IfName, LinkKind, Mac, MacvlanMode, Prefix};
+use types::{LinkKind, Mac, MacvlanMode, Prefix};
 
 /// The plugin.
 pub static PLUGIN: Plugin<Macvlan> = Plugin::new();
@@ -104,7 +104,8 @@ fn host_access(plan: &mut Plan, endpoint: &Endpoint, parent: &ParentLink, facts:
     let shim_mac = endpoint.shared_mac(&shim);
     plan.ensure(step::Shim { name: shim.clone(), mac: shim_mac, parent: parent.name.clone() });
     for (address, hosts) in &facts.own_addresses {
-        plan.own(to_container(shim.clone(), *address, *hosts));
+        let to_container = step::Route::to(Place::Host, &shim, Prefix::host(*address));
+        plan.own(step::Route { source: Some(*hosts), alone: true, ..to_container });
     }
 }
 
@@ -120,22 +121,6 @@ fn know_each_other(plan: &mut Plan, endpoint: &Endpoint, parent: &ParentLink, fa
     for address in hosts {
         let (link, address) = (endpoint.ifname.clone(), *address);
         plan.own(step::Neighbour { place: Place::Container, link, address, mac: shim_mac });
-    }
-}
-
-fn to_container(link: IfName, address: IpAddr, hosts: IpAddr) -> step::Route {
-    step::Route {
-        place: Place::Host,
-        link,
-        dst: Prefix::host(address),
-        gateway: None,
-        source: Some(hosts),
-        mtu: None,
-        advmss: None,
-        priority: None,
-        table: None,
-        scope: None,
-        alone: true,
     }
 }
 

@@ -7,7 +7,7 @@ pub use config::{Config, Error};
 use cni::{AddResult, Call, Fail, Ip};
 use plan::{Facts, Plan, Query, Routing, step};
 use plugin::{Endpoint, Lease, Plugin, Recipe};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use types::{IfName, Prefix};
 
 /// The plugin.
@@ -124,11 +124,9 @@ fn leave_main(plan: &mut Plan, config: &Config, route: &step::Entry, ip: &Ip) {
 }
 
 fn default(link: &IfName, gateway: IpAddr, table: u32) -> step::Entry {
-    let any = if gateway.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     step::Entry {
         link: link.clone(),
-        // Of length 0, which every family has.
-        dst: Prefix::new(any, 0).unwrap_or_else(|_| Prefix::host(any)),
+        dst: Prefix::everywhere(gateway.is_ipv4()),
         gateway: Some(gateway),
         source: None,
         table,

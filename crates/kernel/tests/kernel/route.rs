@@ -26,17 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn to(dst: &str, gateway: Option<&str>, link: u32) -> Route {
-    Route {
-        dst: prefix(dst),
-        gateway: gateway.map(|text| text.parse().unwrap()),
-        link,
-        source: None,
-        mtu: None,
-        advmss: None,
-        priority: None,
-        table: None,
-        scope: None,
-    }
+    Route { gateway: gateway.map(|text| text.parse().unwrap()), ..Route::to(prefix(dst), link) }
 }
 
 /// A link with an address of each family.

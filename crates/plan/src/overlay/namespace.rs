@@ -232,17 +232,8 @@ impl Namespace {
     }
 
     fn default_route(&self, link: u32, is_ipv4: bool) -> route::Route {
-        route::Route {
-            dst: Prefix::everywhere(is_ipv4),
-            gateway: Some(self.transit.host(is_ipv4).address()),
-            link,
-            source: None,
-            mtu: None,
-            advmss: None,
-            priority: None,
-            table: None,
-            scope: None,
-        }
+        let gateway = Some(self.transit.host(is_ipv4).address());
+        route::Route { gateway, ..route::Route::to(Prefix::everywhere(is_ipv4), link) }
     }
 
     /// What may change as long as it stands. The thread is in it.

@@ -50,6 +50,25 @@ pub struct Route {
     pub alone: bool,
 }
 
+impl Route {
+    /// The route to there on this interface, with nothing said of all the rest.
+    pub fn to(place: Place, link: &IfName, dst: Prefix) -> Self {
+        Self {
+            place,
+            link: link.clone(),
+            dst,
+            gateway: None,
+            source: None,
+            mtu: None,
+            advmss: None,
+            priority: None,
+            table: None,
+            scope: None,
+            alone: false,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detect = match self.dad {
