@@ -11,6 +11,7 @@ use cni::{AddResult, Attachment, AttachmentId, Call, Delegates, Fail};
 use kernel::Netns;
 use plan::{Departure, Key, Places, Record, State};
 use std::{env, time::Duration};
+use types::{ContainerId, IfName};
 
 /// How long DEL waits for others that are at the same attachment: a machine may be slow, and a runtime may not try again.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -33,7 +34,7 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
     let state = State::from_env().map_err(Error::Plan)?;
     let mut swept = Ok(());
     for (container, ifname) in state.attachments(&call.network).map_err(Error::Plan)? {
-        if valid.iter().any(|one| one.container == container && one.ifname == ifname) {
+        if is_valid(valid, &container, &ifname) {
             continue;
         }
         let at = Attachment { container, ifname, netns: None };
@@ -41,25 +42,29 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
         let detached = detach_all::<R>(delegates, call, &at, (&state, Duration::ZERO));
         swept = swept.and(detached.map(drop));
     }
+    // The rest is for the plugin that the list begins with.
+    if R::CHAINED {
+        return swept;
+    }
     let swept = swept.and(sweep_strays::<R>(delegates, call, valid, &state));
     swept.and(sweep_addresses::<R>(delegates, call, valid, &state))
 }
 
-/// Takes away what is left of those whose records somebody has removed, as of those whose records say nothing. It is for the plugin that the list
-/// begins with.
+fn is_valid(valid: &[AttachmentId], container: &ContainerId, ifname: &IfName) -> bool {
+    valid.iter().any(|one| one.container == *container && one.ifname == *ifname)
+}
+
+/// Takes away what is left of those whose records somebody has removed, as of those whose records say nothing.
 fn sweep_strays<R: Recipe>(
     delegates: &Delegates,
     call: &Call,
     valid: &[AttachmentId],
     state: &State,
 ) -> Result<(), Fail> {
-    if R::CHAINED {
-        return Ok(());
-    }
     let (plugins, mut swept) = ([&CHAINED[..], &FIRST[..]].concat(), Ok(()));
     for key in state.strays(&call.network, &plugins).map_err(Error::Plan)? {
         // The runtime knows of a container that lives.
-        if valid.iter().any(|one| one.container == key.container && one.ifname == key.ifname) {
+        if is_valid(valid, &key.container, &key.ifname) {
             continue;
         }
         let record = match state.claim(&key) {
@@ -87,9 +92,6 @@ fn sweep_addresses<R: Recipe>(
     valid: &[AttachmentId],
     state: &State,
 ) -> Result<(), Fail> {
-    if R::CHAINED {
-        return Ok(());
-    }
     call.readable_ipam()?;
     let Some(ipam) = ipam::<R>(call) else { return Ok(()) };
     // Addresses stay of who is still there: what is left of it may answer to them, and an ADD that is at it has taken them just now.
