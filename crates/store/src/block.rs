@@ -24,13 +24,8 @@ impl Store {
                 Found::Free(number, since) => (number, since),
             };
             let txn = Txn::new().when(Compare::unchanged(self.key(&key), since));
-            match self.client.txn(self.lease(txn, network, node, number)?).await {
-                Ok(answer) if answer.succeeded => {
-                    return Ok(LeasedBlock { number, epoch: epoch(answer.revision) });
-                }
-                Err(error) if !error.may_be_done() => return Err(error.into()),
-                // Somebody was quicker, or nobody knows: the next look says.
-                _ => {}
+            if let Some(leased) = self.take(self.lease(txn, network, node, number)?, number).await? {
+                return Ok(leased);
             }
         }
         Err(Error::Contended { what: format!("the blocks of network {network}"), times: TIMES })
@@ -54,15 +49,20 @@ impl Store {
                 return Ok((owner == *node).then_some(LeasedBlock { number, epoch }));
             }
             let txn = Txn::new().when(Compare::unchanged(self.key(&key), since));
-            match self.client.txn(self.lease(txn, network, node, number)?).await {
-                Ok(answer) if answer.succeeded => {
-                    return Ok(Some(LeasedBlock { number, epoch: epoch(answer.revision) }));
-                }
-                Err(error) if !error.may_be_done() => return Err(error.into()),
-                _ => {}
+            if let Some(leased) = self.take(self.lease(txn, network, node, number)?, number).await? {
+                return Ok(Some(leased));
             }
         }
         Err(Error::Contended { what: format!("block {number} of network {network}"), times: TIMES })
+    }
+
+    /// Carries out what leases a block; `None` if somebody was quicker, or nobody knows: the next look says.
+    async fn take(&self, lease: Txn, number: BlockNumber) -> Result<Option<LeasedBlock>, Error> {
+        match self.client.txn(lease).await {
+            Ok(answer) if answer.succeeded => Ok(Some(LeasedBlock { number, epoch: epoch(answer.revision) })),
+            Err(error) if !error.may_be_done() => Err(error.into()),
+            _ => Ok(None),
+        }
     }
 
     /// Whether [`Store::lease_block`] would find one; nothing is changed.
