@@ -33,6 +33,8 @@ fn addressed() -> (Host, Container, Rtnl) {
     let ready = |shown: serde_json::Value| shown[0]["operstate"] == "UP";
     assert!(netlab::soon(|| ready(netlab::ip("link show v0").unwrap())));
     assert!(netlab::soon(|| ready(container.ip("link show eth0").unwrap())));
+    // IPv6 looks a moment later, and refuses until then to send anything (EINVAL).
+    assert!(netlab::soon(|| to("fd09::2").send(0).is_ok()));
     (host, container, inside)
 }
 
