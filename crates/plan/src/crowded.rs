@@ -112,12 +112,18 @@ pub enum Crowded {
         by: Option<Box<Holder>>,
     },
     /// Another link on the parent, or the parent itself, has the MAC address.
-    #[error("MAC address {mac} is in use on the link that \"{link}\" is on{}", of(.by.as_deref()))]
+    #[error(
+        "MAC address {mac} is in use on the link that \"{link}\" is on{}{}",
+        of(.by.as_deref()),
+        .of_host.as_ref().map_or(String::new(), |link| format!(", that of \"{link}\" on the host"))
+    )]
     Mac {
         /// The address.
         mac: Mac,
         /// The container's interface.
         link: IfName,
+        /// The host's link that has it, if one has.
+        of_host: Option<IfName>,
         /// Whose it is, if that is known.
         by: Option<Box<Holder>>,
     },
@@ -126,7 +132,10 @@ pub enum Crowded {
 impl Crowded {
     /// Whether it may be otherwise in a moment: a namespace that has gone has its links a little longer.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Crowded::Vlan { by: None, .. } | Crowded::Hidden { .. })
+        match self {
+            Crowded::Vlan { by: None, .. } | Crowded::Mac { by: None, of_host: None, .. } => true,
+            other => matches!(other, Crowded::Hidden { .. }),
+        }
     }
 
     /// What the person does next.
@@ -168,11 +177,11 @@ impl Crowded {
             Crowded::Mac { by: Some(by), .. } | Crowded::MacOnNetwork { by, .. } => {
                 stop(by, "ask for another MAC address")
             }
-            Crowded::MacOnBridge { link, .. } => {
+            Crowded::MacOnBridge { link, .. } | Crowded::Mac { of_host: Some(link), .. } => {
                 format!("`ip link show {link}` shows it; ask for another MAC address, or for none")
             }
-            Crowded::Mac { by: None, .. } => {
-                "ask for another MAC address, or for none: `ip link` shows if it is the host's own".into()
+            Crowded::Mac { .. } => {
+                "that of a namespace that is just going is free the next time; else another suite's container may have it: ask for another MAC address, or for none".into()
             }
         }
     }
@@ -342,11 +351,24 @@ pub(crate) fn refusal_up(
     if cause.errno()? != Errno::EADDRINUSE {
         return None;
     }
-    let mac = places.link(place, name).ok()??.mac?;
+    let interface = places.link(place, name).ok()??;
+    let mac = interface.mac?;
     let theirs = |step: &Step| match step {
         Step::Link(link) if link.mac == Some(mac) => Some(()),
         _ => None,
     };
     let by = places.state().and_then(|state| state.who(theirs)).ok()?;
-    Some(Crowded::Mac { mac, link: name.clone(), by: by.map(|(holder, ())| Box::new(holder)) })
+    let of_host = match by {
+        None => on_the_host(mac, interface.peer, places),
+        Some(_) => None,
+    };
+    let by = by.map(|(holder, ())| Box::new(holder));
+    Some(Crowded::Mac { mac, link: name.clone(), of_host, by })
+}
+
+/// The host's link that has this address, of those on the link of this number and that itself.
+fn on_the_host(mac: Mac, below: Option<u32>, places: &mut Places) -> Option<IfName> {
+    let links = link::links(places.rtnl(Place::Host).ok()?).ok()?;
+    let is_there = |link: &kernel::Link| Some(link.index) == below || link.peer == below;
+    links.into_iter().find(|link| link.mac == Some(mac) && is_there(link)).map(|link| link.name)
 }

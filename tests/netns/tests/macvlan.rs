@@ -395,8 +395,9 @@ fn a_mac_of_another_container_is_refused_by_name() {
                 "{reply:?}"
             );
             let hosts = ip("link show dev eth0").unwrap()[0]["address"].clone();
-            let reply = refused_and_nothing_left(&lan, &with(&other, "mac", &hosts), &first);
-            assert!(refused(&reply, 101).contains("is in use"), "{reply:?}");
+            let reply =
+                refused_and_nothing_left(&lan, &with(&asking(&hosts), "name", &json!("other")), &first);
+            assert!(refused(&reply, 101).ends_with("on, that of \"eth0\" on the host"), "{reply:?}");
         }
         lan.host.del(&config, &second, "eth0").unwrap().result().unwrap();
     }
@@ -413,9 +414,13 @@ fn a_mac_that_a_dead_container_had_is_free() {
     let config = layer2(&lan, &json!({"mac": "02:00:00:00:00:07"}));
     let before = lan.host.snapshot().unwrap();
     let (first, _) = add(&lan, &config);
+    let last_hold = fs::File::open(first.netns()).unwrap();
     first.kill().unwrap();
     let second = lan.host.container().unwrap();
-    // The kernel takes its time to let go of the dead one's link.
+    // The kernel takes its time to let go of the dead one's link: until then, who comes may try again.
+    let reply = lan.host.add(&config, &second, "eth0").unwrap();
+    assert!(refused(&reply, 11).ends_with("is in use on the link that \"eth0\" is on"), "{reply:?}");
+    drop(last_hold);
     assert!(soon(|| lan.host.add(&config, &second, "eth0").unwrap().success()));
     for _ in 0..2 {
         lan.host.del(&config, &first, "eth0").unwrap().result().unwrap();
@@ -759,7 +764,7 @@ fn with_host_access_a_way_that_an_earlier_release_made_goes_with_its_container()
 /// The kernel has the link of a namespace, with its MAC address, a little longer than the namespace.
 fn add_when_the_mac_is_free(lan: &Lan, config: &Value, container: &Container) -> Value {
     let mut reply = lan.host.add(config, container, "eth0").unwrap();
-    let is_taken = |reply: &Reply| reply.code() == Some(101) && reply.msg().contains("MAC address");
+    let is_taken = |reply: &Reply| reply.code() == Some(11) && reply.msg().contains("MAC address");
     let is_free = soon(|| {
         if is_taken(&reply) {
             reply = lan.host.add(config, container, "eth0").unwrap();
