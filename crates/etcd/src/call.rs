@@ -174,6 +174,10 @@ impl Member {
         W: Future<Output = Result<T, Status>>,
     {
         let began = Instant::now();
+        // A timer is looked at last: who is asked at all could answer before, or do what is taken for not done.
+        if began >= limit {
+            return Err(Failed::Trouble(Trouble::Unheard(Duration::ZERO)));
+        }
         let connecting = timeout_at(limit, self.connect()).await;
         let channel = connecting.unwrap_or_else(|_| Err(Trouble::Unheard(began.elapsed())));
         let channel = channel.map_err(Failed::Trouble)?;

@@ -155,8 +155,9 @@ fn a_condition_on_many_keys_sees_each_that_is_written() {
 fn what_hangs_on_a_lease_goes_with_it() {
     with_members(1, async |_, client| {
         let mut watch = client.watch(Keys::beginning_with("/live/"), Revision(1));
-        for lease in ["left alone", "revoked"] {
-            let id = client.grant(Duration::from_secs(2)).await.unwrap();
+        // No longer than it takes to wait for, and than a busy machine takes to use it.
+        for (lease, lasts) in [("left alone", Duration::from_secs(5)), ("revoked", PATIENCE)] {
+            let id = client.grant(lasts).await.unwrap();
             let put = Operation::put_leased("/live/a", lease, id);
             client.txn(Txn::new().then(put)).await.unwrap();
             if lease == "revoked" {
@@ -286,7 +287,8 @@ fn a_frozen_etcd_is_given_up_at_the_deadline() {
     with_members(1, async |etcd, client| {
         client.put("/a", "1").await.unwrap();
         etcd.freeze(0);
-        let hasty = client.within(Duration::from_millis(300));
+        // Within that it has been asked, however busy the machine is.
+        let hasty = client.within(Duration::from_secs(2));
         let written = hasty.put("/a", "2").await.unwrap_err();
         assert!(
             matches!(&written, Error::Lost { tried } if matches!(tried.trouble, Trouble::Silent(_))),
@@ -308,10 +310,13 @@ fn a_frozen_etcd_is_given_up_at_the_deadline() {
 fn no_call_goes_on_beyond_the_end_of_all() {
     with_members(1, async |_, client| {
         client.put("/a", "1").await.unwrap();
-        let late = client.until(Instant::now());
-        let said = late.value("/a").await.unwrap_err();
-        assert!(matches!(said, Error::Unreachable { .. }), "{said}");
-        assert!(said.to_string().contains("http://127.0.0.1:2379: no "), "{said}");
+        // On a connection that stands an answer could come before anybody looks at the clock.
+        for _ in 0..200 {
+            let said = client.until(Instant::now()).value("/a").await.unwrap_err();
+            assert!(matches!(said, Error::Unreachable { .. }), "{said}");
+            assert!(said.to_string().contains("http://127.0.0.1:2379: no "), "{said}");
+            client.value("/a").await.unwrap();
+        }
         let in_time = client.until(Instant::now() + PATIENCE);
         assert_eq!(in_time.value("/a").await.unwrap().0.unwrap().value, b"1");
     });
