@@ -52,7 +52,7 @@ impl IpvlanPort {
     /// Refuses it if others are in something else. They may be a moment later: the step itself says for certain.
     pub(crate) fn look(&self, place: Place, places: &mut Places) -> Result<(), Error> {
         match place {
-            Place::Host | Place::Network => self.contest(places).map(drop),
+            Place::Host | Place::Network | Place::Gate => self.contest(places).map(drop),
             Place::Container => self.look_inside(places),
         }
     }

@@ -2,25 +2,29 @@
 //!
 //! # Theory of operation
 //! A network has a namespace of its own between the host's and its containers' ([`Namespace`]). Only routes lead through it: to each container through
-//! one end of a pair, to the blocks of other hosts through a tunnel ([`Tunnel`], [`Peers`]), to everything else through a pair to the host, whose
-//! addresses ([`Transit`]) are all that the host ever sees. So subnets of two networks may overlap, and nothing of the host's forwarding or filter is in
-//! the way of what containers have to say to each other.
+//! one end of a pair, to the blocks of other hosts through a tunnel ([`Tunnel`], [`Peers`]), to everything else through a gate ([`gate`]): one more namespace,
+//! where packets are translated, with a pair to the host, whose addresses ([`Transit`]) are all that the host ever sees. So subnets of two networks may overlap, and nothing of
+//! anybody's filter, nor of the kernel's connections, is in the way of what containers have to say to each other.
 //!
 //! The namespace is counted among what its last user takes away (`users.rs`), and the rest of it goes with it. Whatever is in it is known by what is
 //! written on its links (`ifalias`): a digest of what it was made of. One look at a link tells an ADD that nothing has changed.
+mod gate;
 mod namespace;
 mod notrack;
 mod peers;
 mod refusal;
+mod sheltered;
 mod transit;
 mod tunnel;
 mod underlay;
 mod written;
 
+pub(crate) use gate::to_host;
 pub use namespace::Namespace;
 pub use notrack::Notrack;
 pub use peers::{List, Listed, Peer, Peers};
 pub use refusal::NoOverlay;
+pub use sheltered::Sheltered;
 pub use transit::Transit;
 pub use tunnel::Tunnel;
 pub use underlay::{Narrowest, WantedUnderlay};
@@ -37,7 +41,7 @@ pub struct OverlayFact {
     pub transit: Transit,
     /// What its namespace is bound to.
     pub netns: PathBuf,
-    /// The host's end of the pair between them.
+    /// The host's end of the pair between its gate and the host.
     pub host_end: IfName,
 }
 
@@ -60,6 +64,8 @@ impl OverlayFact {
 /// The folder of all networks, in STATE, and the file of one's namespace in the folder of that.
 const FOLDER: &str = "overlay";
 const NETNS: &str = "netns";
+/// The file of its gate, beside that.
+const GATE: &str = "gate";
 
 /// The host's end of the pair between it and a network's namespace.
 fn host_end(network: &NetworkName) -> IfName {
@@ -84,6 +90,11 @@ fn folder(state: &State) -> PathBuf {
 /// What a network's own namespace is bound to.
 pub(crate) fn netns_of(state: &State, network: &NetworkName) -> PathBuf {
     folder_of(state, network).join(NETNS)
+}
+
+/// What its gate is bound to.
+pub(crate) fn gate_of(state: &State, network: &NetworkName) -> PathBuf {
+    folder_of(state, network).join(GATE)
 }
 
 fn folder_of(state: &State, network: &NetworkName) -> PathBuf {

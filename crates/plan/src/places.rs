@@ -35,6 +35,8 @@ pub enum Place {
     Container,
     /// The one that the containers of an overlay network on this host share, between theirs and the host's.
     Network,
+    /// The one between that and the host's.
+    Gate,
 }
 
 impl fmt::Display for Place {
@@ -43,6 +45,7 @@ impl fmt::Display for Place {
             Place::Host => "on the host",
             Place::Container => "in the container",
             Place::Network => "in the network's namespace",
+            Place::Gate => "in the network's gate",
         })
     }
 }
@@ -63,8 +66,8 @@ pub struct Places {
     expected: Option<NetnsId>,
     /// Which namespace a record was written for, though it may be gone.
     recorded: Option<NetnsId>,
-    sockets: [Option<Rtnl>; 3],
-    /// The network whose namespace [`Place::Network`] is.
+    sockets: [Option<Rtnl>; 4],
+    /// The network whose namespaces [`Place::Network`] and [`Place::Gate`] are.
     network: Option<NetworkName>,
     indices: Vec<(Place, IfName, u32)>,
     /// What the facts said of links, for a second look at the same.
@@ -103,7 +106,7 @@ impl Places {
             netns,
             expected: None,
             recorded: None,
-            sockets: [None, None, None],
+            sockets: [None, None, None, None],
             network: None,
             indices: Vec::new(),
             seen: Vec::new(),
@@ -157,11 +160,13 @@ impl Places {
         }
     }
 
-    /// Forgets what is known of the network's namespace: it is another one now, or none.
+    /// Forgets what is known of the network's namespaces: they are others now, or none.
     pub(crate) fn forget_network(&mut self) {
-        *self.slot(Place::Network) = None;
-        self.indices.retain(|(place, ..)| *place != Place::Network);
-        self.seen.retain(|(place, ..)| *place != Place::Network);
+        for theirs in [Place::Network, Place::Gate] {
+            *self.slot(theirs) = None;
+            self.indices.retain(|(place, ..)| *place != theirs);
+            self.seen.retain(|(place, ..)| *place != theirs);
+        }
     }
 
     /// For who has many to look after, and comes again: nothing is waited for that the kernel is about to do.
@@ -254,6 +259,7 @@ impl Places {
             Place::Host => Ok(work()),
             Place::Container => Ok(self.container()?.run(work)?),
             Place::Network => Ok(self.network()?.run(work)?),
+            Place::Gate => Ok(self.gate()?.run(work)?),
         }
     }
 
@@ -263,12 +269,19 @@ impl Places {
         Ok(Netns::open(&overlay::netns_of(&self.state()?, network))?)
     }
 
+    /// The network's gate.
+    fn gate(&self) -> Result<Netns, Error> {
+        let network = self.network.as_ref().ok_or(NoOverlay::NoNetwork)?;
+        Ok(Netns::open(&overlay::gate_of(&self.state()?, network))?)
+    }
+
     /// Whether there is a namespace to work in.
     pub(crate) fn has(&mut self, place: Place) -> bool {
         match place {
             Place::Host => true,
             Place::Container => self.has_container(),
             Place::Network => self.network().is_ok(),
+            Place::Gate => self.gate().is_ok(),
         }
     }
 
@@ -376,11 +389,12 @@ impl Places {
     }
 
     fn slot(&mut self, place: Place) -> &mut Option<Rtnl> {
-        let [host, container, network] = &mut self.sockets;
+        let [host, container, network, gate] = &mut self.sockets;
         match place {
             Place::Host => host,
             Place::Container => container,
             Place::Network => network,
+            Place::Gate => gate,
         }
     }
 }

@@ -16,13 +16,9 @@ pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::link::{Announce, AnnounceTested, Link, Parent};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
-pub use crate::neighbour::Neighbour;
-pub use crate::only_mac::OnlyMac;
-pub use crate::overlay::{List, Listed, Namespace, Notrack, Peer, Peers, Tunnel};
+pub use crate::overlay::{List, Listed, Namespace, Notrack, Peer, Peers, Sheltered, Tunnel};
 pub use crate::policy::{Entry, ExactRoute, LeftRules, Rule, Withdrawn};
 pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
-pub use crate::shim::Shim;
-pub use crate::tap::Tap;
 pub use crate::tune::{Backup, LeftTuning, Parameter, Parameters, Tuned};
 pub use crate::vlan_parent::VlanParent;
 pub use crate::vrf::{InVrf, LeftVrf, Vrf};
@@ -31,6 +27,7 @@ pub use crate::{
     host_port::{Holder, HostPort, Protocol, Published},
     publish::{Condition, Mapping, Masquerading, Matched, Publish, Reached, Redirect, Relay, Side},
 };
+pub use crate::{neighbour::Neighbour, only_mac::OnlyMac, shim::Shim, tap::Tap};
 pub use kernel::link::Setting;
 
 use crate::places::Place;
@@ -103,6 +100,7 @@ pub enum Step {
     Tunnel(Tunnel),
     Peers(Peers),
     Notrack(Notrack),
+    Sheltered(Sheltered),
     Relay(Relay),
 }
 
@@ -192,6 +190,7 @@ step_from!(
     Tunnel,
     Peers,
     Notrack,
+    Sheltered,
     Relay
 );
 

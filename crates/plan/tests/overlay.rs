@@ -96,6 +96,11 @@ impl Lab {
         self.host.state_dir().join("overlay").join(key(at).network.as_str()).join("netns")
     }
 
+    /// Runs something in a network's gate.
+    fn at_gate<T>(&self, at: usize, work: impl FnOnce() -> T) -> T {
+        kernel_run(&self.netns(at).with_file_name("gate"), work)
+    }
+
     /// Runs something in a network's namespace.
     fn inside<T>(&self, at: usize, work: impl FnOnce() -> T) -> T {
         kernel_run(&self.netns(at), work)
@@ -137,23 +142,25 @@ fn a_namespace_is_made_by_the_first_and_goes_with_the_last_without_a_trace() {
             ("1".into(), "1".into())
         );
         assert_eq!(sysctl("ipv4/conf/default/rp_filter").unwrap(), "1");
-        for (family, to, host) in
-            [("-4", "192.0.2.9", "169.254.64.2"), ("-6", "2001:db8::9", "fd7e:51c0:9e2a:7a15::2")]
+        for (family, to, gate) in
+            [("-4", "192.0.2.9", "169.254.1.2"), ("-6", "2001:db8::9", "fd7e:51c0:9e2a:7a16::2")]
         {
             let way = ip(&format!("{family} route get {to}")).unwrap();
             assert_eq!(
                 (&way[0]["dev"], &way[0]["gateway"]),
-                (&namespace(1).way_out().to_string().into(), &host.into())
+                (&namespace(1).way_out().to_string().into(), &gate.into())
             );
         }
         for unknown in ["10.42.3.4", "fd42::9"] {
             assert!(ip(&format!("route get {unknown}")).is_err(), "{unknown} must not leave by the host");
         }
-        assert!(
-            nft("list table inet sealane")
-                .contains(&format!("oifname \"{}\" masquerade", namespace(1).way_out()))
-        );
+        // Nothing is looked at but who sends, and that of IPv6 alone.
+        let rules = nft("list ruleset");
+        assert!(rules.starts_with("table ip6 sealane {") && !rules.contains("inet"), "{rules}");
+        assert_eq!(rules.matches("comment").count(), 1, "{rules}");
     });
+    let rules = lab.at_gate(1, || nft("list table inet sealane"));
+    assert!(rules.contains("oifname \"host") && rules.contains("\" masquerade"), "{rules}");
     let end = namespace(1).host_end();
     let shown = ip(&format!("addr show {end}")).unwrap();
     assert!(
@@ -197,11 +204,22 @@ fn a_namespace_whose_file_is_none_is_made_again() {
     assert!(lab.differs(1, &plan).contains("has none"));
     lab.attach(3, &plan);
     assert_eq!(lab.differs(1, &plan), "");
-    // Somebody deletes the host's end.
-    ip(&format!("link delete {}", namespace(1).host_end())).unwrap();
-    assert!(!lab.differs(1, &plan).is_empty());
-    lab.attach(5, &plan);
-    assert_eq!(lab.differs(1, &plan), "");
+    // Somebody deletes the host's end, or the one before the gate: the gate alone is made again.
+    let inode = || fs::metadata(lab.netns(1)).map(|file| std::os::unix::fs::MetadataExt::ino(&file)).unwrap();
+    let first = inode();
+    for at in [5, 7] {
+        if at == 5 {
+            ip(&format!("link delete {}", namespace(1).host_end())).unwrap();
+        } else {
+            lab.inside(1, || ip(&format!("link delete {}", namespace(1).way_out())).unwrap());
+        }
+        assert!(!lab.differs(1, &plan).is_empty());
+        lab.attach(at, &plan);
+        assert_eq!((lab.differs(1, &plan), inode()), (String::new(), first));
+        for family in ["-4 route get 192.0.2.9", "-6 route get 2001:db8::9"] {
+            lab.inside(1, || ip(family).unwrap());
+        }
+    }
 }
 
 fn what_somebody_has_changed_of_a_namespace_is_named() {
@@ -225,7 +243,7 @@ fn a_way_out_is_closed_where_none_is_wanted_and_opened_again() {
     let lab = Lab::new();
     let open = plan([namespace(1).into()]);
     let closed = plan([step::Namespace { egress: false, ..namespace(1) }.into()]);
-    let listed = || lab.inside(1, || nft("list table inet sealane"));
+    let listed = || lab.at_gate(1, || nft("list table inet sealane"));
     lab.attach(1, &closed);
     assert!(listed().contains("ct state new drop") && !listed().contains("masquerade"));
     assert_eq!(lab.differs(1, &open), "it is for something else");

@@ -2,7 +2,7 @@
 //! go in a VXLAN tunnel.
 //!
 //! # Theory of operation
-//! What containers of a network share on a host is in a namespace of its own, between theirs and the host's (`plan`, `overlay.rs`). A container has its
+//! What containers of a network share on a host is in a namespace of its own, between theirs and the host's, and in its gate (`plan`, `overlay.rs`). A container has its
 //! address alone, /32 and /128, and finds behind its gateway everybody else: 169.254.1.1, which the other end of its link answers for in anybody's name
 //! (proxy ARP, at once), and `fe80::1`, an address of that end. In the network's namespace a route leads to it.
 //!

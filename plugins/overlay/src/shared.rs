@@ -35,6 +35,9 @@ pub(crate) fn steps(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts
     for (_, forwarding) in families.into_iter().filter(|(is_ipv4, _)| has(*is_ipv4)) {
         plan.ensure(forwarding);
     }
+    let own = |(is_ipv4, _)| overlay.transit.network(is_ipv4).address();
+    let addresses = families.into_iter().filter(|(is_ipv4, _)| has(*is_ipv4)).map(own).collect();
+    plan.ensure(step::Sheltered { addresses });
     plan.ensure(step::Namespace {
         network: endpoint.network.clone(),
         subnets: subnets.to_vec(),

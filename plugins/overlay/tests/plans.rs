@@ -68,6 +68,7 @@ fn one_host_has_a_namespace_for_the_network_and_no_tunnel() {
     let expected = "\
 ensure forwarding of IPv4
 ensure forwarding of IPv6
+ensure nobody but the host leads to 169.254.64.1, fd7e:51c0:9e2a:7a15::1, until its last user goes
 ensure namespace of network n for 10.42.0.0/16, fd42::/48, with the host at 169.254.64.0/31, fd7e:51c0:9e2a:7a15::/127, until its last user goes
 ensure masquerade of what leaves 169.254.64.0/31, until its last user goes
 ensure masquerade of what leaves fd7e:51c0:9e2a:7a15::/127, until its last user goes

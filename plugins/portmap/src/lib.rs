@@ -147,7 +147,7 @@ fn reached(address: IpAddr, facts: &Facts) -> step::Reached {
     step::Reached { address, via: facts.routes.get(&address).cloned() }
 }
 
-/// Leads ports on to the container, from the network's namespace, to which those of the host then lead under their own numbers.
+/// Leads ports on to the container, from the network's gate, to which those of the host then lead under their own numbers.
 fn relay(endpoint: &Endpoint, mappings: &mut [step::Mapping], addresses: &[Prefix]) -> step::Relay {
     let mut ports = Vec::new();
     for mapping in mappings {
@@ -165,7 +165,7 @@ fn relay(endpoint: &Endpoint, mappings: &mut [step::Mapping], addresses: &[Prefi
     step::Relay { holder: endpoint.holder(Portmap::NAME), ports }
 }
 
-/// The addresses of the network's namespace, by which the host leads to containers of these.
+/// The addresses of the network's gate, by which the host leads to containers of these.
 fn between(overlay: &OverlayFact, addresses: &[Prefix]) -> (Vec<Prefix>, Vec<step::Reached>) {
     let targets: Vec<Prefix> = addresses.iter().map(|ip| overlay.transit.network(ip.is_ipv4())).collect();
     let via = Some(overlay.host_end.clone());

@@ -72,7 +72,7 @@ fn without_ports_there_is_nothing_to_do_and_nothing_to_ask() {
 }
 
 #[test]
-fn behind_overlay_ports_lead_to_the_networks_namespace_and_from_there_to_the_container() {
+fn behind_overlay_ports_lead_to_the_networks_gate_and_from_there_to_the_container() {
     let mut call = call(&json!({}), &web(), "");
     let endpoint = endpoint(&call);
     let before = call.prev_result.as_mut().unwrap();
@@ -84,7 +84,7 @@ fn behind_overlay_ports_lead_to_the_networks_namespace_and_from_there_to_the_con
     let facts = Facts { overlay, ..Facts::default() };
     let (config, lease) = (Portmap::configure(&call).unwrap(), call.prev_result.clone().unwrap());
     let expected = "\
-own    lead 8080/tcp to 10.1.0.2:80, 8080/tcp to [fd00::2]:80 in the network's namespace, for container c1
+own    lead 8080/tcp to 10.1.0.2:80, 8080/tcp to [fd00::2]:80 in the network's gate, for container c1
 own    publish 8080/tcp to 8080 of 169.254.64.1 (by ov0) and fd7e:51c0:9e2a:7a15::1 (by ov0), masquerading hairpin and localhost, for container c1
 ensure sysctl net/ipv4/conf/ov0/route_localnet = 1 on the host
 ";

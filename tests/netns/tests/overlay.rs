@@ -39,6 +39,7 @@ netlab::tests! {
     subnets_that_do_not_have_a_living_containers_address_are_refused,
     another_suites_plugin_behind_it_is_refused_by_who_sees_the_list,
     a_published_port_leads_to_the_container_with_the_clients_address,
+    a_port_is_reached_by_those_alone_whom_it_is_published_for,
     a_limit_is_set_in_the_networks_namespace_and_goes_with_it,
     a_port_goes_with_its_container_and_two_of_one_number_are_refused,
     three_hosts_with_three_containers_each_reach_each_other,
@@ -388,19 +389,15 @@ fn a_policy_keeps_a_network_apart_and_one_that_can_not_be_is_refused() {
     for at in &at_one {
         tell(&one, *at, 7000);
     }
-    // Where the host leads ports of the network to.
-    let transit = host_address("169.254.");
     let apart = json!({"ingressPolicy": "same-bridge"});
     let wall = firewall(&host, &apart, &before);
     done(&host.add(&with(&wall, "name", &json!("bridged")), &bridged, "eth0").unwrap());
     get_through(&one, at_bridged[0], 7000);
-    bridged.exec(move || told(transit, 8080)).unwrap();
 
     let wall = firewall(&host, &apart, &result);
     done(&host.add(&wall, &one, "eth0").unwrap());
     done(&host.check(&wall, &one, "eth0", &result).unwrap());
     do_not_get_through(&one, &at_bridged, 7000);
-    do_not_get_through(&bridged, &[transit], 8080);
     // What is published is, and the way out is open.
     let own = address("192.0.2.1");
     for container in [&bridged, &outside] {
@@ -418,13 +415,67 @@ fn a_policy_keeps_a_network_apart_and_one_that_can_not_be_is_refused() {
     talks(&one, &at_one, &two, &at_two, 7001);
 }
 
-/// The other end's address of the pair in which the host has one that begins so.
-fn host_address(begin: &str) -> IpAddr {
+/// Where the host leads ports of its one network to: the other ends' addresses of the pair between them.
+fn transit() -> [IpAddr; 2] {
     let links = ip("addr show").unwrap();
-    let all = links.as_array().unwrap().iter().flat_map(|link| link["addr_info"].as_array().unwrap());
-    let mut own = all.filter_map(|at| at["local"].as_str()).filter(|at| at.starts_with(begin));
-    let IpAddr::V4(own) = address(own.next().unwrap()) else { panic!("{begin}") };
-    std::net::Ipv4Addr::from_bits(own.to_bits() + 1).into()
+    let all = || links.as_array().unwrap().iter().flat_map(|link| link["addr_info"].as_array().unwrap());
+    let other = |begin: &str| {
+        let own = all().filter_map(|at| at["local"].as_str()).find(|at| at.starts_with(begin));
+        match address(own.unwrap()) {
+            IpAddr::V4(own) => IpAddr::from(std::net::Ipv4Addr::from_bits(own.to_bits() + 1)),
+            IpAddr::V6(own) => std::net::Ipv6Addr::from_bits(own.to_bits() + 1).into(),
+        }
+    };
+    [other("169.254."), other("fd7e:")]
+}
+
+/// A port that is the host's own, and one that a single client may use: nobody else gets there by the addresses that the host leads them to.
+fn a_port_is_reached_by_those_alone_whom_it_is_published_for() {
+    let host = Host::new().unwrap();
+    let outside = host.outside(7000).unwrap();
+    let config = overlay(&host, &json!({}));
+    let (one, result, at_one) = added(&host, &config);
+    for at in at_one.clone() {
+        one.exec(move || serve(Protocol::Tcp, at, 7000)).unwrap().unwrap();
+    }
+    let transit = transit();
+    let (two, ..) = added(&host, &config);
+    let (stranger, ..) = added(&host, &overlay(&host, &json!({"name": "other", "vni": 4243})));
+    let ipam =
+        json!({"type": "host-local", "ranges": [[{"subnet": "10.7.0.0/24"}], [{"subnet": "fd07::/64"}]]});
+    let bridge =
+        json!({"type": "bridge", "name": "bridged", "bridge": "b0", "isDefaultGateway": true, "ipam": ipam});
+    let (bridged, ..) = added(&host, &host.config(&bridge));
+    outside.ip("addr add 192.0.2.10/24 dev eth0").unwrap();
+
+    let own = portmap(&host, &result, &json!({"hostPort": 8080, "hostIP": "127.0.0.1"}));
+    let of_few = json!({"conditionsV4": ["ip saddr 192.0.2.9"], "conditionsV6": ["ip6 saddr 2001:db8::9"]});
+    let of_few = with_all(&portmap(&host, &result, &json!({"hostPort": 8081})), &of_few);
+    done(&host.add(&own, &one, "eth0").unwrap());
+    assert!(reaches(Protocol::Tcp, address("127.0.0.1"), 8080).is_ok());
+    done(&host.del(&own, &one, "eth0").unwrap());
+    let both = json!({"portMappings": [
+        {"containerPort": 7000, "hostPort": 8080, "hostIP": "127.0.0.1", "protocol": "tcp"},
+        {"containerPort": 7000, "hostPort": 8081, "protocol": "tcp"},
+    ]});
+    let both = with(&of_few, "runtimeConfig", &both);
+    done(&host.add(&both, &one, "eth0").unwrap());
+    done(&host.check(&both, &one, "eth0", &result).unwrap());
+    for at in ["192.0.2.1", "2001:db8::1"].map(address) {
+        get_through(&outside, at, 8081);
+        do_not_get_through(&stranger, &[at], 8081);
+        do_not_get_through(&bridged, &[at], 8081);
+    }
+    for port in [8080, 8081] {
+        for container in [&stranger, &bridged, &outside] {
+            do_not_get_through(container, &transit, port);
+        }
+        // Its neighbours find nobody there.
+        for at in transit {
+            let said = two.exec(move || reaches(Protocol::Tcp, at, port)).unwrap().unwrap_err().kind();
+            assert_eq!(said, ErrorKind::ConnectionRefused, "{at} {port}");
+        }
+    }
 }
 
 /// `tuning` and `sbr`; `vrf`, which few kernels have, is in its own suite.

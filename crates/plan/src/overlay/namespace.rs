@@ -1,16 +1,19 @@
-//! The namespace that the containers of an overlay network share on a host, and its way out.
+//! The namespace that the containers of an overlay network share on a host.
 //!
 //! # Theory of operation
-//! It is made whole before anybody can see it: forwarding, the pair to the host with its addresses, the way out, the packet filter. Only then it is bound to its file
+//! It is made whole before anybody can see it: forwarding, the way to the gate and by that to the host ([`super::gate`]), the packet filter. Only then it is bound to its file
 //! (`kernel::pinned`). Should its maker be killed before that, all of it goes with the maker, the pair's end on the host a little later.
+//!
+//! It only routes. No rule in it asks for connections, so the kernel tracks none of what containers say to each other, and looks at no rules for IPv4 at
+//! all: what has to be translated is, in the gate.
 //!
 //! What is for the network's subnets and leads to no container is refused, never sent to the host; packets may come only from where those to their sender
 //! would go (`rp_filter`, and the same for IPv6 by the packet filter).
-use super::{Transit, folder, folder_of, netns_of};
+use super::{Transit, folder, folder_of, gate, gate_of, netns_of};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
-    filter::{INET, Section},
+    filter::Section,
     lock::Scope,
     places::{Place, Places},
     shared::Reversal,
@@ -18,7 +21,7 @@ use crate::{
 use kernel::{
     Link, Message, Netns, Rtnl, addr, link,
     nft::{
-        Chain, ChainType, Compare, Ct, Expression, Fib, Hook, Meta, Nft, Point, Policy, Register, Rule,
+        Chain, ChainType, Compare, Expression, Family, Fib, Hook, Nft, Point, Policy, Register, Rule, Table,
         Transaction, Verdict,
     },
     pinned, route, sysctl,
@@ -26,6 +29,7 @@ use kernel::{
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     fmt,
     fs::{self, DirBuilder},
     io::{self, ErrorKind},
@@ -34,7 +38,7 @@ use std::{
 };
 use types::{Dad, IfName, Mac, NetworkName, Prefix, base32, stable_hash};
 
-/// The namespace, with a pair to the host. It goes with its last user.
+/// The namespace, with its gate and a pair to the host. It goes with its last user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
     /// The network.
@@ -90,7 +94,9 @@ impl Act for Namespace {
         }
         places.unlink(Place::Host, &self.host_end())?;
         places.forget_network();
-        pinned::unpin(&netns_of(&state, &self.network))?;
+        for file in [netns_of(&state, &self.network), gate_of(&state, &self.network)] {
+            pinned::unpin(&file)?;
+        }
         let _lock = state.lock_host()?;
         self.transit.release(&self.network, &state)?;
         remove_all(&folder_of(&state, &self.network))?;
@@ -103,7 +109,7 @@ impl Act for Namespace {
             return Ok(Some(format!("network {} has none", self.network)));
         }
         let Some(inside) = places.link(Place::Network, &self.way_out())? else {
-            return Ok(Some("it has no link to the host".into()));
+            return Ok(Some("it has no link to its gate".into()));
         };
         let end = self.host_end();
         Ok(match places.link(Place::Host, &end)? {
@@ -120,31 +126,43 @@ impl Shared for Namespace {
         Scope::Host
     }
 
+    /// With one end of a pair the other is gone, so both ends of the gate stand if these do.
     fn stands(&self, places: &mut Places) -> Result<bool, Error> {
         if !places.has(Place::Network) {
             return Ok(false);
         }
         let inside = places.link(Place::Network, &self.way_out())?;
-        Ok(inside.is_some_and(|inside| self.is_of(&inside)))
+        Ok(inside.is_some_and(|inside| self.is_of(&inside)) && self.is_joined(places)?)
     }
 
     /// What was made goes with its last user.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
         let state = places.state()?;
-        if places.has(Place::Network) && places.link(Place::Network, &self.way_out())?.is_some() {
-            return places.within(Place::Network, || self.lay())?;
+        let stood = places.has(Place::Network);
+        if stood && places.link(Place::Network, &self.way_out())?.is_some() && self.is_joined(places)? {
+            let gate = Netns::open(&gate_of(&state, &self.network))?;
+            return places.within(Place::Network, || self.lay(&gate))?;
         }
         let folder = folder_of(&state, &self.network);
         pinned::share(&super::folder(&state))?;
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|cause| Error::State { doing: "create", path: folder.clone(), cause })?;
         self.transit.claim(&self.network, &state)?;
-        // Of one that died the kernel may have the end on the host a little longer; and somebody may have taken away the other.
+        // Of a gate that is gone the kernel may have the other ends a little longer.
         places.unlink(Place::Host, &self.host_end())?;
-        let at = netns_of(&state, &self.network);
+        let (host, at) = (Netns::current()?, gate_of(&state, &self.network));
         pinned::unpin(&at)?;
-        let host = Netns::current()?;
-        pinned::pin(&at, || self.prepare(&host))??;
+        pinned::pin(&at, || self.prepare_gate(&host))??;
+        let gate = Netns::open(&at)?;
+        if stood {
+            // Its containers stay where they are.
+            places.unlink(Place::Network, &self.way_out())?;
+            places.within(Place::Network, || self.join(&gate))??;
+        } else {
+            let at = netns_of(&state, &self.network);
+            pinned::unpin(&at)?;
+            pinned::pin(&at, || self.prepare(&gate))??;
+        }
         places.forget_network();
         Ok(())
     }
@@ -156,14 +174,18 @@ impl Namespace {
         super::host_end(&self.network)
     }
 
-    /// The pair's end in it.
+    /// The link in it that leads to its gate.
     pub fn way_out(&self) -> IfName {
-        IfName::derived("host", &[self.network.as_str()])
+        gate::way_out()
     }
 
     /// The families of its subnets, IPv4 first.
-    fn families(&self) -> impl Iterator<Item = bool> {
+    pub(super) fn families(&self) -> impl Iterator<Item = bool> {
         [true, false].into_iter().filter(|v4| self.subnets.iter().any(|subnet| subnet.is_ipv4() == *v4))
+    }
+
+    fn is_joined(&self, places: &mut Places) -> Result<bool, Error> {
+        Ok(places.link(Place::Host, &self.host_end())?.is_some())
     }
 
     fn is_of(&self, inside: &Link) -> bool {
@@ -179,36 +201,48 @@ impl Namespace {
     }
 
     /// Everything in it, while nobody knows it. The thread is in it.
-    fn prepare(&self, host: &Netns) -> Result<(), Error> {
+    fn prepare(&self, gate: &Netns) -> Result<(), Error> {
         let mut rtnl = Rtnl::open()?;
         for (path, value) in BEFORE {
             set(path, value)?;
         }
-        let (inside, outside) = self.pair(&mut rtnl, host)?;
-        host.run(|| self.host_side(outside))??;
-        let mut requests = vec![link::set_up(LOOPBACK)];
-        for is_ipv4 in self.families() {
-            requests.push(addr::add(inside, self.transit.network(is_ipv4), Dad::Off));
-            requests.push(route::add(&self.default_route(inside, is_ipv4)));
-        }
-        send(&mut rtnl, &requests)?;
+        send(&mut rtnl, &[link::set_up(LOOPBACK)])?;
+        self.join(gate)?;
         // For the links to come.
         for (path, value) in AFTER {
             set(path, value)?;
         }
-        self.lay()
+        Ok(())
     }
 
-    /// The numbers of both ends, the one in it up.
-    fn pair(&self, rtnl: &mut Rtnl, host: &Netns) -> Result<(u32, u32), Error> {
-        let (inside, outside) = (self.way_out(), self.host_end());
-        let mac = |end| Mac::local(stable_hash(&["transit", end, self.network.as_str()]));
+    /// The pair to its gate. The thread is in it.
+    fn join(&self, gate: &Netns) -> Result<(), Error> {
+        let mut rtnl = Rtnl::open()?;
+        let (inside, outside) = self.pair(&mut rtnl, (&self.way_out(), &gate::to_network()), gate)?;
+        let mut requests = Vec::new();
+        for is_ipv4 in self.families() {
+            requests.push(addr::add(inside, gate::inner(is_ipv4).network, Dad::Off));
+            requests.push(route::add(&to(Prefix::everywhere(is_ipv4), gate::inner(is_ipv4).gate, inside)));
+        }
+        gate.run(|| self.gates_side(outside))??;
+        send(&mut rtnl, &requests)?;
+        self.lay(gate)
+    }
+
+    /// The numbers of both ends of a pair, the one here up.
+    pub(super) fn pair(
+        &self,
+        rtnl: &mut Rtnl,
+        (here, there): (&IfName, &IfName),
+        netns: &Netns,
+    ) -> Result<(u32, u32), Error> {
+        let mac = |end: &IfName| Mac::local(stable_hash(&["transit", end.as_str(), self.network.as_str()]));
         let pair = link::veth(&link::Veth {
-            host: &inside,
-            host_mac: mac("network"),
-            peer: &outside,
-            peer_mac: mac("host"),
-            netns: host,
+            host: here,
+            host_mac: mac(here),
+            peer: there,
+            peer_mac: mac(there),
+            netns,
             master: None,
             mtu: self.mtu,
             tx_queues: 1,
@@ -216,34 +250,20 @@ impl Namespace {
         });
         let mut answers = rtnl.transact(&[pair])?;
         let made = answers.remove(0).map_err(|cause| self.failed(cause))?.link;
-        let missing = || Error::NoLink { name: inside.clone(), place: Place::Network };
+        let missing = || Error::NoLink { name: here.clone(), place: Place::Network };
         let made = made.ok_or_else(missing)?;
         Ok((made.index, made.peer.ok_or_else(missing)?))
     }
 
-    /// The end on the host. The thread is there.
-    fn host_side(&self, index: u32) -> Result<(), Error> {
-        let end = self.host_end();
-        set(&["ipv6", "conf", end.as_str(), "accept_ra"], "0")?;
-        set(&["ipv6", "conf", end.as_str(), "accept_dad"], "0")?;
-        let addresses = self.families().map(|is_ipv4| addr::add(index, self.transit.host(is_ipv4), Dad::Off));
-        let requests: Vec<Message> = [link::set_up(index)].into_iter().chain(addresses).collect();
-        send(&mut Rtnl::open()?, &requests)
-    }
-
-    fn default_route(&self, link: u32, is_ipv4: bool) -> route::Route {
-        let gateway = Some(self.transit.host(is_ipv4).address());
-        route::Route { gateway, ..route::Route::to(Prefix::everywhere(is_ipv4), link) }
-    }
-
-    /// What may change as long as it stands. The thread is in it.
-    fn lay(&self) -> Result<(), Error> {
+    /// What may change as long as it stands, there and in the gate. The thread is in it.
+    fn lay(&self, gate: &Netns) -> Result<(), Error> {
+        gate.run(|| self.lay_gate())??;
         let mut rtnl = Rtnl::open()?;
         let refused: Vec<Message> = self.subnets.iter().map(|subnet| route::refuse(*subnet)).collect();
         send(&mut rtnl, &refused)?;
-        let mut change = Transaction::default();
-        self.section().lay(&mut change);
-        Nft::open()?.commit(&change)?;
+        if self.families().any(|is_ipv4| !is_ipv4) {
+            lay(&section())?;
+        }
         let missing = || Error::NoLink { name: self.way_out(), place: Place::Network };
         let inside = link::lookup(&mut rtnl, &self.way_out())?.ok_or_else(missing)?;
         send(&mut rtnl, &[link::set_alias(inside.index, Some(&self.digest()))])
@@ -252,74 +272,46 @@ impl Namespace {
     fn failed(&self, cause: kernel::Error) -> Error {
         Error::Step { step: self.to_string(), cause }
     }
+}
 
-    /// The packet filter in it.
-    fn section(&self) -> Section {
-        let chain = |name: &'static str, kind, at, priority| Chain {
-            name: name.into(),
-            hook: Some(Hook { kind, at, priority, policy: Policy::Accept }),
-        };
-        let rule = |chain: &'static str, expressions, comment: &'static str| Rule {
-            chain: chain.into(),
-            expressions,
-            comment: comment.into(),
-        };
-        let mut rules = vec![rule(FROM, from_elsewhere(), "from where nothing leads back")];
-        if self.egress {
-            let expressions = [leaves_by(&self.way_out()), vec![Expression::Masquerade]].concat();
-            rules.push(rule(OUT, expressions, "to somewhere else"));
-        } else {
-            let expressions =
-                [leaves_by(&self.way_out()), is_new(), vec![Expression::Verdict(Verdict::Drop)]];
-            rules.push(rule(THROUGH, expressions.concat(), "no way out"));
-        }
-        Section {
-            table: INET,
-            sets: Vec::new(),
-            chains: vec![
-                chain(FROM, ChainType::Filter, Point::Prerouting, RAW),
-                chain(THROUGH, ChainType::Filter, Point::Forward, FILTER),
-                chain(OUT, ChainType::Nat, Point::Postrouting, SRCNAT),
-            ],
-            rules,
-        }
+/// The packet filter in it: of IPv6 alone, for each rule that there is costs every packet that it is for.
+fn section() -> Section {
+    let hook = Hook { kind: ChainType::Filter, at: Point::Prerouting, priority: RAW, policy: Policy::Accept };
+    let rule = Rule {
+        chain: FROM.into(),
+        expressions: from_elsewhere(),
+        comment: "from where nothing leads back".into(),
+    };
+    Section {
+        table: Table { family: Family::Ip6, name: Cow::Borrowed("sealane") },
+        sets: Vec::new(),
+        chains: vec![Chain { name: FROM.into(), hook: Some(hook) }],
+        rules: vec![rule],
     }
 }
 
-const FROM: &str = "overlay_from";
-const THROUGH: &str = "overlay_through";
-const OUT: &str = "overlay_out";
-// nft(8), "Standard priority names".
-const RAW: i32 = -300;
-const FILTER: i32 = 0;
-const SRCNAT: i32 = 100;
-/// `lo` of every namespace.
-const LOOPBACK: u32 = 1;
-
-fn leaves_by(link: &IfName) -> Vec<Expression> {
-    let mut name = link.as_str().as_bytes().to_vec();
-    name.resize(16, 0); // IFNAMSIZ
-    vec![Expression::Meta(Meta::Oifname, Register(0)), Expression::Compare(Compare::Equal, Register(0), name)]
+/// Lays a section in the thread's namespace.
+pub(super) fn lay(section: &Section) -> Result<(), Error> {
+    let mut change = Transaction::default();
+    section.lay(&mut change);
+    Ok(Nft::open()?.commit(&change)?)
 }
 
-/// The first packet of a connection (`NF_CT_STATE_BIT(IP_CT_NEW)`).
-fn is_new() -> Vec<Expression> {
-    let mask = (1u32 << 3).to_ne_bytes().to_vec();
-    let register = Register(0);
-    vec![
-        Expression::Ct(Ct::State, register),
-        Expression::Bitwise { register, mask, xor: vec![0; 4] },
-        Expression::Compare(Compare::NotEqual, register, vec![0; 4]),
-    ]
+const FROM: &str = "overlay_from";
+// nft(8), "Standard priority names".
+const RAW: i32 = -300;
+/// `lo` of every namespace.
+pub(super) const LOOPBACK: u32 = 1;
+
+/// A route by somebody else.
+pub(super) fn to(dst: Prefix, gateway: Prefix, link: u32) -> route::Route {
+    route::Route { gateway: Some(gateway.address()), ..route::Route::to(dst, link) }
 }
 
 /// IPv6 from an address that packets do not go to by where it came in (RFC 3704, section 2.2).
 fn from_elsewhere() -> Vec<Expression> {
-    const NFPROTO_IPV6: u8 = 10;
     let register = Register(0);
     vec![
-        Expression::Meta(Meta::Nfproto, register),
-        Expression::Compare(Compare::Equal, register, vec![NFPROTO_IPV6]),
         Expression::Fib(Fib::WayBackHere, register),
         Expression::Compare(Compare::Equal, register, vec![0; 4]),
         Expression::Verdict(Verdict::Drop),
@@ -327,8 +319,10 @@ fn from_elsewhere() -> Vec<Expression> {
 }
 
 /// `ip-sysctl`: before there is a link but `lo`.
-const BEFORE: &[(&[&str], &str)] = &[
+pub(super) const BEFORE: &[(&[&str], &str)] = &[
     (&["ipv4", "ip_forward"], "1"),
+    // There are no sockets that packets might be for.
+    (&["ipv4", "ip_early_demux"], "0"),
     (&["ipv6", "conf", "all", "disable_ipv6"], "0"),
     (&["ipv6", "conf", "default", "disable_ipv6"], "0"),
     (&["ipv6", "conf", "default", "accept_dad"], "0"),
@@ -343,14 +337,14 @@ const AFTER: &[(&[&str], &str)] =
     &[(&["ipv4", "conf", "default", "rp_filter"], "1"), (&["ipv6", "conf", "default", "addr_gen_mode"], "1")];
 
 /// Sets a parameter of the thread's namespace. Without IPv6 there are none of IPv6.
-fn set(path: &[&str], value: &str) -> Result<(), Error> {
+pub(super) fn set(path: &[&str], value: &str) -> Result<(), Error> {
     match sysctl::set(path, value) {
         Err(cause) if cause.errno() == Some(Errno::ENOENT) && path.first() == Some(&"ipv6") => Ok(()),
         other => Ok(other.map(drop)?),
     }
 }
 
-fn send(rtnl: &mut Rtnl, requests: &[Message]) -> Result<(), Error> {
+pub(super) fn send(rtnl: &mut Rtnl, requests: &[Message]) -> Result<(), Error> {
     let refusal = rtnl.transact(requests)?.into_iter().find_map(Result::err);
     refusal.map_or(Ok(()), |cause| Err(cause.into()))
 }

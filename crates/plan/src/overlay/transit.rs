@@ -1,4 +1,4 @@
-//! The addresses between the host and an overlay network's namespace: a pair of each family, unique on the host.
+//! The addresses between the host and an overlay network's gate: a pair of each family, unique on the host.
 //!
 //! # Theory of operation
 //! There are 8192 pairs. A network begins to look at the one that its name's hash says, and has the first that nobody else has. Whose one is, says
@@ -39,7 +39,7 @@ impl Transit {
         self.prefix(is_ipv4, 0)
     }
 
-    /// The address of the network's namespace, likewise.
+    /// The address of the network's gate, likewise.
     pub fn network(self, is_ipv4: bool) -> Prefix {
         self.prefix(is_ipv4, 1)
     }

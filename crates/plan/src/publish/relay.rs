@@ -1,27 +1,36 @@
-//! Published ports of an overlay network's containers, whose addresses the host does not know: its ports lead to the network's namespace
-//! ([`super::Publish`]), under the same numbers, and there they lead on.
+//! Published ports of an overlay network's containers, whose addresses the host does not know: its ports lead to the network's gate
+//! ([`super::Publish`]), and there they lead on.
 //!
 //! # Theory of operation
-//! The namespace has the section of published ports that a host has, in its own packet filter, and in its maps one element for each port. Who has a port, the host's claims say; that two
-//! of one number, published at different addresses of the host, would be one here is refused.
-use super::{Stale, entry, redirect::words, section::section, sets::published};
+//! The gate has maps of its own, with one element for each port. They are asked about what comes from the host alone: what a container says to the gate's address is
+//! nobody's, nor does the host let anybody else's packets for it pass (`Sheltered`). So who may use a port is decided on the host.
+//!
+use super::{
+    Stale, entry,
+    redirect::words,
+    section::{of_family, translate},
+    sets::published,
+};
 use crate::{
     act::{Act, Own, Work},
     claims::Claim,
     error::Error,
-    filter::Filter,
+    filter::{Filter, INET, Section},
     host_port::{Holder, Published},
-    overlay::NoOverlay,
+    overlay::{NoOverlay, to_host},
     places::{Place, Places},
 };
 use kernel::{
     Errno,
-    nft::{Element, Field, Set, Transaction, Value},
+    nft::{
+        Chain, ChainType, Compare, Element, Expression, Field, Hook, Meta, Payload, Point, Policy, Register,
+        Rule, Set, Transaction, Value,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr};
 
-/// Ports of the network's namespace that lead to one of its containers.
+/// Ports of the network's gate that lead to one of its containers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {
     /// Whose they are.
@@ -32,20 +41,20 @@ pub struct Relay {
 
 impl fmt::Display for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "lead {} {}, for {}", words(&self.ports), Place::Network, self.holder.brief())
+        write!(f, "lead {} {}, for {}", words(&self.ports), Place::Gate, self.holder.brief())
     }
 }
 
 /// Has these ports lead nowhere any more whose holder's record does not say where they led. The namespace has one of each number.
 pub(super) fn withdraw(claims: &[&Claim], places: &mut Places) -> Result<(), Error> {
     let Some(holder) = claims.first().map(|claim| claim.holder.clone()) else { return Ok(()) };
-    if !places.has(Place::Network) {
+    if !places.has(Place::Gate) {
         return Ok(());
     }
     let claimed = claims.iter().flat_map(|claim| claim.to.iter().map(|to| (claim.port, *to)));
     let mut relay = Relay { holder, ports: claimed.collect() };
     let departure = places.departure;
-    let found = places.within(Place::Network, || {
+    let found = places.within(Place::Gate, || {
         let mut nft = Filter::new(departure);
         let elements = relay.elements().into_iter();
         elements.map(|(set, element)| nft.nft()?.element(&set, &element.key)).collect::<Result<Vec<_>, _>>()
@@ -70,7 +79,7 @@ fn led(element: &Element) -> Option<SocketAddr> {
 
 impl Act for Relay {
     fn place(&self) -> Place {
-        Place::Network
+        Place::Gate
     }
 
     fn work(&self, _places: &mut Places) -> Result<Work<'_>, Error> {
@@ -79,11 +88,11 @@ impl Act for Relay {
 
     /// What leads elsewhere is another's by now.
     fn undo(&self, places: &mut Places) -> Result<(), Error> {
-        if !places.has(Place::Network) {
+        if !places.has(Place::Gate) {
             return Ok(());
         }
         let mut filter = Filter::new(places.departure);
-        let undone = places.within(Place::Network, || {
+        let undone = places.within(Place::Gate, || {
             let mut change = Transaction::default();
             for (set, element) in self.elements() {
                 let found = filter.nft()?.element(&set, &element.key)?;
@@ -104,11 +113,11 @@ impl Act for Relay {
     }
 
     fn differs(&self, places: &mut Places) -> Result<Option<String>, Error> {
-        if !places.has(Place::Network) {
-            return Ok(Some("the network has no namespace".into()));
+        if !places.has(Place::Gate) {
+            return Ok(Some("the network has no gate".into()));
         }
         let mut filter = Filter::new(places.departure);
-        let found = places.within(Place::Network, || {
+        let found = places.within(Place::Gate, || {
             for ((set, element), (port, _)) in self.elements().into_iter().zip(&self.ports) {
                 match filter.nft()?.element(&set, &element.key)? {
                     None => return Ok(Some(format!("{port} leads nowhere"))),
@@ -127,7 +136,7 @@ impl Act for Relay {
 impl Own for Relay {
     fn make(&self, places: &mut Places) -> Result<(), Error> {
         let mut filter = Filter::new(places.departure);
-        let made = places.within(Place::Network, || {
+        let made = places.within(Place::Gate, || {
             let mut change = Transaction::default();
             for ((set, element), (port, _)) in self.elements().into_iter().zip(&self.ports) {
                 match filter.nft()?.element(&set, &element.key)? {
@@ -172,3 +181,39 @@ impl Relay {
         self.ports.iter().map(element).collect()
     }
 }
+
+/// The maps in the gate, and what asks them.
+fn section() -> Section {
+    let hook = Hook { kind: ChainType::Nat, at: Point::Prerouting, priority: DSTNAT, policy: Policy::Accept };
+    let mut by_host = to_host().as_str().as_bytes().to_vec();
+    by_host.resize(16, 0); // IFNAMSIZ
+    let from_host = [
+        Expression::Meta(Meta::Iifname, Register(0)),
+        Expression::Compare(Compare::Equal, Register(0), by_host),
+    ];
+    let rule = |v4: bool| {
+        let look = [
+            Expression::Meta(Meta::L4proto, Register(0)),
+            Expression::Payload(Payload::DestinationPort, Register(1)),
+            Expression::Map { map: published(v4, false).name, key: Register(0), to: Some(Register(0)) },
+            // An address of IPv6 takes four registers.
+            translate(v4, Register(if v4 { 1 } else { 4 })),
+        ];
+        let family = if v4 { "IPv4" } else { "IPv6" };
+        Rule {
+            chain: CHAIN.into(),
+            expressions: from_host.clone().into_iter().chain(of_family(v4)).chain(look).collect(),
+            comment: format!("ports of the host, {family}"),
+        }
+    };
+    Section {
+        table: INET,
+        sets: vec![published(true, false), published(false, false)],
+        chains: vec![Chain { name: CHAIN.into(), hook: Some(hook) }],
+        rules: vec![rule(true), rule(false)],
+    }
+}
+
+const CHAIN: &str = "relay";
+/// Where the destination of packets that come in is translated (nft(8), "Standard priority names").
+const DSTNAT: i32 = -100;
