@@ -12,6 +12,7 @@ use crate::{
     parent::{ParentLink, WantedParent},
     places::{Place, Places},
     policy::Routing,
+    publish::{WantedRelay, find_relays},
     step::{Family, Interface as IptInterface, IpvlanPort, Published, VlanParent},
     tap::WantedTap,
     tune::{self, Settings},
@@ -66,6 +67,8 @@ pub enum Query {
     RouteTo(IpAddr),
     /// Which port of the host is free? One answer to each question, none in the way of another.
     FreePort(Wanted),
+    /// By which ports of an overlay network's gate do these of the host lead on?
+    Relays(Vec<WantedRelay>),
     /// Who decides, on the host, what is forwarded? If that is iptables, also what [`Query::Iptables`] asks.
     Forward,
     /// In whose tables does iptables have to let packets through?
@@ -142,10 +145,11 @@ pub struct Facts {
     pub routes: BTreeMap<IpAddr, IfName>,
     /// The free ports, in the order in which they were asked for.
     pub free_ports: Vec<u16>,
+    /// By which numbers ports of the host lead on, of those that were asked about.
+    pub relays: Vec<(Published, u16)>,
     /// Who decides what is forwarded, if it was asked for.
     pub forward: Option<Forward>,
-    /// Whose tables packets of a family have to be let through in by iptables, if that was asked for; no word of a family where there is nothing
-    /// to choose.
+    /// In whose tables iptables has to let packets of a family through, if that was asked for; no word of one without a choice.
     pub iptables: Vec<(Family, IptInterface)>,
 }
 
@@ -160,6 +164,7 @@ impl Query {
         matches!(
             self,
             Query::FreePort(_)
+                | Query::Relays(_)
                 | Query::BridgeMac(_)
                 | Query::Mtu(_)
                 | Query::Underlay(_)
@@ -221,6 +226,7 @@ impl Facts {
                     facts.free_ports.push(number);
                     given.extend(wanted.as_ports(number));
                 }
+                Query::Relays(wanted) => facts.relays = find_relays(wanted, &facts.free_ports, places)?,
                 Query::Forward => {
                     let forward = Forward::look(places)?;
                     if forward.is_for_iptables() {
@@ -313,6 +319,7 @@ impl Facts {
                 Query::Vrf(wanted) => facts.vrf = Some(wanted.recall(places, plan.vrf())?),
                 // The tunnel goes with the times, if not the container.
                 Query::Way(wanted) => facts.way = Some(wanted.find(places)?),
+                Query::Relays(_) => facts.relays = plan.relays(),
                 _ => {}
             }
         }
@@ -325,7 +332,7 @@ impl Facts {
             Error::PortTaken { wanted, .. } | Error::PortListenedOn { wanted } => {
                 self.free_ports.contains(&wanted.number)
             }
-            Error::Overlay(NoOverlay::TransitTaken { .. })
+            Error::Overlay(NoOverlay::TransitTaken { .. } | NoOverlay::PortTaken { .. })
             | Error::Vrf(NoVrf::TableTaken { .. })
             | Error::Device(NoDevice::NumberTaken { .. }) => true,
             _ => false,

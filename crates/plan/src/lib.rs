@@ -91,6 +91,7 @@ pub use parent::{NoParent, ParentLink, WantedParent};
 pub use places::{Departure, Place, Places};
 pub use poke::{AGENT_SOCKET, POKE, poke};
 pub use policy::Routing;
+pub use publish::WantedRelay;
 pub use record::{Key, Record};
 pub use repair::{Extent, Repair, repair};
 pub use state::{Data, State};

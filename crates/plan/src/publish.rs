@@ -13,6 +13,7 @@ mod flows;
 mod guard;
 mod redirect;
 mod relay;
+mod relayed;
 mod section;
 mod sets;
 mod withdrawn;
@@ -20,6 +21,8 @@ mod withdrawn;
 pub use condition::{Condition, Matched, Side};
 pub use redirect::Redirect;
 pub use relay::Relay;
+pub use relayed::WantedRelay;
+pub(crate) use relayed::find as find_relays;
 
 use crate::{
     act::{Act, Claims, Work},

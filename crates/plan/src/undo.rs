@@ -125,6 +125,15 @@ impl Plan {
         mappings.filter(|mapping| mapping.chosen).map(|mapping| mapping.port).collect()
     }
 
+    /// By which numbers its ports of the host lead on.
+    pub(crate) fn relays(&self) -> Vec<(Published, u16)> {
+        let mappings = self.steps().flat_map(|(_, step)| match step {
+            Step::Publish(it) => it.mappings.as_slice(),
+            _ => &[],
+        });
+        mappings.map(|mapping| (mapping.port, mapping.to)).collect()
+    }
+
     /// The device of the host that it took.
     pub(crate) fn taken_device(&self) -> Option<&Taken> {
         self.steps()

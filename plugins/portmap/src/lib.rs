@@ -38,13 +38,14 @@ impl Recipe for Portmap {
         if config.mappings.is_empty() {
             return Vec::new();
         }
-        let ways: Vec<Query> = if interface::is_behind_overlay(endpoint, lease) {
-            vec![Query::Overlay(endpoint.network.clone())]
-        } else {
-            addresses(lease).into_iter().map(|prefix| Query::RouteTo(prefix.address())).collect()
-        };
         let ports = Mapping::wanted(&config.mappings).into_iter().map(Query::FreePort);
-        ways.into_iter().chain(ports).collect()
+        let addresses: Vec<IpAddr> = addresses(lease).iter().map(|prefix| prefix.address()).collect();
+        if !interface::is_behind_overlay(endpoint, lease) {
+            return addresses.into_iter().map(Query::RouteTo).chain(ports).collect();
+        }
+        let relays = config.mappings.iter().map(|mapping| mapping.relay(&addresses)).collect();
+        let network = Query::Overlay(endpoint.network.clone());
+        [network].into_iter().chain(ports).chain([Query::Relays(relays)]).collect()
     }
 
     fn plan(config: &Config, endpoint: &Endpoint, lease: &Lease, facts: &Facts) -> Plan {
@@ -57,7 +58,7 @@ impl Recipe for Portmap {
         }
         let (targets, container) = match &facts.overlay {
             Some(overlay) => {
-                plan.own(relay(endpoint, &mut mappings, &addresses));
+                plan.own(relay(endpoint, &mut mappings, &addresses, &facts.relays));
                 between(overlay, &addresses)
             }
             None => (addresses.clone(), addresses.iter().map(|ip| reached(ip.address(), facts)).collect()),
@@ -147,11 +148,18 @@ fn reached(address: IpAddr, facts: &Facts) -> step::Reached {
     step::Reached { address, via: facts.routes.get(&address).cloned() }
 }
 
-/// Leads ports on to the container, from the network's gate, to which those of the host then lead under their own numbers.
-fn relay(endpoint: &Endpoint, mappings: &mut [step::Mapping], addresses: &[Prefix]) -> step::Relay {
+/// Leads ports on to the container, from the network's gate, to which those of the host then lead.
+fn relay(
+    endpoint: &Endpoint,
+    mappings: &mut [step::Mapping],
+    addresses: &[Prefix],
+    relays: &[(step::Published, u16)],
+) -> step::Relay {
     let mut ports = Vec::new();
     for mapping in mappings {
-        let port = step::Published { address: None, ..mapping.port };
+        let by = relays.iter().find(|(port, _)| *port == mapping.port);
+        let number = by.map_or(mapping.port.number, |(_, number)| *number);
+        let port = step::Published { address: None, number, ..mapping.port };
         let fits = |ip: &&Prefix| mapping.port.address.is_none_or(|at| at.is_ipv4() == ip.is_ipv4());
         for ip in addresses.iter().filter(fits) {
             let lead = (port, SocketAddr::new(ip.address(), mapping.to));
@@ -160,7 +168,7 @@ fn relay(endpoint: &Endpoint, mappings: &mut [step::Mapping], addresses: &[Prefi
                 ports.push(lead);
             }
         }
-        mapping.to = mapping.port.number;
+        mapping.to = number;
     }
     step::Relay { holder: endpoint.holder(Portmap::NAME), ports }
 }

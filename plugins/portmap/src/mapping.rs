@@ -1,12 +1,12 @@
 //! What is published where: `runtimeConfig.portMappings`.
 use crate::error::Error;
 use plan::{
-    Wanted,
+    Wanted, WantedRelay,
     step::{Protocol, Published},
 };
 use plugin::{InvalidMapping, PortMapping, RawPortMapping};
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
 };
 
@@ -97,6 +97,17 @@ impl Mapping {
             HostPort::Free(turn) => *free.get(turn.place)?,
         };
         Some(self.on_host(number))
+    }
+
+    /// The same, to lead on to these addresses behind an overlay network.
+    pub(crate) fn relay(&self, addresses: &[IpAddr]) -> WantedRelay {
+        let (number, free) = match &self.host {
+            HostPort::Number(number) => (*number, None),
+            HostPort::Free(turn) => (0, Some(turn.place)),
+        };
+        let fits = |to: &&IpAddr| self.address.is_none_or(|at| at.is_ipv4() == to.is_ipv4());
+        let to = addresses.iter().filter(fits).map(|to| SocketAddr::new(*to, self.container)).collect();
+        WantedRelay { port: self.on_host(number), free, to }
     }
 
     fn on_host(&self, number: u16) -> Published {

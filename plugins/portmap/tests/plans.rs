@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use cni::{Args, Attachment, Call, ErrorReply, Verb, Version};
 use plan::{
-    Facts, OverlayFact, Query, Transit, Wanted,
-    step::{Protocol, Published},
+    Facts, OverlayFact, Query, Transit, Wanted, WantedRelay,
+    step::{self, Protocol, Published},
 };
 use plugin::{Endpoint, Recipe};
 use portmap::Portmap;
@@ -78,7 +78,10 @@ fn behind_overlay_ports_lead_to_the_networks_gate_and_from_there_to_the_containe
     let before = call.prev_result.as_mut().unwrap();
     before.interfaces[1].name = endpoint.host.to_string();
     before.interfaces[1].sandbox = Some("/run/sealane/overlay/net/netns".into());
-    assert_eq!(asked(&call), [Query::Overlay("net".parse().unwrap())]);
+    let port = step::Published { protocol: step::Protocol::Tcp, number: 8080, address: None };
+    let to = ["10.1.0.2:80", "[fd00::2]:80"].map(|to| to.parse().unwrap()).into();
+    let relays = Query::Relays(vec![WantedRelay { port, free: None, to }]);
+    assert_eq!(asked(&call), [Query::Overlay("net".parse().unwrap()), relays]);
     let (transit, host_end) = (Transit::numbered(0).unwrap(), "ov0".parse().unwrap());
     let overlay = Some(OverlayFact { transit, netns: "/run/sealane/overlay/net/netns".into(), host_end });
     let facts = Facts { overlay, ..Facts::default() };
@@ -88,6 +91,12 @@ own    lead 8080/tcp to 10.1.0.2:80, 8080/tcp to [fd00::2]:80 in the network's g
 own    publish 8080/tcp to 8080 of 169.254.64.1 (by ov0) and fd7e:51c0:9e2a:7a15::1 (by ov0), masquerading hairpin and localhost, for container c1
 ensure sysctl net/ipv4/conf/ov0/route_localnet = 1 on the host
 ";
+    assert_eq!(Portmap::plan(&config, &endpoint, &lease, &facts).to_string(), expected);
+
+    // Where that number leads elsewhere in the gate.
+    let facts = Facts { relays: vec![(port, 57_232)], ..facts };
+    let expected = expected.replace("lead 8080", "lead 57232").replace(", 8080/tcp to [", ", 57232/tcp to [");
+    let expected = expected.replace("to 8080 of", "to 57232 of");
     assert_eq!(Portmap::plan(&config, &endpoint, &lease, &facts).to_string(), expected);
 }
 

@@ -41,7 +41,7 @@ netlab::tests! {
     a_published_port_leads_to_the_container_with_the_clients_address,
     a_port_is_reached_by_those_alone_whom_it_is_published_for,
     a_limit_is_set_in_the_networks_namespace_and_goes_with_it,
-    a_port_goes_with_its_container_and_two_of_one_number_are_refused,
+    a_port_goes_with_its_container_and_two_of_one_number_lead_where_their_addresses_say,
     three_hosts_with_three_containers_each_reach_each_other,
     a_port_on_one_host_leads_to_its_container_with_the_clients_address,
     a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is,
@@ -610,30 +610,62 @@ fn a_limit_is_set_in_the_networks_namespace_and_goes_with_it() {
     talks(&one, &at_one, &two, &at_two, 7002);
 }
 
-fn a_port_goes_with_its_container_and_two_of_one_number_are_refused() {
+/// Answers each who calls with a word.
+fn says(container: &Container, at: IpAddr, port: u16, word: &'static str) {
+    let listener = container.exec(move || TcpListener::bind((at, port)).unwrap()).unwrap();
+    thread::spawn(move || {
+        listener.incoming().flatten().for_each(|mut stream| drop(stream.write_all(word.as_bytes())));
+    });
+}
+
+fn heard(at: &str, port: u16) -> String {
+    let mut text = String::new();
+    TcpStream::connect((at, port)).unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+fn a_port_goes_with_its_container_and_two_of_one_number_lead_where_their_addresses_say() {
     let host = Host::new().unwrap();
     let outside = host.outside(7000).unwrap();
     ip("addr add 192.0.2.3/24 dev uplink").unwrap();
     let config = overlay(&host, &json!({}));
     let (one, result, at_one) = added(&host, &config);
     let (two, other, at_two) = added(&host, &config);
-    for (container, own) in [(&one, &at_one), (&two, &at_two)] {
-        tell(container, own[0], 7000);
-    }
+    says(&one, at_one[0], 7000, "one");
+    says(&one, at_one[0], 7001, "more");
+    says(&two, at_two[0], 7000, "two");
+    let said = |at: &'static str| outside.exec(move || heard(at, 8080)).unwrap();
     let of_one = portmap(&host, &result, &json!({"hostPort": 8080, "hostIP": "192.0.2.1"}));
     let of_two = portmap(&host, &other, &json!({"hostPort": 8080, "hostIP": "192.0.2.3"}));
     let before = host.snapshot().unwrap();
     done(&host.add(&of_one, &one, "eth0").unwrap());
-    let said = refused(&host.add(&of_two, &two, "eth0").unwrap(), 101);
-    assert!(said.contains("8080") && said.contains("another container of the network"), "{said}");
-    outside.exec(|| told(address("192.0.2.1"), 8080)).unwrap();
+    done(&host.add(&of_two, &two, "eth0").unwrap());
+    assert_eq!((said("192.0.2.1"), said("192.0.2.3")), ("one".into(), "two".into()));
+    for (ports, container, result) in [(&of_one, &one, &result), (&of_two, &two, &other)] {
+        done(&host.check(ports, container, "eth0", result).unwrap());
+    }
     done(&host.del(&of_one, &one, "eth0").unwrap());
     do_not_get_through(&outside, &[address("192.0.2.1")], 8080);
+    assert_eq!(said("192.0.2.3"), "two");
+    // One container, which has it twice; and beside it by another number in the gate, when that of its own was another's.
+    let twice = json!({"portMappings": [
+        {"hostPort": 8080, "hostIP": "192.0.2.1", "containerPort": 7001, "protocol": "tcp"},
+        {"hostPort": 8080, "hostIP": "127.0.0.1", "containerPort": 7000, "protocol": "tcp"},
+    ]});
+    let twice = with(&of_one, "runtimeConfig", &twice);
+    done(&host.add(&twice, &one, "eth0").unwrap());
+    assert_eq!((said("192.0.2.1"), said("192.0.2.3")), ("more".into(), "two".into()));
+    assert_eq!(heard("127.0.0.1", 8080), "one");
+    done(&host.del(&of_two, &two, "eth0").unwrap());
+    // What it was given it has, though the number is free by now.
+    done(&host.check(&twice, &one, "eth0", &result).unwrap());
+    assert_eq!(said("192.0.2.1"), "more");
+    done(&host.del(&twice, &one, "eth0").unwrap());
     // Nothing is left but the empty section of the packet filter, as behind a bridge.
     let left = host.changes_since(&before).unwrap();
     assert!(left.lines().all(|line| line.starts_with("+ nft") && !line.contains("8080")), "{left}");
     done(&host.add(&of_two, &two, "eth0").unwrap());
-    outside.exec(|| told(address("192.0.2.3"), 8080)).unwrap();
+    assert_eq!(said("192.0.2.3"), "two");
     // The container's end comes first, and the port's record is taken along.
     done(&host.del(&config, &two, "eth0").unwrap());
     do_not_get_through(&outside, &[address("192.0.2.3")], 8080);

@@ -33,8 +33,8 @@ pub enum NoOverlay {
         /// The port.
         port: u16,
     },
-    /// Another container of the network publishes a port of that number, at another address of the host.
-    #[error("port {port} leads to another container of the network already, by another address of the host")]
+    /// Another container was quicker; or all that there are are taken.
+    #[error("port {port} of the network's gate leads to another container already")]
     PortTaken {
         /// The port.
         port: Published,
@@ -100,7 +100,7 @@ impl NoOverlay {
 
     /// Whether it passes with nobody changing anything.
     pub fn may_pass(&self) -> bool {
-        matches!(self, NoOverlay::NothingWritten { .. })
+        matches!(self, NoOverlay::NothingWritten { .. } | NoOverlay::PortTaken { .. })
     }
 
     /// What the person does next.
@@ -110,10 +110,7 @@ impl NoOverlay {
             NoOverlay::NoTransit { .. } => {
                 "they are 169.254.64.0/18; `ls STATE/transit` shows who has them: remove a network's containers".into()
             }
-            NoOverlay::TransitTaken { .. } => "try again".into(),
-            NoOverlay::PortTaken { port } => {
-                format!("publish one of the two under another number than {}", port.number)
-            }
+            NoOverlay::TransitTaken { .. } | NoOverlay::PortTaken { .. } => "try again".into(),
             NoOverlay::VniTaken { vni, .. } => format!(
                 "two networks of a host need numbers of their own: give one of them another \"vni\" than {vni}, on all of its nodes"
             ),

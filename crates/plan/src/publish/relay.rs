@@ -45,13 +45,14 @@ impl fmt::Display for Relay {
     }
 }
 
-/// Has these ports lead nowhere any more whose holder's record does not say where they led. The namespace has one of each number.
+/// Has these ports lead nowhere any more whose holder's record does not say where they led. The gate has one of each number.
 pub(super) fn withdraw(claims: &[&Claim], places: &mut Places) -> Result<(), Error> {
     let Some(holder) = claims.first().map(|claim| claim.holder.clone()) else { return Ok(()) };
     if !places.has(Place::Gate) {
         return Ok(());
     }
-    let claimed = claims.iter().flat_map(|claim| claim.to.iter().map(|to| (claim.port, *to)));
+    let at_gate = |claim: &Claim, to: &SocketAddr| Published { number: to.port(), ..claim.port };
+    let claimed = claims.iter().flat_map(|claim| claim.to.iter().map(|to| (at_gate(claim, to), *to)));
     let mut relay = Relay { holder, ports: claimed.collect() };
     let departure = places.departure;
     let found = places.within(Place::Gate, || {
@@ -66,7 +67,7 @@ pub(super) fn withdraw(claims: &[&Claim], places: &mut Places) -> Result<(), Err
 }
 
 /// Where an element leads.
-fn led(element: &Element) -> Option<SocketAddr> {
+pub(super) fn led(element: &Element) -> Option<SocketAddr> {
     match element.value.as_ref()? {
         Value::Fields(fields) => match fields.as_slice() {
             [Field::Ipv4(address), Field::Service(port)] => Some(SocketAddr::new((*address).into(), *port)),
