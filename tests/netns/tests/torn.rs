@@ -272,8 +272,8 @@ fn overlay() -> (Host, Value, Snapshot) {
 fn a_port_of_an_overlay_network_leads_nowhere_any_more() {
     let (host, config, _) = overlay();
     let (lives, _) = add(&host, &config);
-    let inside = || {
-        let netns = format!("--net={}", host.state_dir().join("overlay/net/netns").display());
+    let gate = || {
+        let netns = format!("--net={}", host.state_dir().join("overlay/net/gate").display());
         let output = Command::new("nsenter").args([&netns, "nft", "list", "ruleset"]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
@@ -284,10 +284,10 @@ fn a_port_of_an_overlay_network_leads_nowhere_any_more() {
         let portmap = host.config(&json!({"type": "portmap", "runtimeConfig": ports}));
         let adding = with(&portmap, "prevResult", &result);
         host.add(&adding, &container, "eth0").unwrap().result().unwrap();
-        assert!(inside().contains("8080"));
+        assert!(gate().contains("8080"));
         cut(&record(&host, &container, "portmap"), at);
         gc(&host, &portmap, &[&lives]);
-        assert!(!inside().contains("8080"), "{at} bytes: {}", inside());
+        assert!(!gate().contains("8080"), "{at} bytes: {}", gate());
         del(&host, &config, &container);
     }
 }
