@@ -121,8 +121,9 @@ impl Host {
     }
 }
 
-/// How many containers are tried, and how often each. Of ten, six or more get their number back.
-const LIVES: usize = 20;
+/// How many containers are tried, and how often each. Of ten, six or more get their number back; fewer where others make many
+/// namespaces meanwhile.
+const LIVES: usize = 60;
 const RESTARTS: usize = 500;
 
 pub(crate) fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
