@@ -5,6 +5,12 @@
 //! the exit of each of its system calls. One that is killed at the entry is never carried out; one that is killed at
 //! the exit has been, but the plugin does not know. Its children (an IPAM plugin, a detached one) are not followed, but
 //! they are waited for, so that what comes next finds nobody at work.
+mod stored;
+mod threads;
+
+pub use stored::{Stored, UNDERLAY, agent_is_well, stored_overlay};
+pub use threads::{Changes, run_threads};
+
 use libtest_mimic::Trial;
 use netlab::{Binaries, Call, Host};
 use nix::{
@@ -138,6 +144,7 @@ fn become_the_plugin() -> Result<(), Error> {
     }
     ptrace::traceme()?;
     let mut plugin = Command::new(arguments.next().unwrap_or_default());
+    plugin.args(arguments);
     loop {
         let error = plugin.exec();
         // Another test that forks while this one copies the plugins holds the copy open for a moment.

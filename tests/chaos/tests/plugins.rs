@@ -6,9 +6,9 @@
 //!
 //! And what goes with its last user: the DEL of that one comes in the middle of the ADD of the next, wherever that has just learned something.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test without libtest's attribute")]
-use chaos::{points, run, run_amid, stops, well};
+use chaos::{Stored, UNDERLAY, agent_is_well, points, run, run_amid, stops, stored_overlay, well};
 use libtest_mimic::Trial;
-use netlab::{Call, Container, Host, Lan, Snapshot, has_links_of, ip, soon, with};
+use netlab::{Call, Container, Etcd, Host, Lan, Snapshot, has_links_of, ip, soon, with};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -27,6 +27,8 @@ struct Row {
     on_host: &'static [&'static str],
     /// For each container anew, and what takes it away.
     device: Option<(&'static str, &'static str)>,
+    /// Whether the network is in an etcd, with what the agents of two nodes have written.
+    is_stored: bool,
 }
 
 fn rows() -> Vec<Row> {
@@ -41,12 +43,7 @@ fn rows_of_overlay() -> Vec<Row> {
         row(overlay()),
         Row {
             name: "overlay_with_peers",
-            on_host: &[
-                "link add up0 type veth peer name up1",
-                "addr add 192.0.2.1/24 dev up0",
-                "link set up0 up",
-                "link set up1 up",
-            ],
+            on_host: UNDERLAY,
             ..row(with(
                 &with(&overlay(), "node", &json!("worker-1")),
                 "store",
@@ -54,13 +51,16 @@ fn rows_of_overlay() -> Vec<Row> {
                 {"node": "worker-1", "vtep": "192.0.2.1"}, {"node": "worker-2", "vtep": "192.0.2.2"}]}),
             ))
         },
-        Row { name: "bandwidth_behind_overlay", before: vec![overlay()], ..row(rates) },
+        Row { name: "stored_overlay", on_host: UNDERLAY, is_stored: true, ..row(stored_overlay(1)) },
         Row {
-            name: "portmap_behind_overlay",
-            before: vec![overlay()],
-            ..row(json!({"type": "portmap", "runtimeConfig": {"portMappings": [
-                {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}}))
+            name: "portmap_behind_stored_overlay",
+            on_host: UNDERLAY,
+            before: vec![stored_overlay(1)],
+            is_stored: true,
+            ..row(published())
         },
+        Row { name: "bandwidth_behind_overlay", before: vec![overlay()], ..row(rates) },
+        Row { name: "portmap_behind_overlay", before: vec![overlay()], ..row(published()) },
         Row {
             name: "firewall_behind_overlay",
             before: vec![overlay()],
@@ -109,11 +109,16 @@ fn rows_of_the_references() -> Vec<Row> {
 const OF_VLAN_PARENT: &str = "link_of_vlan_parent";
 
 fn row(plugin: Value) -> Row {
-    Row { name: "", before: Vec::new(), first: None, plugin, on_host: &[], device: None }
+    Row { name: "", before: Vec::new(), first: None, plugin, on_host: &[], device: None, is_stored: false }
 }
 
 fn overlay() -> Value {
     json!({"type": "overlay", "vni": 4242, "subnets": ["10.1.0.0/24", "fd01::/64"], "ipam": {"type": "cluster"}})
+}
+
+fn published() -> Value {
+    json!({"type": "portmap", "runtimeConfig": {"portMappings": [
+        {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}})
 }
 
 fn bridge() -> Value {
@@ -141,7 +146,7 @@ fn trials() -> Vec<Trial> {
         ("add_again_and_del", Then::AddAndDel),
         ("gc", Then::Gc),
     ];
-    let has_vlans = has_links_of("vlan");
+    let (has_vlans, has_etcd) = (has_links_of("vlan"), Etcd::is_there());
     let mut trials = vec![
         netlab::trial("what_gives_the_host_access_and_goes_amid_an_add_is_made_again", || {
             the_last_user_goes_amid_an_add(&json!({"master": "eth0", "hostAccess": true}));
@@ -154,7 +159,7 @@ fn trials() -> Vec<Trial> {
     for row in rows() {
         for verb in ["ADD", "DEL"] {
             for (at, (name, then)) in then.into_iter().enumerate() {
-                let able = row.name != OF_VLAN_PARENT || has_vlans;
+                let able = (row.name != OF_VLAN_PARENT || has_vlans) && (!row.is_stored || has_etcd);
                 let plugin =
                     if row.name.is_empty() { row.plugin["type"].as_str().unwrap() } else { row.name };
                 let name = format!("{plugin}_{}_killed_then_{name}", verb.to_lowercase());
@@ -263,6 +268,7 @@ fn everywhere(name: &str, at: usize, row: &Row, (verb, then): (&'static str, The
 struct Lab<'a> {
     row: &'a Row,
     host: Host,
+    _stored: Option<Stored>,
 }
 
 /// A container as the plugin finds it.
@@ -279,7 +285,7 @@ impl<'a> Lab<'a> {
     fn new(row: &'a Row) -> Self {
         let host = chaos::host().unwrap();
         row.on_host.iter().for_each(|command| drop(ip(command).unwrap()));
-        let lab = Self { row, host };
+        let lab = Self { row, _stored: row.is_stored.then(|| share(&host)), host };
         // Sections, bridges and the like are there from the first container on.
         let subject = lab.subject();
         lab.begin(&subject);
@@ -379,6 +385,14 @@ impl<'a> Lab<'a> {
         }
         !matches!(then, Then::DelWithoutNetns)
     }
+}
+
+/// The host is one of two nodes of the network, and has what its agent writes down.
+fn share(host: &Host) -> Stored {
+    let stored = Stored::new(host);
+    stored.join(2);
+    agent_is_well(stored.agent(1));
+    stored
 }
 
 /// A call succeeds, and says something.
