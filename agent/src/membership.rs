@@ -38,15 +38,23 @@ pub(crate) fn all() -> Result<Vec<Membership>, Fail> {
     Ok(all)
 }
 
-/// The first address of the link that the default route leads to.
+/// The address that the default route uses: its own, or that of its link which the kernel takes (`inet_select_addr`), the first beside the gateway if there is one.
 fn default_address() -> Result<Option<IpAddr>, Error> {
-    let Some(link) = route::default_link()? else { return Ok(None) };
-    let addresses = addr::of(&mut Rtnl::open()?, link)?;
-    let of_hosts = addresses.into_iter().map(|address| address.prefix.address());
-    Ok(of_hosts.into_iter().find(|address| match address {
+    let Some(route) = route::default_route()? else { return Ok(None) };
+    if route.source.is_some() {
+        return Ok(route.source);
+    }
+    let mut own = addr::of(&mut Rtnl::open()?, route.link)?;
+    own.retain(|own| match own.prefix.address() {
         IpAddr::V4(address) => !address.is_link_local(),
         IpAddr::V6(address) => !address.is_unicast_link_local(),
-    }))
+    });
+    // Stable: of those that are alike, the first stays the first.
+    own.sort_by_key(|own| {
+        let beside = route.gateway.is_some_and(|gateway| own.prefix.contains(gateway));
+        (own.prefix.is_ipv4() != route.dst.is_ipv4(), !beside)
+    });
+    Ok(own.first().map(|own| own.prefix.address()))
 }
 
 /// What the store says of a network that is set up like this.

@@ -17,7 +17,7 @@ use nix::{errno::Errno, libc};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::Prefix;
 
-pub use default::default_link;
+pub use default::{default_link, default_route};
 pub use hop::{all_by_hop, by_hop, forget_by_hop, refuse};
 
 /// A unicast route through one link.

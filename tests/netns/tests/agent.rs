@@ -315,6 +315,23 @@ fn a_node_takes_the_address_of_the_default_route() {
     ] {
         ip(command).unwrap();
     }
-    node.done();
-    assert!(stored(&etcd, "node/worker-1").starts_with(r#"{"vtep":"198.51.100.7","#));
+    let takes = |vtep: &str| {
+        node.done();
+        let stored = stored(&etcd, "node/worker-1");
+        assert!(stored.starts_with(&format!(r#"{{"vtep":"{vtep}","#)), "{vtep}: {stored}");
+    };
+    takes("198.51.100.7");
+    // The kernel takes neither the first one of the link, nor one that the route has another in place of.
+    for command in [
+        "address del 198.51.100.7/24 dev up0",
+        "address add 203.0.113.7/24 dev up0",
+        "address add 198.51.100.8/24 dev up0",
+    ] {
+        ip(command).unwrap();
+    }
+    ip("route add default via 198.51.100.1").unwrap();
+    takes("198.51.100.8");
+    ip("address add 192.0.2.77/32 dev up0").unwrap();
+    ip("route replace default via 198.51.100.1 src 192.0.2.77").unwrap();
+    takes("192.0.2.77");
 }

@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_route_that_was_taken_away_is_back_as_it_was,
         one_of_several_next_hops_is_told_as_such,
         the_default_routes_link_is_that_of_ipv4_with_the_lowest_metric,
+        the_default_route_is_known_with_its_gateway_and_its_address,
         a_way_is_the_route_as_it_was_made,
     ]
 }
@@ -165,6 +166,31 @@ fn the_default_routes_link_is_that_of_ipv4_with_the_lowest_metric() {
             assert_eq!(found().map(u64::from), expected.and_then(index), "{route}, beside {others}");
         }
     }
+}
+
+fn the_default_route_is_known_with_its_gateway_and_its_address() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let found = || {
+        let route = container.exec(|| route::default_route().unwrap()).unwrap().unwrap();
+        (route.dst.is_ipv4(), route.gateway.map(|at| at.to_string()), route.source.map(|at| at.to_string()))
+    };
+    let known = |gateway: &str, source: Option<&str>| {
+        (!gateway.contains(':'), Some(gateway.to_owned()), source.map(str::to_owned))
+    };
+    for command in
+        ["link add wan up type bridge", "addr add 10.9.0.1/24 dev wan", "addr add fd09::1/64 dev wan nodad"]
+    {
+        container.ip(command).unwrap();
+    }
+    container.ip("-6 route add default via fd09::9").unwrap();
+    assert_eq!(found(), known("fd09::9", None));
+    container
+        .ip("route add default metric 7 nexthop via 10.9.0.8 dev wan nexthop via 10.9.0.9 dev wan")
+        .unwrap();
+    assert_eq!(found(), known("10.9.0.8", None));
+    container.ip("route add default via 10.9.0.7 src 10.9.0.1").unwrap();
+    assert_eq!(found(), known("10.9.0.7", Some("10.9.0.1")));
 }
 
 /// So many, of both families, to single addresses through this link.
