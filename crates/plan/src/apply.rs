@@ -12,6 +12,7 @@ use crate::{
     undo::undo_steps,
 };
 use kernel::{Answer, Message, sysctl};
+use types::IfName;
 
 /// A plan that could not be applied.
 #[derive(Debug)]
@@ -240,6 +241,11 @@ impl<'a> Run<'a> {
 }
 
 impl Sysctl {
+    /// Whether it is a link's.
+    pub(crate) fn is_of(&self, link: &IfName) -> bool {
+        self.path.iter().any(|part| part == link.as_str())
+    }
+
     /// Writes it in the namespace that the thread is in.
     pub(crate) fn write(&self) -> Result<(), Error> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();

@@ -21,6 +21,7 @@ mod withdrawn;
 pub use condition::{Condition, Matched, Side};
 pub use redirect::Redirect;
 pub use relay::Relay;
+pub(crate) use relay::lead_again;
 pub use relayed::WantedRelay;
 pub(crate) use relayed::find as find_relays;
 

@@ -42,6 +42,7 @@ netlab::tests! {
     a_port_is_reached_by_those_alone_whom_it_is_published_for,
     a_limit_is_set_in_the_networks_namespace_and_goes_with_it,
     a_port_goes_with_its_container_and_two_of_one_number_lead_where_their_addresses_say,
+    a_gate_that_is_gone_comes_back_with_all_published_ports,
     three_hosts_with_three_containers_each_reach_each_other,
     a_port_on_one_host_leads_to_its_container_with_the_clients_address,
     a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is,
@@ -671,6 +672,45 @@ fn a_port_goes_with_its_container_and_two_of_one_number_lead_where_their_address
     do_not_get_through(&outside, &[address("192.0.2.3")], 8080);
     done(&host.del(&config, &one, "eth0").unwrap());
     assert!(!host.state_dir().join("overlay").exists() && !host.state_dir().join("attachments/net").exists());
+}
+
+/// With the next container, which publishes none itself.
+fn a_gate_that_is_gone_comes_back_with_all_published_ports() {
+    let host = Host::new().unwrap();
+    let outside = host.outside(7000).unwrap();
+    let config = overlay(&host, &json!({}));
+    let (one, result, at_one) = added(&host, &config);
+    let (two, other, at_two) = added(&host, &config);
+    for at in &at_one {
+        says(&one, *at, 7000, "one");
+    }
+    says(&two, at_two[0], 7000, "two");
+    let of_one = portmap(&host, &result, &json!({"hostPort": 8080}));
+    let of_two = portmap(&host, &other, &json!({"hostPort": 8081}));
+    done(&host.add(&of_one, &one, "eth0").unwrap());
+    done(&host.add(&of_two, &two, "eth0").unwrap());
+    let is_served = || {
+        for (at, port, by) in
+            [("192.0.2.1", 8080, "one"), ("2001:db8::1", 8080, "one"), ("192.0.2.1", 8081, "two")]
+        {
+            assert_eq!(outside.exec(move || heard(at, port)).unwrap(), by, "{at} {port}");
+        }
+        assert_eq!(heard("127.0.0.1", 8080), "one");
+    };
+    is_served();
+
+    let pairs = || ip("link show").unwrap().to_string().matches("\"ifname\":\"ov").count();
+    assert_eq!(pairs(), 1);
+    shell(&format!("umount {}", host.state_dir().join("overlay/net/gate").display()));
+    assert!(soon(|| pairs() == 0), "the kernel has the gate still");
+    let (third, ..) = added(&host, &config);
+    is_served();
+    get_through(&third, OUTSIDE[0], 7000);
+    for (ports, container, result) in [(&of_one, &one, &result), (&of_two, &two, &other)] {
+        done(&host.check(ports, container, "eth0", result).unwrap());
+        done(&host.del(ports, container, "eth0").unwrap());
+    }
+    do_not_get_through(&outside, &[address("192.0.2.1")], 8080);
 }
 
 /// A container of a bridge and of an overlay network, and `sbr` behind the latter. Who asks by the one is not answered by the other.

@@ -10,7 +10,8 @@
 //! ```
 //! The gate's address towards the host is what the host sees of the network. The inner pair's are the same in all networks, and nobody else sees them.
 //!
-//! It is made, and bound to its file, before the namespace that it is for. A gate that is gone is made again, and the containers stay where they are.
+//! It is made, and bound to its file, before the namespace that it is for. A gate that is gone is made again, with
+//! all published ports, and the containers stay where they are.
 use super::namespace::{BEFORE, LOOPBACK, Namespace, lay, send, set, to};
 use crate::{
     error::Error,

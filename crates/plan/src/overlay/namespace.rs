@@ -16,6 +16,7 @@ use crate::{
     filter::Section,
     lock::Scope,
     places::{Place, Places},
+    publish::lead_again,
     shared::Reversal,
 };
 use kernel::{
@@ -155,7 +156,8 @@ impl Shared for Namespace {
         pinned::pin(&at, || self.prepare_gate(&host))??;
         let gate = Netns::open(&at)?;
         if stood {
-            // Its containers stay where they are.
+            // Its containers stay where they are, and so do their ports. Before it is joined: as long as it is not, whoever comes next begins again.
+            lead_again(&self.network, &self.host_end(), places)?;
             places.unlink(Place::Network, &self.way_out())?;
             places.within(Place::Network, || self.join(&gate))??;
         } else {
@@ -219,6 +221,8 @@ impl Namespace {
     fn join(&self, gate: &Netns) -> Result<(), Error> {
         let mut rtnl = Rtnl::open()?;
         let (inside, outside) = self.pair(&mut rtnl, (&self.way_out(), &gate::to_network()), gate)?;
+        // Links to come have none (`AFTER`), and who has no link-local address asks for no neighbour on behalf of what it forwards (RFC 4861, section 7.2.2).
+        set(&["ipv6", "conf", self.way_out().as_str(), "addr_gen_mode"], "0")?;
         let mut requests = Vec::new();
         for is_ipv4 in self.families() {
             requests.push(addr::add(inside, gate::inner(is_ipv4).network, Dad::Off));

@@ -5,6 +5,8 @@
 //! The gate has maps of its own, with one element for each port. They are asked about what comes from the host alone: what a container says to the gate's address is
 //! nobody's, nor does the host let anybody else's packets for it pass (`Sheltered`). So who may use a port is decided on the host.
 //!
+//! A gate that is made again ([`lead_again`]) has what the records of the network's containers announce. They are read when whoever publishes a port finds the new
+//! gate already: what another announced before that is among them.
 use super::{
     Stale, entry,
     redirect::words,
@@ -12,13 +14,16 @@ use super::{
     sets::published,
 };
 use crate::{
+    Plan,
     act::{Act, Own, Work},
     claims::Claim,
     error::Error,
     filter::{Filter, INET, Section},
     host_port::{Holder, Published},
+    journal::Journal,
     overlay::{NoOverlay, to_host},
     places::{Place, Places},
+    step::Step,
 };
 use kernel::{
     Errno,
@@ -29,6 +34,7 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr};
+use types::{IfName, NetworkName};
 
 /// Ports of the network's gate that lead to one of its containers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +49,28 @@ impl fmt::Display for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lead {} {}, for {}", words(&self.ports), Place::Gate, self.holder.brief())
     }
+}
+
+/// Has all ports of a network's containers lead on by a gate that knows none yet, and by the host's new end of the pair to it. One that leads elsewhere by now is
+/// another's.
+pub(crate) fn lead_again(network: &NetworkName, host_end: &IfName, places: &mut Places) -> Result<(), Error> {
+    let state = places.state()?;
+    for holder in state.holders_on(network)? {
+        let plan = Journal::at(&state.record_of(&holder))?.and_then(|journal| journal.plan);
+        for (_, step) in plan.iter().flat_map(Plan::steps) {
+            match step {
+                Step::Relay(relay) => match relay.make(places) {
+                    Err(Error::Overlay(NoOverlay::PortTaken { .. })) => {}
+                    other => other?,
+                },
+                Step::Sysctl(sysctl) if sysctl.place == Place::Host && sysctl.is_of(host_end) => {
+                    sysctl.write()?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Has these ports lead nowhere any more whose holder's record does not say where they led. The gate has one of each number.
