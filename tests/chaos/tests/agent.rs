@@ -123,28 +123,38 @@ fn without_epochs(line: &str) -> String {
     })
 }
 
-/// An agent in a world that is made anew for each, killed at one stop after the other and run again; `begin` makes the world, `end` takes it away.
-fn killed<T>(name: &str, at: usize, begin: impl Fn(&Lab) -> T, end: impl Fn(&Lab, &T)) {
+/// An agent in a world that is made anew for each, killed at one stop after the other and run again; `begin` makes the world, `between` is what comes before it
+/// runs again, `end` takes the world away.
+fn killed<T>(
+    name: &str,
+    at: usize,
+    begin: impl Fn(&Lab) -> T,
+    between: impl Fn(&Lab, &T, &str),
+    end: impl Fn(&Lab, &T),
+) {
     let lab = Lab::new();
-    let stands = |kill_at: Option<usize>, then: &dyn Fn(&Lab, &str)| {
+    let stands = |kill_at: Option<usize>| {
         let world = begin(&lab);
         let run = run_threads(&lab.stored.agent(1), kill_at).unwrap();
         let told = format!("killed at stop {kill_at:?}: {:?}", run.calls.last());
-        then(&lab, &told);
+        if kill_at.is_some() {
+            between(&lab, &world, &told);
+            agent_is_well(lab.stored.agent(1));
+        }
         let picture = lab.picture();
         end(&lab, &world);
         lab.stored.begin_anew();
         (run, picture, told)
     };
     // What every network shares is there from the first one on.
-    stands(None, &|_, _| {});
+    stands(None);
     let before = lab.host.snapshot().unwrap();
-    let (undisturbed, expected, _) = stands(None, &|_, _| {});
+    let (undisturbed, expected, _) = stands(None);
     assert!(undisturbed.calls.len() > 20, "{undisturbed:?}");
     let points = points(undisturbed.stops, at);
     let mut killed = 0;
     for point in &points {
-        let (run, picture, told) = stands(Some(*point), &|lab, _| agent_is_well(lab.stored.agent(1)));
+        let (run, picture, told) = stands(Some(*point));
         assert_eq!(difference(&expected, &picture), "", "{told}");
         assert_eq!(lab.host.changes_left_since(&before).unwrap(), "", "{told}");
         killed += usize::from(run.killed);
@@ -156,10 +166,11 @@ fn killed<T>(name: &str, at: usize, begin: impl Fn(&Lab) -> T, end: impl Fn(&Lab
 fn the_first_run_of_an_agent_killed_and_run_again() {
     let begin = |lab: &Lab| assert_eq!(lab.stored.has(), [""; 0]);
     let end = |lab: &Lab, (): &()| assert_eq!(lab.blocks().len(), 1);
-    killed("the first run of an agent", 0, begin, end);
+    killed("the first run of an agent", 0, begin, |_, (), _| {}, end);
 }
 
-/// A node comes and one goes, and three quarters of the block are given: a container's tunnel leads elsewhere, and there is one block more.
+/// A node comes and one goes, and three quarters of the block are given: a container's tunnel leads elsewhere, and there is one block more. A container that is added
+/// before the agent runs again has in full whatever is written down.
 fn an_agent_killed_over_news_and_run_again() {
     let begin = |lab: &Lab| {
         lab.stored.join(2);
@@ -181,7 +192,16 @@ fn an_agent_killed_over_news_and_run_again() {
         assert!(soon(|| !lab.host.state_dir().join("overlay").exists()));
         container.kill().unwrap();
     };
-    killed("an agent over news", 1, begin, end);
+    let between = |lab: &Lab, _: &Container, told: &str| {
+        let another = lab.host.container_called("another").unwrap();
+        let added = lab.call("ADD", "overlay", &another, "eth0").run().unwrap().result().unwrap();
+        let config = lab.host.config(&stored_overlay(1));
+        let check = lab.host.check(&config, &another, "eth0", &added).unwrap();
+        assert!(check.success(), "{told}: {check:?}");
+        well(&lab.call("DEL", "overlay", &another, "eth0"), told);
+        another.kill().unwrap();
+    };
+    killed("an agent over news", 1, begin, between, end);
 }
 
 /// An ADD of the IPAM that finds the block full; killed at any system call.
