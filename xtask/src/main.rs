@@ -44,6 +44,7 @@ enum Task {
     /// Run a demo and draw what it shows, for the README.
     Picture,
     /// What takes minutes: licences and advisories, every kill point, the reference plugins, real runtimes.
+    #[command(after_help = PROVE)]
     Prove,
     /// ADD and DEL beside the reference plugins, netavark and the floor; root, half an hour.
     #[command(after_help = BENCH)]
@@ -65,6 +66,13 @@ enum Task {
     #[command(hide = true)]
     Traced { program: PathBuf },
 }
+
+const PROVE: &str = "\
+Each step runs whatever became of the one before it. At the end there is a line for each, which says why if it was not run, and
+one that counts them. What it wants beside root: an etcd (Debian's etcd-server and etcd-client, installed, unpacked in the
+folder SEALANE_ETCD, or where .ci/run has unpacked them), a copy of the advisory database, and ../shared.
+
+Exit status: 0 every step has run and is ok; 1 something failed; 3 nothing failed, but something was not run.";
 
 const BENCH: &str = "\
 Nine parts, in this order, each with every subject by turns in one run; prints tables, what was to be reached and whether it

@@ -1,7 +1,9 @@
 //! `cargo xtask prove`: what takes minutes, and every kill point in the virtual machine hours, so is not in every test run.
 //!
 //! Each step runs whatever became of the one before it; the summary at the end says of each `ok`, `FAILED` or
-//! `not run` and why. Only what failed makes the exit code 1, so read the summary before calling it proven.
+//! `not run` and why, and counts them. Only if every step has run and none has failed the exit code is 0.
+mod suite;
+
 use crate::{console, dist, error, error::Error, shell, workspace, workspace::Workspace};
 use nix::unistd::Uid;
 use std::{
@@ -12,9 +14,14 @@ use std::{
 };
 
 /// How a step ended.
+#[derive(Debug)]
 enum Outcome {
-    Ok,
+    /// And how many of its tests were ignored.
+    Ok {
+        ignored: usize,
+    },
     Failed(Error),
+    /// Why.
     NotRun(String),
 }
 
@@ -26,7 +33,7 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     steps.push(("dist", outcome(dist::run(workspace, &bin))));
     match crate::bench::reference(&shared) {
         Ok(reference) => {
-            steps.extend(tests(workspace, &reference));
+            steps.extend(suite::run(workspace, &reference));
             steps.push(("VLANs, in a virtual machine", vm(workspace, &bin, &reference)));
         }
         Err(error) => steps.push(("tests beside the reference plugins", Outcome::Failed(error))),
@@ -39,7 +46,7 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
 
 fn outcome(result: Result<(), Error>) -> Outcome {
     match result {
-        Ok(()) => Outcome::Ok,
+        Ok(()) => Outcome::Ok { ignored: 0 },
         Err(error) => Outcome::Failed(error),
     }
 }
@@ -94,50 +101,6 @@ fn is_there(databases: &Path) -> bool {
     let folder =
         |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.path().join(".git").exists());
     fs::read_dir(databases).is_ok_and(|mut entries| entries.any(folder))
-}
-
-/// The whole suite and every kill point, with the reference plugins to compare with, as a user without privileges.
-fn tests(workspace: &Workspace, reference: &Path) -> Vec<(&'static str, Outcome)> {
-    let test = |what: &[&str], chaos: &str| {
-        let mut cargo = unprivileged(workspace);
-        cargo.args(["test", "--locked"]).args(what);
-        cargo.env("SEALANE_REFERENCE_BIN", reference).env("SEALANE_CHAOS", chaos);
-        outcome(shell::run(&mut cargo))
-    };
-    vec![
-        ("tests beside the reference plugins", test(&["--workspace"], "")),
-        ("every kill point", test(&["--package", "chaos"], "full")),
-        (
-            "64 chains at once, 1,000 rounds",
-            rounds(
-                workspace,
-                "parallel",
-                "sixty_four_chains_at_once_leave_the_packet_filter_as_it_was",
-                1000,
-            ),
-        ),
-        (
-            "agents killed for minutes, traffic",
-            rounds(workspace, "overlay_etcd", "no_packet_is_lost_when_agents_are_killed", 2000),
-        ),
-    ]
-}
-
-/// What a test does some twenty times, so often; optimised, or it would take an hour.
-fn rounds(workspace: &Workspace, file: &str, test: &str, rounds: u32) -> Outcome {
-    let mut cargo = unprivileged(workspace);
-    cargo.args(["test", "--locked", "--profile", "ci", "--package", "netlab", "--test", file, "--", test]);
-    outcome(shell::run(cargo.env("SEALANE_ROUNDS", rounds.to_string())))
-}
-
-/// `cargo`, without privileges: in a copy of the tree when we are root.
-fn unprivileged(workspace: &Workspace) -> Command {
-    if !Uid::effective().is_root() {
-        return workspace::cargo();
-    }
-    let mut script = Command::new("bash");
-    script.arg(workspace.root.join(".ci/unprivileged")).arg("cargo");
-    script
 }
 
 /// Runtimes with our plugins: containerd by `ctr` and by its CRI, podman with its own networks and with one that is written by hand.
@@ -210,18 +173,60 @@ fn cannot_run(script: &Path) -> Option<String> {
     (!script.exists()).then(|| format!("{} is missing", script.display()))
 }
 
+/// A line a step, and one about all of them.
 fn summary(steps: &[(&str, Outcome)]) -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
     for (name, outcome) in steps {
         let text = match outcome {
-            Outcome::Ok => "ok".into(),
+            Outcome::Ok { ignored: 0 } => "ok".into(),
+            Outcome::Ok { ignored } => format!("ok, {ignored} tests ignored"),
             Outcome::NotRun(why) => format!("not run: {why}"),
-            Outcome::Failed(error) => {
-                code = ExitCode::FAILURE;
-                format!("FAILED: {}", error::chain(error))
-            }
+            Outcome::Failed(error) => format!("FAILED: {}", error::chain(error)),
         };
         console::say(&format!("{name:36} {text}"));
     }
-    code
+    let (text, code) = verdict(steps);
+    console::say(&text);
+    code.into()
+}
+
+/// The last line, and the exit code.
+fn verdict(steps: &[(&str, Outcome)]) -> (String, u8) {
+    let (mut ok, mut not_run, mut failed, mut tests) = (0, 0, 0, 0);
+    for (_, outcome) in steps {
+        match outcome {
+            Outcome::Ok { ignored } => {
+                ok += 1;
+                tests += ignored;
+            }
+            Outcome::NotRun(_) => not_run += 1,
+            Outcome::Failed(_) => failed += 1,
+        }
+    }
+    let text = format!("{ok} steps ok, {not_run} not run, {failed} failed; {tests} tests ignored");
+    let code = match (failed, not_run) {
+        (0, 0) => 0,
+        (0, _) => INCOMPLETE,
+        _ => 1,
+    };
+    (text, code)
+}
+
+/// Nothing failed, but something was not run.
+const INCOMPLETE: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_run_is_counted_and_is_no_success() {
+        let failed = || Outcome::Failed(Error::NoExecutable { package: "bridge" });
+        let not_run = || Outcome::NotRun("needs etcd (SEALANE_ETCD)".into());
+        let mut steps = vec![("a", Outcome::Ok { ignored: 0 }), ("b", Outcome::Ok { ignored: 7 })];
+        assert_eq!(verdict(&steps), ("2 steps ok, 0 not run, 0 failed; 7 tests ignored".into(), 0));
+        steps.push(("c", not_run()));
+        assert_eq!(verdict(&steps), ("2 steps ok, 1 not run, 0 failed; 7 tests ignored".into(), 3));
+        steps.push(("d", failed()));
+        assert_eq!(verdict(&steps), ("2 steps ok, 1 not run, 1 failed; 7 tests ignored".into(), 1));
+    }
 }
