@@ -11,7 +11,12 @@ pub static LESSOR: Lessor = Lessor { lease, can_lease };
 
 /// Leases a block and writes it down. Who does so at the same time on this node gets the same one.
 fn lease(wanted: &Wanted<'_>) -> Result<(), Fail> {
-    let block = store::wait(wanted.etcd, BUDGET, async |store| one(&store, wanted).await)?;
+    let boot = boot()?;
+    let block = store::wait(wanted.etcd, BUDGET, async |store| {
+        // Blocks of its name that are not written down here are taken for its own.
+        store.refuse_namesake(wanted.node, &boot).await?;
+        one(&store, wanted).await
+    })?;
     ipam::cluster::gain(wanted.network, &wanted.config.layout, block)?;
     poke();
     Ok(())
@@ -32,13 +37,19 @@ async fn one(store: &Store, wanted: &Wanted<'_>) -> Result<LeasedBlock, Error> {
 
 fn can_lease(wanted: &Wanted<'_>) -> Result<bool, Fail> {
     let Wanted { network, config, node, holds, etcd } = *wanted;
+    let boot = boot()?;
     let can = store::wait(etcd, BUDGET, async |store| {
+        store.refuse_namesake(node, &boot).await?;
         match store.can_lease_block(network, &record(config), node, holds).await {
             Err(Error::NoNetwork { .. }) => Ok(true),
             can => can,
         }
     });
     Ok(can?)
+}
+
+fn boot() -> Result<String, crate::Error> {
+    Ok(kernel::boot_id()?)
 }
 
 /// How long the store may keep a container waiting, in all.

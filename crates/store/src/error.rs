@@ -1,6 +1,7 @@
 //! Why the store did not do what it was asked.
 use cluster::{BlockNumber, NodeName, Vni};
 use cni::{Code, Failure};
+use std::net::IpAddr;
 use types::{NetworkName, Prefix};
 
 /// Why the store did not do what it was asked.
@@ -108,6 +109,14 @@ pub enum Error {
         /// The one in the store.
         theirs: u64,
     },
+    /// Another machine lives under this node's name.
+    #[error("node {node} lives on another machine, at {vtep}")]
+    Namesake {
+        /// The name.
+        node: NodeName,
+        /// The other one's end of the tunnels.
+        vtep: IpAddr,
+    },
     /// The node is there, so nothing is taken from it.
     #[error("node {node} lives")]
     Alive {
@@ -154,6 +163,7 @@ impl Failure for Error {
             | Error::InUse { .. }
             | Error::NotTheOwner { .. }
             | Error::Superseded { .. }
+            | Error::Namesake { .. }
             | Error::Alive { .. } => Code::Taken,
             Error::Differs { .. } | Error::NoNetwork { .. } | Error::NoNode { .. } => Code::InvalidConfig,
             Error::NoFreeBlock { .. } | Error::Contended { .. } => Code::TryAgain,
@@ -177,6 +187,9 @@ impl Failure for Error {
             Error::NotTheOwner { .. } => "its addresses can be other containers': add those of this node anew".into(),
             Error::NoNode { .. } => "a node is known once its agent has run".into(),
             Error::Superseded { .. } => "no two machines may have one \"node\": end one, or rename it".into(),
+            Error::Namesake { .. } => {
+                "no two machines may have one \"node\": set another one here. One that has just booted anew waits 15 s at most".into()
+            }
             Error::Alive { .. } => "stop its agent first; what it owns is then taken after a day, or at once by hand".into(),
             Error::Contended { .. } => "try again".into(),
         })

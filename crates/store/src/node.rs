@@ -25,7 +25,8 @@ impl Store {
         Ok(self.read(&Key::Node(node.clone())).await?.map(|(record, _)| record))
     }
 
-    /// Begins a life of this node, if that has not been in this boot of its host; its record has this VTEP then.
+    /// Begins a life of this node, if that has not been in this boot of its host; its record has this VTEP then. Refused as long as a node of this name lives that has
+    /// another VTEP, and booted otherwise: it is another machine, and would have its blocks given twice.
     pub async fn begin(&self, node: &NodeName, vtep: IpAddr, boot: &str) -> Result<NodeRecord, Error> {
         let key = Key::Node(node.clone());
         for _ in 0..TIMES {
@@ -40,7 +41,14 @@ impl Store {
             if before.as_ref() == Some(&record) {
                 return Ok(record);
             }
-            let txn = Txn::new().when(unchanged).then(Operation::put(self.key(&key), record.encode()?));
+            let mut txn = Txn::new().when(unchanged).then(Operation::put(self.key(&key), record.encode()?));
+            if let Some(before) = before.filter(|before| before.boot != boot && before.vtep != vtep) {
+                let live = self.key(&Key::Live(node.clone()));
+                if self.client.value(live.as_str()).await?.0.is_some() {
+                    return Err(Error::Namesake { node: node.clone(), vtep: before.vtep });
+                }
+                txn = txn.when(Compare::absent(live));
+            }
             match self.client.txn(txn).await {
                 Ok(answer) if answer.succeeded => return Ok(record),
                 Err(error) if !error.may_be_done() => return Err(error.into()),
@@ -48,6 +56,22 @@ impl Store {
             }
         }
         Err(Error::Contended { what: format!("node {node}"), times: TIMES })
+    }
+
+    /// Refused if a node of this name lives that booted otherwise: another machine, or this one before it booted, for as long as the store believes that
+    /// ([`LIVE_FOR`]). For who asks in the name of a node and does not begin a life of it.
+    pub async fn refuse_namesake(&self, node: &NodeName, boot: &str) -> Result<(), Error> {
+        let [record, live] = [Key::Node(node.clone()), Key::Live(node.clone())].map(|key| self.key(&key));
+        let read = |key| Operation::read(Keys::one(key));
+        let answer = self.client.txn(Txn::new().then(read(record)).then(read(live))).await?;
+        let mut found = answer.found.iter().map(|pairs| pairs.first());
+        let (Some(Some(record)), Some(Some(_))) = (found.next(), found.next()) else { return Ok(()) };
+        match decode::<NodeRecord>(record)?.0 {
+            NodeRecord { boot: other, vtep, .. } if other != boot => {
+                Err(Error::Namesake { node: node.clone(), vtep })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Says that this node lives. A key that a former process of the same life has left is taken over.
@@ -98,6 +122,7 @@ impl Life {
         let mut there = Compare::absent(key.as_str());
         for _ in 0..TIMES {
             let txn = Txn::new()
+                .when(self.is_latest().await?)
                 .when(there.clone())
                 .then(Operation::put_leased(key.as_str(), record.clone(), self.lease))
                 .otherwise(Operation::read(Keys::one(key.as_str())));
@@ -113,12 +138,24 @@ impl Life {
                 continue;
             };
             let (theirs, since) = decode::<LiveRecord>(pair)?;
-            if theirs.incarnation > self.incarnation {
-                let (node, ours) = (self.node.clone(), self.incarnation);
-                return Err(Error::Superseded { node, ours, theirs: theirs.incarnation });
-            }
+            self.refuse_later(theirs.incarnation)?;
             there = Compare::unchanged(key.as_str(), since);
         }
         Err(Error::Contended { what: format!("the life of node {}", self.node), times: TIMES })
+    }
+
+    /// That no later life has begun, and does not until it is announced.
+    async fn is_latest(&self) -> Result<Compare, Error> {
+        let key = Key::Node(self.node.clone());
+        let found = self.store.read::<NodeRecord>(&key).await?;
+        let key = self.store.key(&key);
+        let Some((record, since)) = found else { return Ok(Compare::absent(key)) };
+        self.refuse_later(record.incarnation)?;
+        Ok(Compare::unchanged(key, since))
+    }
+
+    fn refuse_later(&self, theirs: u64) -> Result<(), Error> {
+        let (node, ours) = (self.node.clone(), self.incarnation);
+        if theirs > ours { Err(Error::Superseded { node, ours, theirs }) } else { Ok(()) }
     }
 }

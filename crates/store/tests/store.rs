@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         a_full_network_says_so,
         a_life_goes_on_after_the_store_has_let_it_go,
         a_later_life_is_not_overwritten,
+        two_machines_of_one_name_are_told_apart,
         what_was_taken_from_a_node_is_lost_to_it_for_ever,
         nothing_is_taken_from_a_node_that_comes_back,
         a_watch_goes_on_where_the_snapshot_ends,
@@ -342,6 +343,33 @@ fn a_later_life_is_not_overwritten() {
         assert_eq!(there, r#"{"incarnation":2}"#);
         let moved = store.begin(&name("a"), "192.0.2.9".parse().unwrap(), "the next boot").await.unwrap();
         assert_eq!((moved.incarnation, store.node(&name("a")).await.unwrap()), (2, Some(moved)));
+    });
+}
+
+fn two_machines_of_one_name_are_told_apart() {
+    with_etcd(async |etcd, store| {
+        let (a, here, there) = (name("a"), "192.0.2.1".parse().unwrap(), "192.0.2.9".parse().unwrap());
+        let begun = async |vtep, boot| store.begin(&a, vtep, boot).await.map(|record| record.incarnation);
+        let refused = |error: Error| {
+            assert_eq!(error.to_string(), "node a lives on another machine, at 192.0.2.1");
+        };
+        begun(here, "this boot").await.unwrap();
+        store.refuse_namesake(&a, "its boot").await.unwrap();
+        let life = store.live(&a, 1).await.unwrap();
+        refused(begun(there, "its boot").await.unwrap_err());
+        refused(store.refuse_namesake(&a, "its boot").await.unwrap_err());
+        assert_eq!(store.node(&a).await.unwrap().unwrap().vtep, here);
+        // The same machine: with another address, or booted anew.
+        store.refuse_namesake(&a, "this boot").await.unwrap();
+        assert_eq!(begun(there, "this boot").await.unwrap(), 1);
+        assert_eq!(begun(there, "the next boot").await.unwrap(), 2);
+
+        // Where nobody lives, it is one that takes another's place. Who had it does not live beside it.
+        life.end().await.unwrap();
+        assert_eq!(begun(here, "its boot").await.unwrap(), 3);
+        let said = store.live(&a, 2).await.unwrap_err();
+        assert_eq!(said.to_string(), "node a lives a life 3, and this is its life 2");
+        assert_eq!(etcd.ctl(&["get", "--print-value-only", "/sealane/v1/live/a"]).unwrap(), "");
     });
 }
 

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         a_host_has_one_agent,
         how_things_are_is_told_in_numbers_too,
         a_node_takes_the_address_of_the_default_route,
+        a_name_under_which_another_machine_lives_is_refused,
     ]))
 }
 
@@ -334,4 +335,32 @@ fn a_node_takes_the_address_of_the_default_route() {
     ip("address add 192.0.2.77/32 dev up0").unwrap();
     ip("route replace default via 198.51.100.1 src 192.0.2.77").unwrap();
     takes("192.0.2.77");
+}
+
+fn a_name_under_which_another_machine_lives_is_refused() {
+    let (node, etcd) = Node::new();
+    node.done();
+    let put = |key: &str, value: &str| etcd.ctl(&["put", &format!("/sealane/v1/{key}"), value]).unwrap();
+    put("node/worker-1", r#"{"vtep":"192.0.2.9","incarnation":7,"boot":"another machine's"}"#);
+    put("live/worker-1", r#"{"incarnation":7}"#);
+    // The block is not written down here any more: as of one whose disk is lost, it would be taken for this one's.
+    fs::remove_dir_all(node.host.data_dir()).unwrap();
+    let before = stored(&etcd, "");
+    let refused = "node worker-1 lives on another machine, at 192.0.2.9";
+    let output = node.once();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains(refused), "{said}");
+    let container = node.host.container().unwrap();
+    for verb in ["ADD", "STATUS"] {
+        let said = || node.call(verb, &container).stdout;
+        let is_told = || said().contains(refused) && said().contains("set another one here");
+        assert!(soon(is_told), "{verb}: {}", said());
+    }
+    assert_eq!((node.blocks(), stored(&etcd, "")), (vec![], before));
+
+    // It is gone, and this one has its place.
+    etcd.ctl(&["del", "/sealane/v1/live/worker-1"]).unwrap();
+    node.done();
+    assert!(stored(&etcd, "node/worker-1").starts_with(r#"{"vtep":"192.0.2.1","incarnation":8,"#));
+    node.add(&container).result().unwrap();
 }
