@@ -3,11 +3,13 @@ use crate::{membership::record, poke::poke};
 use cluster::LeasedBlock;
 use cni::Fail;
 use ipam::cluster::{Lessor, Wanted};
-use std::time::Duration;
+use plan::State;
+use std::{net::IpAddr, time::Duration};
 use store::{Error, Store};
+use types::NetworkName;
 
 /// Leases blocks from the store itself, agent or not.
-pub static LESSOR: Lessor = Lessor { lease, can_lease };
+pub static LESSOR: Lessor = Lessor { lease, can_lease, leads };
 
 /// Leases a block and writes it down. Who does so at the same time on this node gets the same one.
 fn lease(wanted: &Wanted<'_>) -> Result<(), Fail> {
@@ -50,6 +52,10 @@ fn can_lease(wanted: &Wanted<'_>) -> Result<bool, Fail> {
 
 fn boot() -> Result<String, crate::Error> {
     Ok(kernel::boot_id()?)
+}
+
+fn leads(network: &NetworkName, address: IpAddr) -> bool {
+    State::from_env().and_then(|state| plan::overlay_leads(network, address, &state)).unwrap_or(false)
 }
 
 /// How long the store may keep a container waiting, in all.

@@ -33,6 +33,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) network: &'a NetworkName,
     pub(crate) id: &'a AttachmentId,
     pub(crate) netns: &'a Path,
+    /// Says whether packets to an address of the network lead to a container, whatever is reserved; where nobody can tell, none.
+    pub(crate) leads: Option<fn(&NetworkName, IpAddr) -> bool>,
 }
 
 /// Says what can be handed out: a range set for each address that an attachment gets. It is asked with the network's lock held, but for a preview.
@@ -53,6 +55,7 @@ struct Desk<'a> {
     evidence: Evidence<'a>,
     /// Addresses to be given back before any is taken.
     vacated: &'a [IpAddr],
+    leads: Option<fn(&NetworkName, IpAddr) -> bool>,
 }
 
 impl Claim<'_> {
@@ -87,7 +90,7 @@ impl Claim<'_> {
                     continue;
                 }
             }
-            let desk = Desk { store: &store, evidence, vacated: &[] };
+            let desk = Desk { store: &store, evidence, vacated: &[], leads: self.leads };
             let picks = match self.choose(&desk, &sets) {
                 Err(error) if again => return leases.remove(self.id).and(Err(error)),
                 chosen => chosen?,
@@ -115,7 +118,7 @@ impl Claim<'_> {
                 vacated = lease.addresses;
             }
         }
-        let desk = Desk { store: &store, evidence, vacated: &vacated };
+        let desk = Desk { store: &store, evidence, vacated: &vacated, leads: self.leads };
         self.choose(&desk, &sets)?.iter().map(Pick::ip).collect()
     }
 
@@ -213,6 +216,10 @@ impl Desk<'_> {
         }
         let last = self.store.last_reserved(at)?;
         let Some(holder) = self.holder_if_taken(address)? else {
+            if !self.vacated.contains(&address) && self.is_in_use(address) {
+                let holder = "a container whose reservation is lost".into();
+                return refused(Refusal::Taken { address, set: set.to_string(), holder });
+            }
             return Ok(Pick { address, range, last, reclaim: None });
         };
         let reclaim = self.evidence.gone(address, &holder)?;
@@ -225,7 +232,9 @@ impl Desk<'_> {
     fn next<'a>(&self, at: usize, set: &'a RangeSet) -> Result<Pick<'a>, Error> {
         let last = self.store.last_reserved(at)?;
         for (address, range) in set.candidates(last.address) {
-            if self.vacated.contains(&address) || self.store.slot(address)? == Slot::Free {
+            let is_free = self.vacated.contains(&address)
+                || (self.store.slot(address)? == Slot::Free && !self.is_in_use(address));
+            if is_free {
                 return Ok(Pick { address, range, last, reclaim: None });
             }
         }
@@ -238,6 +247,11 @@ impl Desk<'_> {
             held.add(address, &holder, NAMED);
         }
         Err(Error::Allocate { set: at, cause: Refusal::Full { set: set.to_string(), held } })
+    }
+
+    /// Whether a container has an address that nobody has reserved: a disk was lost, or somebody has removed the reservation.
+    fn is_in_use(&self, address: IpAddr) -> bool {
+        self.leads.is_some_and(|leads| leads(self.evidence.network, address))
     }
 
     fn holder_if_taken(&self, address: IpAddr) -> Result<Option<crate::store::Holder>, Error> {

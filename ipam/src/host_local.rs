@@ -81,6 +81,7 @@ impl Asked {
             network: &call.network,
             id: &self.id,
             netns: &self.netns,
+            leads: None,
         }
     }
 

@@ -164,6 +164,8 @@ pub struct Way {
     pub link: u32,
     /// What the route itself says of the largest packet, in bytes (`RTAX_MTU`).
     pub mtu: Option<u32>,
+    /// The length of the route's prefix: that of an address where it leads to nobody else.
+    pub length: u8,
 }
 
 /// The route, of whichever table, by which packets to this address leave now; none if they do not. It is the route as it was made, without
@@ -188,7 +190,11 @@ fn read_way(bytes: &[u8]) -> Result<Option<Way>, DecodeError> {
             _ => {}
         }
     }
-    Ok(link.filter(|_| header.kind == RouteType::Unicast).map(|link| Way { link, mtu }))
+    Ok(link.filter(|_| header.kind == RouteType::Unicast).map(|link| Way {
+        link,
+        mtu,
+        length: header.destination_prefix_length,
+    }))
 }
 
 /// Whether packets to this address are for the host itself.

@@ -85,7 +85,7 @@ pub use mac_check::Unheard;
 pub use mtu::{TooSmall, WantedMtu};
 pub use overlay::{
     Narrowest, NoOverlay, OverlayFact, Transit, WantedUnderlay, WantedWay, Way, WayFact,
-    peers as written_peers, settle as settle_peers, stands as overlay_stands,
+    leads as overlay_leads, peers as written_peers, settle as settle_peers, stands as overlay_stands,
 };
 pub use parent::{NoParent, ParentLink, WantedParent};
 pub use places::{Departure, Place, Places};

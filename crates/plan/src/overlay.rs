@@ -31,8 +31,12 @@ pub use underlay::{Narrowest, WantedUnderlay};
 pub use written::{WantedWay, Way, WayFact, peers, settle};
 
 use crate::{error::Error, places::Places, state::State};
-use std::path::{Path, PathBuf};
-use types::{IfName, NetworkName};
+use kernel::{Errno, Netns, Rtnl, route};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+use types::{IfName, NetworkName, Prefix};
 
 /// What a network has of a host, or would have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +79,18 @@ fn host_end(network: &NetworkName) -> IfName {
 /// Whether a network has containers here, by what is in STATE.
 pub fn stands(network: &NetworkName, state: &State) -> bool {
     netns_of(state, network).exists()
+}
+
+/// Whether packets of a network to this address lead to a container here, whatever is written of that.
+pub fn leads(network: &NetworkName, address: IpAddr, state: &State) -> Result<bool, Error> {
+    let netns = match Netns::open(&netns_of(state, network)) {
+        Err(kernel::Error::NotNetns { .. }) => return Ok(false),
+        Err(cause) if cause.errno() == Some(Errno::ENOENT) => return Ok(false),
+        other => other?,
+    };
+    let way = netns.run(|| route::way_to(&mut Rtnl::open()?, address))??;
+    // To others' containers a block's route leads.
+    Ok(way.is_some_and(|way| way.length == Prefix::host(address).length()))
 }
 
 /// What the users of a network's namespace are counted under.

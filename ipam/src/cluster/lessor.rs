@@ -8,7 +8,7 @@ use super::{error::Error, territory::Territory};
 use crate::error::{self as of_all, Held, Refusal};
 use cluster::{Config, Etcd, LeasedBlock, NodeName};
 use cni::Fail;
-use std::sync::OnceLock;
+use std::{net::IpAddr, sync::OnceLock};
 use types::NetworkName;
 
 /// A block that a node needs.
@@ -26,13 +26,15 @@ pub struct Wanted<'a> {
     pub holds: &'a [LeasedBlock],
 }
 
-/// Who leases blocks. Neither takes longer than a container can wait.
+/// Who leases blocks, and knows the host. Nothing of it takes longer than a container can wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Lessor {
     /// Leases a block, and writes it down with [`gain`](super::gain).
     pub lease: fn(&Wanted<'_>) -> Result<(), Fail>,
     /// Whether there is a block to lease; nothing is changed.
     pub can_lease: fn(&Wanted<'_>) -> Result<bool, Fail>,
+    /// Whether packets of a network to this address lead to a container here, by the kernel: so does one whose reservation was lost. A host that can't tell says no.
+    pub leads: fn(&NetworkName, IpAddr) -> bool,
 }
 
 static LESSOR: OnceLock<Lessor> = OnceLock::new();
@@ -40,6 +42,11 @@ static LESSOR: OnceLock<Lessor> = OnceLock::new();
 /// Says who leases blocks in this program; who says it first is heard.
 pub fn lease_with(lessor: Lessor) {
     LESSOR.get_or_init(|| lessor);
+}
+
+/// Who knows which addresses containers have, whatever is reserved.
+pub(super) fn leads() -> Option<fn(&NetworkName, IpAddr) -> bool> {
+    LESSOR.get().map(|lessor| lessor.leads)
 }
 
 /// Leases a block for who was refused an address; gives back why, if it was for another reason than that none is free.

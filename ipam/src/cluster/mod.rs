@@ -136,6 +136,7 @@ impl Asked {
             network: &call.network,
             id: &self.id,
             netns: &self.netns,
+            leads: lessor::leads(),
         }
     }
 

@@ -48,6 +48,7 @@ netlab::tests! {
     a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is,
     hosts_of_an_underlay_of_ipv6_reach_each_other,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
+    a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again,
 }
 
 const OVERLAY: &str = r#"{"type": "overlay", "vni": 4242, "subnets": ["10.42.0.0/16", "fd42::/48"], "ipam": {"type": "cluster"}}"#;
@@ -990,4 +991,35 @@ fn a_node_that_is_added_is_reached_and_one_that_is_removed_is_not() {
     let (last, result, _) = lab.add(0, &alone);
     do_not_get_through(&one, &at_two, 7003);
     done(&lab.call("CHECK", 0, &with(&alone, "prevResult", &result), &last));
+}
+
+/// With all that is written down, but for the namespaces, which are mounts: nobody can remove those so.
+fn a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again() {
+    let lab = Cluster::new(2, true, 1500);
+    let config = |node| lab.config(node, 2, &json!({}));
+    let (one, _, at_one) = lab.add(0, &config(0));
+    let (two, _, at_two) = lab.add(0, &config(0));
+    let (far, _, at_far) = lab.add(1, &config(1));
+    talks(&one, &at_one, &far, &at_far, 7000);
+    let dir = lab.nodes[0].dir.display();
+    shell(&format!("rm -rf {dir}/data {dir}/state 2> /dev/null; mkdir {dir}/data; find {dir}/state -type f"));
+    let left = shell(&format!("find {dir}/state -type f | wc -l"));
+    assert_eq!(left.trim(), "2", "the network's namespace and its gate");
+
+    let (third, _, at_third) = lab.add(0, &config(0));
+    let (fourth, _, at_fourth) = lab.add(0, &config(0));
+    let all = [&at_one, &at_two, &at_third, &at_fourth];
+    for (at, own) in all.iter().enumerate() {
+        assert!(all[at + 1..].iter().all(|others| own.iter().all(|own| !others.contains(own))), "{all:?}");
+    }
+    is_known_to(&one, &at_one, &at_far, 7000);
+    talks(&third, &at_third, &one, &at_one, 7001);
+    talks(&two, &at_two, &fourth, &at_fourth, 7002);
+    is_known_to(&far, &at_far, &at_one, 7001);
+    // Who asks for one of them is told.
+    let asked = with(&config(0), "args", &json!({"cni": {"ips": [at_one[0]]}}));
+    let reply = lab.call("ADD", 0, &asked, &lab.host.container().unwrap());
+    assert!(reply.stdout.contains("a container whose reservation is lost"), "{reply:?}");
+    done(&lab.call("DEL", 0, &config(0), &third));
+    is_known_to(&one, &at_one, &at_far, 7000);
 }

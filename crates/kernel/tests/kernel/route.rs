@@ -216,14 +216,15 @@ fn a_way_is_the_route_as_it_was_made() {
     let (_host, container, mut inside, eth0) = addressed();
     let mut way = |to: &str| route::way_to(&mut inside, to.parse().unwrap()).unwrap();
     assert_eq!(way("203.0.113.1"), None);
-    for (command, to, mtu) in [
-        ("route add 203.0.113.0/24 via 10.9.0.1 mtu 1400", "203.0.113.1", Some(1400)),
-        ("-6 route add fd70::/32 via fd09::1 mtu 1380", "fd70::1", Some(1380)),
-        ("route change 203.0.113.0/24 via 10.9.0.1", "203.0.113.1", None),
-        ("route add unreachable 203.0.113.0/25", "203.0.113.200", None),
+    for (command, to, mtu, length) in [
+        ("route add 203.0.113.0/24 via 10.9.0.1 mtu 1400", "203.0.113.1", Some(1400), 24),
+        ("-6 route add fd70::/32 via fd09::1 mtu 1380", "fd70::1", Some(1380), 32),
+        ("route change 203.0.113.0/24 via 10.9.0.1", "203.0.113.1", None, 24),
+        ("route add unreachable 203.0.113.0/25", "203.0.113.200", None, 24),
+        ("route add 203.0.113.201 via 10.9.0.1", "203.0.113.201", None, 32),
     ] {
         container.ip(command).unwrap();
-        assert_eq!(way(to), Some(route::Way { link: eth0, mtu }), "{command}");
+        assert_eq!(way(to), Some(route::Way { link: eth0, mtu, length }), "{command}");
     }
     assert_eq!(way("203.0.113.1"), None, "it says so itself");
     assert_eq!(way("10.9.0.2"), None, "the host's own");
