@@ -17,6 +17,7 @@ mod sheltered;
 mod transit;
 mod tunnel;
 mod underlay;
+mod ways;
 mod written;
 
 pub(crate) use gate::to_host;

@@ -1,0 +1,108 @@
+//! What leads through a tunnel to a network's other hosts, in the kernel's words, and what makes of one state another.
+use super::peers::Peer;
+use crate::error::Error;
+use kernel::{
+    Message, Rtnl, fdb, neigh,
+    nexthop::{self, Nexthop},
+    route,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
+use types::{Mac, Prefix};
+
+/// What makes of one list another.
+pub(super) fn turn(had: &[Peer], wanted: &[Peer], link: u32) -> Vec<Message> {
+    let routers = apart(had, wanted);
+    let of = |peers: &[Peer]| Ways::to(peers.iter().filter(|peer| routers.contains(&peer.router)), link);
+    let (here, there) = (of(had), of(wanted));
+    // Whoever set the tunnel down has taken the ways to those that stay, too, without which the kernel refuses a route to one of them.
+    let mut stays = wanted.iter().filter(|peer| !routers.contains(&peer.router));
+    let probe = stays.find_map(|peer| Some(route::by_hop(*peer.blocks.first()?, peer.id)));
+    probe.into_iter().chain(there.changes(&here, link)).collect()
+}
+
+/// The routers of those that are not, as they are, in both lists. Two nodes have one router if one has come with the other's address.
+fn apart(one: &[Peer], other: &[Peer]) -> BTreeSet<Mac> {
+    let of = |peers: &[Peer], than: &[Peer]| {
+        let known: HashMap<u32, &Peer> = than.iter().map(|peer| (peer.id, peer)).collect();
+        let others = peers.iter().filter(|peer| known.get(&peer.id) != Some(peer));
+        others.map(|peer| peer.router).collect::<BTreeSet<Mac>>()
+    };
+    &of(one, other) | &of(other, one)
+}
+
+/// What leads through a tunnel.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Ways {
+    forwarded: BTreeMap<Mac, IpAddr>,
+    neighbours: BTreeMap<IpAddr, Mac>,
+    hops: BTreeMap<u32, Nexthop>,
+    routes: BTreeMap<Prefix, u32>,
+}
+
+impl Ways {
+    pub(super) fn to<'a>(peers: impl IntoIterator<Item = &'a Peer>, link: u32) -> Self {
+        let mut ways = Self::default();
+        for peer in peers {
+            let gateway = IpAddr::V6(peer.router.link_local());
+            ways.forwarded.insert(peer.router, peer.vtep);
+            ways.neighbours.insert(gateway, peer.router);
+            ways.hops.insert(peer.id, Nexthop { id: peer.id, link, gateway });
+            ways.routes.extend(peer.blocks.iter().map(|block| (*block, peer.id)));
+        }
+        ways
+    }
+
+    pub(super) fn look(rtnl: &mut Rtnl, link: u32) -> Result<Self, Error> {
+        let hops: BTreeMap<u32, Nexthop> =
+            nexthop::of(rtnl, link)?.into_iter().map(|hop| (hop.id, hop)).collect();
+        let routes = route::all_by_hop(rtnl)?.into_iter().filter(|(_, id)| hops.contains_key(id));
+        Ok(Self {
+            routes: routes.collect(),
+            hops,
+            forwarded: fdb::of(rtnl, link)?.into_iter().collect(),
+            neighbours: neigh::permanent(rtnl, link)?.into_iter().collect(),
+        })
+    }
+
+    /// Ways are whole before anything leads there, and nothing leads there before they go.
+    pub(super) fn changes<'a>(&'a self, here: &'a Ways, link: u32) -> impl Iterator<Item = Message> + 'a {
+        let unled = here.routes.iter().filter(|(dst, _)| !self.routes.contains_key(*dst));
+        let unnamed = here.hops.keys().filter(|id| !self.hops.contains_key(id));
+        let unknown = here.neighbours.keys().filter(|address| !self.neighbours.contains_key(*address));
+        let unforwarded = here.forwarded.iter().filter(|(mac, _)| !self.forwarded.contains_key(*mac));
+        let forwarded = lacks(&self.forwarded, &here.forwarded);
+        let neighbours = lacks(&self.neighbours, &here.neighbours);
+        unled
+            .map(|(dst, id)| route::forget_by_hop(*dst, *id))
+            .chain(forwarded.map(move |(mac, vtep)| fdb::set(link, *mac, *vtep)))
+            .chain(neighbours.map(move |(address, mac)| neigh::set(link, *address, *mac)))
+            .chain(lacks(&self.hops, &here.hops).map(|(_, hop)| nexthop::set(hop)))
+            .chain(lacks(&self.routes, &here.routes).map(|(dst, id)| route::by_hop(*dst, *id)))
+            .chain(unnamed.map(|id| nexthop::forget(*id)))
+            .chain(unknown.map(move |address| neigh::forget(link, *address)))
+            .chain(unforwarded.map(move |(mac, vtep)| fdb::forget(link, *mac, *vtep)))
+    }
+
+    /// The first thing of these that those lack, in words.
+    pub(super) fn missing_from(&self, others: &Ways) -> Option<String> {
+        let route = lacks(&self.routes, &others.routes).next().map(|(dst, _)| format!("route to {dst}"));
+        let vtep =
+            || lacks(&self.forwarded, &others.forwarded).next().map(|(_, vtep)| format!("way to {vtep}"));
+        let router = || {
+            lacks(&self.neighbours, &others.neighbours).next().map(|(address, _)| format!("router {address}"))
+        };
+        let hop = || lacks(&self.hops, &others.hops).next().map(|(id, _)| format!("next hop {id}"));
+        route.or_else(vtep).or_else(router).or_else(hop)
+    }
+}
+
+/// What the second lacks of the first, or has otherwise.
+fn lacks<'a, K: Ord, V: PartialEq>(
+    wanted: &'a BTreeMap<K, V>,
+    found: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    wanted.iter().filter(|(key, value)| found.get(*key) != Some(*value))
+}
