@@ -5,15 +5,18 @@
 //! first, this or an ADD, nor whether one of them is killed: whoever comes next finds what is written. The kernel is compared both ways and only the difference is
 //! changed, so nothing is felt of it.
 //!
-//! All of it waits, for locks and for the kernel: it is for a thread of its own.
+//! All of it waits, for locks and for the kernel: it is for a thread that has nothing else to do.
+//!
+//! A change of one node is so many changes at once as there are others, so it is to cost little: a list is put into words once, and what this process has written or told
+//! it does not read again.
 use crate::Error;
 use cluster::Config;
 use cni::Fail;
-use plan::{Data, Departure, Look, Narrowest, Places, State, Way, WayFact, step::Peer};
+use plan::{Data, Departure, Listing, Lists, Look, Narrowest, Places, State, Way, WayFact, step::Peer};
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use types::NetworkName;
@@ -25,7 +28,9 @@ pub(crate) struct Hand {
     config: Config,
     vtep: IpAddr,
     /// What is written down, as far as this process has written it.
-    written: Option<Way>,
+    written: Option<(Way, Arc<Listing>)>,
+    /// Who the kernel was last told of by this process. Others may have told it of others since: the tunnel says so.
+    told: Option<Arc<Listing>>,
     /// To whom the ways were looked at.
     seen: BTreeSet<IpAddr>,
     /// When the kernel was last asked for all that it has.
@@ -48,7 +53,16 @@ pub(crate) struct Done {
 impl Hand {
     pub(crate) fn new(network: &NetworkName, config: &Config, vtep: IpAddr) -> Self {
         let (network, config) = (network.clone(), config.clone());
-        Self { network, config, vtep, written: None, seen: BTreeSet::new(), looked: None, unsettled: false }
+        Self {
+            network,
+            config,
+            vtep,
+            written: None,
+            told: None,
+            seen: BTreeSet::new(),
+            looked: None,
+            unsettled: false,
+        }
     }
 
     /// Who is written down.
@@ -58,25 +72,28 @@ impl Hand {
     }
 
     /// Has this host know these as the other nodes, and no others.
-    pub(crate) fn know(&mut self, peers: &[Peer]) -> Result<Done, Fail> {
+    pub(crate) fn know(&mut self, peers: Vec<Peer>) -> Result<Done, Fail> {
         // One whose networks are others now may not be through.
         let begun = Instant::now();
         let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (data, mut places) = (Data::from_env().map_err(|cause| self.failed(cause))?, places());
-        let way = Way::new(self.vtep, self.narrowest(peers, &mut places)?, peers);
-        let new = self.written.as_ref() != Some(&way);
+        let narrowest = self.narrowest(&peers, &mut places)?;
+        let listing = Listing::new(peers);
+        let way = Way::new(self.vtep, narrowest, &listing);
+        let new = self.written.as_ref().is_none_or(|(written, _)| *written != way);
         if new {
-            way.write(peers, &self.network, &data).map_err(|cause| self.failed(cause))?;
-            self.written = Some(way);
+            way.write(&listing, &self.network, &data).map_err(|cause| self.failed(cause))?;
+            self.written = Some((way, Arc::new(listing)));
             self.unsettled = true;
         }
-        self.tell().map(|done| Done { news: new.then(|| begun.elapsed()), ..done })
+        self.tell(if new { Look::Knowing } else { Look::Brief }, places)
+            .map(|done| Done { news: new.then(|| begun.elapsed()), ..done })
     }
 
     /// Sees to it that the kernel knows what is written down: somebody may have changed it, or an ADD have begun before it was written.
     pub(crate) fn uphold(&mut self) -> Result<Done, Fail> {
         self.settle()?;
-        self.tell()
+        self.tell(Look::Brief, places())
     }
 
     /// Has what is written down outlive a power failure. Disks take longer for it than the kernel for a change, so it is for when nothing is new.
@@ -89,8 +106,11 @@ impl Hand {
         Ok(())
     }
 
-    fn tell(&mut self) -> Result<Done, Fail> {
-        let Some(way) = self.written.clone() else { return Ok(Done { stands: false, mtu: 0, news: None }) };
+    /// As closely as that, or more so where that is due.
+    fn tell(&mut self, closely: Look, places: Places) -> Result<Done, Fail> {
+        let Some((way, written)) = self.written.clone() else {
+            return Ok(Done { stands: false, mtu: 0, news: None });
+        };
         let ipv6 = self.config.layout.subnets().iter().any(|subnet| !subnet.is_ipv4());
         let (wanted, fits) = (way.narrowest.leaves(self.config.mtu, ipv6), way.narrowest.leaves(None, ipv6));
         // Where too much was asked for, containers that are there are served as well as can be.
@@ -98,9 +118,11 @@ impl Hand {
         let steps = overlay::tunnel(&self.config, &self.network, &WayFact { way, mtu });
         let state = State::from_env().map_err(|cause| self.failed(cause))?;
         let whole = self.looked.is_none_or(|at| at.elapsed() > WHOLE);
-        let look = if whole { Look::Whole } else { Look::Brief };
-        let stands = plan::uphold(&steps, &self.network, look, &mut places(), &state);
+        let look = if whole { Look::Whole } else { closely };
+        let mut places = places.knowing(Lists { written: Arc::clone(&written), told: self.told.take() });
+        let stands = plan::uphold(&steps, &self.network, look, &mut places, &state);
         let stands = stands.map_err(|cause| self.failed(cause))?;
+        self.told = stands.then_some(written);
         if whole {
             self.looked = Some(Instant::now());
         }
@@ -130,7 +152,8 @@ impl Hand {
     /// The narrowest of the ways to these. As long as nobody has gone, only those to new ones are looked at.
     fn narrowest(&mut self, peers: &[Peer], places: &mut Places) -> Result<Narrowest, Fail> {
         let all: BTreeSet<IpAddr> = peers.iter().map(|peer| peer.vtep).collect();
-        let before = self.written.as_ref().filter(|_| !self.seen.is_empty() && self.seen.is_subset(&all));
+        let before = self.written.as_ref().map(|(way, _)| way);
+        let before = before.filter(|_| !self.seen.is_empty() && self.seen.is_subset(&all));
         let narrowest = match before.map(|way| way.narrowest) {
             Some(before) if self.seen == all => before,
             Some(before) => before.min(self.look(all.difference(&self.seen), places)?),

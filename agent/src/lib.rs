@@ -10,7 +10,7 @@
 //! node go meanwhile. The other (`peers.rs`) hears of the other nodes (`view.rs`: what of it is believed), and writes down who they are, and has the kernel know it
 //! (`hand.rs`). Every few seconds the folder of networks is read anew, and at once when a plugin says that something is new (`poke.rs`).
 //!
-//! Everything is on one thread, but for what waits for locks and for the kernel. What happens is logged to standard error, a line an event with its values; how things are,
+//! Everything is on one thread, but for what waits for locks and for the kernel: the second task of each store is on its own. What happens is logged to standard error, a line an event with its values; how things are,
 //! the socket `STATE/agent.sock` says to whoever connects (`status.rs`, `caller.rs`), in numbers too (`metrics.rs`).
 mod blocks;
 mod caller;
@@ -34,7 +34,7 @@ use membership::Membership;
 use poke::Pokes;
 use status::Status;
 use std::time::Duration;
-use tokio::{runtime::Builder, task::JoinHandle};
+use tokio::{runtime::Builder, task::AbortHandle};
 
 /// Keeps this node's networks until it is killed; or, `once`, does what is due and comes back. Once, a failure is given back when the rest is done.
 pub fn run(once: bool) -> Result<(), Fail> {
@@ -78,7 +78,7 @@ async fn stay() -> Result<(), Fail> {
         running.retain(|(membership, tasks)| {
             let stays = wanted.contains(membership);
             if !stays {
-                tasks.iter().for_each(JoinHandle::abort);
+                tasks.iter().for_each(AbortHandle::abort);
                 status.forget(membership);
             }
             stays
@@ -86,8 +86,9 @@ async fn stay() -> Result<(), Fail> {
         for membership in wanted {
             if !running.iter().any(|(running, _)| *running == membership) {
                 let tasks = [
-                    tokio::spawn(member::stay(membership.clone(), status.clone(), pokes.clone())),
-                    tokio::spawn(peers::stay(membership.clone(), status.clone(), pokes.clone())),
+                    tokio::spawn(member::stay(membership.clone(), status.clone(), pokes.clone()))
+                        .abort_handle(),
+                    peers::begin(membership.clone(), status.clone(), pokes.clone())?,
                 ];
                 running.push((membership, tasks));
             }
@@ -97,7 +98,7 @@ async fn stay() -> Result<(), Fail> {
 }
 
 /// A membership, and its tasks.
-type Running = (Membership, [JoinHandle<()>; 2]);
+type Running = (Membership, [AbortHandle; 2]);
 
 /// Between two looks at the folder of networks.
 const LOOK: Duration = Duration::from_secs(2);

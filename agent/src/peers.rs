@@ -7,6 +7,7 @@
 //!
 //! The store can be away for as long as it likes: what is written down is upheld meanwhile.
 use crate::{
+    Error,
     hand::{Done, Hand},
     membership::Membership,
     poke::Pokes,
@@ -17,19 +18,31 @@ use cluster::Folder;
 use cni::Fail;
 use std::{
     collections::BTreeMap,
+    thread,
     time::{Duration, Instant},
 };
 use store::{Changes, DEAD_AFTER, Reaped, Revision, Store};
 use tokio::{
+    runtime::Builder,
     sync::mpsc::{self, Receiver, Sender},
-    task::{JoinSet, spawn_blocking},
+    task::{AbortHandle, JoinSet},
     time::timeout,
 };
 use tracing::warn;
 use types::{NetworkName, NodeName};
 
-/// Keeps what this host knows of other nodes as one store has it, for ever.
-pub(crate) async fn stay(membership: Membership, status: Status, mut pokes: Pokes) {
+/// Keeps what this host knows of other nodes as one store has it, until it is aborted. On a thread of its own: it waits for locks and for the kernel, and to hand that over to
+/// another thread would take as long as the kernel does.
+pub(crate) fn begin(membership: Membership, status: Status, pokes: Pokes) -> Result<AbortHandle, Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let task = runtime.spawn(stay(membership, status, pokes));
+    let abort = task.abort_handle();
+    let thread = thread::Builder::new().name("peers".into());
+    thread.spawn(move || drop(runtime.block_on(task))).map_err(Error::Runtime)?;
+    Ok(abort)
+}
+
+async fn stay(membership: Membership, status: Status, mut pokes: Pokes) {
     let mut peers = Peers::new(&membership, status);
     let mut said = String::new();
     loop {
@@ -39,7 +52,7 @@ pub(crate) async fn stay(membership: Membership, status: Status, mut pokes: Poke
         };
         note(&mut said, membership.node.as_str(), failure.as_ref());
         peers.view.deafen();
-        peers.uphold().await;
+        peers.uphold();
         pokes.wait(RETRY).await;
     }
 }
@@ -54,18 +67,18 @@ pub(crate) async fn pass(membership: &Membership, status: Status) -> Result<(), 
     peers.view.conclude(now);
     peers.view.conclude(now + crate::view::WAIT);
     let mut first = Ok(());
-    for (network, done) in peers.know().await {
-        let settled = on_a_thread(&mut peers.hands, &network, Hand::settle).await;
-        first = first.and(done.map(drop)).and(settled.unwrap_or(Ok(())));
+    for (_, done) in peers.know() {
+        first = first.and(done.map(drop));
     }
-    first
+    peers.hands.iter_mut().fold(first, |first, hand| first.and(hand.settle()))
 }
 
 struct Peers<'a> {
     membership: &'a Membership,
     status: Status,
     view: View,
-    hands: BTreeMap<NetworkName, Hand>,
+    /// One for each network, in their order.
+    hands: Vec<Hand>,
     /// What was last complained of, of each network.
     said: BTreeMap<NetworkName, String>,
     /// How far the store had come when it was last heard.
@@ -78,14 +91,14 @@ struct Peers<'a> {
 
 impl<'a> Peers<'a> {
     fn new(membership: &'a Membership, status: Status) -> Self {
-        let (mut view, mut hands) = (View::new(&membership.node), BTreeMap::new());
+        let (mut view, mut hands) = (View::new(&membership.node), Vec::new());
         for (network, config) in &membership.networks {
             let hand = Hand::new(network, config, membership.vtep);
             match hand.recall() {
                 Ok(peers) => view.recall(network, config, peers),
                 Err(failure) => note(&mut String::new(), network.as_str(), failure.as_ref()),
             }
-            hands.insert(network.clone(), hand);
+            hands.push(hand);
         }
         Self {
             membership,
@@ -116,7 +129,7 @@ impl<'a> Peers<'a> {
         // A store only ever gets further.
         self.view.begin(snapshot.entries, snapshot.revision < self.revision, now);
         self.revision = snapshot.revision;
-        self.hands.values_mut().for_each(Hand::look_again);
+        self.hands.iter_mut().for_each(Hand::look_again);
         let (tell, mut heard) = mpsc::channel(QUEUE);
         let mut watches = JoinSet::new();
         for folder in folders {
@@ -128,14 +141,14 @@ impl<'a> Peers<'a> {
                 let begun = Instant::now();
                 self.view.conclude(begun);
                 news = false;
-                for (network, done) in self.know().await {
+                for (network, done) in self.know() {
                     // What could not be done is tried again.
                     news |= done.is_err();
                     self.say(&network, done);
                 }
                 self.took = begun.elapsed();
             } else {
-                self.uphold().await;
+                self.uphold();
             }
             self.reap(store).await;
             news = match self.wait(&mut heard).await {
@@ -173,22 +186,19 @@ impl<'a> Peers<'a> {
     }
 
     /// Has the host know what the view says.
-    async fn know(&mut self) -> Vec<(NetworkName, Result<Done, Fail>)> {
-        let mut all = Vec::new();
-        for (network, config) in &self.membership.networks {
-            let peers = self.view.peers(network, config, self.membership.vtep);
-            let done = on_a_thread(&mut self.hands, network, move |hand| hand.know(&peers)).await;
-            all.extend(done.map(|done| (network.clone(), done)));
-        }
-        all
+    fn know(&mut self) -> Vec<(NetworkName, Result<Done, Fail>)> {
+        let Self { membership, view, hands, .. } = self;
+        let known = membership.networks.iter().zip(hands).map(|((network, config), hand)| {
+            (network.clone(), hand.know(view.peers(network, config, membership.vtep)))
+        });
+        known.collect()
     }
 
     /// Has the kernel know what is written down.
-    async fn uphold(&mut self) {
-        for network in self.membership.networks.keys() {
-            if let Some(done) = on_a_thread(&mut self.hands, network, Hand::uphold).await {
-                self.say(network, done);
-            }
+    fn uphold(&mut self) {
+        let upheld: Vec<_> = self.hands.iter_mut().map(Hand::uphold).collect();
+        for (network, done) in self.membership.networks.keys().zip(upheld) {
+            self.say(network, done);
         }
     }
 
@@ -222,23 +232,6 @@ impl<'a> Peers<'a> {
         self.status.peers(self.membership, network, known, done);
         self.status.fault(self.membership, self.view.is_sick(Instant::now()));
     }
-}
-
-/// Does something with what this host has of a network where it may wait; none if it came to nothing, and then there is a new one.
-async fn on_a_thread<T: Send + 'static>(
-    hands: &mut BTreeMap<NetworkName, Hand>,
-    network: &NetworkName,
-    work: impl FnOnce(&mut Hand) -> T + Send + 'static,
-) -> Option<T> {
-    let mut hand = hands.remove(network)?;
-    let (hand, done) = spawn_blocking(move || {
-        let done = work(&mut hand);
-        (hand, done)
-    })
-    .await
-    .ok()?;
-    hands.insert(network.clone(), hand);
-    Some(done)
 }
 
 /// What a watch has to tell.

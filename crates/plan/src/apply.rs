@@ -162,6 +162,9 @@ impl<'a> Run<'a> {
     /// The lock of this scope; another one that is held is let go first.
     fn lock(&mut self, scope: Scope) -> Result<(), Error> {
         let held = self.lock.take().filter(|lock| lock.scope() == scope);
+        if held.is_none() {
+            self.places.look_again();
+        }
         let lock = held.map_or_else(|| self.state.lock(self.key, scope), Ok)?;
         self.lock = Some(lock);
         Ok(())

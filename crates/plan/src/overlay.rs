@@ -29,7 +29,7 @@ pub use sheltered::Sheltered;
 pub use transit::Transit;
 pub use tunnel::Tunnel;
 pub use underlay::{Narrowest, WantedUnderlay};
-pub use written::{WantedWay, Way, WayFact, peers, settle};
+pub use written::{Listing, Lists, WantedWay, Way, WayFact, peers, settle};
 
 use crate::{error::Error, places::Places, state::State};
 use kernel::{Errno, Netns, Rtnl, route};

@@ -1,12 +1,13 @@
 //! Where a plan works: the network namespaces of the host and the container, and the state directory.
 mod identified;
+mod network;
 
 use crate::{
     error::Error,
     filter::Filter,
     journal::Intent,
     lock::{LIMIT, lock_within},
-    overlay::{self, NoOverlay},
+    overlay::Lists,
     record::Key,
     state::{Data, State},
 };
@@ -82,6 +83,8 @@ pub struct Places {
     tables: Option<Flock<OwnedFd>>,
     state: Option<State>,
     data: Option<Data>,
+    /// Who the network's peers are, if that need not be read.
+    pub(crate) lists: Option<Lists>,
     /// The attachment that something is done or undone for.
     whose: Option<Key>,
     firewalld: Option<Firewalld>,
@@ -116,6 +119,7 @@ impl Places {
             tables: None,
             state: None,
             data: None,
+            lists: None,
             whose: None,
             firewalld: None,
             filter: Filter::new(departure),
@@ -150,23 +154,6 @@ impl Places {
     #[must_use]
     pub fn on(self, network: &NetworkName) -> Self {
         Self { network: Some(network.clone()), ..self }
-    }
-
-    /// Goes on with an attachment to this network.
-    pub(crate) fn turn_to_network(&mut self, network: &NetworkName) {
-        if self.network.as_ref() != Some(network) {
-            self.network = Some(network.clone());
-            self.forget_network();
-        }
-    }
-
-    /// Forgets what is known of the network's namespaces: they are others now, or none.
-    pub(crate) fn forget_network(&mut self) {
-        for theirs in [Place::Network, Place::Gate] {
-            *self.slot(theirs) = None;
-            self.indices.retain(|(place, ..)| *place != theirs);
-            self.seen.retain(|(place, ..)| *place != theirs);
-        }
     }
 
     /// For who has many to look after, and comes again: nothing is waited for that the kernel is about to do.
@@ -261,18 +248,6 @@ impl Places {
             Place::Network => Ok(self.network()?.run(work)?),
             Place::Gate => Ok(self.gate()?.run(work)?),
         }
-    }
-
-    /// The network's namespace.
-    pub(crate) fn network(&self) -> Result<Netns, Error> {
-        let network = self.network.as_ref().ok_or(NoOverlay::NoNetwork)?;
-        Ok(Netns::open(&overlay::netns_of(&self.state()?, network))?)
-    }
-
-    /// The network's gate.
-    fn gate(&self) -> Result<Netns, Error> {
-        let network = self.network.as_ref().ok_or(NoOverlay::NoNetwork)?;
-        Ok(Netns::open(&overlay::gate_of(&self.state()?, network))?)
     }
 
     /// Whether there is a namespace to work in.

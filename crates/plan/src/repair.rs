@@ -106,6 +106,7 @@ impl Run<'_> {
             Work::Netlink(_) | Work::Own(_) if !self.step.takes_along().is_empty() => Ok(()),
             Work::Shared(shared) => {
                 let _lock = self.state.lock(self.key, shared.scope())?;
+                self.places.look_again();
                 shared.ensure(self.places, &mut Vec::new())
             }
             Work::Own(own) => own.make(self.places),

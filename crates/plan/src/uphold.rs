@@ -18,6 +18,8 @@ use types::NetworkName;
 /// How closely it is looked at what stands already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
+    /// As an ADD looks, by who knows that something is to be changed: once, under the lock.
+    Knowing,
     /// As an ADD looks: at what tells in a moment.
     Brief,
     /// As CHECK looks: at all that the kernel has of it.
@@ -40,17 +42,19 @@ pub fn uphold(
     if !places.has(Place::Network) {
         return Ok(false);
     }
-    let mut lock = None;
+    let lock_it = || Lock::on(&state.network(network), Scope::Network);
+    let mut lock = (closely == Look::Knowing).then(lock_it).transpose()?;
     for (_, step) in plan.steps() {
         let Work::Shared(shared) = step.act().work(places)? else { continue };
         if step.act().place() != Place::Network {
             continue;
         }
-        if shared.stands(places)? && (closely == Look::Brief || step.act().differs(places)?.is_none()) {
+        if shared.stands(places)? && (closely != Look::Whole || step.act().differs(places)?.is_none()) {
             continue;
         }
         if lock.is_none() {
-            lock = Some(Lock::on(&state.network(network), Scope::Network)?);
+            lock = Some(lock_it()?);
+            places.look_again();
         }
         shared.ensure(places, &mut Vec::new())?;
     }

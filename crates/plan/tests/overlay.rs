@@ -11,10 +11,10 @@ mod lab;
 use lab::{Lab, key, nft};
 use netlab::{ip, sysctl};
 use plan::{
-    Data, Error, Extent, Facts, Look, Narrowest, NoOverlay, Places, Plan, Query, Transit, WantedUnderlay,
-    Way, apply, check, repair, settle_peers, step,
+    Data, Error, Extent, Facts, Listing, Lists, Look, Narrowest, NoOverlay, Places, Plan, Query, Record,
+    Transit, WantedUnderlay, Way, apply, check, repair, settle_peers, step,
 };
-use std::{fs, net::IpAddr, path::PathBuf};
+use std::{fs, net::IpAddr, path::PathBuf, sync::Arc};
 use types::Mac;
 
 netlab::tests! {
@@ -36,6 +36,8 @@ netlab::tests! {
     a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_ways,
     what_is_written_down_is_made_known_to_the_kernel_and_the_newest_list_counts,
     what_is_written_down_is_upheld_where_the_network_has_containers,
+    who_has_written_it_down_need_not_read_it_again_and_is_not_misled_by_what_he_knows,
+    one_who_was_killed_between_two_messages_leaves_what_the_next_one_makes_right,
     no_connections_are_kept_of_a_tunnels_packets,
 }
 
@@ -530,9 +532,10 @@ fn a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_way
 fn write_down(lab: &Lab, lasts: &[u8]) -> Way {
     let peers: Vec<step::Peer> = lasts.iter().map(|last| peer(*last)).collect();
     let narrowest = Narrowest { carries: 1500, to: address("192.0.2.2") };
-    let way = Way::new(address("192.0.2.1"), narrowest, &peers);
+    let listing = Listing::new(peers);
+    let way = Way::new(address("192.0.2.1"), narrowest, &listing);
     let data = Data::at(&lab.host.data_dir());
-    way.write(&peers, &key(1).network, &data).unwrap();
+    way.write(&listing, &key(1).network, &data).unwrap();
     settle_peers(&key(1).network, &data).unwrap();
     assert_eq!(Way::read(&key(1).network, &data).unwrap(), Some(way.clone()));
     way
@@ -601,6 +604,82 @@ fn what_is_written_down_is_upheld_where_the_network_has_containers() {
     lab.detach(1, &first);
     record.remove().unwrap();
     assert!(!uphold(&[2]));
+}
+
+/// A network with a container, whose tunnel an agent has told of these.
+struct Agent {
+    lab: Lab,
+    _container: Record,
+    told: Option<Arc<Listing>>,
+}
+
+impl Agent {
+    fn new(lasts: &[u8]) -> Self {
+        let lab = Lab::new();
+        let container = lab.state.claim(&key(1)).unwrap();
+        apply(&plan([namespace(1).into()]), &mut lab.places(), &lab.state, &key(1)).unwrap();
+        let mut agent = Self { lab, _container: container, told: None };
+        agent.turns_to(lasts);
+        agent
+    }
+
+    /// Writes these down, and does not read it again.
+    fn turns_to(&mut self, lasts: &[u8]) {
+        let written = self.tells(lasts).unwrap();
+        self.told = Some(written);
+        assert_eq!(self.lab.differs(1, &with_peers(1, lasts)), "", "{lasts:?}");
+    }
+
+    fn tells(&self, lasts: &[u8]) -> Result<Arc<Listing>, Error> {
+        let way = write_down(&self.lab, lasts);
+        let file = self.lab.host.data_dir().join("cluster").join(key(1).network.as_str()).join("peers");
+        fs::write(&file, "[]").unwrap();
+        let written = Arc::new(Listing::new(lasts.iter().map(|last| peer(*last)).collect()));
+        let known = Lists { written: Arc::clone(&written), told: self.told.clone() };
+        let mut places = self.lab.places().keeping_data(&Data::at(&self.lab.host.data_dir())).knowing(known);
+        let (steps, network) = (to_written(&way), key(1).network);
+        assert!(plan::uphold(&steps, &network, Look::Knowing, &mut places, &self.lab.state)?);
+        Ok(written)
+    }
+
+    fn inside(&self, command: &str) {
+        self.lab.inside(1, || drop(ip(command).unwrap()));
+    }
+}
+
+fn who_has_written_it_down_need_not_read_it_again_and_is_not_misled_by_what_he_knows() {
+    let mut agent = Agent::new(&[2, 3]);
+    agent.turns_to(&[2, 3, 4]);
+    // Somebody has been at the ways, and at the very one that is to go.
+    agent.inside("nexthop delete id 3");
+    agent.turns_to(&[2, 4]);
+    // An ADD has told the kernel of others since.
+    let others = to_written(&write_down(&agent.lab, &[2, 4, 9]));
+    agent.lab.attach_in(3, &others, agent.lab.places().keeping_data(&Data::at(&agent.lab.host.data_dir())));
+    agent.turns_to(&[2, 4, 7]);
+}
+
+fn one_who_was_killed_between_two_messages_leaves_what_the_next_one_makes_right() {
+    let mut agent = Agent::new(&[2, 3]);
+    let kept = agent.lab.host.state_dir().join("overlay").join(key(1).network.as_str()).join("peers");
+    let former = fs::read(&kept).unwrap();
+    agent.turns_to(&[3, 4]);
+    let newer = fs::read(&kept).unwrap();
+    // The ways were changed, and the list not kept: here because there is no place for it.
+    let obstacle = kept.with_extension("new");
+    fs::create_dir(&obstacle).unwrap();
+    agent.tells(&[3, 6]).unwrap_err();
+    fs::remove_dir(&obstacle).unwrap();
+    agent.turns_to(&[3, 4, 7]);
+    agent.turns_to(&[3, 4]);
+    // So too for one who begins; and where the list was kept, and not yet written on the tunnel.
+    for file in [&former, &newer] {
+        agent.inside("link set vx7 alias \"\"");
+        fs::write(&kept, file).unwrap();
+        agent.told = None;
+        agent.turns_to(&[2, 5]);
+        agent.turns_to(&[3, 4]);
+    }
 }
 
 fn no_connections_are_kept_of_a_tunnels_packets() {

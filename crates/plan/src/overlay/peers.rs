@@ -4,7 +4,7 @@
 //! A peer is one forwarding entry (its router's MAC address to its vtep), one permanent neighbour (the router's address to that MAC address) and one next
 //! hop; each of its blocks is one route that names the next hop by number. Nothing is learnt and nothing asked for, so nothing has to be flooded.
 //!
-//! What is written on the tunnel says which list it has; it is wiped off first and written last. The first peer's next hop says that the tunnel was not down meanwhile:
+//! What is written on the tunnel says which list it has; it is wiped off first, in one message with the changes, and written last. The first peer's next hop says that the tunnel was not down meanwhile:
 //! then the kernel takes all of them with their routes. Who finds another list than its own changes the difference
 //! alone, in an order in which no packet finds a way half made: connections to peers that stay are not felt. As long as the tunnel has the list that was
 //! kept, the difference is that of two lists: a change of one peer is not to cost what thousands do. Else, and in doubt, all four are compared with the kernel.
@@ -14,7 +14,7 @@
 use super::{
     folder_of,
     ways::{Ways, turn},
-    written,
+    written::{self, Lists},
 };
 use crate::{
     act::{Act, Shared, Work},
@@ -25,7 +25,7 @@ use crate::{
 };
 use kernel::{Link, Message, Rtnl, link, nexthop};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, fmt, fs, io, net::IpAddr, path::PathBuf};
+use std::{borrow::Cow, fmt, fs, io, iter, net::IpAddr, path::PathBuf};
 use types::{IfName, Mac, NetworkName, NodeName, Prefix, base32, stable_hash};
 
 /// The peers that a tunnel leads to, and no others.
@@ -132,10 +132,10 @@ impl Act for Peers {
         let there = places.has(Place::Network);
         let found = if there { places.link(Place::Network, &self.link)? } else { None };
         let Some(found) = found else {
-            let alone = self.peers(places)?.is_none_or(|peers| peers.is_empty());
+            let alone = self.peers(None, places)?.is_none_or(|peers| peers.is_empty());
             return Ok((!alone).then(|| format!("there is no {}", self.link)));
         };
-        let Some(peers) = self.peers(places)? else { return Ok(None) };
+        let Some(peers) = self.peers(None, places)? else { return Ok(None) };
         let wanted = Ways::to(peers.as_ref(), found.index);
         let here = Ways::look(places.rtnl(Place::Network)?, found.index)?;
         let missing = wanted.missing_from(&here).map(|what| format!("there is no {what}"));
@@ -164,41 +164,60 @@ impl Shared for Peers {
 
     /// What was made goes with the namespace.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
-        let Some(peers) = self.peers(places)? else { return Ok(()) };
-        let tunnel = match places.link(Place::Network, &self.link)? {
+        let lists = places.lists.clone();
+        let Some(peers) = self.peers(lists.as_ref(), places)? else { return Ok(()) };
+        let tunnel = match places.seen(Place::Network, &self.link)? {
             Some(tunnel) => tunnel,
             None if peers.is_empty() => return Ok(()),
             None => return Err(Error::NoLink { name: self.link.clone(), place: Place::Network }),
         };
-        let had = self.had(&tunnel, places)?;
+        let had = self.had(&tunnel, lists.as_ref(), places)?;
         let rtnl = places.rtnl(Place::Network)?;
-        self.send(rtnl, [link::set_alias(tunnel.index, None)])?;
+        let wiped = || iter::once(link::set_alias(tunnel.index, None));
+        let turned = had.map(|had| self.send(rtnl, wiped().chain(turn(&had, &peers, tunnel.index))));
         // What the kernel refuses of it, somebody else has been at.
-        let is_done = had.is_some_and(|had| self.send(rtnl, turn(&had, &peers, tunnel.index)).is_ok());
-        if !is_done {
+        if turned.is_none_or(|turned| turned.is_err()) {
             let here = Ways::look(rtnl, tunnel.index)?;
-            self.send(rtnl, Ways::to(peers.as_ref(), tunnel.index).changes(&here, tunnel.index))?;
+            let wanted = Ways::to(peers.as_ref(), tunnel.index);
+            self.send(rtnl, wiped().chain(wanted.changes(&here, tunnel.index)))?;
         }
-        let text = text(&peers);
-        let digest = match &self.list {
-            List::Last => return Ok(()),
-            List::These(listed) => digest(&text, &listed.besides()),
-            // Perhaps a newer one than was spoken of.
-            List::Written { .. } => digest(&text, ""),
-        };
+        let Some((text, digest)) = self.named(&peers, lists.as_ref()) else { return Ok(()) };
         self.keep(&text, places)?;
-        self.send(places.rtnl(Place::Network)?, [link::set_alias(tunnel.index, Some(&digest))])
+        self.send(places.rtnl(Place::Network)?, [link::set_alias(tunnel.index, Some(&digest))])?;
+        places.look_again();
+        Ok(())
     }
 }
 
 impl Peers {
     /// Who they are; none if nobody has said.
-    fn peers(&self, places: &Places) -> Result<Option<Cow<'_, [Peer]>>, Error> {
-        Ok(match &self.list {
-            List::Last => self.kept(places)?.map(|(_, peers)| Cow::Owned(peers)),
-            List::These(listed) => Some(Cow::Borrowed(&listed.peers)),
-            List::Written { .. } => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
+    fn peers<'a>(
+        &'a self,
+        lists: Option<&'a Lists>,
+        places: &Places,
+    ) -> Result<Option<Cow<'a, [Peer]>>, Error> {
+        Ok(match (&self.list, lists) {
+            (List::Last, _) => self.kept(places)?.map(|(_, peers)| Cow::Owned(peers)),
+            (List::These(listed), _) => Some(Cow::Borrowed(&listed.peers)),
+            (List::Written { .. }, Some(lists)) => Some(Cow::Borrowed(&lists.written.peers)),
+            (List::Written { .. }, None) => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
         })
+    }
+
+    /// How these are written, and what tells them from others. Not of those that nobody has named.
+    fn named<'a>(&self, peers: &[Peer], lists: Option<&'a Lists>) -> Option<(Cow<'a, str>, String)> {
+        let besides = match (&self.list, lists) {
+            (List::Last, _) => return None,
+            (List::These(listed), _) => listed.besides(),
+            (List::Written { .. }, Some(Lists { written, .. })) => {
+                return Some((written.text.as_str().into(), written.digest.clone()));
+            }
+            // Perhaps a newer one than was spoken of.
+            (List::Written { .. }, None) => String::new(),
+        };
+        let text = text(peers);
+        let digest = digest(&text, &besides);
+        Some((text.into(), digest))
     }
 
     fn file(&self, places: &Places) -> Result<PathBuf, Error> {
@@ -219,15 +238,23 @@ impl Peers {
     }
 
     /// The list that was kept, if the tunnel says that it has it and another one is wanted: of the same it is not known what is amiss.
-    fn had(&self, tunnel: &Link, places: &Places) -> Result<Option<Vec<Peer>>, Error> {
+    fn had<'a>(
+        &self,
+        tunnel: &Link,
+        lists: Option<&'a Lists>,
+        places: &Places,
+    ) -> Result<Option<Cow<'a, [Peer]>>, Error> {
         let (besides, wanted) = match &self.list {
             List::Last => return Ok(None),
             List::These(listed) => (listed.besides(), listed.digest()),
             List::Written { digest, .. } => (String::new(), digest.clone()),
         };
         let Some(alias) = tunnel.alias.as_ref().filter(|alias| **alias != wanted) else { return Ok(None) };
+        if let Some(told) = lists.and_then(|lists| lists.told.as_ref()).filter(|told| told.digest == *alias) {
+            return Ok(Some(Cow::Borrowed(&told.peers)));
+        }
         let kept = self.kept(places)?.filter(|(text, _)| digest(text, &besides) == *alias);
-        Ok(kept.map(|(_, peers)| peers))
+        Ok(kept.map(|(_, peers)| Cow::Owned(peers)))
     }
 
     /// Under the network's lock, so nobody else writes beside it.
@@ -256,20 +283,15 @@ impl Peers {
 /// Of requests, each some 100 bytes.
 const PIECE: usize = 512;
 
-/// What tells a list that is written down from others.
-pub(super) fn digest_of(peers: &[Peer]) -> String {
-    digest(&text(peers), "")
-}
-
 /// The number of the first.
 pub(super) fn first_of(peers: &[Peer]) -> Option<u32> {
     peers.first().map(|peer| peer.id)
 }
 
-fn digest(text: &str, besides: &str) -> String {
+pub(super) fn digest(text: &str, besides: &str) -> String {
     format!("sealane {}", base32(stable_hash(&[text, besides]), 11))
 }
 
-fn text(peers: &[Peer]) -> String {
+pub(super) fn text(peers: &[Peer]) -> String {
     serde_json::to_string(peers).unwrap_or_default()
 }

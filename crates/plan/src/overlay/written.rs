@@ -9,7 +9,7 @@
 //! `way` speaks of reads `peers` under the same lock. So whoever comes last has the newest.
 use super::{
     NoOverlay,
-    peers::{Peer, digest_of, first_of},
+    peers::{self, Peer, first_of},
     underlay::Narrowest,
 };
 use crate::{
@@ -21,9 +21,10 @@ use crate::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind},
+    io::ErrorKind,
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -43,6 +44,23 @@ pub struct Way {
     pub first: Option<u32>,
     /// What tells their list from others.
     pub digest: String,
+}
+
+/// Who the peers are, and how that is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    pub(super) peers: Vec<Peer>,
+    pub(super) text: String,
+    pub(super) digest: String,
+}
+
+/// What is written down of the peers, in the hands of who has written it.
+#[derive(Debug, Clone)]
+pub struct Lists {
+    /// Who they are.
+    pub written: Arc<Listing>,
+    /// Who the kernel was last told of, if that is known.
+    pub told: Option<Arc<Listing>>,
 }
 
 /// What of it an attachment wants.
@@ -67,8 +85,9 @@ pub struct WayFact {
 
 impl Way {
     /// The way to these peers.
-    pub fn new(vtep: IpAddr, narrowest: Narrowest, peers: &[Peer]) -> Self {
-        Self { vtep, narrowest, alone: peers.is_empty(), first: first_of(peers), digest: digest_of(peers) }
+    pub fn new(vtep: IpAddr, narrowest: Narrowest, listing: &Listing) -> Self {
+        let Listing { peers, digest, .. } = listing;
+        Self { vtep, narrowest, alone: peers.is_empty(), first: first_of(peers), digest: digest.clone() }
     }
 
     /// What is written down of a network; none if nothing is, or what can't be read: a power failure can leave that.
@@ -77,12 +96,20 @@ impl Way {
     }
 
     /// Writes it down, with the list.
-    pub fn write(&self, peers: &[Peer], network: &NetworkName, data: &Data) -> Result<(), Error> {
+    pub fn write(&self, listing: &Listing, network: &NetworkName, data: &Data) -> Result<(), Error> {
         let folder = folder(network, data);
         let made = fs::create_dir_all(&folder);
         made.map_err(|cause| Error::Data { doing: "create", path: folder.clone(), cause })?;
-        write(&folder.join(PEERS), peers)?;
-        write(&folder.join(WAY), self)
+        write(&folder.join(PEERS), &listing.text)?;
+        write(&folder.join(WAY), &serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+impl Listing {
+    /// These.
+    pub fn new(peers: Vec<Peer>) -> Self {
+        let text = peers::text(&peers);
+        Self { digest: peers::digest(&text, ""), text, peers }
     }
 }
 
@@ -154,9 +181,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
 }
 
 /// There is one who writes: the host's agent.
-fn write<T: Serialize + ?Sized>(path: &Path, what: &T) -> Result<(), Error> {
+fn write(path: &Path, text: &str) -> Result<(), Error> {
     let new = path.with_extension("new");
-    let text = serde_json::to_vec(what).map_err(io::Error::from);
-    let written = text.and_then(|text| fs::write(&new, text)).and_then(|()| fs::rename(&new, path));
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
     written.map_err(|cause| Error::Data { doing: "write", path: path.to_owned(), cause })
 }
