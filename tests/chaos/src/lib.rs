@@ -235,6 +235,14 @@ impl Run {
         exits.filter(|(call, _)| learns(**call)).map(|(_, exit)| exit).collect()
     }
 
+    /// The stops at which it is about to write something, or to send the kernel something.
+    pub fn changes(&self) -> Vec<usize> {
+        use nix::libc::{SYS_sendmsg, SYS_sendto, SYS_write};
+        let changes = |call: u64| [SYS_sendmsg, SYS_sendto, SYS_write].contains(&call.cast_signed());
+        let entries = self.calls.iter().zip((0..).step_by(2));
+        entries.filter(|(call, _)| changes(**call)).map(|(_, entry)| entry).collect()
+    }
+
     /// Notes a stop, unless it is the exit of a system call that the kernel is going to begin anew, unseen by the
     /// plugin: the write of some sysctls, as often as it finds the lock of the network configuration taken.
     fn stopped(&mut self, registers: &user_regs_struct) -> bool {

@@ -155,6 +155,7 @@ fn trials() -> Vec<Trial> {
             the_last_user_goes_amid_an_add(&json!({"master": "eth0.10"}));
         })
         .with_ignored_flag(!has_vlans),
+        netlab::trial("tuning_of_two_networks_at_once_is_given_back_by_both", two_at_once),
     ];
     for row in rows() {
         for verb in ["ADD", "DEL"] {
@@ -232,6 +233,46 @@ fn beside_another(name: &str, at: usize, verb: &str, (is_lower, goes_first): (bo
         container.kill().unwrap();
     }
     netlab::remark(format!("{name}: killed at {} of {stops} stops", points.len()));
+}
+
+/// The same, where the ADD of one comes in the middle of the other's: wherever that has just learned something or got a lock, or is about to change something. Whoever
+/// goes first, what the other one has set is there, and what was there before in the end.
+fn two_at_once() {
+    let host = chaos::host().unwrap();
+    let values = [("500", "1-2-3-4", 1400), ("600", "5-6-7-8", 1300)];
+    let both = [network(&host, "one", values[0]), network(&host, "other", values[1])];
+    let call = |verb: &str, config: &Value, of: &Container| host.attach(verb, config, of, "eth0").unwrap();
+    let moments = {
+        let container = with_eth0(&host);
+        let run = run(&call("ADD", &both[0], &container), None).unwrap();
+        well(&call("DEL", &both[0], &container), "a first time");
+        container.kill().unwrap();
+        [run.moments(), run.changes()].concat()
+    };
+    let each = moments.iter().flat_map(|moment| [(moment, true), (moment, false)]);
+    for (moment, goes_first) in each {
+        let told = format!("another is added at stop {moment}");
+        let container = with_eth0(&host);
+        let before = (host.snapshot().unwrap(), tuned(&container));
+        let mut add = None;
+        let added = run_amid(&call("ADD", &both[0], &container), *moment, || {
+            let coming = add.get_or_insert_with(|| call("ADD", &both[1], &container).start().unwrap());
+            assert!(soon(|| coming.is_at_rest()), "{told}");
+        });
+        assert!(!added.unwrap().stdout.contains("\"code\""), "{told}");
+        let came = add.unwrap().wait().unwrap();
+        assert!(came.success(), "{told}: {came:?}");
+        let (first, last) = if goes_first { (0, 1) } else { (1, 0) };
+        well(&call("DEL", &both[first], &container), &told);
+        let [somaxconn, _, mtu] = tuned(&container);
+        let lasts = (values[last].0.to_owned(), values[last].2.to_string());
+        assert_eq!((somaxconn, mtu), lasts, "{told}, and {first} is gone");
+        well(&call("DEL", &both[last], &container), &told);
+        assert_eq!(tuned(&container), before.1, "{told}");
+        assert_eq!(host.changes_left_since(&before.0).unwrap(), "", "{told}");
+        container.kill().unwrap();
+    }
+    netlab::remark(format!("tuning of two networks: at {} moments", moments.len()));
 }
 
 fn network(host: &Host, name: &str, (somaxconn, key, mtu): (&str, &str, u32)) -> Value {
