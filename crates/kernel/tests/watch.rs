@@ -6,7 +6,7 @@ use netlab::{Host, PATIENCE, ip};
 use std::{
     future::Future,
     process::ExitCode,
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, TryRecvError},
     time::Duration,
 };
 
@@ -152,16 +152,36 @@ fn a_route_is_told_of_when_it_comes_and_in_its_own_namespace_alone() {
     container.ip("link set lo up").unwrap();
     run(async {
         let (tell, told) = mpsc::channel();
-        let _here = ComingRoutes::open(move |route| tell.send(route.dst).unwrap()).unwrap();
+        let here = ComingRoutes::open(move |route| tell.send(route).unwrap()).unwrap();
         let (tell, told_inside) = mpsc::channel();
-        let inside = move || ComingRoutes::open(move |route| tell.send(route.dst).unwrap());
+        let inside = move || ComingRoutes::open(move |route| tell.send(route).unwrap());
         let _inside = Netns::open(container.netns()).unwrap().run(inside).unwrap().unwrap();
+        let comes = async |told: &Receiver<RouteTo>, dst: &str, gateway: Option<&str>| {
+            let first = tokio::time::timeout(PATIENCE, first(told)).await.unwrap();
+            let gateway = gateway.map(|gateway| gateway.parse().unwrap());
+            assert_eq!((first.dst, first.gateway), (dst.parse().unwrap(), gateway));
+        };
         ip("route add 10.7.0.0/16 via 10.9.0.7").unwrap();
         container.ip("route add blackhole 10.8.0.0/16").unwrap();
-        for (told, expected) in [(told, "10.7.0.0/16"), (told_inside, "10.8.0.0/16")] {
-            let first = tokio::time::timeout(PATIENCE, first(&told)).await.unwrap();
-            assert_eq!(first, expected.parse().unwrap());
-        }
+        comes(&told, "10.7.0.0/16", Some("10.9.0.7")).await;
+        comes(&told_inside, "10.8.0.0/16", None).await;
+        // Nothing was told besides, nor of one that goes.
+        ip("route replace 10.7.0.0/16 via 10.9.0.8").unwrap();
+        ip("route del 10.7.0.0/16").unwrap();
+        ip("route add 10.6.0.0/16 via 10.9.0.7").unwrap();
+        container.ip("route add blackhole 10.5.0.0/16").unwrap();
+        comes(&told, "10.7.0.0/16", Some("10.9.0.8")).await;
+        comes(&told, "10.6.0.0/16", Some("10.9.0.7")).await;
+        comes(&told_inside, "10.5.0.0/16", None).await;
+        // Who has gone listens no more.
+        drop(here);
+        tokio::time::timeout(PATIENCE, async {
+            while told.try_recv() != Err(TryRecvError::Disconnected) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+        .unwrap();
     });
 }
 
