@@ -85,6 +85,7 @@ fn shared() -> Plan {
         transit: Transit::numbered(0).unwrap(),
         mtu: None,
         egress: true,
+        port: 4789,
     });
     plan.ensure(step::Tunnel {
         name: "vx7".parse().unwrap(),

@@ -53,6 +53,7 @@ fn namespace(at: usize) -> step::Namespace {
         transit: Transit::numbered(u16::try_from(at % 2).unwrap()).unwrap(),
         mtu: None,
         egress: true,
+        port: 4789,
     }
 }
 

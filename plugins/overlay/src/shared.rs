@@ -45,6 +45,7 @@ pub(crate) fn steps(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts
         // Larger packets of a container need not be cut before the host has seen them.
         mtu: mtu.filter(|mtu| *mtu > ETHERNET),
         egress: config.network.egress,
+        port: config.network.port,
     });
     for (is_ipv4, _) in families.into_iter().filter(|(is_ipv4, _)| config.network.egress && has(*is_ipv4)) {
         plan.ensure(step::Masquerade { subnet: overlay.transit.host(is_ipv4).network() });

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
-    net::{IpAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     process::Command,
     thread,
     time::Duration,
@@ -47,6 +47,7 @@ netlab::tests! {
     a_port_on_one_host_leads_to_its_container_with_the_clients_address,
     a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is,
     hosts_of_an_underlay_of_ipv6_reach_each_other,
+    what_a_container_sends_to_a_tunnel_is_in_nobodys_network,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
     a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again,
 }
@@ -955,6 +956,51 @@ fn hosts_of_an_underlay_of_ipv6_reach_each_other() {
     let refused =
         lab.call("ADD", 0, &lab.config(0, 2, &json!({"mtu": 8931})), &lab.host.container().unwrap());
     assert!(refused.stdout.contains("at most 8930 fit into the 9000 bytes"), "{}", refused.stdout);
+}
+
+/// A datagram as a tunnel's packet has it (RFC 7348, section 5).
+fn in_a_tunnel(vni: u32, router: &str, (from, to): (Ipv4Addr, Ipv4Addr), port: u16, word: &[u8]) -> Vec<u8> {
+    let router = router.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap());
+    let datagram = u16::try_from(8 + word.len()).unwrap();
+    let mut ip = [[0x45, 0], (20 + datagram).to_be_bytes(), [0, 1], [0, 0], [64, 17], [0, 0]].concat();
+    ip.extend(from.octets().into_iter().chain(to.octets()));
+    let sum: u32 = ip.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(two[1])).sum();
+    let sum = u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    ip[10..12].copy_from_slice(&(!sum).to_be_bytes());
+    let mut packet = [0x0800_0000u32.to_be_bytes(), (vni << 8).to_be_bytes()].concat();
+    packet.extend(router.chain([2, 0, 0, 0, 0, 9, 8, 0]).chain(ip));
+    packet.extend([port.to_be_bytes(), port.to_be_bytes(), datagram.to_be_bytes(), [0, 0]].concat());
+    packet.extend(word);
+    packet
+}
+
+fn what_a_container_sends_to_a_tunnel_is_in_nobodys_network() {
+    let lab = Cluster::new(2, true, 1500);
+    let (victim, result, own) = lab.add(0, &lab.config(0, 2, &json!({})));
+    let netns = result["interfaces"][0]["sandbox"].as_str().unwrap();
+    let router = shell(&format!("nsenter --net={netns} ip -br link show vx4242"));
+    let router = router.split_whitespace().nth(2).unwrap().to_owned();
+    let (IpAddr::V4(to), port) = (own[0], 7000) else { panic!("{own:?}") };
+    let says = |from: &Container, word: &'static [u8]| {
+        // By its sender it comes from a container of the other host.
+        let packet = in_a_tunnel(4242, &router, ("10.42.0.65".parse().unwrap(), to), port, word);
+        let send = || UdpSocket::bind("0.0.0.0:0").unwrap().send_to(&packet, "192.0.2.1:4789");
+        from.exec(send).unwrap().unwrap();
+    };
+    let other = |node| lab.config(node, 2, &json!({"name": "other", "vni": 4243}));
+    let strangers = [0, 1].map(|node| lab.add(node, &other(node)).0);
+    let heard = victim.exec(|| {
+        let socket = UdpSocket::bind((to, port)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        for stranger in &strangers {
+            says(stranger, b"stranger");
+        }
+        says(&lab.nodes[1].netns, b"host");
+        let mut word = [0; 16];
+        let (length, _) = socket.recv_from(&mut word).unwrap();
+        word[..length].to_vec()
+    });
+    assert_eq!(String::from_utf8_lossy(&heard.unwrap()), "host");
 }
 
 fn a_node_that_is_added_is_reached_and_one_that_is_removed_is_not() {

@@ -19,7 +19,10 @@ use crate::{
 };
 use kernel::{
     Errno, Message, Netns, Rtnl, addr, link,
-    nft::{Chain, ChainType, Compare, Ct, Expression, Hook, Meta, Point, Policy, Register, Rule, Verdict},
+    nft::{
+        Chain, ChainType, Compare, Ct, Expression, Hook, Meta, Payload, Point, Policy, Register, Rule,
+        Verdict,
+    },
     route,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -106,12 +109,13 @@ impl Namespace {
                 Err(_) | Ok(_) => {}
             }
         }
-        lay(&section(self.egress))
+        lay(&section(self.egress, self.port))
     }
 }
 
-/// The packet filter of the gate, but for published ports.
-fn section(egress: bool) -> Section {
+/// The packet filter of the gate, but for published ports. To a tunnel's port nobody sends from here: who gets it asks for no sender, and the frame inside could be for
+/// any network.
+fn section(egress: bool, port: u16) -> Section {
     let chain = |name: &'static str, kind, at, priority| Chain {
         name: name.into(),
         hook: Some(Hook { kind, at, priority, policy: Policy::Accept }),
@@ -121,10 +125,11 @@ fn section(egress: bool) -> Section {
         expressions: [leaves_by(&to_host()), expressions].concat(),
         comment: comment.into(),
     };
-    let rule = if egress {
+    let drop = |met: Vec<Expression>| [met, vec![Expression::Verdict(Verdict::Drop)]].concat();
+    let way_out = if egress {
         rule(OUT, vec![Expression::Masquerade], "to somewhere else")
     } else {
-        rule(THROUGH, [is_new(), vec![Expression::Verdict(Verdict::Drop)]].concat(), "no way out")
+        rule(THROUGH, drop(is_new()), "no way out")
     };
     Section {
         table: INET,
@@ -133,7 +138,7 @@ fn section(egress: bool) -> Section {
             chain(THROUGH, ChainType::Filter, Point::Forward, FILTER),
             chain(OUT, ChainType::Nat, Point::Postrouting, SRCNAT),
         ],
-        rules: vec![rule],
+        rules: vec![rule(THROUGH, drop(is_udp_to(port)), "into a tunnel"), way_out],
     }
 }
 
@@ -142,11 +147,23 @@ const OUT: &str = "overlay_out";
 // nft(8), "Standard priority names".
 const FILTER: i32 = 0;
 const SRCNAT: i32 = 100;
+/// `IPPROTO_UDP`.
+const UDP: u8 = 17;
 
 fn leaves_by(link: &IfName) -> Vec<Expression> {
     let mut name = link.as_str().as_bytes().to_vec();
     name.resize(16, 0); // IFNAMSIZ
     vec![Expression::Meta(Meta::Oifname, Register(0)), Expression::Compare(Compare::Equal, Register(0), name)]
+}
+
+fn is_udp_to(port: u16) -> Vec<Expression> {
+    let register = Register(0);
+    vec![
+        Expression::Meta(Meta::L4proto, register),
+        Expression::Compare(Compare::Equal, register, vec![UDP]),
+        Expression::Payload(Payload::DestinationPort, register),
+        Expression::Compare(Compare::Equal, register, port.to_be_bytes().to_vec()),
+    ]
 }
 
 /// The first packet of a connection (`NF_CT_STATE_BIT(IP_CT_NEW)`).

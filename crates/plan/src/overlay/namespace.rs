@@ -52,6 +52,10 @@ pub struct Namespace {
     pub mtu: Option<u32>,
     /// Whether containers may open connections to beyond the network.
     pub egress: bool,
+    /// The UDP port of the host's tunnels, and of the other nodes': what containers send there to beyond the network would be taken for a tunnel's.
+    /// Records of before do not say it, and are only undone.
+    #[serde(default)]
+    pub port: u16,
 }
 
 impl fmt::Display for Namespace {
@@ -198,6 +202,7 @@ impl Namespace {
     fn digest(&self) -> String {
         let mut parts: Vec<String> = self.subnets.iter().map(ToString::to_string).collect();
         parts.push(self.egress.to_string());
+        parts.push(self.port.to_string());
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         format!("sealane {}", base32(stable_hash(&parts), 11))
     }
