@@ -2,7 +2,9 @@
 use crate::{Error, membership::record};
 use cluster::{Config, Folder, Holding, LeasedBlock, NodeName, Owned};
 use cni::Fail;
+use std::time::{Duration, Instant};
 use store::{Difference, Store, difference};
+use tokio::time::sleep;
 use tracing::{info, warn};
 use types::NetworkName;
 
@@ -25,7 +27,8 @@ impl Blocks<'_> {
         }
         let holds = self.leased()?;
         let entries = store.snapshot(&[Folder::Blocks((*network).clone())]).await?.entries;
-        let Difference { lost, mut unknown } = difference(network, node, &holds, &entries);
+        let found = difference(network, node, &holds, &entries);
+        let Difference { lost, mut unknown } = lasting(found, || self.leased()).await?;
         if lost.is_empty() && unknown.is_empty() {
             return Ok(());
         }
@@ -92,5 +95,59 @@ impl Blocks<'_> {
 
     fn holding(&self, blocks: Vec<LeasedBlock>) -> Holding {
         Holding::new(&self.config.layout, Owned::Leased(blocks))
+    }
+}
+
+/// What is different for longer than an ADD takes to write down a block that it has just leased: that is in the store first. What was lost is different at once.
+async fn lasting(
+    mut found: Difference,
+    look: impl Fn() -> Result<Vec<LeasedBlock>, Fail>,
+) -> Result<Difference, Fail> {
+    let begun = Instant::now();
+    while found.lost.is_empty() && !found.unknown.is_empty() && begun.elapsed() < BY_ADD {
+        sleep(AGAIN).await;
+        // What else is written down by now may be younger than what the store said.
+        let now = look()?;
+        found.unknown.retain(|block| !now.contains(block));
+    }
+    Ok(found)
+}
+
+/// How long an ADD is given: its half a second for the store is over before that, and the disk has had its time.
+const BY_ADD: Duration = Duration::from_secs(1);
+
+/// Between two looks.
+const AGAIN: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::BlockNumber;
+    use std::cell::Cell;
+    use tokio::runtime::Builder;
+
+    fn block(number: u32) -> LeasedBlock {
+        LeasedBlock { number: BlockNumber(number), epoch: 5 }
+    }
+
+    /// What lasts of a difference where an ADD writes down block 7 before the look of this number, and block 9, which it leases later, too.
+    fn lasts(lost: &[LeasedBlock], shown: u32) -> Difference {
+        let looks = Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            Ok(if looks.get() < shown { Vec::new() } else { vec![block(7), block(9)] })
+        };
+        let found = Difference { lost: lost.to_vec(), unknown: vec![block(7)] };
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(lasting(found, look)).map_err(|_| "refused").unwrap()
+    }
+
+    #[test]
+    fn a_block_that_an_add_is_about_to_write_down_is_no_difference() {
+        assert_eq!(lasts(&[], 3), Difference::default());
+        let nobody_writes_it = Difference { lost: Vec::new(), unknown: vec![block(7)] };
+        assert_eq!(lasts(&[], u32::MAX), nobody_writes_it);
+        let lost = Difference { lost: vec![block(1)], unknown: vec![block(7)] };
+        assert_eq!(lasts(&[block(1)], 1), lost, "what was lost is not waited for");
     }
 }
