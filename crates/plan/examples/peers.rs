@@ -86,6 +86,7 @@ fn shared() -> Plan {
         mtu: None,
         egress: true,
         port: 4789,
+        within: Vec::new(),
     });
     plan.ensure(step::Tunnel {
         name: "vx7".parse().unwrap(),

@@ -158,12 +158,30 @@ impl State {
         self.first(|holder, _| Some(holder) != own.as_ref(), says)
     }
 
+    /// The same among those of one network.
+    pub(crate) fn who_on<T>(
+        &self,
+        network: &NetworkName,
+        says: impl Fn(&Step) -> Option<T>,
+    ) -> Result<Option<(Holder, T)>, Error> {
+        self.first_of(self.holders_on(network)?, |_, _| true, says)
+    }
+
     fn first<T>(
         &self,
         counts: impl Fn(&Holder, &Journal) -> bool,
         says: impl Fn(&Step) -> Option<T>,
     ) -> Result<Option<(Holder, T)>, Error> {
-        for holder in self.holders()? {
+        self.first_of(self.holders()?, counts, says)
+    }
+
+    fn first_of<T>(
+        &self,
+        holders: Vec<Holder>,
+        counts: impl Fn(&Holder, &Journal) -> bool,
+        says: impl Fn(&Step) -> Option<T>,
+    ) -> Result<Option<(Holder, T)>, Error> {
+        for holder in holders {
             let journal = Journal::at(&self.record_of(&holder)).ok().flatten().unwrap_or_default();
             let mut steps = journal.plan.iter().filter(|_| counts(&holder, &journal)).flat_map(Plan::steps);
             if let Some(said) = steps.find_map(|(_, step)| says(step))

@@ -54,6 +54,7 @@ fn namespace(at: usize) -> step::Namespace {
         mtu: None,
         egress: true,
         port: 4789,
+        within: Vec::new(),
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Config {
     pub(crate) network: cluster::Config,
     /// The other nodes.
     pub(crate) others: Others,
+    /// What this node's addresses are of, if another IPAM plugin than ours gives them.
+    pub(crate) within: Vec<Prefix>,
     /// The container's MAC address, if one was asked for.
     pub(crate) mac: Option<Mac>,
 }
@@ -108,15 +110,21 @@ impl Config {
     /// Reads the configuration of a call and refuses what can't be.
     pub(crate) fn read(call: &Call) -> Result<Self, Fail> {
         let network = cluster::Config::read(call)?;
+        let ipam = call.ipam_type.as_deref().unwrap_or(OURS);
         let others = match (network.role(&call.host_name())?, &network.store) {
             (Role::Listed(node), Store::Static(nodes)) => Others::Listed(node, nodes.clone()),
-            (Role::Leasing(_), _) => match call.ipam_type.as_deref().unwrap_or(OURS) {
+            (Role::Leasing(_), _) => match ipam {
                 OURS => Others::Stored,
                 other => return Err(Error::Ipam { ipam: other.to_owned() }.into()),
             },
             (Role::Alone | Role::Listed(_), _) => Others::Nobody,
         };
-        Ok(Self { network, others, mac: keys::mac(call, None)? })
+        let within = match &others {
+            _ if ipam == OURS => Vec::new(),
+            Others::Listed(node, _) => network.layout.block(node.slot).unwrap_or_default(),
+            Others::Nobody | Others::Stored => network.layout.subnets().to_vec(),
+        };
+        Ok(Self { network, others, within, mac: keys::mac(call, None)? })
     }
 
     /// Whether an ADD could be served now.

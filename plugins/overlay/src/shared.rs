@@ -46,6 +46,7 @@ pub(crate) fn steps(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts
         mtu: mtu.filter(|mtu| *mtu > ETHERNET),
         egress: config.network.egress,
         port: config.network.port,
+        within: config.within.clone(),
     });
     for (is_ipv4, _) in families.into_iter().filter(|(is_ipv4, _)| config.network.egress && has(*is_ipv4)) {
         plan.ensure(step::Masquerade { subnet: overlay.transit.host(is_ipv4).network() });

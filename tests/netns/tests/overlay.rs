@@ -37,6 +37,7 @@ netlab::tests! {
     what_works_in_the_container_works_behind_it,
     answers_go_by_the_network_that_was_asked,
     subnets_that_do_not_have_a_living_containers_address_are_refused,
+    another_ipam_is_kept_to_its_hosts_block_while_containers_live,
     another_suites_plugin_behind_it_is_refused_by_who_sees_the_list,
     a_published_port_leads_to_the_container_with_the_clients_address,
     a_port_is_reached_by_those_alone_whom_it_is_published_for,
@@ -773,6 +774,56 @@ fn subnets_that_do_not_have_a_living_containers_address_are_refused() {
     let (two, _, at_two) = added(&host, &wider);
     talks(&one, &at_one, &two, &at_two, 7000);
     talks(&two, &at_two, &one, &at_one, 7001);
+}
+
+/// The addresses that it gives are of what is new; those that it gave are not.
+fn another_ipam_is_kept_to_its_hosts_block_while_containers_live() {
+    let host = Host::new().unwrap();
+    let host_local =
+        |of: [&str; 2]| json!({"type": "host-local", "ranges": [[{"subnet": of[0]}], [{"subnet": of[1]}]]});
+    let fixed = |of: [&str; 2]| {
+        let address = |subnet: &str| subnet.replace(".0/", ".9/").replace("::/", "::9/");
+        json!({"type": "static", "addresses": [{"address": address(of[0])}, {"address": address(of[1])}]})
+    };
+    let listed = |slot: u32| {
+        let nodes = json!([{"node": "n", "vtep": "192.0.2.1", "slot": slot}]);
+        json!({"node": "n", "blockSize": 24, "store": {"type": "static", "peers": nodes}})
+    };
+    let first = ["10.42.0.0/24", "fd42::/120"];
+    let of = |ipam: Value, subnets: [&str; 2], keys: &Value| {
+        let keys = with(&with(keys, "ipam", &ipam), "subnets", &json!(subnets));
+        overlay(&host, &keys)
+    };
+    let wide = ["10.42.0.0/16", "fd42::/112"];
+    for (before, after, keys) in [
+        (of(host_local(first), first, &json!({})), ["10.43.0.0/24", "fd43::/120"], json!({})),
+        (of(host_local(first), first, &json!({})), ["10.42.0.0/24", "fd43::/120"], json!({})),
+        (of(host_local(first), wide, &listed(0)), ["10.42.1.0/24", "fd42::100/120"], listed(1)),
+    ] {
+        let subnets = if keys == json!({}) { after } else { wide };
+        let (one, _, at_one) = added(&host, &before);
+        let unchanged = host.snapshot().unwrap();
+        let third = host.container().unwrap();
+        for ipam in [host_local(after), fixed(after)] {
+            let reply = host.add(&of(ipam, subnets, &keys), &third, "eth0").unwrap();
+            let said = refused(&reply, 7);
+            assert!(at_one.iter().any(|at| said.contains(&format!("has {at}"))), "{said}");
+            assert!(reply.stdout.contains(&format!("or stop container {}", one.id())), "{reply:?}");
+            let changes = host.changes_since(&unchanged).unwrap();
+            // What IPAM gave, and was given back, it remembers as the last.
+            assert_eq!(changes.lines().find(|line| !line.contains("last_reserved_ip")), None);
+        }
+        // As it was it goes on; and so does what has it.
+        let (two, _, at_two) = added(&host, &before);
+        talks(&one, &at_one, &two, &at_two, 7000);
+        done(&host.del(&before, &two, "eth0").unwrap());
+        done(&host.del(&before, &one, "eth0").unwrap());
+        let (last, ..) = added(&host, &of(host_local(after), subnets, &keys));
+        done(&host.del(&before, &last, "eth0").unwrap());
+    }
+    let (one, _, at_one) = added(&host, &of(host_local(first), first, &json!({})));
+    let (two, _, at_two) = added(&host, &of(host_local(first), wide, &json!({})));
+    talks(&one, &at_one, &two, &at_two, 7000);
 }
 
 impl Cluster {

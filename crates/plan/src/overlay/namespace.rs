@@ -9,7 +9,7 @@
 //!
 //! What is for the network's subnets and leads to no container is refused, never sent to the host; packets may come only from where those to their sender
 //! would go (`rp_filter`, and the same for IPv6 by the packet filter).
-use super::{Transit, folder, folder_of, gate, gate_of, netns_of};
+use super::{NoOverlay, Transit, folder, folder_of, gate, gate_of, netns_of};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -18,6 +18,8 @@ use crate::{
     places::{Place, Places},
     publish::lead_again,
     shared::Reversal,
+    state::State,
+    step::Step,
 };
 use kernel::{
     Link, Message, Netns, Rtnl, addr, link,
@@ -56,6 +58,9 @@ pub struct Namespace {
     /// Records of before do not say it, and are only undone.
     #[serde(default)]
     pub port: u16,
+    /// What a container's address has to be of here, where its IPAM plugin does not see to it that all stay in it; of `cluster`, which does, nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Prefix>,
 }
 
 impl fmt::Display for Namespace {
@@ -144,6 +149,7 @@ impl Shared for Namespace {
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
         let state = places.state()?;
         let stood = places.has(Place::Network);
+        self.refuse_strays(&state)?;
         if stood && places.link(Place::Network, &self.way_out())?.is_some() && self.is_joined(places)? {
             let gate = Netns::open(&gate_of(&state, &self.network))?;
             return places.within(Place::Network, || self.lay(&gate))?;
@@ -203,8 +209,30 @@ impl Namespace {
         let mut parts: Vec<String> = self.subnets.iter().map(ToString::to_string).collect();
         parts.push(self.egress.to_string());
         parts.push(self.port.to_string());
+        parts.extend(self.within.iter().map(ToString::to_string));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         format!("sealane {}", base32(stable_hash(&parts), 11))
+    }
+
+    /// Refuses to be another one while a living container has an address that would be another node's, or nobody's.
+    fn refuse_strays(&self, state: &State) -> Result<(), Error> {
+        let own = |prefix: &Prefix| self.within.iter().any(|own| own.contains(prefix.address()));
+        let strays = |step: &Step| match step {
+            Step::Route(route) if route.place == Place::Network && !own(&route.dst) => {
+                Some(route.dst.address())
+            }
+            _ => None,
+        };
+        if self.within.is_empty() {
+            return Ok(());
+        }
+        match state.who_on(&self.network, strays)? {
+            Some((by, address)) => {
+                let (by, within) = (Box::new(by), self.within.clone());
+                Err(NoOverlay::Stray { address, by, within }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Everything in it, while nobody knows it. The thread is in it.

@@ -1,7 +1,7 @@
 //! Why an attachment can't be on an overlay network.
-use crate::host_port::Published;
+use crate::host_port::{Holder, Published};
 use std::net::IpAddr;
-use types::{NetworkName, Vni};
+use types::{NetworkName, Prefix, Vni};
 
 /// Why an overlay network can't be had, or not as it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,19 @@ pub enum NoOverlay {
         /// The network.
         network: NetworkName,
     },
+    /// A container that lives would have an address of another node's, or of nobody's.
+    #[error(
+        "this node's addresses would be those of {}, while {by} has {address}",
+        within.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Stray {
+        /// The container's.
+        address: IpAddr,
+        /// Whose it is.
+        by: Box<Holder>,
+        /// What would be this node's.
+        within: Vec<Prefix>,
+    },
     /// The host knows no way to a peer.
     #[error("there is no route to vtep {vtep}")]
     NoRoute {
@@ -86,6 +99,7 @@ impl NoOverlay {
     pub fn is_of_the_configuration(&self) -> bool {
         match self {
             NoOverlay::NotOurs { .. }
+            | NoOverlay::Stray { .. }
             | NoOverlay::NoRoute { .. }
             | NoOverlay::TooLarge { .. }
             | NoOverlay::TooNarrow { .. } => true,
@@ -120,6 +134,10 @@ impl NoOverlay {
             NoOverlay::NothingWritten { .. } => {
                 "`sealane agent` writes it down: see that it runs, or run `sealane agent --once`".into()
             }
+            NoOverlay::Stray { by, .. } => format!(
+                "leave \"subnets\", \"blockSize\" and the node's slot as they were, or stop {} and all like it first",
+                by.brief()
+            ),
             NoOverlay::NoRoute { vtep } => format!("`ip route get {vtep}` on this host has to find a way"),
             NoOverlay::TooLarge { fits, .. } => {
                 format!("leave \"mtu\" out for what fits, give {fits} or less, or raise the underlay's")
