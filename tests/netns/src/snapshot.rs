@@ -8,6 +8,7 @@ use std::{
     collections::BTreeSet,
     fmt, fs,
     io::{ErrorKind, Write},
+    os::unix::fs::FileTypeExt,
     path::Path,
     process::{Command, Stdio},
 };
@@ -189,6 +190,8 @@ fn files(directory: &Path, facts: &mut BTreeSet<String>) -> Result<(), Error> {
             facts.insert(format!("file {} -> {}", path.display(), target.display()));
         } else if path.is_dir() {
             files(&path, facts)?;
+        } else if path.metadata().is_ok_and(|file| file.file_type().is_socket()) {
+            facts.insert(format!("socket {}", path.display()));
         } else if !holds_nothing(&path) {
             let content = match fs::read(&path) {
                 // A namespace that is bound to it.

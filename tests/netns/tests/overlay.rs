@@ -837,19 +837,19 @@ impl Cluster {
 
     /// All hosts are as they were, and nothing of an overlay network is left.
     fn is_as(&self, before: &[Snapshot]) {
-        for (node, before) in self.nodes.iter().zip(before) {
+        for (node, before) in before.iter().enumerate() {
             let mut left = String::new();
             soon(|| {
-                left = before.difference(&node.netns.snapshot().unwrap());
+                left = before.difference(&self.snapshot(node));
                 left.is_empty()
             });
-            assert_eq!(left, "", "{}", node.name);
-            assert!(!node.dir.join("state/overlay").exists());
+            assert_eq!(left, "", "{}", self.nodes[node].name);
+            assert!(!self.has_traces(node));
         }
     }
 
     fn snapshots(&self) -> Vec<Snapshot> {
-        self.nodes.iter().map(|node| node.netns.snapshot().unwrap()).collect()
+        (0..self.nodes.len()).map(|node| self.snapshot(node)).collect()
     }
 }
 
@@ -903,15 +903,15 @@ fn each_reaches_each(all: &[There]) {
 fn three_hosts_with_three_containers_each_reach_each_other() {
     let lab = Cluster::new(3, true, 1500);
     let config = |node| lab.config(node, 3, &json!({}));
-    for node in 0..3 {
+    // Another network, of the same subnets.
+    let other = |node| lab.config(node, 3, &json!({"name": "other", "vni": 4243}));
+    for (node, config) in (0..3).flat_map(|node| [(node, config(node)), (node, other(node))]) {
         // What stays as with any other plugin.
-        let (first, ..) = lab.add(node, &config(node));
-        done(&lab.call("DEL", node, &config(node), &first));
+        let (first, ..) = lab.add(node, &config);
+        done(&lab.call("DEL", node, &config, &first));
     }
     let before = lab.snapshots();
     let all = three_on_each(&lab, config);
-    // Another network, of the same subnets.
-    let other = |node| lab.config(node, 3, &json!({"name": "other", "vni": 4243}));
     let strangers: Vec<_> = (0..3).map(|node| (node, lab.add(node, &other(node)))).collect();
     each_reaches_each(&all);
     assert_eq!(mtu_of(&all[0].1), 1450);

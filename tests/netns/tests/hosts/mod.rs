@@ -1,5 +1,5 @@
 //! Hosts on one underlay, each a namespace with a state of its own.
-use netlab::{Call, Container, Host, Reply, addresses, ip, soon};
+use netlab::{Call, Container, Host, Reply, Snapshot, addresses, ip, soon};
 use serde_json::Value;
 use std::{fs, net::IpAddr, path::PathBuf, process::Command};
 
@@ -49,6 +49,19 @@ impl Cluster {
             "umount --lazy --recursive {0}/overlay; rm -r {0}; mkdir {0}",
             dir.join("state").display()
         ));
+    }
+
+    /// The configuration of a host, and every file that its plugins have written.
+    pub(crate) fn snapshot(&self, node: usize) -> Snapshot {
+        let Node { netns, dir, .. } = &self.nodes[node];
+        let take = || Snapshot::take(&[&dir.join("state"), &dir.join("data")]);
+        netns.exec(take).unwrap().unwrap()
+    }
+
+    /// Whether a host has anything of an overlay network, which the first one would leave and no later one change.
+    pub(crate) fn has_traces(&self, node: usize) -> bool {
+        let state = self.nodes[node].dir.join("state");
+        ["overlay", "transit", "published"].iter().any(|part| state.join(part).exists())
     }
 
     pub(crate) fn starts(&self, node: usize, mtu: u32) {
