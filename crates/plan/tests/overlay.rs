@@ -572,6 +572,10 @@ fn what_is_written_down_is_made_known_to_the_kernel_and_the_newest_list_counts()
     let one = to_written(&write_down(&lab, &[3]));
     lab.attach_in(5, &one, places());
     assert_eq!(ways(&lab).len(), 4);
+    // An agent that was killed has written down the list, and not yet what ADDs read.
+    let _unspoken = write_down(&lab, &[3, 4]);
+    lab.attach_in(7, &one, places());
+    check(&one, &mut places().on(&key(1).network)).unwrap();
 }
 
 fn what_is_written_down_is_upheld_where_the_network_has_containers() {

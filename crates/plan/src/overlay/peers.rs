@@ -135,7 +135,9 @@ impl Act for Peers {
             let alone = self.peers(None, places)?.is_none_or(|peers| peers.is_empty());
             return Ok((!alone).then(|| format!("there is no {}", self.link)));
         };
-        let Some(peers) = self.peers(None, places)? else { return Ok(None) };
+        let spoken_of = self.spoken_of(&found, places)?.map(Cow::Owned);
+        let peers = spoken_of.map_or_else(|| self.peers(None, places), |peers| Ok(Some(peers)))?;
+        let Some(peers) = peers else { return Ok(None) };
         let wanted = Ways::to(peers.as_ref(), found.index);
         let here = Ways::look(places.rtnl(Place::Network)?, found.index)?;
         let missing = wanted.missing_from(&here).map(|what| format!("there is no {what}"));
@@ -255,6 +257,16 @@ impl Peers {
         }
         let kept = self.kept(places)?.filter(|(text, _)| digest(text, &besides) == *alias);
         Ok(kept.map(|(_, peers)| Cow::Owned(peers)))
+    }
+
+    /// The list that was spoken of, if the tunnel says that it has it: an agent that was killed may have written down a newer one of which it has told nobody yet.
+    fn spoken_of(&self, tunnel: &Link, places: &Places) -> Result<Option<Vec<Peer>>, Error> {
+        let List::Written { digest: spoken, .. } = &self.list else { return Ok(None) };
+        if tunnel.alias.as_ref() != Some(spoken) {
+            return Ok(None);
+        }
+        let kept = self.kept(places)?.filter(|(text, _)| digest(text, "") == *spoken);
+        Ok(kept.map(|(_, peers)| peers))
     }
 
     /// Under the network's lock, so nobody else writes beside it.
