@@ -43,15 +43,17 @@ impl Section {
     }
 
     /// Takes it away, unless it has elements: then the whole change is refused.
-    fn lift(&self, change: &mut Transaction) {
+    pub(crate) fn lift(&self, change: &mut Transaction) {
         self.chains.iter().for_each(|chain| change.flush_chain(&self.table, &chain.name));
         self.chains.iter().for_each(|chain| change.delete_chain(&self.table, &chain.name));
         self.sets.iter().for_each(|set| change.delete_empty_set(set));
     }
 
-    /// What tells it from others: no two have a first set in common, and one alone has none.
+    /// What tells it from others: no two have a first set in common, or, without sets, a first chain.
     fn name(&self) -> (Family, String) {
-        (self.table.family, self.sets.first().map_or_else(String::new, |set| set.name.clone().into_owned()))
+        let set = self.sets.first().map(|set| &set.name);
+        let name = set.or_else(|| self.chains.first().map(|chain| &chain.name));
+        (self.table.family, name.map_or_else(String::new, |name| name.clone().into_owned()))
     }
 
     /// What of it is missing or changed, in words; `None` if nothing is.
@@ -85,7 +87,7 @@ impl Section {
 pub(crate) struct Filter {
     nft: Option<Nft>,
     departure: Departure,
-    /// The sections that are laid anew, by table and first set.
+    /// The sections that are laid anew, by table and first set or chain.
     laid: Vec<(Family, String)>,
     /// The sections that were not there before, whose elements say whether they are in use.
     new: Vec<Section>,

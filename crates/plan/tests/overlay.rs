@@ -39,6 +39,7 @@ netlab::tests! {
     who_has_written_it_down_need_not_read_it_again_and_is_not_misled_by_what_he_knows,
     one_who_was_killed_between_two_messages_leaves_what_the_next_one_makes_right,
     no_connections_are_kept_of_a_tunnels_packets,
+    what_an_older_release_says_of_a_tunnels_packets_is_replaced,
 }
 
 fn address(text: &str) -> IpAddr {
@@ -690,17 +691,46 @@ fn one_who_was_killed_between_two_messages_leaves_what_the_next_one_makes_right(
 
 fn no_connections_are_kept_of_a_tunnels_packets() {
     let lab = Lab::new();
-    let plan = plan([step::Notrack { port: 4789 }.into()]);
+    let of = |port| plan([step::Notrack { port }.into()]);
+    let rules = |port: u16| {
+        nft("list table inet sealane").matches(&format!("udp dport {port} notrack comment")).count()
+    };
+    let (plan, another) = (of(4789), of(8472));
     lab.attach(1, &plan);
     assert_eq!(lab.differs(1, &plan), "");
     let listed = nft("list table inet sealane");
-    assert!(
-        listed.matches("udp dport @untracked notrack").count() == 2 && listed.contains("4789"),
-        "{listed}"
-    );
+    for hook in ["prerouting", "output"] {
+        assert!(
+            listed.contains(&format!("type filter hook {hook} priority raw; policy accept;")),
+            "{listed}"
+        );
+    }
     lab.attach(2, &plan);
+    lab.attach(3, &another);
+    assert_eq!([rules(4789), rules(8472)], [2, 2], "{listed}");
     lab.detach(1, &plan);
-    assert_eq!(lab.differs(1, &plan), "");
+    assert_eq!(lab.differs(2, &plan), "");
+    assert_eq!([rules(4789), rules(8472)], [2, 2]);
     lab.detach(2, &plan);
-    assert!(!nft("list set inet sealane untracked").contains("4789"));
+    assert_eq!([rules(4789), rules(8472)], [0, 2]);
+    assert_eq!(lab.differs(3, &another), "");
+    lab.detach(3, &another);
+    assert!(!nft("list table inet sealane").contains("chain"), "no packet is asked any more");
+}
+
+fn what_an_older_release_says_of_a_tunnels_packets_is_replaced() {
+    let lab = Lab::new();
+    let plan = plan([step::Notrack { port: 4789 }.into()]);
+    let older = || {
+        nft("add table inet sealane");
+        nft("add set inet sealane untracked { type inet_service; }");
+        nft("add element inet sealane untracked { 4789, 8472 }");
+    };
+    let has = |port: &str| nft("list set inet sealane untracked").contains(port);
+    older();
+    lab.attach(1, &plan);
+    assert!(!has("4789") && has("8472"));
+    older();
+    lab.detach(1, &plan);
+    assert!(!has("4789") && has("8472"));
 }
