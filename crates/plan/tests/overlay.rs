@@ -38,6 +38,7 @@ netlab::tests! {
     what_is_written_down_is_upheld_where_the_network_has_containers,
     who_has_written_it_down_need_not_read_it_again_and_is_not_misled_by_what_he_knows,
     one_who_was_killed_between_two_messages_leaves_what_the_next_one_makes_right,
+    where_all_is_ipv4_a_peers_address_is_what_routes_lead_to,
     no_connections_are_kept_of_a_tunnels_packets,
     what_an_older_release_says_of_a_tunnels_packets_is_replaced,
 }
@@ -686,6 +687,29 @@ fn one_who_was_killed_between_two_messages_leaves_what_the_next_one_makes_right(
         agent.told = None;
         agent.turns_to(&[2, 5]);
         agent.turns_to(&[3, 4]);
+    }
+}
+
+fn where_all_is_ipv4_a_peers_address_is_what_routes_lead_to() {
+    let lab = Lab::new();
+    let of = |families: &[bool]| {
+        let mut peer = peer(2);
+        peer.blocks.retain(|block| families.contains(&block.is_ipv4()));
+        let list = step::List::These(step::Listed { peers: vec![peer], mtu: None });
+        let peers = step::Peers { network: key(1).network, link: "vx7".parse().unwrap(), list };
+        plan([namespace(1).into(), tunnel(7).into(), peers.into()])
+    };
+    let leads = |what: &str, gateway: &str| {
+        lab.inside(1, || ip(what).unwrap().to_string()).contains(&format!("\"{gateway}\""))
+    };
+    let by_ipv6 = router(2).link_local().to_string();
+    let (ipv4, both, ipv6) = (of(&[true]), of(&[true, false]), of(&[false]));
+    for (families, gateway) in
+        [(&ipv4, "192.0.2.2"), (&both, by_ipv6.as_str()), (&ipv4, "192.0.2.2"), (&ipv6, by_ipv6.as_str())]
+    {
+        lab.attach(1, families);
+        assert_eq!(lab.differs(1, families), "");
+        assert!(leads("nexthop show", gateway) && leads("neigh show nud permanent", gateway), "{gateway}");
     }
 }
 

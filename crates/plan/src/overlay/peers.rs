@@ -1,7 +1,7 @@
 //! The other hosts of a network, as its namespace knows them: where they are, and which addresses are theirs.
 //!
 //! # Theory of operation
-//! A peer is one forwarding entry (its router's MAC address to its vtep), one permanent neighbour (the router's address to that MAC address) and one next
+//! A peer is one forwarding entry (its router's MAC address to its vtep), one permanent neighbour (the gateway to that MAC address) and one next
 //! hop; each of its blocks is one route that names the next hop by number. Nothing is learnt and nothing asked for, so nothing has to be flooded.
 //!
 //! What is written on the tunnel says which list it has; it is wiped off first, in one message with the changes, and written last. The first peer's next hop says that the tunnel was not down meanwhile:
@@ -84,12 +84,22 @@ pub struct Peer {
     pub node: NodeName,
     /// Its address on the underlay.
     pub vtep: IpAddr,
-    /// The MAC address of its end of the tunnel, whose link-local address ([`Mac::link_local`]) is what routes lead to.
+    /// The MAC address of its end of the tunnel.
     pub router: Mac,
     /// A number that no other peer of the network has; not 0.
     pub id: u32,
     /// The addresses of its containers.
     pub blocks: Vec<Prefix>,
+}
+
+impl Peer {
+    /// What routes to it lead to, on the tunnel: the link-local address of its router, or where all is IPv4 its address on the underlay. That is as good as any that
+    /// no other has, and the kernel writes a header to it from memory, which it does not do for IPv4 by a neighbour of IPv6.
+    pub(super) fn gateway(&self) -> IpAddr {
+        let is_ipv4 =
+            self.vtep.is_ipv4() && !self.blocks.is_empty() && self.blocks.iter().all(|block| block.is_ipv4());
+        if is_ipv4 { self.vtep } else { self.router.link_local().into() }
+    }
 }
 
 impl fmt::Display for Peers {

@@ -46,7 +46,7 @@ impl Ways {
     pub(super) fn to<'a>(peers: impl IntoIterator<Item = &'a Peer>, link: u32) -> Self {
         let mut ways = Self::default();
         for peer in peers {
-            let gateway = IpAddr::V6(peer.router.link_local());
+            let gateway = peer.gateway();
             ways.forwarded.insert(peer.router, peer.vtep);
             ways.neighbours.insert(gateway, peer.router);
             ways.hops.insert(peer.id, Nexthop { id: peer.id, link, gateway });
