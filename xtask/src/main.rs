@@ -86,7 +86,8 @@ was, and at the end the README's table:
   ports     10,000 published ports on a host: ADD of one more, connections through the
             first and the last                                                          3 minutes
   overlay   traffic between two hosts of an overlay network, beside the underlay alone
-            and what Docker and flannel build, with plain commands                      3 minutes
+            and what Docker and flannel build, with plain commands; and out of one,
+            beside a bridge whose subnet is masqueraded                                 5 minutes
   nodes     ADD and DEL on an overlay network of one node, of two, of 10,000            1 minute
   peers     10,000 peers with 20,000 blocks: all of them, one change; and routes with a
             gateway each, as flannel makes them                                         1 minute

@@ -30,6 +30,10 @@ use ways::Way;
 const RAW: &str = "the underlay";
 const DOCKER: &str = "as Docker";
 const FLANNEL: &str = "as flannel";
+/// Ours with subnets of both families; the others have IPv4 alone.
+const BOTH: &str = "ours, IPv6 too";
+/// A bridge whose subnet is masqueraded, as Docker has it where there is one host.
+const BRIDGE: &str = "bridge, masq.";
 
 /// Nodes of the large network.
 const NODES: usize = 10_000;
@@ -66,7 +70,10 @@ pub(super) fn run(
     if options.wants(Part::Overlay) {
         rest();
         let ways = ways::all(&folder.join("ways"), bin)?;
-        print(&ways, &measure(options, &ways)?)?;
+        print("Traffic between containers of two hosts", &ways, &measure(options, &ways)?)
+            .and_then(|all| targets(&all))?;
+        let ways = ways::out(&folder.join("out"), bin)?;
+        print("Traffic from a container to who is beyond its network", &ways, &measure(options, &ways)?)?;
     }
     if options.wants(Part::Nodes) {
         rest();
@@ -121,11 +128,11 @@ struct Medians {
     packet: f64,
 }
 
-/// The table, the ratios, and what was to be reached.
-fn print(ways: &[Way], all: &[Seen]) -> Result<(), Error> {
+/// The table.
+fn print(what: &str, ways: &[Way], all: &[Seen]) -> Result<Vec<(&'static str, Medians)>, Error> {
     let turns = all.first().map_or(0, |seen| seen.packet.len());
     console::say(&format!(
-        "\nTraffic between containers of two hosts, {turns} turns each, interleaved: medians, and between which values half of all are. TCP: Gb/s, and \
+        "\n{what}, {turns} turns each, interleaved: medians, and between which values half of all are. TCP: Gb/s, and \
          microseconds of CPU time a megabyte. Small packets: microseconds of CPU time each, the whole way.\n"
     ));
     console::say(&format!(
@@ -147,9 +154,10 @@ fn print(ways: &[Way], all: &[Seen]) -> Result<(), Error> {
         medians.push((way.name, Medians { one, many, packet: packet.median }));
     }
     console::say("");
-    targets(&medians)
+    Ok(medians)
 }
 
+/// The ratios, and what was to be reached.
 fn targets(medians: &[(&'static str, Medians)]) -> Result<(), Error> {
     let of = |wanted| {
         let found = medians.iter().find(|(name, _)| *name == wanted).map(|(_, medians)| *medians);
@@ -196,17 +204,20 @@ impl fmt::Display for Spread {
     }
 }
 
-/// A network of this many nodes, as the one of this number, from 1, has it.
+/// A network of this many nodes and both families, as the one of this number, from 1, has it.
 fn config(node: usize, nodes: usize) -> Vec<Value> {
+    config_of(node, nodes, &["10.32.0.0/12", "fd42::/48"])
+}
+
+/// The same with these subnets.
+fn config_of(node: usize, nodes: usize, subnets: &[&str]) -> Vec<Value> {
     let peer = |at: usize| json!({"node": format!("worker-{at}"), "vtep": vtep(at)});
     let store = match nodes {
         1 => json!({"type": "file"}),
         _ => json!({"type": "static", "peers": (1..=nodes).map(peer).collect::<Vec<_>>()}),
     };
-    vec![
-        json!({"type": "overlay", "vni": 4242, "subnets": ["10.32.0.0/12", "fd42::/48"], "node": format!("worker-{node}"),
-        "store": store, "ipam": {"type": "cluster"}}),
-    ]
+    vec![json!({"type": "overlay", "vni": 4242, "subnets": subnets, "node": format!("worker-{node}"),
+        "store": store, "ipam": {"type": "cluster"}})]
 }
 
 /// Of a node: 172.16.0.1 and on.

@@ -1,6 +1,6 @@
 //! Ways between two containers on two hosts, each pair of hosts with an underlay of its own: a veth, which passes large frames whole as a card with
 //! offloads does.
-use super::{DOCKER, FLANNEL, RAW, config, vtep};
+use super::{BOTH, BRIDGE, DOCKER, FLANNEL, RAW, config_of, vtep};
 use crate::{
     bench::{
         hosts::{Host, Namespace},
@@ -33,7 +33,19 @@ pub(super) fn all(folder: &Path, bin: &Path) -> Result<Vec<Way>, Error> {
         let made = fs::create_dir_all(&folder).map(|()| folder.clone());
         made.map_err(|cause| Error::File { what: "make", path: folder, cause })
     };
-    Ok(vec![raw(&of("raw")?)?, ours(&of("ours")?, bin)?, docker(&of("docker")?)?, flannel(&of("flannel")?)?])
+    let (ipv4, both) = (ours(OURS, IPV4, &of("ours")?, bin)?, ours(BOTH, FAMILIES, &of("both")?, bin)?);
+    Ok(vec![raw(&of("raw")?)?, ipv4.way(), both.way(), docker(&of("docker")?)?, flannel(&of("flannel")?)?])
+}
+
+/// Ways out of a network, to another host: by the gate and the host, and by a bridge that is the host's.
+pub(super) fn out(folder: &Path, bin: &Path) -> Result<Vec<Way>, Error> {
+    let of = |name: &str| {
+        let folder = folder.join(name);
+        let made = fs::create_dir_all(&folder).map(|()| folder.clone());
+        made.map_err(|cause| Error::File { what: "make", path: folder, cause })
+    };
+    let Pair { from, beyond, .. } = ours(OURS, IPV4, &of("ours")?, bin)?;
+    Ok(vec![Way { name: OURS, from, to: beyond, at: vtep(2).into() }, bridge(&of("bridge")?)?])
 }
 
 /// The hosts themselves.
@@ -43,9 +55,28 @@ fn raw(folder: &Path) -> Result<Way, Error> {
     Ok(Way { name: RAW, from, to, at: vtep(2).into() })
 }
 
+const IPV4: &[&str] = &["10.32.0.0/12"];
+const FAMILIES: &[&str] = &["10.32.0.0/12", "fd42::/48"];
+
+/// Containers of ours on two hosts, and the second host.
+struct Pair {
+    name: &'static str,
+    from: Namespace,
+    to: Namespace,
+    at: IpAddr,
+    beyond: Namespace,
+}
+
+impl Pair {
+    fn way(self) -> Way {
+        let Self { name, from, to, at, .. } = self;
+        Way { name, from, to, at }
+    }
+}
+
 /// The plugin, with a list of two nodes.
-fn ours(folder: &Path, bin: &Path) -> Result<Way, Error> {
-    let host = |at: usize| Host::with(folder.join(at.to_string()), bin, config(at, 2));
+fn ours(name: &'static str, subnets: &[&str], folder: &Path, bin: &Path) -> Result<Pair, Error> {
+    let host = |at: usize| Host::with(folder.join(at.to_string()), bin, config_of(at, 2, subnets));
     let (one, two) = (host(1)?, host(2)?);
     join(&one.namespace, &two.namespace)?;
     let attached = |host: &Host| {
@@ -53,8 +84,35 @@ fn ours(folder: &Path, bin: &Path) -> Result<Way, Error> {
         host.add(&mut container).map(|_| container)
     };
     let (from, to) = (attached(&one)?, attached(&two)?);
-    let at = to.address().ok_or(Error::NoSamples { subject: OURS, prefill: 0 })?;
-    Ok(Way { name: OURS, from: from.namespace, to: to.namespace, at })
+    let at = to.address().ok_or(Error::NoSamples { subject: name, prefill: 0 })?;
+    Ok(Pair { name, from: from.namespace, to: to.namespace, at, beyond: two.namespace })
+}
+
+/// What Docker builds on one host: a bridge that is the host's, whose subnet is masqueraded; connections that are known are let through.
+fn bridge(folder: &Path) -> Result<Way, Error> {
+    let [host, other] = pair(folder)?;
+    let container = Namespace::new(folder.join("c"))?;
+    let eth0 = format!("name eth0 netns {}", container.path().display());
+    for line in [
+        "ip link add docker0 type bridge",
+        "ip addr add 172.17.0.1/16 dev docker0",
+        "ip link set docker0 up",
+        &format!("ip link add veth0 type veth peer {eth0}"),
+        "ip link set veth0 master docker0 up",
+        "nft add table ip docker",
+        "nft add chain ip docker out { type nat hook postrouting priority 100 ; }",
+        "nft add rule ip docker out ip saddr 172.17.0.0/16 oifname != docker0 masquerade",
+        "nft add chain ip docker forward { type filter hook forward priority 0 ; policy drop ; }",
+        "nft add rule ip docker forward oifname docker0 ct state established,related accept",
+        "nft add rule ip docker forward iifname docker0 accept",
+    ] {
+        host.run(line)?;
+    }
+    host.set("/proc/sys/net/ipv4/ip_forward", "1")?;
+    container.run("ip addr add 172.17.0.2/16 dev eth0")?;
+    container.run("ip link set eth0 up")?;
+    container.run("ip route add default via 172.17.0.1")?;
+    Ok(Way { name: BRIDGE, from: container, to: other, at: vtep(2).into() })
 }
 
 /// What libnetwork builds: a namespace with a bridge, on which are the containers and the tunnel; of each container elsewhere a neighbour, for whom the
