@@ -31,6 +31,7 @@ netlab::tests! {
     what_check_misses_repair_puts_back,
     an_add_that_fails_leaves_nothing,
     what_can_not_be_is_refused_before_anything_is_changed,
+    each_key_is_refused_with_its_value_and_what_to_do,
     where_the_host_drops_what_it_forwards_firewall_lets_the_network_through,
     what_lets_a_network_through_goes_with_its_last_container_however_that_goes,
     a_policy_keeps_a_network_apart_and_one_that_can_not_be_is_refused,
@@ -259,6 +260,117 @@ fn what_can_not_be_is_refused_before_anything_is_changed() {
             "{keys}"
         );
     }
+}
+
+/// All of it by the configuration alone: no lease is asked for.
+fn each_key_is_refused_with_its_value_and_what_to_do() {
+    let host = Host::new().unwrap();
+    let container = host.container().unwrap();
+    let before = host.snapshot().unwrap();
+    for (keys, code, words) in wrong_keys().into_iter().chain(wrong_lists()).chain(wrong_etcds()) {
+        let reply = host.add(&overlay(&host, &keys), &container, "eth0").unwrap();
+        let error: Value = serde_json::from_str(&reply.stdout).unwrap();
+        let text = |key: &str| error[key].as_str().unwrap_or_default();
+        assert_eq!(error["code"], code, "{keys}: {reply:?}");
+        assert!(format!("{} {}", text("msg"), text("details")).contains(words), "{keys}: {error}");
+        assert!(!text("details").is_empty(), "{keys}: {error}");
+        assert_eq!(host.changes_since(&before).unwrap(), "", "{keys}");
+    }
+}
+
+/// Keys, the code of the refusal, and what it names.
+type Wrong = (Value, i64, &'static str);
+
+fn wrong_keys() -> Vec<Wrong> {
+    vec![
+        (json!({"mode": "l2"}), 2, "l2"),
+        (json!({"mode": 5}), 6, "mode"),
+        (json!({"vni": null}), 7, "vni"),
+        (json!({"vni": 0}), 7, "0"),
+        (json!({"vni": -1}), 7, "-1"),
+        (json!({"vni": 16_777_216}), 7, "16777216"),
+        (json!({"vni": "4242"}), 6, "vni"),
+        (json!({"subnets": []}), 7, "subnets"),
+        (json!({"subnets": "10.42.0.0/16"}), 6, "subnets"),
+        (json!({"subnets": ["10.42.0.0"]}), 7, "10.42.0.0"),
+        (json!({"subnets": ["10.42.0.1/16"]}), 7, "10.42.0.1/16"),
+        (json!({"subnets": ["10.42.0.0/31"]}), 7, "10.42.0.0/31"),
+        (json!({"subnets": ["fd42::/127"]}), 7, "fd42::/127"),
+        (json!({"subnets": ["127.0.0.0/16"]}), 7, "127.0.0.0/16"),
+        (json!({"subnets": ["169.254.0.0/16"]}), 7, "169.254.0.0/16"),
+        (json!({"subnets": ["fe80::/64"]}), 7, "fe80::/64"),
+        (json!({"subnets": ["224.0.0.0/8"]}), 7, "224.0.0.0/8"),
+        (json!({"subnets": ["10.42.0.0/16", "10.43.0.0/16"]}), 2, "10.43.0.0/16"),
+        (json!({"node": "a/b"}), 7, "a/b"),
+        (json!({"node": 1}), 6, "node"),
+        (json!({"vtep": "here"}), 7, "here"),
+        (json!({"vtep": "0.0.0.0"}), 7, "0.0.0.0"),
+        (json!({"vtep": "224.0.0.1"}), 7, "224.0.0.1"),
+        (json!({"port": 65536}), 7, "65536"),
+        (json!({"port": -1}), 7, "-1"),
+        (json!({"port": "4789"}), 6, "port"),
+        (json!({"mtu": 67}), 7, "67"),
+        (json!({"mtu": 65536}), 7, "65536"),
+        (json!({"mtu": -1}), 7, "-1"),
+        (json!({"mtu": "1400"}), 6, "mtu"),
+        (json!({"blockSize": 7}), 7, "7"),
+        (json!({"blockSize": 33}), 7, "33"),
+        (json!({"blockSize": 12}), 7, "12"),
+        (json!({"blockSize": "26"}), 6, "lockSize"),
+        (json!({"egress": "yes"}), 6, "egress"),
+        (json!({"store": {"type": "consul"}}), 7, "consul"),
+        (json!({"store": "etcd"}), 6, "store"),
+        (json!({"store": {"endpoints": ["http://192.0.2.9"]}}), 7, "endpoints"),
+        (json!({"node": "one", "store": {"type": "static"}}), 7, "peers"),
+    ]
+}
+
+fn wrong_lists() -> Vec<Wrong> {
+    let one = json!({"node": "one", "vtep": "192.0.2.1"});
+    let two = json!({"node": "two", "vtep": "192.0.2.2"});
+    let peers = |others: &[Value]| {
+        let all: Vec<&Value> = std::iter::once(&one).chain(others).collect();
+        json!({"node": "one", "store": {"type": "static", "peers": all}})
+    };
+    let twin = |key: &str| with(&two, key, &one[key]);
+    vec![
+        (with(&peers(std::slice::from_ref(&two)), "vtep", &json!("192.0.2.7")), 7, "192.0.2.7"),
+        (json!({"store": {"type": "file", "peers": [one.clone()]}}), 7, "peers"),
+        (with(&peers(std::slice::from_ref(&two)), "node", &json!("three")), 7, "three"),
+        (peers(&[json!({"vtep": "192.0.2.2"})]), 7, "node"),
+        (peers(&[json!({"node": "two"})]), 7, "vtep"),
+        (peers(&[json!({"node": "two", "vtep": "there"})]), 7, "there"),
+        (peers(&[twin("node")]), 7, "one"),
+        (peers(&[twin("vtep")]), 7, "192.0.2.1"),
+        (peers(&[with(&two, "slot", &json!(0))]), 7, "slot 0"),
+        (peers(&[with(&two, "slot", &json!(-1))]), 7, "-1"),
+        (peers(&[with(&two, "slot", &json!(1024))]), 7, "1024"),
+        (peers(&[with(&two, "vtep", &json!("2001:db8::2"))]), 2, "2001:db8::2"),
+    ]
+}
+
+fn wrong_etcds() -> Vec<Wrong> {
+    let etcd = |keys: Value| {
+        let at = json!({"type": "etcd", "endpoints": ["http://192.0.2.9:2379"]});
+        json!({"node": "one", "store": with_all(&at, &keys)})
+    };
+    let tls = |keys: Value| etcd(json!({"endpoints": ["https://192.0.2.9"], "tls": keys}));
+    vec![
+        (with(&etcd(json!({})), "ipam", &json!({"type": "host-local"})), 2, "host-local"),
+        (etcd(json!({"endpoints": []})), 7, "endpoints"),
+        (etcd(json!({"endpoints": ["ftp://192.0.2.9"]})), 7, "ftp://192.0.2.9"),
+        (etcd(json!({"endpoints": ["http://192.0.2.9:0"]})), 7, "http://192.0.2.9:0"),
+        (etcd(json!({"endpoints": ["http://192.0.2.9/v3"]})), 7, "http://192.0.2.9/v3"),
+        (etcd(json!({"prefix": "sealane"})), 7, "sealane"),
+        (etcd(json!({"peers": [{"node": "one", "vtep": "192.0.2.1"}]})), 7, "peers"),
+        (etcd(json!({"endpoints": ["https://192.0.2.9"]})), 7, "https://192.0.2.9"),
+        (etcd(json!({"tls": {"ca": "/ca.pem"}})), 7, "http://192.0.2.9"),
+        (tls(json!({})), 7, "ca"),
+        (tls(json!({"ca": "ca.pem"})), 7, "ca.pem"),
+        (tls(json!({"ca": "/ca.pem", "cert": "/cert.pem"})), 7, "key"),
+        (tls(json!({"ca": "/ca.pem", "key": "/key.pem"})), 7, "cert"),
+        (tls(json!({"ca": "/ca.pem", "cert": "/cert.pem", "key": "../key.pem"})), 7, "../key.pem"),
+    ]
 }
 
 /// As Docker and ufw leave it.
