@@ -1,7 +1,7 @@
 //! Why the agent can't do its work.
 use cluster::LeasedBlock;
 use cni::{Code, Failure};
-use std::{io, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf};
 use types::{NetworkName, NodeName};
 
 /// Why the agent can't do its work.
@@ -46,6 +46,20 @@ pub enum Error {
         /// Which.
         network: NetworkName,
     },
+    /// A node of a store has one address.
+    #[error(
+        "network {network} has the vtep {vtep}, and network {other} of the same store and node has {known}"
+    )]
+    TwoVteps {
+        /// Which.
+        network: NetworkName,
+        /// Its address.
+        vtep: IpAddr,
+        /// The network that was there first, in the order of the files.
+        other: NetworkName,
+        /// The address of that.
+        known: IpAddr,
+    },
     /// The network is cut otherwise than when blocks were leased.
     #[error("network {network} was cut otherwise when this node leased its blocks")]
     CutAnew {
@@ -73,7 +87,7 @@ impl Failure for Error {
             Error::State(_) => Code::State,
             Error::AnotherRuns { .. } | Error::Lost { .. } => Code::Taken,
             Error::Kernel(_) | Error::Peers { .. } => Code::Kernel,
-            Error::NoVtep { .. } | Error::CutAnew { .. } => Code::InvalidConfig,
+            Error::NoVtep { .. } | Error::TwoVteps { .. } | Error::CutAnew { .. } => Code::InvalidConfig,
         }
     }
 
@@ -86,6 +100,9 @@ impl Failure for Error {
             Error::AnotherRuns { .. } => "one is enough for all networks of a host".into(),
             Error::Kernel(_) | Error::NoVtep { .. } => {
                 "set \"vtep\" to an address of this host that the others reach".into()
+            }
+            Error::TwoVteps { other, .. } => {
+                format!("give it the \"vtep\" of {other}, another \"node\", or a \"prefix\" of its own")
             }
             Error::CutAnew { .. } => {
                 "set \"blockSize\" and \"subnets\" as they were, or begin another network".into()

@@ -30,9 +30,9 @@ pub use lease::LESSOR;
 pub use poke::poke;
 
 use cni::Fail;
-use membership::Membership;
+use membership::{Found, Membership};
 use poke::Pokes;
-use status::Status;
+use status::{Refusals, Status};
 use std::time::Duration;
 use tokio::{runtime::Builder, task::AbortHandle};
 
@@ -51,8 +51,9 @@ pub fn run(once: bool) -> Result<(), Fail> {
 }
 
 async fn pass() -> Result<(), Fail> {
-    let mut first = Ok(());
-    for membership in membership::all()? {
+    let found = Found::now()?;
+    let mut first = found.refused.into_values().next().map_or(Ok(()), Err);
+    for membership in found.memberships {
         first = first.and(member::pass(&membership).await);
         first = first.and(peers::pass(&membership, Status::default()).await);
     }
@@ -65,9 +66,10 @@ async fn stay() -> Result<(), Fail> {
     let listener = status::listen()?;
     let _serving = tokio::spawn(caller::serve(listener, status.clone(), pokes.clone()));
     let (mut running, mut said): (Vec<Running>, _) = (Vec::new(), String::new());
+    let mut refusals = Refusals::default();
     loop {
-        let wanted = match membership::all() {
-            Ok(wanted) => wanted,
+        let mut found = match Found::now() {
+            Ok(found) => found,
             // Somebody is at the folder, or has made it worse: what was there goes on.
             Err(failure) => {
                 status::note(&mut said, "networks", failure.as_ref());
@@ -75,6 +77,9 @@ async fn stay() -> Result<(), Fail> {
                 continue;
             }
         };
+        refusals.say(&found.refused);
+        found.keep(running.iter().map(|(membership, _)| membership));
+        let wanted = found.memberships;
         running.retain(|(membership, tasks)| {
             let stays = wanted.contains(membership);
             if !stays {

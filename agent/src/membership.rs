@@ -16,26 +16,72 @@ pub(crate) struct Membership {
     pub(crate) networks: BTreeMap<NetworkName, Config>,
 }
 
-/// All of this node, by the folder of networks. Networks of one store and one name of the node share a task and a life.
-pub(crate) fn all() -> Result<Vec<Membership>, Fail> {
-    let mut all: Vec<Membership> = Vec::new();
-    for network in Folder::from_env().networks()? {
-        let Some(config) = network.cluster else { continue };
-        let Store::Etcd(etcd) = &config.store else { continue };
-        let (Role::Leasing(node), _) = ipam::cluster::owned(&network.name, &config)? else { continue };
+/// All of this node, by the folder of networks.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Networks of one store and one name of the node share a task and a life.
+    pub(crate) memberships: Vec<Membership>,
+    /// Networks that can't be kept as they are written, and why.
+    pub(crate) refused: BTreeMap<NetworkName, Fail>,
+}
+
+impl Found {
+    /// By the folder as it is now.
+    pub(crate) fn now() -> Result<Self, Fail> {
+        let mut found = Self::default();
+        for network in Folder::from_env().networks()? {
+            let Some((config, etcd)) = network.cluster.and_then(stored) else { continue };
+            if let Err(failure) = found.take(&network.name, config, etcd) {
+                found.refused.insert(network.name, failure);
+            }
+        }
+        Ok(found)
+    }
+
+    fn take(&mut self, name: &NetworkName, config: Config, etcd: Etcd) -> Result<(), Fail> {
+        let (Role::Leasing(node), _) = ipam::cluster::owned(name, &config)? else { return Ok(()) };
         let vtep = match config.vtep(&Role::Leasing(node.clone())) {
             Some(vtep) => vtep,
-            None => default_address()?.ok_or(Error::NoVtep { network: network.name.clone() })?,
+            None => default_address()?.ok_or(Error::NoVtep { network: name.clone() })?,
         };
-        let same = |known: &&mut Membership| known.etcd == *etcd && known.node == node && known.vtep == vtep;
-        if let Some(known) = all.iter_mut().find(same) {
-            known.networks.insert(network.name, config);
-        } else {
-            let etcd = etcd.clone();
-            all.push(Membership { etcd, node, vtep, networks: BTreeMap::from([(network.name, config)]) });
+        self.join(Membership { etcd, node, vtep, networks: BTreeMap::from([(name.clone(), config)]) })?;
+        Ok(())
+    }
+
+    /// A node has one address for all its networks of a store: the others are told it once.
+    fn join(&mut self, new: Membership) -> Result<(), Error> {
+        let same = |known: &&mut Membership| known.etcd == new.etcd && known.node == new.node;
+        let Some(known) = self.memberships.iter_mut().find(same) else {
+            self.memberships.push(new);
+            return Ok(());
+        };
+        if known.vtep == new.vtep {
+            known.networks.extend(new.networks);
+            return Ok(());
+        }
+        let [of, its] = [&new, &*known].map(|one| one.networks.keys().next().cloned());
+        let (Some(network), Some(other)) = (of, its) else { return Ok(()) };
+        Err(Error::TwoVteps { network, vtep: new.vtep, other, known: known.vtep })
+    }
+
+    /// What is refused now and runs goes on as it was.
+    pub(crate) fn keep<'a>(&mut self, running: impl Iterator<Item = &'a Membership>) {
+        for membership in running {
+            let mut kept = membership.clone();
+            kept.networks.retain(|name, _| self.refused.contains_key(name));
+            if !kept.networks.is_empty() {
+                // With another address than the rest has now, it is that which goes: it is as it was refused.
+                let _refused = self.join(kept);
+            }
         }
     }
-    Ok(all)
+}
+
+/// The configuration of a network with an etcd, and that.
+fn stored(config: Config) -> Option<(Config, Etcd)> {
+    let Store::Etcd(etcd) = &config.store else { return None };
+    let etcd = etcd.clone();
+    Some((config, etcd))
 }
 
 /// The address that the default route uses: its own, or that of its link which the kernel takes (`inet_select_addr`), the first beside the gateway if there is one.

@@ -165,6 +165,20 @@ pub(crate) fn note(said: &mut String, about: &str, failure: &dyn Failure) {
     }
 }
 
+/// What was said last of each network that is refused.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(BTreeMap<NetworkName, String>);
+
+impl Refusals {
+    /// Logs those of now that were not there, or were others, when it was said last.
+    pub(crate) fn say(&mut self, refused: &BTreeMap<NetworkName, Fail>) {
+        self.0.retain(|name, _| refused.contains_key(name));
+        for (name, failure) in refused {
+            note(self.0.entry(name.clone()).or_default(), name.as_str(), failure.as_ref());
+        }
+    }
+}
+
 fn words(failure: &dyn Failure) -> String {
     ErrorReply::new(Version::LATEST.as_str(), failure).to_string()
 }

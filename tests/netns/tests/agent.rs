@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         how_things_are_is_told_in_numbers_too,
         a_node_takes_the_address_of_the_default_route,
         a_name_under_which_another_machine_lives_is_refused,
+        a_network_that_can_not_be_kept_stops_no_other,
     ]))
 }
 
@@ -58,9 +59,14 @@ impl Node {
 
     /// Writes the conflist of the network `net`.
     fn configure(&self, plugin: &Value) {
-        let list = json!({"cniVersion": "1.1.0", "name": "net", "plugins": [plugin]});
+        self.configure_as("net", plugin);
+    }
+
+    /// Writes a network's conflist.
+    fn configure_as(&self, name: &str, plugin: &Value) {
+        let list = json!({"cniVersion": "1.1.0", "name": name, "plugins": [plugin]});
         fs::create_dir_all(self.host.dir().join("net.d")).unwrap();
-        fs::write(self.host.dir().join("net.d/net.conflist"), list.to_string()).unwrap();
+        fs::write(self.host.dir().join(format!("net.d/{name}.conflist")), list.to_string()).unwrap();
     }
 
     fn agent(&self) -> Command {
@@ -363,4 +369,40 @@ fn a_name_under_which_another_machine_lives_is_refused() {
     node.done();
     assert!(stored(&etcd, "node/worker-1").starts_with(r#"{"vtep":"192.0.2.1","incarnation":8,"#));
     node.add(&container).result().unwrap();
+}
+
+fn a_network_that_can_not_be_kept_stops_no_other() {
+    let (node, etcd) = Node::new();
+    let made = |number: u64, vtep: Option<&str>| {
+        let mut config = node.config.clone();
+        (config["vni"], config["subnets"]) =
+            (json!(4242 + number), json!([format!("10.{}.0.0/24", 42 + number)]));
+        config["vtep"] = json!(vtep);
+        config
+    };
+    let at = |number: u64, vtep: &str| made(number, Some(vtep));
+    let [absent, second] = [
+        "network other has no \"vtep\", and there is no default route",
+        "network other has the vtep 192.0.2.7, and network net of the same store and node has 192.0.2.1",
+    ];
+    for (other, refusal) in [(made(1, None), absent), (at(1, "192.0.2.7"), second)] {
+        node.configure_as("other", &other);
+        let output = node.once();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(refusal), "{said}");
+        assert_eq!(stored(&etcd, "net/").lines().count(), 1, "{other}");
+        assert_eq!(node.blocks().len(), 1, "{other}");
+        etcd.ctl(&["del", "--prefix", "/sealane/v1/"]).unwrap();
+        fs::remove_dir_all(node.host.data_dir()).unwrap();
+    }
+
+    // What runs goes on as it was, with those that have come meanwhile.
+    node.configure_as("other", &at(1, "192.0.2.1"));
+    let _agent = node.start();
+    let has = |name: &str| !node.status()["stores"][0]["networks"][name]["blocks"][0].is_null();
+    assert!(soon(|| has("net") && has("other")), "{}", node.status());
+    node.configure_as("other", &made(1, None));
+    node.configure_as("third", &at(2, "192.0.2.1"));
+    assert!(soon(|| has("third")), "{}", node.status());
+    assert!(soon(|| has("net") && has("other")), "{}", node.status());
 }
