@@ -717,7 +717,9 @@ fn no_connections_are_kept_of_a_tunnels_packets() {
     let lab = Lab::new();
     let of = |port| plan([step::Notrack { port }.into()]);
     let rules = |port: u16| {
-        nft("list table inet sealane").matches(&format!("udp dport {port} notrack comment")).count()
+        let of_the_port = format!("udp dport {port} ");
+        let listed = nft("list table inet sealane");
+        listed.lines().filter(|line| line.contains(&of_the_port) && line.contains("notrack")).count()
     };
     let (plan, another) = (of(4789), of(8472));
     lab.attach(1, &plan);

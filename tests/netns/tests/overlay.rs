@@ -50,6 +50,7 @@ netlab::tests! {
     a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is,
     hosts_of_an_underlay_of_ipv6_reach_each_other,
     what_a_container_sends_to_a_tunnel_is_in_nobodys_network,
+    what_a_bridges_container_sends_to_a_tunnels_port_elsewhere_is_masqueraded,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
     a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again,
 }
@@ -1164,6 +1165,24 @@ fn what_a_container_sends_to_a_tunnel_is_in_nobodys_network() {
         word[..length].to_vec()
     });
     assert_eq!(String::from_utf8_lossy(&heard.unwrap()), "host");
+}
+
+fn what_a_bridges_container_sends_to_a_tunnels_port_elsewhere_is_masqueraded() {
+    let lab = Cluster::new(2, true, 1500);
+    let (_in_the_overlay, ..) = lab.add(0, &lab.config(0, 2, &json!({})));
+    let (beside, ..) = lab.add(
+        0,
+        &lab.host
+            .config(&json!({"name": "beside", "type": "bridge", "bridge": "b0", "isDefaultGateway": true,
+            "ipMasq": true, "ipam": {"type": "host-local", "subnet": "10.99.0.0/24"}})),
+    );
+    ip("addr add 192.0.2.254/24 dev underlay").unwrap();
+    let elsewhere = UdpSocket::bind("192.0.2.254:4789").unwrap();
+    elsewhere.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let send = || UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"hello", "192.0.2.254:4789");
+    beside.exec(send).unwrap().unwrap();
+    let (_, from) = elsewhere.recv_from(&mut [0; 16]).unwrap();
+    assert_eq!(from.ip().to_string(), lab.nodes[0].vtep);
 }
 
 fn a_node_that_is_added_is_reached_and_one_that_is_removed_is_not() {

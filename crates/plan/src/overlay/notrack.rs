@@ -2,7 +2,8 @@
 //!
 //! # Theory of operation
 //! Every packet of the host is asked, in and out, so a port has a rule of its own that compares, which is half of what looking it up in a set takes. The rule
-//! goes with the port's last user, and the chains that it is in: nobody's packets are asked in vain.
+//! goes with the port's last user, and the chains that it is in: nobody's packets are asked in vain. What comes in is a tunnel's of this host only if it is
+//! for the host; what its containers send to such a port elsewhere is translated like all else.
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -12,8 +13,8 @@ use crate::{
     shared::Reversal,
 };
 use kernel::nft::{
-    Chain, ChainType, Compare, Expression, Field, Hook, Kind, Meta, Payload, Point, Policy, Register, Rule,
-    Set, Transaction,
+    Chain, ChainType, Compare, Expression, Fib, Field, Hook, Kind, Meta, Payload, Point, Policy, Register,
+    Rule, Set, Transaction,
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
@@ -88,6 +89,8 @@ impl Shared for Notrack {
 const RAW: i32 = -300;
 /// `IPPROTO_UDP`.
 const UDP: u8 = 17;
+/// `RTN_LOCAL`: an address of this host (`linux/rtnetlink.h`).
+const RTN_LOCAL: u32 = 2;
 /// The ports, as an older release had them: in one set, and asked for by one rule.
 const PORTS: Set =
     Set { table: INET, name: Cow::Borrowed("untracked"), key: &[Kind::InetService], value: None };
@@ -106,15 +109,24 @@ impl Notrack {
             hook: Some(Hook { kind: ChainType::Filter, at, priority: RAW, policy: Policy::Accept }),
         };
         let first = Register(0);
-        let rule = |(way, _)| Rule {
+        let to_the_port = [
+            Expression::Meta(Meta::L4proto, first),
+            Expression::Compare(Compare::Equal, first, vec![UDP]),
+            Expression::Payload(Payload::DestinationPort, first),
+            Expression::Compare(Compare::Equal, first, self.port.to_be_bytes().to_vec()),
+        ];
+        let to_the_host = [
+            Expression::Fib(Fib::DestinationType, first),
+            Expression::Compare(Compare::Equal, first, RTN_LOCAL.to_ne_bytes().to_vec()),
+        ];
+        let rule = |(way, at)| Rule {
             chain: name(way).into(),
-            expressions: vec![
-                Expression::Meta(Meta::L4proto, first),
-                Expression::Compare(Compare::Equal, first, vec![UDP]),
-                Expression::Payload(Payload::DestinationPort, first),
-                Expression::Compare(Compare::Equal, first, self.port.to_be_bytes().to_vec()),
-                Expression::Untracked,
-            ],
+            expressions: [
+                to_the_port.as_slice(),
+                if at == Point::Prerouting { &to_the_host } else { &[] },
+                &[Expression::Untracked],
+            ]
+            .concat(),
             comment: "a tunnel's".into(),
         };
         Section {
