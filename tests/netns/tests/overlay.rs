@@ -9,14 +9,15 @@ mod hosts;
 
 use hosts::{Cluster, shell};
 use netlab::{
-    Container, Host, OUTSIDE, Protocol, Reply, Snapshot, address, addresses, do_not_get_through, get_through,
-    ip, is_mute, reaches, refused, serve, soon, talks, with, with_all,
+    Binaries, Container, Host, OUTSIDE, PATIENCE, Protocol, Reply, Snapshot, address, addresses,
+    do_not_get_through, get_through, ip, is_mute, reaches, refused, serve, soon, talks, with, with_all,
 };
 use serde_json::{Value, json};
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
-    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
+    os::unix::fs::MetadataExt as _,
     process::Command,
     thread,
     time::Duration,
@@ -53,6 +54,7 @@ netlab::tests! {
     what_a_bridges_container_sends_to_a_tunnels_port_elsewhere_is_masqueraded,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
     a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again,
+    plugins_that_are_replaced_go_on_with_the_containers_of_those_before,
 }
 
 const OVERLAY: &str = r#"{"type": "overlay", "vni": 4242, "subnets": ["10.42.0.0/16", "fd42::/48"], "ipam": {"type": "cluster"}}"#;
@@ -1250,4 +1252,104 @@ fn a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again() {
     assert!(reply.stdout.contains("a container whose reservation is lost"), "{reply:?}");
     done(&lab.call("DEL", 0, &config(0), &third));
     is_known_to(&one, &at_one, &at_far, 7000);
+}
+
+/// Sends back what comes to this port of this thread's network namespace, for as long as it comes.
+fn listen(port: u16) {
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+        }
+    });
+}
+
+/// Connections to one port of these addresses, by which a byte goes to the other side and back.
+struct Open(Vec<TcpStream>);
+
+impl Open {
+    fn of(at: &[IpAddr], port: u16) -> Self {
+        let connect = |at: &IpAddr| {
+            // With all the time that a neighbour needs to be known.
+            reaches(Protocol::Tcp, *at, port).unwrap();
+            let stream = TcpStream::connect_timeout(&(*at, port).into(), PATIENCE).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream
+        };
+        Self(at.iter().map(connect).collect())
+    }
+
+    #[track_caller]
+    fn goes_on(&mut self) {
+        for stream in &mut self.0 {
+            let mut byte = [0];
+            let heard = stream.write_all(b"s").and_then(|()| stream.read_exact(&mut byte));
+            assert!(heard.is_ok(), "{stream:?}: {heard:?}");
+        }
+    }
+}
+
+impl Cluster {
+    /// What the containers of the network have in common on a host: its namespaces and its tunnel, by their numbers.
+    fn common(&self, node: usize) -> (Vec<u64>, String) {
+        let dir = self.nodes[node].dir.join("state/overlay/net");
+        let inodes = ["netns", "gate"].map(|file| fs::metadata(dir.join(file)).unwrap().ino());
+        let tunnel = format!("nsenter --net={}/netns ip -o link show vx4242", dir.display());
+        (inodes.to_vec(), shell(&tunnel))
+    }
+}
+
+/// The independent executables and the multicall one in turns: neither makes anew what the other has made, open connections stay so, and
+/// each takes down what is the other's.
+fn plugins_that_are_replaced_go_on_with_the_containers_of_those_before() {
+    let mut lab = Cluster::new(2, true, 1500);
+    let (outside, published) =
+        (["192.0.2.254", "2001:db8::fe"].map(address), ["192.0.2.1", "2001:db8::1"].map(address));
+    ip("addr add 192.0.2.254/24 dev underlay").unwrap();
+    ip("addr add 2001:db8::fe/64 dev underlay nodad").unwrap();
+    for (node, number) in lab.nodes.iter().zip(1..) {
+        node.netns.ip(&format!("addr add 2001:db8::{number}/64 dev uplink nodad")).unwrap();
+    }
+    listen(7000);
+    let config = |lab: &Cluster, node| lab.config(node, 2, &json!({}));
+    let ports = |lab: &Cluster, result: &Value| portmap(&lab.host, result, &json!({"hostPort": 8080}));
+    let separate = Binaries::under_test().unwrap();
+    let one_file = Binaries::multicall(&lab.host.dir().join("next")).unwrap();
+    let mut before = None;
+    // The first turn is without a swap: it leaves what stays as with any other plugin.
+    for (old, new) in [(&separate, &separate), (&separate, &one_file), (&one_file, &separate)] {
+        lab.host.use_binaries(old);
+        let (one, result, at_one) = lab.add(0, &config(&lab, 0));
+        let (two, ..) = lab.add(1, &config(&lab, 1));
+        done(&lab.call("ADD", 0, &ports(&lab, &result), &one));
+        one.exec(|| listen(7000)).unwrap();
+        let mut open = [
+            two.exec(|| Open::of(&at_one, 7000)).unwrap(),
+            two.exec(|| Open::of(&outside, 7000)).unwrap(),
+            Open::of(&published, 8080),
+        ];
+        let common = [0, 1].map(|node| lab.common(node));
+
+        lab.host.use_binaries(new);
+        done(&lab.call("CHECK", 0, &with(&config(&lab, 0), "prevResult", &result), &one));
+        done(&lab.call("CHECK", 0, &ports(&lab, &result), &one));
+        let more = [0, 1].map(|node| lab.add(node, &config(&lab, node)));
+        assert_eq!([0, 1].map(|node| lab.common(node)), common, "made anew");
+        open.iter_mut().for_each(Open::goes_on);
+        let [(third, _, at_third), (fourth, _, at_fourth)] = &more;
+        talks(third, at_third, fourth, at_fourth, 7001);
+        is_known_to(fourth, at_fourth, &at_one, 7000);
+        Open::of(&published, 8080).goes_on();
+        for (node, (container, ..)) in more.iter().enumerate() {
+            done(&lab.call("DEL", node, &config(&lab, node), container));
+        }
+        open.iter_mut().for_each(Open::goes_on);
+        drop(open);
+        done(&lab.call("DEL", 0, &ports(&lab, &result), &one));
+        for (node, container) in [&one, &two].into_iter().enumerate() {
+            done(&lab.call("DEL", node, &config(&lab, node), container));
+        }
+        let snapshots = lab.snapshots();
+        lab.is_as(before.get_or_insert(snapshots));
+    }
 }
