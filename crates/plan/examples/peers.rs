@@ -95,6 +95,7 @@ fn shared() -> Plan {
         port: 4789,
         mac: router(0),
         mtu: 1450,
+        looked: true,
     });
     plan
 }

@@ -1,6 +1,6 @@
 //! What a plan must know of the host before it can be made: asked once, answered once, so that planning itself is pure.
 use crate::{
-    Plan, Step, allowlist,
+    Plan, allowlist,
     bridge_mac::WantedMac,
     device::{DeviceFact, NoDevice, WantedDevice},
     error::Error,
@@ -123,6 +123,8 @@ pub struct Facts {
     pub host_end: Option<HostEnd>,
     /// The MTU that was asked for, in bytes; none if there is nothing to find it by.
     pub mtu: Option<u32>,
+    /// Whether that is what ADD was answered, and may be another now.
+    pub recalled: bool,
     /// What an overlay network has of this host, if it was asked for.
     pub overlay: Option<OverlayFact>,
     /// How the other nodes of an overlay network are reached, if it was asked for.
@@ -305,10 +307,7 @@ impl Facts {
         let mut facts = Facts::answer(&others, places)?;
         let (mut chosen, wanted) = (plan.chosen_ports(), told.iter().filter_map(Query::port));
         facts.free_ports = wanted.map_while(|wanted| take(wanted, &mut chosen)).collect();
-        facts.mtu = plan.steps().find_map(|(_, step)| match step {
-            Step::Veth(veth) => veth.mtu,
-            _ => None,
-        });
+        (facts.mtu, facts.recalled) = (plan.pairs_mtu(), true);
         facts.device = told.iter().find_map(|query| match query {
             Query::Device(wanted) if wanted.is_userspace() => Some(DeviceFact::Userspace),
             Query::Device(_) => plan.taken_device().cloned().map(|taken| DeviceFact::Link(Box::new(taken))),

@@ -62,6 +62,14 @@ fn of(by: Option<&IfName>) -> String {
 }
 
 impl Plan {
+    /// What the pair to the container carries, in bytes; none if there is no pair, or that was left to the kernel.
+    pub(crate) fn pairs_mtu(&self) -> Option<u32> {
+        self.steps().find_map(|(_, step)| match step {
+            Step::Veth(veth) => veth.mtu,
+            _ => None,
+        })
+    }
+
     /// Refuses a plan that gives an interface an IPv6 address that its MTU is too small for, or an MTU that is too small for an address that
     /// the container's interface has already.
     pub fn refuse_small_mtu(&self, facts: &Facts, there: &[(IfName, Prefix)]) -> Result<(), TooSmall> {

@@ -31,6 +31,7 @@ netlab::tests! {
     who_goes_takes_no_way_of_one_that_stays,
     a_tunnel_that_was_down_leads_to_its_peers_again,
     the_records_of_a_network_have_the_newest_list,
+    the_records_of_a_network_have_the_mtu_of_who_was_the_last_to_look_at_the_ways,
     who_is_alone_needs_no_tunnel_and_one_that_is_there_leads_nowhere,
     the_mtu_is_what_the_narrowest_way_leaves,
     a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_ways,
@@ -67,7 +68,15 @@ fn router(last: u8) -> Mac {
 fn tunnel(vni: u32) -> step::Tunnel {
     let name = format!("vx{vni}").parse().unwrap();
     let vni = vni.try_into().unwrap();
-    step::Tunnel { name, vni, mac: router(1), vtep: address("192.0.2.1"), port: 4789, mtu: 1450 }
+    step::Tunnel {
+        name,
+        vni,
+        mac: router(1),
+        vtep: address("192.0.2.1"),
+        port: 4789,
+        mtu: 1450,
+        looked: true,
+    }
 }
 
 fn peer(last: u8) -> step::Peer {
@@ -443,6 +452,37 @@ fn the_records_of_a_network_have_the_newest_list() {
     record.remove().unwrap();
     assert_eq!((done.put_back.len(), done.left), (1, vec![]));
     assert_eq!(lab.differs(1, &new), "");
+}
+
+fn the_records_of_a_network_have_the_mtu_of_who_was_the_last_to_look_at_the_ways() {
+    let lab = Lab::new();
+    let of = |mtu| plan([namespace(1).into(), step::Tunnel { mtu, ..tunnel(7) }.into()]);
+    let mut record = lab.state.claim(&key(1)).unwrap();
+    record.announce(&of(1450)).unwrap();
+    drop(record);
+    let recorded = lab.state.recorded(&key(1)).unwrap().unwrap();
+    lab.state.find(&key(1), std::time::Duration::ZERO).unwrap().unwrap().remove().unwrap();
+    let repaired = || {
+        let record = lab.state.claim(&key(1)).unwrap();
+        let done = repair(&recorded, &mut lab.places(), &lab.state, &key(1), Extent::Host);
+        record.remove().unwrap();
+        assert_eq!(done.left, []);
+        done.put_back.len()
+    };
+    lab.attach(1, &of(1450));
+    for mtu in [1350, 1400] {
+        lab.attach(3, &of(mtu));
+        assert_eq!((lab.differs(1, &recorded), repaired()), (String::new(), 0));
+        for command in ["link set vx7 mtu 1450", "link delete vx7"] {
+            lab.inside(1, || ip(command).unwrap());
+            assert_ne!(lab.differs(1, &recorded), "", "{command}");
+            assert_eq!(repaired(), 1, "{command}");
+            assert_eq!(lab.differs(1, &of(mtu)), "", "{command}");
+        }
+    }
+    // As an older release leaves it.
+    fs::remove_file(lab.netns(1).with_file_name("vx7.mtu")).unwrap();
+    assert_eq!(lab.differs(1, &recorded), "vx7 has mtu 1400");
 }
 
 fn who_is_alone_needs_no_tunnel_and_one_that_is_there_leads_nowhere() {

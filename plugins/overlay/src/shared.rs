@@ -64,7 +64,7 @@ fn to_others(plan: &mut Plan, config: &Config, network: &NetworkName, facts: &Fa
         }
         (Others::Listed(..), Some((node, others)), Some(mtu)) => {
             plan.ensure(notrack);
-            plan.ensure(link(&config.network, node.vtep, mtu));
+            plan.ensure(step::Tunnel { looked: !facts.recalled, ..link(&config.network, node.vtep, mtu) });
             plan.ensure(peers(&config.network, network, step::List::These(list(config, &others))));
         }
         // Who is alone in the list now may not have been.
@@ -93,6 +93,7 @@ fn link(config: &cluster::Config, vtep: IpAddr, mtu: u32) -> step::Tunnel {
         port: config.port,
         mac: Router::of(config.vni, vtep).mac,
         mtu,
+        looked: true,
     }
 }
 

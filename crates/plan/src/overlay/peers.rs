@@ -194,7 +194,7 @@ impl Shared for Peers {
             self.send(rtnl, wiped().chain(wanted.changes(&here, tunnel.index)))?;
         }
         let Some((text, digest)) = self.named(&peers, lists.as_ref()) else { return Ok(()) };
-        self.keep(&text, places)?;
+        keep(self.file(places)?, &text)?;
         self.send(places.rtnl(Place::Network)?, [link::set_alias(tunnel.index, Some(&digest))])?;
         places.look_again();
         Ok(())
@@ -279,14 +279,6 @@ impl Peers {
         Ok(kept.map(|(_, peers)| peers))
     }
 
-    /// Under the network's lock, so nobody else writes beside it.
-    fn keep(&self, text: &str, places: &Places) -> Result<(), Error> {
-        let path = self.file(places)?;
-        let new = path.with_extension("new");
-        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
-        written.map_err(|cause| Error::State { doing: "write", path, cause })
-    }
-
     /// In pieces that fit into the socket, each made when it is its turn: all at once would be many times what they are about.
     fn send(&self, rtnl: &mut Rtnl, requests: impl IntoIterator<Item = Message>) -> Result<(), Error> {
         let mut requests = requests.into_iter();
@@ -304,6 +296,13 @@ impl Peers {
 
 /// Of requests, each some 100 bytes.
 const PIECE: usize = 512;
+
+/// Under the network's lock, so nobody else writes beside it.
+pub(super) fn keep(path: PathBuf, text: &str) -> Result<(), Error> {
+    let new = path.with_extension("new");
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
+    written.map_err(|cause| Error::State { doing: "write", path, cause })
+}
 
 /// The number of the first.
 pub(super) fn first_of(peers: &[Peer]) -> Option<u32> {

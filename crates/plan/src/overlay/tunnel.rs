@@ -1,5 +1,9 @@
 //! The tunnel between a network's namespaces on several hosts.
-use super::NoOverlay;
+//!
+//! # Theory of operation
+//! Its MTU follows the ways to the other hosts, which become others as hosts come and go; the containers' records stay as they are. So what it is to be is in a
+//! file beside the namespace, written by whoever has looked at the ways, before the kernel is told: who goes by a record (CHECK, a repair) goes by that.
+use super::{NoOverlay, folder_of, peers::keep};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -12,7 +16,7 @@ use kernel::{
     link::{self, NewVxlan, SEGMENT, Vxlan},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr};
+use std::{fmt, fs, io::ErrorKind, net::IpAddr, path::PathBuf};
 use types::{IfName, Mac, Vni, stable_hash};
 
 /// A VXLAN in the network's namespace, whose packets are the host's. It goes with the namespace.
@@ -30,6 +34,9 @@ pub struct Tunnel {
     pub mac: Mac,
     /// Its largest packet in bytes.
     pub mtu: u32,
+    /// Whether the ways were looked at for it. By what ADD was answered, as in a record, it counts as long as nobody has written down another.
+    #[serde(skip)]
+    pub looked: bool,
 }
 
 impl fmt::Display for Tunnel {
@@ -54,6 +61,7 @@ impl Act for Tunnel {
         let Some(found) = found else {
             return Ok(Some(format!("there is no {} {}", self.name, Place::Network)));
         };
+        let mtu = self.expected(places)?;
         Ok(if !self.is(&found) {
             Some(format!("{} is another one", self.name))
         } else if !found.up {
@@ -61,7 +69,7 @@ impl Act for Tunnel {
         } else if found.segment > SEGMENT {
             Some(format!("{} takes segments of {} bytes", self.name, found.segment))
         } else {
-            (found.mtu != self.mtu).then(|| format!("{} has mtu {}", self.name, found.mtu))
+            (found.mtu != mtu).then(|| format!("{} has mtu {}", self.name, found.mtu))
         })
     }
 }
@@ -72,21 +80,25 @@ impl Shared for Tunnel {
     }
 
     fn stands(&self, places: &mut Places) -> Result<bool, Error> {
+        let mtu = self.expected(places)?;
         let found = places.seen(Place::Network, &self.name)?;
-        Ok(found.is_some_and(|found| {
-            self.is(&found) && found.up && found.mtu == self.mtu && found.segment <= SEGMENT
-        }))
+        Ok(found
+            .is_some_and(|found| self.is(&found) && found.up && found.mtu == mtu && found.segment <= SEGMENT))
     }
 
     /// What was made goes with the namespace.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
+        let mtu = self.expected(places)?;
+        if self.looked {
+            keep(self.file(places)?, &mtu.to_string())?;
+        }
         match places.link(Place::Network, &self.name)? {
-            Some(found) if self.is(&found) => self.correct(&found, places)?,
+            Some(found) if self.is(&found) => self.correct(&found, mtu, places)?,
             Some(_) => {
                 places.unlink(Place::Network, &self.name)?;
-                self.make(places)?;
+                self.make(mtu, places)?;
             }
-            None => self.make(places)?,
+            None => self.make(mtu, places)?,
         }
         places.forget_network();
         Ok(())
@@ -102,8 +114,25 @@ impl Tunnel {
         found.vxlan == Some(self.vxlan()) && found.mac == Some(self.mac)
     }
 
+    /// Its MTU, in bytes, by who was the last to look at the ways. An older release has not written it down.
+    fn expected(&self, places: &Places) -> Result<u32, Error> {
+        if self.looked {
+            return Ok(self.mtu);
+        }
+        let path = self.file(places)?;
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.parse().unwrap_or(self.mtu)),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(self.mtu),
+            Err(cause) => Err(Error::State { doing: "read", path, cause }),
+        }
+    }
+
+    fn file(&self, places: &Places) -> Result<PathBuf, Error> {
+        Ok(folder_of(&places.state()?, places.network_name()?).join(format!("{}.mtu", self.name)))
+    }
+
     /// Asked for on the host, where its packets are, and born where its frames are.
-    fn make(&self, places: &mut Places) -> Result<(), Error> {
+    fn make(&self, mtu: u32, places: &mut Places) -> Result<(), Error> {
         // Before Linux 6.13 the host must not have a link of its name, unless a number is asked for.
         let far =
             1 << 30 | u32::try_from(stable_hash(&["index", self.name.as_str()]) >> 34).unwrap_or_default();
@@ -111,7 +140,7 @@ impl Tunnel {
             name: &self.name,
             vxlan: self.vxlan(),
             mac: self.mac,
-            mtu: self.mtu,
+            mtu,
             index: link::exists(&self.name)?.then_some(far),
             netns: &places.network()?,
         });
@@ -125,14 +154,14 @@ impl Tunnel {
         }
     }
 
-    fn correct(&self, found: &Link, places: &mut Places) -> Result<(), Error> {
+    fn correct(&self, found: &Link, mtu: u32, places: &mut Places) -> Result<(), Error> {
         let mut requests = Vec::new();
         if !found.up {
             // What led through it is gone, whatever list of peers is written on it.
             requests.push(link::set_alias(found.index, None));
         }
         requests.extend([
-            link::set_mtu(found.index, self.mtu),
+            link::set_mtu(found.index, mtu),
             link::set_segment(found.index, SEGMENT),
             link::set_up(found.index),
         ]);

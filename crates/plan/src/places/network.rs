@@ -36,15 +36,18 @@ impl Places {
         self.seen.retain(|(place, ..)| *place != Place::Network);
     }
 
+    /// The network of which there may be namespaces.
+    pub(crate) fn network_name(&self) -> Result<&NetworkName, Error> {
+        Ok(self.network.as_ref().ok_or(NoOverlay::NoNetwork)?)
+    }
+
     /// The network's namespace.
     pub(crate) fn network(&self) -> Result<Netns, Error> {
-        let network = self.network.as_ref().ok_or(NoOverlay::NoNetwork)?;
-        Ok(Netns::open(&overlay::netns_of(&self.state()?, network))?)
+        Ok(Netns::open(&overlay::netns_of(&self.state()?, self.network_name()?))?)
     }
 
     /// The network's gate.
     pub(super) fn gate(&self) -> Result<Netns, Error> {
-        let network = self.network.as_ref().ok_or(NoOverlay::NoNetwork)?;
-        Ok(Netns::open(&overlay::gate_of(&self.state()?, network))?)
+        Ok(Netns::open(&overlay::gate_of(&self.state()?, self.network_name()?))?)
     }
 }
