@@ -18,7 +18,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
-    process::Command,
+    process::{Command, ExitStatus},
     thread,
     time::Duration,
 };
@@ -50,6 +50,7 @@ netlab::tests! {
     a_port_on_one_host_leads_to_its_container_with_the_clients_address,
     a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is,
     hosts_of_an_underlay_of_ipv6_reach_each_other,
+    a_host_with_a_narrower_way_lowers_the_tunnel_and_containers_here_are_told,
     what_a_container_sends_to_a_tunnel_is_in_nobodys_network,
     what_a_bridges_container_sends_to_a_tunnels_port_elsewhere_is_masqueraded,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
@@ -968,17 +969,18 @@ impl Cluster {
     }
 }
 
-/// The largest packets, which must not be cut on the way.
-fn pings_in_full(from: &Container, at: IpAddr, mtu: u64) {
+/// A packet of this size, which must not be cut on the way.
+fn pings(from: &Container, at: IpAddr, size: u64) -> ExitStatus {
     let over = if at.is_ipv4() { 28 } else { 48 };
-    let ping = |size: u64| {
-        let mut command = Command::new("ping");
-        command.args(["-M", "do", "-c", "1", "-W", "20", "-s", &size.to_string(), &at.to_string()]);
-        from.exec(move || command.output().unwrap()).unwrap()
-    };
-    let said = ping(mtu - over);
-    assert!(said.status.success(), "{at}: {said:?}");
-    assert!(!ping(mtu - over + 1).status.success(), "{at}");
+    let mut command = Command::new("ping");
+    command.args(["-M", "do", "-c", "1", "-W", "20", "-s", &(size - over).to_string(), &at.to_string()]);
+    from.exec(move || command.output().unwrap().status).unwrap()
+}
+
+/// The largest packets.
+fn pings_in_full(from: &Container, at: IpAddr, mtu: u64) {
+    assert!(pings(from, at, mtu).success(), "{at}");
+    assert!(!pings(from, at, mtu + 1).success(), "{at}");
 }
 
 fn mtu_of(container: &Container) -> u64 {
@@ -1122,6 +1124,75 @@ fn hosts_of_an_underlay_of_ipv6_reach_each_other() {
     let refused =
         lab.call("ADD", 0, &lab.config(0, 2, &json!({"mtu": 8931})), &lab.host.container().unwrap());
     assert!(refused.stdout.contains("at most 8930 fit into the 9000 bytes"), "{}", refused.stdout);
+}
+
+/// What the container was told of the way there, in bytes.
+fn told_of_the_way(from: &Container, at: IpAddr) -> Value {
+    from.ip(&format!("route get {at}")).unwrap()[0]["metrics"][0]["mtu"].clone()
+}
+
+/// Larger than any window, so that there are segments as long as they may be; whatever keeps being lost ends it after a minute.
+fn sends_much(from: &Container, to: &Container, at: IpAddr, port: u16) {
+    const MUCH: usize = 4 << 20;
+    let limit = Some(Duration::from_mins(1));
+    let listener = to.exec(move || TcpListener::bind((at, port)).unwrap()).unwrap();
+    let reader = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(limit).unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).map(|_| all.len())
+    });
+    let mut stream = from.exec(move || TcpStream::connect((at, port)).unwrap()).unwrap();
+    stream.set_write_timeout(limit).unwrap();
+    stream.write_all(&vec![7; MUCH]).unwrap();
+    drop(stream);
+    assert_eq!(reader.join().unwrap().unwrap(), MUCH, "to {at}");
+}
+
+/// A tunnel has one MTU, that of the narrowest way. Containers that are there keep the one that they came with, and so do those of hosts that have other ways.
+fn a_host_with_a_narrower_way_lowers_the_tunnel_and_containers_here_are_told() {
+    let lab = Cluster::new(3, true, 1500);
+    let config = |node, nodes| lab.config(node, nodes, &json!({}));
+    let (old, result, at_old) = lab.add(0, &config(0, 2));
+    let (wide, _, at_wide) = lab.add(1, &config(1, 2));
+    for at in &at_wide {
+        pings_in_full(&old, *at, 1450);
+    }
+    // What is larger is lost on the underlay, and nobody there says so.
+    ip("link set u3 mtu 1400").unwrap();
+    lab.nodes[2].netns.ip("link set uplink mtu 1400").unwrap();
+    lab.nodes[0].netns.ip("route add 192.0.2.3/32 dev uplink mtu 1400").unwrap();
+    let (narrow, _, at_narrow) = lab.add(2, &config(2, 3));
+    let (new, _, at_new) = lab.add(0, &config(0, 3));
+    assert_eq!([&old, &wide, &narrow, &new].map(mtu_of), [1450, 1450, 1350, 1350]);
+    done(&lab.call("CHECK", 0, &with(&config(0, 3), "prevResult", &result), &old));
+
+    for (port, at) in (7000..).zip(&at_wide) {
+        sends_much(&old, &wide, *at, port);
+        assert_eq!(told_of_the_way(&old, *at), 1350, "{at}");
+        pings_in_full(&old, *at, 1350);
+    }
+    for (port, at) in (7010..).zip(&at_narrow) {
+        sends_much(&old, &narrow, *at, port);
+        assert!(!pings(&old, *at, 1450).success());
+        assert_eq!(told_of_the_way(&old, *at), 1350, "{at}");
+        pings_in_full(&old, *at, 1350);
+    }
+    // And back: from the wide one the larger ones arrive, where the container takes them.
+    for (port, at) in (7020..).zip(&at_old) {
+        sends_much(&narrow, &old, *at, port);
+        sends_much(&wide, &old, *at, port + 2);
+        assert!(pings(&wide, *at, 1450).success());
+    }
+    for (port, at) in (7030..).zip(&at_new) {
+        sends_much(&wide, &new, *at, port);
+        assert!(pings(&wide, *at, 1350).success());
+    }
+    // Without it all is as before.
+    let (last, ..) = lab.add(0, &config(0, 2));
+    for at in at_wide {
+        pings_in_full(&last, at, 1450);
+    }
 }
 
 /// A datagram as a tunnel's packet has it (RFC 7348, section 5).
