@@ -95,9 +95,10 @@ impl Life {
         match self.store.client.keep_alive(self.lease).await {
             Ok(_) => Ok(false),
             Err(etcd::Error::NoLease { .. }) => {
-                self.lease = self.store.client.grant(LIVE_FOR).await?;
-                self.announce().await?;
-                Ok(true)
+                let new = self.store.client.grant(LIVE_FOR).await?;
+                let lapsed = std::mem::replace(&mut self.lease, new);
+                // A lease of which nothing hangs would be kept, and nobody would hear the node.
+                self.announce().await.inspect_err(|_| self.lease = lapsed).map(|()| true)
             }
             Err(error) => Err(error.into()),
         }

@@ -321,6 +321,16 @@ fn a_life_goes_on_after_the_store_has_let_it_go() {
         assert!(life.keep().await.unwrap());
         assert_eq!(lives(), r#"{"incarnation":1}"#);
 
+        // It is not heard again before it has been announced.
+        let lease = etcd.ctl(&["lease", "list"]).unwrap().lines().last().unwrap().to_owned();
+        etcd.ctl(&["lease", "revoke", &lease]).unwrap();
+        let record = etcd.ctl(&["get", "--print-value-only", "/sealane/v1/node/a"]).unwrap();
+        etcd.ctl(&["put", "/sealane/v1/node/a", "no record"]).unwrap();
+        assert!(life.keep().await.is_err());
+        etcd.ctl(&["put", "/sealane/v1/node/a", record.trim()]).unwrap();
+        assert!(life.keep().await.unwrap());
+        assert_eq!(lives(), r#"{"incarnation":1}"#);
+
         // A process that was killed leaves its key; the next one takes it over, and ends it.
         drop(life);
         let next = store.live(&name("a"), 1).await.unwrap();
