@@ -1,7 +1,7 @@
 //! Why the agent can't do its work.
 use cluster::LeasedBlock;
 use cni::{Code, Failure};
-use std::{io, net::IpAddr, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 use types::{NetworkName, NodeName};
 
 /// Why the agent can't do its work.
@@ -60,6 +60,22 @@ pub enum Error {
         /// The address of that.
         known: IpAddr,
     },
+    /// The nodes of a store lose their blocks after one time, those of all its networks.
+    #[error(
+        "network {network} has the deadAfter {}, and network {other} of the same store and node has {}",
+        dead_after.as_secs(),
+        known.as_secs()
+    )]
+    TwoDeadAfters {
+        /// Which.
+        network: NetworkName,
+        /// Its time.
+        dead_after: Duration,
+        /// The network that was there first, in the order of the files.
+        other: NetworkName,
+        /// The time of that.
+        known: Duration,
+    },
     /// The network is cut otherwise than when blocks were leased.
     #[error("network {network} was cut otherwise when this node leased its blocks")]
     CutAnew {
@@ -87,7 +103,10 @@ impl Failure for Error {
             Error::State(_) => Code::State,
             Error::AnotherRuns { .. } | Error::Lost { .. } => Code::Taken,
             Error::Kernel(_) | Error::Peers { .. } => Code::Kernel,
-            Error::NoVtep { .. } | Error::TwoVteps { .. } | Error::CutAnew { .. } => Code::InvalidConfig,
+            Error::NoVtep { .. }
+            | Error::TwoVteps { .. }
+            | Error::TwoDeadAfters { .. }
+            | Error::CutAnew { .. } => Code::InvalidConfig,
         }
     }
 
@@ -103,6 +122,9 @@ impl Failure for Error {
             }
             Error::TwoVteps { other, .. } => {
                 format!("give it the \"vtep\" of {other}, another \"node\", or a \"prefix\" of its own")
+            }
+            Error::TwoDeadAfters { other, .. } => {
+                format!("give it the \"deadAfter\" of {other}, or a \"prefix\" of its own")
             }
             Error::CutAnew { .. } => {
                 "set \"blockSize\" and \"subnets\" as they were, or begin another network".into()

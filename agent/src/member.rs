@@ -7,6 +7,7 @@ use crate::{
 };
 use cluster::NodeRecord;
 use cni::Fail;
+use ipam::cluster::Moment;
 use std::{collections::BTreeMap, time::Duration};
 use store::{KEEP_EVERY, Life, Store};
 use tokio::time::{Instant, sleep};
@@ -15,10 +16,12 @@ use tracing::{info, warn};
 /// Does what is due, once. The node is announced, and the store lets it go by itself.
 pub(crate) async fn pass(membership: &Membership) -> Result<(), Fail> {
     let member = Member::new(membership)?;
-    let _life = member.announce().await?;
+    let (asked, _life) = member.announce().await?;
     let mut first = Ok(());
     for blocks in member.blocks() {
-        first = first.and(see_to(&blocks, true).await);
+        let mut progress = Progress::new();
+        let done = progress.see_to(&blocks).await;
+        first = first.and(progress.write_down(&blocks, &asked, membership.etcd.dead_after)).and(done);
     }
     first
 }
@@ -29,7 +32,7 @@ pub(crate) async fn stay(membership: Membership, status: Status, mut pokes: Poke
     loop {
         let failure = match Member::new(&membership) {
             Ok(member) => match member.announce().await {
-                Ok(life) => member.live(life, &status, &mut pokes).await,
+                Ok(alive) => member.live(alive, &status, &mut pokes).await,
                 Err(failure) => failure,
             },
             Err(failure) => failure,
@@ -49,6 +52,8 @@ struct Member<'a> {
 struct Progress {
     /// Whether blocks may have been lost since the store was last looked at.
     stale: bool,
+    /// When the node was heard, as it is written down.
+    heard: Option<Moment>,
     /// Not before then.
     resume: Instant,
     /// What was last complained of.
@@ -60,13 +65,14 @@ impl<'a> Member<'a> {
         Ok(Self { store: Store::new(&membership.etcd, DEADLINE)?, membership })
     }
 
-    /// Says that the node is there: in the life that it had before, if the host has not booted since.
-    async fn announce(&self) -> Result<Life, Fail> {
+    /// Says that the node is there: in the life that it had before, if the host has not booted since. Since when at least that is so.
+    async fn announce(&self) -> Result<(Moment, Life), Fail> {
         let Membership { node, vtep, .. } = self.membership;
+        let asked = Moment::now()?;
         let record = self.begin().await?;
         let life = self.store.live(node, record.incarnation).await?;
         info!(%node, %vtep, incarnation = record.incarnation, "announced");
-        Ok(life)
+        Ok((asked, life))
     }
 
     async fn begin(&self) -> Result<NodeRecord, Fail> {
@@ -76,13 +82,17 @@ impl<'a> Member<'a> {
     }
 
     /// Until the life can't be kept: why.
-    async fn live(&self, mut life: Life, status: &Status, pokes: &mut Pokes) -> Fail {
+    async fn live(&self, (mut heard, mut life): (Moment, Life), status: &Status, pokes: &mut Pokes) -> Fail {
         status.heard(self.membership, life.incarnation());
         let (mut networks, mut said, mut kept) = (BTreeMap::new(), String::new(), Instant::now());
         loop {
             for blocks in self.blocks() {
                 let progress = networks.entry(blocks.network).or_insert_with(Progress::new);
                 progress.go_on(&blocks, self.membership, status).await;
+                let written = progress.write_down(&blocks, &heard, self.membership.etcd.dead_after);
+                if let Err(failure) = written {
+                    note(&mut said, blocks.network.as_str(), failure.as_ref());
+                }
             }
             if pokes.wait(LOOK).await {
                 // Who pokes has just had an answer of the store.
@@ -91,8 +101,13 @@ impl<'a> Member<'a> {
             if kept.elapsed() < KEEP_EVERY {
                 continue;
             }
+            let asked = match Moment::now() {
+                Ok(asked) => asked,
+                Err(error) => return error.into(),
+            };
             match life.keep().await {
                 Ok(lapsed) => {
+                    heard = asked;
                     if lapsed {
                         warn!(node = %self.membership.node, "the store had let this node go");
                         networks.clear();
@@ -122,7 +137,7 @@ impl<'a> Member<'a> {
 
 impl Progress {
     fn new() -> Self {
-        Self { stale: true, resume: Instant::now(), said: String::new() }
+        Self { stale: true, heard: None, resume: Instant::now(), said: String::new() }
     }
 
     fn hurry(&mut self) {
@@ -134,12 +149,9 @@ impl Progress {
         if Instant::now() < self.resume {
             return;
         }
-        let done = see_to(blocks, self.stale).await.and_then(|()| blocks.leased());
+        let done = self.see_to(blocks).await.and_then(|()| blocks.leased());
         match &done {
-            Ok(_) => {
-                self.stale = false;
-                self.said.clear();
-            }
+            Ok(_) => self.said.clear(),
             Err(failure) => {
                 note(&mut self.said, blocks.network.as_str(), failure.as_ref());
                 self.resume = Instant::now() + RETRY;
@@ -147,13 +159,25 @@ impl Progress {
         }
         status.network(membership, blocks.network, done);
     }
-}
 
-async fn see_to(blocks: &Blocks<'_>, stale: bool) -> Result<(), Fail> {
-    if stale {
-        blocks.reconcile().await?;
+    async fn see_to(&mut self, blocks: &Blocks<'_>) -> Result<(), Fail> {
+        if self.stale {
+            blocks.reconcile().await?;
+            self.stale = false;
+        }
+        blocks.lease_in_time().await
     }
-    blocks.lease_in_time().await
+
+    /// Writes down, now and then, when the store was heard, for ADDs. Not while blocks may be another node's: their addresses would be given.
+    fn write_down(&mut self, blocks: &Blocks<'_>, heard: &Moment, dead_after: Duration) -> Result<(), Fail> {
+        let every = WRITE_EVERY.min(dead_after / 20);
+        let is_due = self.heard.as_ref().is_none_or(|written| heard.since(written) >= every);
+        if !self.stale && is_due {
+            ipam::cluster::heard(blocks.network, heard)?;
+            self.heard = Some(heard.clone());
+        }
+        Ok(())
+    }
 }
 
 /// How long a call of the store may take.
@@ -161,6 +185,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Between two looks at how many addresses are given.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two times that it is written down when the store was heard, at most.
+const WRITE_EVERY: Duration = Duration::from_secs(10);
 
 /// Before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);

@@ -48,19 +48,23 @@ impl Found {
         Ok(())
     }
 
-    /// A node has one address for all its networks of a store: the others are told it once.
+    /// A node has one address for all its networks of a store: the others are told it once. It takes blocks of whole nodes, so after one time.
     fn join(&mut self, new: Membership) -> Result<(), Error> {
-        let same = |known: &&mut Membership| known.etcd == new.etcd && known.node == new.node;
+        let same = |known: &&mut Membership| known.etcd.is_where(&new.etcd) && known.node == new.node;
         let Some(known) = self.memberships.iter_mut().find(same) else {
             self.memberships.push(new);
             return Ok(());
         };
-        if known.vtep == new.vtep {
+        if known.vtep == new.vtep && known.etcd == new.etcd {
             known.networks.extend(new.networks);
             return Ok(());
         }
         let [of, its] = [&new, &*known].map(|one| one.networks.keys().next().cloned());
         let (Some(network), Some(other)) = (of, its) else { return Ok(()) };
+        if known.vtep == new.vtep {
+            let [dead_after, its] = [&new, &*known].map(|one| one.etcd.dead_after);
+            return Err(Error::TwoDeadAfters { network, dead_after, other, known: its });
+        }
         Err(Error::TwoVteps { network, vtep: new.vtep, other, known: known.vtep })
     }
 

@@ -21,7 +21,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use store::{Changes, DEAD_AFTER, Reaped, Revision, Store};
+use store::{Changes, Reaped, Revision, Store};
 use tokio::{
     runtime::Builder,
     sync::mpsc::{self, Receiver, Sender},
@@ -91,7 +91,7 @@ struct Peers<'a> {
 
 impl<'a> Peers<'a> {
     fn new(membership: &'a Membership, status: Status) -> Self {
-        let (mut view, mut hands) = (View::new(&membership.node), Vec::new());
+        let (mut view, mut hands) = (View::new(&membership.node, membership.etcd.dead_after), Vec::new());
         for (network, config) in &membership.networks {
             let hand = Hand::new(network, config, membership.vtep);
             match hand.recall() {
@@ -202,9 +202,9 @@ impl<'a> Peers<'a> {
         }
     }
 
-    /// Takes the blocks of nodes that have not been heard for a day. Not more than once: in the store the node stays.
+    /// Takes the blocks of nodes that have not been heard for too long. Not more than once: in the store the node stays.
     async fn reap(&mut self, store: &Store) {
-        let dead = self.view.dead(DEAD_AFTER, Instant::now());
+        let dead = self.view.dead(Instant::now());
         self.reaped.retain(|node| dead.contains(node));
         for node in dead {
             if self.reaped.contains(&node) {
@@ -212,7 +212,8 @@ impl<'a> Peers<'a> {
             }
             match store.reap(&node).await {
                 Ok(Reaped { blocks }) => {
-                    warn!(%node, ?blocks, "was not heard for a day: its blocks are free");
+                    let after = self.membership.etcd.dead_after;
+                    warn!(%node, ?blocks, ?after, "was not heard for too long: its blocks are free");
                 }
                 // It is asked again, or has come back.
                 Err(error) if error.is_absence() => return,

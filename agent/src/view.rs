@@ -14,7 +14,7 @@ use std::{
     net::IpAddr,
     time::{Duration, Instant},
 };
-use store::{Absences, DEAD_AFTER, Entry, Event, Expiries};
+use store::{Absences, Entry, Event, Expiries};
 use types::{NetworkName, stable_hash};
 
 /// One store, seen by one of its nodes.
@@ -22,6 +22,8 @@ use types::{NetworkName, stable_hash};
 pub(crate) struct View {
     /// This node.
     node: NodeName,
+    /// For how long dead nodes keep their blocks.
+    dead_after: Duration,
     /// Where nodes are, or were when they were last heard of.
     vteps: BTreeMap<NodeName, IpAddr>,
     /// Those of which the store has a record.
@@ -59,9 +61,10 @@ struct Known {
 }
 
 impl View {
-    pub(crate) fn new(node: &NodeName) -> Self {
+    pub(crate) fn new(node: &NodeName, dead_after: Duration) -> Self {
         Self {
             node: node.clone(),
+            dead_after,
             vteps: BTreeMap::new(),
             nodes: BTreeSet::new(),
             lives: BTreeSet::new(),
@@ -212,11 +215,11 @@ impl View {
     }
 
     /// Who has not been heard for so long that its blocks are to be taken, if this is the node to do it: the first of those that live.
-    pub(crate) fn dead(&self, after: Duration, now: Instant) -> Vec<NodeName> {
+    pub(crate) fn dead(&self, now: Instant) -> Vec<NodeName> {
         if self.is_sick(now) || self.lives.first() != Some(&self.node) {
             return Vec::new();
         }
-        self.absences.dead(after, now).cloned().collect()
+        self.absences.dead(self.dead_after, now).cloned().collect()
     }
 
     fn written(&mut self, entry: Entry) {
@@ -225,7 +228,11 @@ impl View {
                 self.vteps.insert(node.clone(), record.vtep);
                 self.nodes.insert(node);
             }
-            Entry::Live(node, _) => drop(self.lives.insert(node)),
+            Entry::Live(node, _) => {
+                // Its end may come before the next conclusion.
+                self.absences.heard(&node);
+                self.lives.insert(node);
+            }
             Entry::Block(network, number, owner) => {
                 let known = self.networks.entry(network).or_default();
                 known.blocks.insert(number, Known { owner: owner.node, until: None });
@@ -236,7 +243,7 @@ impl View {
 
     /// A block is nobody's any more, the store says.
     fn lost(&mut self, network: &NetworkName, number: BlockNumber, now: Instant) {
-        let wait = if self.is_sick(now) { DEAD_AFTER } else { WAIT };
+        let wait = if self.is_sick(now) { self.dead_after } else { WAIT };
         let Some(known) = self.networks.get_mut(network) else { return };
         let Some(block) = known.blocks.get_mut(&number).filter(|block| block.until.is_none()) else { return };
         if block.owner == self.node {
@@ -253,7 +260,7 @@ impl View {
         }
         self.fault = Some(now);
         for block in self.networks.values_mut().flat_map(|known| known.blocks.values_mut()) {
-            block.until = block.until.map(|_| now + DEAD_AFTER);
+            block.until = block.until.map(|_| now + self.dead_after);
         }
     }
 }
@@ -298,7 +305,7 @@ const CONVALESCENCE: Duration = Duration::from_mins(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cluster::{LiveRecord, NodeRecord};
+    use cluster::{DEAD_AFTER, LiveRecord, NodeRecord};
     use serde_json::json;
     use store::{Owner, Revision};
 
@@ -343,7 +350,7 @@ mod tests {
 
     /// The view of the first of so many nodes.
     fn view(nodes: u32, now: Instant) -> View {
-        let mut view = View::new(&name(1));
+        let mut view = View::new(&name(1), DEAD_AFTER);
         view.begin(all(1..=nodes), false, now);
         view.conclude(now);
         view
@@ -422,7 +429,7 @@ mod tests {
     fn what_was_written_down_is_believed_until_the_store_has_said_otherwise_for_a_while() {
         let start = Instant::now();
         let peers = view(9, start).peers(&net(), &config(), own());
-        let mut later = View::new(&name(1));
+        let mut later = View::new(&name(1), DEAD_AFTER);
         later.recall(&net(), &config(), peers.clone());
         assert_eq!(later.peers(&net(), &config(), own()), peers);
         later.begin(all(1..=8), false, start);
@@ -430,7 +437,7 @@ mod tests {
         assert_eq!(known(&mut later).len(), 8);
         later.conclude(second(start, 11));
         assert_eq!(known(&mut later).len(), 7);
-        let mut empty = View::new(&name(1));
+        let mut empty = View::new(&name(1), DEAD_AFTER);
         empty.recall(&net(), &config(), peers);
         empty.begin(Vec::new(), false, start);
         empty.conclude(start);
@@ -464,11 +471,16 @@ mod tests {
         let day = DEAD_AFTER.as_secs();
         let dead = |view: &mut View, seconds| {
             view.conclude(second(start, seconds));
-            view.dead(DEAD_AFTER, second(start, seconds))
+            view.dead(second(start, seconds))
         };
         assert_eq!(dead(&mut view, day - 1), []);
         assert_eq!(dead(&mut view, day), [name(3)]);
-        let mut second_view = View::new(&name(2));
+        // Back for so short a time that it is gone again before anything is concluded.
+        view.written(entries(3).remove(1));
+        view.learn(Event::Gone(Key::Live(name(3)), Revision::default()), second(start, day));
+        assert_eq!(dead(&mut view, day), []);
+        assert_eq!(dead(&mut view, 2 * day), [name(3)]);
+        let mut second_view = View::new(&name(2), DEAD_AFTER);
         second_view.begin(all((1..=20).filter(|number| *number != 3)), false, start);
         second_view.written(entries(3).remove(0));
         second_view.conclude(start);

@@ -4,7 +4,7 @@
 //! `dataDir/<network>/` holds a file for each reserved address, named by it, with `<container>\r\n<ifname>` in it (old versions
 //! wrote the container alone); `last_reserved_ip.<n>` with the last address reserved of range set n; and `lock`, which whoever
 //! looks or writes holds with flock(2). Nothing else is ever put there: the reference walks it and deletes what matches.
-use crate::{error::Error, file};
+use crate::{cluster::HEARD, error::Error, file};
 use cni::AttachmentId;
 use nix::fcntl::OFlag;
 use serde::{Serialize, de::DeserializeOwned};
@@ -274,8 +274,8 @@ impl fmt::Display for Holder {
 /// What a network over many nodes has beside its reservations: what this node owns.
 pub(crate) const NOTE: &str = "blocks";
 
-/// What lies beside the reservations of a network and goes with them: what is owned, and how other nodes are reached (`plan`, `overlay/written.rs`).
-const BESIDE: [&str; 5] = [NOTE, "way", "way.new", "peers", "peers.new"];
+/// What lies beside the reservations of a network and goes with them: what is owned, when the store last heard of it, and how other nodes are reached (`plan`, `overlay/written.rs`).
+const BESIDE: [&str; 6] = [NOTE, HEARD, "way", "way.new", "peers", "peers.new"];
 
 fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |cause| Error::Reservation { doing, path: path.to_owned(), cause }

@@ -29,5 +29,5 @@ pub use key::{Folder, Key, KeyPrefix};
 pub use layout::{BlockNumber, BlockSize, Layout, Place, Span};
 pub use nodes::{Node, Nodes};
 pub use record::{BlockRecord, LiveRecord, NetworkRecord, NodeRecord, Record};
-pub use store::{Etcd, Role, Store, Tls};
+pub use store::{DEAD_AFTER, Etcd, Role, Store, Tls};
 pub use types::{NodeName, Vni};

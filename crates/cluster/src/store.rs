@@ -8,7 +8,7 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 use types::NodeName;
 
 /// Who says which node owns which blocks.
@@ -64,9 +64,23 @@ pub struct Etcd {
     pub prefix: KeyPrefix,
     /// Set if and only if the endpoints are `https`.
     pub tls: Option<Tls>,
+    /// How long a node must not have been heard before its blocks are taken from it; 20 s or more, and the same on all nodes.
+    pub dead_after: Duration,
 }
 
+/// How long that is unless it is said.
+pub const DEAD_AFTER: Duration = Duration::from_hours(24);
+
+/// In seconds. That a node is gone shows after 15, and it says that it lives every 5: who is called dead before it could say so twice would lose its blocks by a slow answer.
+const LEAST_DEAD_AFTER: i64 = 20;
+
 impl Etcd {
+    /// Whether it is the same store, whatever else is said of it.
+    pub fn is_where(&self, other: &Self) -> bool {
+        let place = |etcd: &Self| (etcd.endpoints.clone(), etcd.prefix.clone(), etcd.tls.clone());
+        place(self) == place(other)
+    }
+
     /// As the key `store` says it.
     pub fn of(store: &Value) -> Result<Self, Error> {
         Ok(etcd(cni::json::decode(store).map_err(Error::Keys)?)?)
@@ -91,6 +105,7 @@ pub(crate) struct RawStore {
     endpoints: Option<Vec<Option<String>>>,
     prefix: Option<String>,
     tls: Option<RawTls>,
+    dead_after: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,6 +134,7 @@ impl RawStore {
             ("endpoints", "etcd", self.endpoints.is_some()),
             ("prefix", "etcd", self.prefix.is_some()),
             ("tls", "etcd", self.tls.is_some()),
+            ("deadAfter", "etcd", self.dead_after.is_some()),
         ];
         let astray = |(_, of, given): &(&str, &str, bool)| *given && *of != kind;
         let astray = keys.into_iter().find(astray);
@@ -170,10 +186,17 @@ fn etcd(raw: RawStore) -> Result<Etcd, InvalidStore> {
         return Err(InvalidStore::NoEndpoints);
     }
     let tls = raw.tls.map(tls).transpose()?;
-    match endpoints.iter().find(|endpoint| endpoint.is_https() != tls.is_some()) {
-        Some(endpoint) => Err(InvalidStore::HalfTls { endpoint: endpoint.clone() }),
-        None => Ok(Etcd { endpoints, prefix: raw.prefix.as_deref().unwrap_or_default().parse()?, tls }),
+    let dead_after = raw.dead_after.map(seconds).transpose()?.unwrap_or(DEAD_AFTER);
+    if let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.is_https() != tls.is_some()) {
+        return Err(InvalidStore::HalfTls { endpoint: endpoint.clone() });
     }
+    let prefix = raw.prefix.as_deref().unwrap_or_default().parse()?;
+    Ok(Etcd { endpoints, prefix, tls, dead_after })
+}
+
+fn seconds(value: i64) -> Result<Duration, InvalidStore> {
+    let seconds = u64::try_from(value).ok().filter(|_| value >= LEAST_DEAD_AFTER);
+    seconds.map(Duration::from_secs).ok_or(InvalidStore::DeadAfter { value, least: LEAST_DEAD_AFTER })
 }
 
 fn tls(raw: RawTls) -> Result<Tls, InvalidStore> {

@@ -7,7 +7,7 @@
 //!
 //! Only [`Life`] hangs on a lease of etcd's. All else stays until somebody takes it away: an etcd that was stopped for a while lets all leases go at
 //! once, and a network must not go with them. So that a node is not heard makes it suspect, no more (`expiry.rs`); its blocks are taken
-//! from it after a day, by a transaction that fails if it has come back (`reap.rs`).
+//! from it after a day ([`cluster::DEAD_AFTER`], if nothing else is said), by a transaction that fails if it has come back (`reap.rs`).
 //!
 //! A block's epoch is the revision of the store at which it was leased, which nobody can choose: so it grows whenever the block changes hands, also when
 //! nobody had it meanwhile. A node that finds another epoch than it has written down has lost the block.
@@ -29,7 +29,7 @@ pub use etcd::Revision;
 pub use expiry::Expiries;
 pub use network::{Left, Registered, Rest};
 pub use node::{KEEP_EVERY, LIVE_FOR, Life};
-pub use reap::{Absences, DEAD_AFTER, Reaped};
+pub use reap::{Absences, Reaped};
 pub use view::{Changes, Snapshot, Watch};
 
 use cluster::{Etcd, Key, KeyPrefix, Record};

@@ -8,9 +8,6 @@ use std::{
 };
 use types::NetworkName;
 
-/// How long a node must not have been heard before its blocks are taken from it.
-pub const DEAD_AFTER: Duration = Duration::from_hours(24);
-
 /// Since when nodes are not heard, as far as this process has seen. It must have looked all the while: one that has just
 /// started knows of nobody's death.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +29,11 @@ impl Absences {
         for absent in nodes.difference(living) {
             self.since.entry(absent.clone()).or_insert(now);
         }
+    }
+
+    /// A node was heard, be it that it is not any more.
+    pub fn heard(&mut self, node: &NodeName) {
+        self.since.remove(node);
     }
 
     /// The store could not be heard, or was not to be trusted: whoever is not heard now may have been heard meanwhile.
@@ -148,6 +150,7 @@ const CHUNK: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cluster::DEAD_AFTER;
 
     fn nodes(names: &[&str]) -> BTreeSet<NodeName> {
         names.iter().map(|name| name.parse().unwrap()).collect()

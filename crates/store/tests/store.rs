@@ -498,7 +498,11 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 fn open(etcd: &Etcd) -> Store {
     let endpoints = etcd.endpoints().iter().map(|url| url.parse().unwrap()).collect();
-    Store::new(&cluster::Etcd { endpoints, prefix: name(""), tls: None }, PATIENCE).unwrap()
+    Store::new(
+        &cluster::Etcd { endpoints, prefix: name(""), tls: None, dead_after: cluster::DEAD_AFTER },
+        PATIENCE,
+    )
+    .unwrap()
 }
 
 /// One that gives up soon: what it has asked is then done, or not.

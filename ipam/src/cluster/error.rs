@@ -3,7 +3,7 @@ use super::lessor::Full;
 use crate::error::Held;
 use cluster::{BlockNumber, Holding, Node, NodeName, Owned};
 use cni::{Code, ErrorReply, Fail, Failure};
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, time::Duration};
 use types::Prefix;
 
 /// Why an address could not be given on this node.
@@ -12,6 +12,9 @@ pub enum Error {
     /// The host has no name.
     #[error("could not read the host's name")]
     HostName(#[source] nix::Error),
+    /// The kernel does not say what time it is.
+    #[error("could not read the time since boot")]
+    Clock(#[source] nix::Error),
     /// A requested address of no subnet of the network.
     #[error("requested IP address {address} is in no subnet of the network")]
     Outside {
@@ -131,6 +134,26 @@ pub enum Error {
         /// This node.
         node: NodeName,
     },
+    /// The store has not heard of this node for so long that its blocks may be another node's.
+    #[error("{}", Silence(node, ago, dead_after))]
+    Unheard {
+        /// This node.
+        node: NodeName,
+        /// How long it is since it was.
+        ago: Duration,
+        /// After how long blocks are taken from nodes.
+        dead_after: Duration,
+    },
+    /// STATUS: as [`Error::Unheard`].
+    #[error("{}", Silence(node, ago, dead_after))]
+    Silent {
+        /// This node.
+        node: NodeName,
+        /// How long it is since it was heard.
+        ago: Duration,
+        /// After how long blocks are taken from nodes.
+        dead_after: Duration,
+    },
     /// STATUS: as [`Error::NoBlocks`].
     #[error("node {node} has no block of the network, so no container can be added")]
     NotReady {
@@ -166,6 +189,7 @@ impl Error {
         match error {
             crate::Error::Cluster(cause) => match *cause {
                 Self::NoBlocks { node } => Self::NotReady { node }.into(),
+                Self::Unheard { node, ago, dead_after } => Self::Silent { node, ago, dead_after }.into(),
                 other => other.into(),
             },
             other => other,
@@ -176,7 +200,7 @@ impl Error {
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
-            Self::HostName(_) => Code::Io,
+            Self::HostName(_) | Self::Clock(_) => Code::Io,
             Self::Outside { .. }
             | Self::Kept { .. }
             | Self::Behind { .. }
@@ -185,14 +209,19 @@ impl Failure for Error {
             | Self::CutAnew { .. } => Code::InvalidConfig,
             Self::InUse { .. } => Code::Taken,
             Self::NotOursAnyMore { .. } => Code::Check,
-            Self::SlotFull { .. } | Self::BlocksFull { .. } | Self::NoBlocks { .. } => Code::TryAgain,
+            Self::SlotFull { .. }
+            | Self::BlocksFull { .. }
+            | Self::NoBlocks { .. }
+            | Self::Unheard { .. } => Code::TryAgain,
             Self::NotLeased { cause, .. } => cause.code(),
-            Self::NotReady { .. } | Self::StoreLost { .. } => Code::NotAvailable,
+            Self::NotReady { .. } | Self::StoreLost { .. } | Self::Silent { .. } => Code::NotAvailable,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Clock(_) => return None,
+            Self::Unheard { .. } | Self::Silent { .. } => UNTIL_HEARD.into(),
             Self::HostName(_) => "set \"node\" to the name of this node".into(),
             Self::Outside { subnets, .. } => {
                 let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
@@ -241,7 +270,24 @@ impl Failure for Error {
 /// What becomes of it when a container is added.
 const BY_ADD: &str = "ADD leases a block from etcd when no address is free; to look leases nothing";
 
+/// What makes it heard again.
+const UNTIL_HEARD: &str = "start `sealane agent`; if it runs, its log says why it does not reach etcd";
+
 const NONE_LEFT: &str = "`sealane node ls` shows who has the blocks";
+
+/// Since when a node was not heard, and what comes of it.
+struct Silence<'a>(&'a NodeName, &'a Duration, &'a Duration);
+
+impl fmt::Display for Silence<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(node, ago, after) = self;
+        let (ago, after) = (ago.as_secs(), after.as_secs());
+        write!(
+            out,
+            "etcd last heard of node {node} {ago} s ago: others may have its blocks, which it loses after {after} s"
+        )
+    }
+}
 
 /// What is missing.
 struct Wants<'a>(&'a NodeName, &'a Full);

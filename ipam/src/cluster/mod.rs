@@ -5,11 +5,14 @@
 //! what may be handed out (`territory.rs`). Nobody else is asked while an address is free here; when none is, a block is leased (`lessor.rs`).
 mod blocks;
 mod error;
+mod heard;
 mod lessor;
 mod territory;
 
 pub use blocks::{change, gain, given, holding, lose, owned};
 pub use error::{Error, Owner};
+pub(crate) use heard::HEARD;
+pub use heard::{Moment, heard};
 pub use lessor::{Full, Lessor, Wanted, lease_with};
 
 use crate::{
@@ -62,7 +65,7 @@ impl Handler for Cluster {
         Ok(release_all_but(valid, &call.network, &place()?)?)
     }
 
-    /// Fails where every ADD would, so when no address is free and the store can't be asked for more; for a full network only if `statusWhenFull` says so, as
+    /// Fails where every ADD would, so when no address is free and the store can't be asked for more, or has not heard of this node for too long; for a full network only if `statusWhenFull` says so, as
     /// host-local.
     fn status(&self, call: &Call) -> Result<(), Fail> {
         let when_full = WhenFull::meant(call.decode::<RawNetwork>()?.ipam.status_when_full.as_deref())?;

@@ -9,6 +9,7 @@
 //! With `etcd` the file is the truth: who leases a block from the store writes it there, before an address of it is given.
 use super::{
     error::{Error, Owner},
+    heard::refuse_unheard,
     lessor::Wanted,
 };
 use crate::{
@@ -37,8 +38,12 @@ impl Territory {
         Ok(Self { role: role(&config)?, config })
     }
 
-    /// What this node owns now; refuses what cannot be while containers run.
+    /// What this node owns now; refuses what cannot be while containers run, and to say what may be another node's by now.
     pub(crate) fn holding(&self, store: &Store, evidence: &Evidence<'_>) -> Result<Holding, of_all::Error> {
+        if let (Role::Leasing(node), cluster::Store::Etcd(etcd)) = (&self.role, &self.config.store) {
+            // Before the blocks: those that are read after it was written are the ones that were known then.
+            refuse_unheard(node, etcd.dead_after, store, evidence.boot)?;
+        }
         let before: Option<Holding> = store.note(NOTE)?;
         let owns = match &self.role {
             Role::Alone => Owned::Everything,

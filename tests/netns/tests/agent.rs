@@ -381,11 +381,14 @@ fn a_network_that_can_not_be_kept_stops_no_other() {
         config
     };
     let at = |number: u64, vtep: &str| made(number, Some(vtep));
-    let [absent, second] = [
+    let mut sooner = at(1, "192.0.2.1");
+    sooner["store"]["deadAfter"] = json!(3600);
+    let [absent, second, third] = [
         "network other has no \"vtep\", and there is no default route",
         "network other has the vtep 192.0.2.7, and network net of the same store and node has 192.0.2.1",
+        "network other has the deadAfter 3600, and network net of the same store and node has 86400",
     ];
-    for (other, refusal) in [(made(1, None), absent), (at(1, "192.0.2.7"), second)] {
+    for (other, refusal) in [(made(1, None), absent), (at(1, "192.0.2.7"), second), (sooner, third)] {
         node.configure_as("other", &other);
         let output = node.once();
         let said = String::from_utf8(output.stderr).unwrap();

@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         an_etcd_with_an_empty_disk_withdraws_nothing,
         a_node_that_died_comes_back,
         a_node_that_has_lost_its_disk_comes_back,
+        a_node_that_stays_dead_loses_its_blocks_and_its_place,
+        an_address_of_a_block_that_another_has_taken_is_not_given,
         a_node_that_is_renamed_is_reached_under_both_names,
         after_a_reboot_without_etcd_the_first_container_has_its_peers,
         a_host_that_nobody_has_told_says_what_to_do,
@@ -55,6 +57,8 @@ const ETCD: &str = "192.0.2.254";
 struct Stored {
     lab: Cluster,
     etcd: Etcd,
+    /// More keys of the store, and of the network.
+    more: [Value; 2],
 }
 
 /// An agent that runs until the test is over.
@@ -69,10 +73,15 @@ impl Drop for Agent {
 
 impl Stored {
     fn new(hosts: usize) -> Self {
+        Self::with(hosts, [json!({}), json!({})])
+    }
+
+    /// The same with more keys of the store, and of the network.
+    fn with(hosts: usize, more: [Value; 2]) -> Self {
         let lab = Cluster::new(hosts, true, 1500);
         ip(&format!("addr add {ETCD}/24 dev underlay")).unwrap();
         let etcd = Etcd::at(&lab.host, ETCD);
-        let this = Self { lab, etcd };
+        let this = Self { lab, etcd, more };
         (0..hosts).for_each(|node| this.configure(node));
         this
     }
@@ -89,8 +98,8 @@ impl Stored {
         let node = &self.lab.nodes[node];
         let network = json!({"type": "overlay", "vni": 4242, "subnets": ["10.42.0.0/16", "fd42::/48"],
             "node": node.name, "vtep": node.vtep, "ipam": {"type": "cluster"},
-            "store": {"type": "etcd", "endpoints": self.etcd.endpoints()}});
-        with_all(&network, keys)
+            "store": with_all(&json!({"type": "etcd", "endpoints": self.etcd.endpoints()}), &self.more[0])});
+        with_all(&with_all(&network, &self.more[1]), keys)
     }
 
     fn config(&self, node: usize) -> Value {
@@ -415,6 +424,79 @@ fn a_node_that_died_comes_back() {
     assert!(soon(|| suspects(0) == json!([])), "{}", stored.status(0));
 }
 
+/// Seconds: three quarters of it are enough for an agent on a machine that has much else to do.
+const DEAD_AFTER: u64 = 40;
+
+fn a_node_that_stays_dead_loses_its_blocks_and_its_place() {
+    let stored = Stored::with(3, [json!({"deadAfter": DEAD_AFTER}), json!({})]);
+    let mut agents = stored.agents(3);
+    let (one, two) = (stored.container(0), stored.container(1));
+    let dead = stored.container(2);
+    one.reaches(&dead);
+    let blocks = stored.blocks(2);
+    drop(agents.remove(2));
+    dead.container.kill().unwrap();
+    stored.lab.dies(2);
+    let has = |key: &str| stored.stored(key).contains("worker-3");
+    assert!(soon(|| stored.stored("live/").lines().count() == 2), "{}", stored.logs());
+    assert!(has("blk/"), "a node that is not heard is no dead one yet");
+    assert!(soon(|| !has("blk/")), "{}", stored.logs());
+    let ways = |node| stored.inside(node, "route show").matches("nhid").count();
+    for node in [0, 1] {
+        assert!(soon(|| stored.peers(node) == 1 && ways(node) == 1), "{}", stored.logs());
+    }
+    do_not_get_through(&one.container, &dead.own, 7000);
+    one.reaches(&two);
+    // What nobody has taken meanwhile it has again.
+    stored.lab.starts(2, 1500);
+    let _back = stored.start(2);
+    assert!(soon(|| has("blk/") && stored.peers(0) == 2), "{}", stored.logs());
+    assert_eq!(stored.blocks(2), blocks);
+    assert!(soon(|| stored.status_of_the_plugin(2).success()), "{}", stored.logs());
+    let again = stored.container(2);
+    one.reaches(&again);
+}
+
+/// Its agent is gone, and the host is not. By their names, the other node's blocks lie before this one's, so those are the first that it takes.
+fn an_address_of_a_block_that_another_has_taken_is_not_given() {
+    let cut = json!({"subnets": ["10.42.0.0/27"], "blockSize": 30});
+    let stored = Stored::with(2, [json!({"deadAfter": DEAD_AFTER}), cut]);
+    let mut agents = stored.agents(2);
+    let here = stored.container(0);
+    let lost = stored.blocks(0);
+    drop(agents.remove(0));
+    assert!(soon(|| !stored.stored("blk/").contains("worker-1")), "{}", stored.logs());
+
+    let refusal = |verb: &str, code| {
+        let container = stored.lab.host.container().unwrap();
+        let reply = stored.lab.call(verb, 0, &stored.config(0), &container);
+        assert!(refused(&reply, code).contains("last heard of node worker-1"), "{verb}: {reply:?}");
+        assert!(reply.stdout.contains("start `sealane agent`"), "{verb}: {reply:?}");
+    };
+    let addresses_only = with(&stored.config(1), "type", &json!("cluster"));
+    let has_it = || {
+        let _given = stored.lab.call("ADD", 1, &addresses_only, &stored.lab.host.container().unwrap());
+        lost.iter().all(|block| stored.blocks(1).contains(block))
+    };
+    assert!(soon(has_it), "{}", stored.logs());
+    assert_eq!(stored.blocks(0), lost, "nobody has told the host");
+    refusal("ADD", 11);
+    refusal("STATUS", 50);
+    let check = with(&stored.config(0), "prevResult", &here.result);
+    let reply = stored.lab.call("CHECK", 0, &check, &here.container);
+    assert!(reply.success(), "{reply:?}");
+    stored.del(&here);
+
+    let _back = stored.start(0);
+    let is_back = || !stored.blocks(0).is_empty() && stored.status_of_the_plugin(0).success();
+    assert!(soon(is_back), "{}", stored.logs());
+    let new = stored.blocks(0);
+    assert!(!new.iter().any(|block| lost.contains(block)), "{new:?} after {lost:?}");
+    let there = stored.container(0);
+    let IpAddr::V4(address) = there.own[0] else { panic!("{:?}", there.own) };
+    assert!(stored.blocks(0).contains(&u64::from(address.octets()[3] / 4)), "{address} of {new:?}");
+}
+
 fn a_node_that_has_lost_its_disk_comes_back() {
     let stored = Stored::new(2);
     let mut agents = stored.agents(2);
@@ -588,7 +670,8 @@ fn the_last_container_leaves_the_host_as_it_was() {
     let mut left = String::new();
     let is_so = || {
         left = before.difference(&stored.lab.snapshot(0));
-        left.is_empty()
+        // Files that the agent is about to give their names.
+        left.lines().all(|line| line.contains("/.sealane-"))
     };
     assert!(soon(is_so), "{left}");
     assert!(!stored.lab.has_traces(0));

@@ -96,6 +96,14 @@ pub enum InvalidStore {
     /// Not a prefix for keys.
     #[error("invalid \"prefix\" {0:?}")]
     KeyPrefix(String),
+    /// A node would be dead before it could be seen to be gone.
+    #[error("invalid \"deadAfter\" {value}")]
+    DeadAfter {
+        /// What was typed, in seconds.
+        value: i64,
+        /// The least that there can be.
+        least: i64,
+    },
     /// `https` without `tls`, or `tls` without `https`.
     #[error("endpoint {endpoint} {}", if endpoint.is_https() { "needs \"tls\"" } else { "does not speak TLS, and \"tls\" is set" })]
     HalfTls {
@@ -132,6 +140,7 @@ impl Failure for InvalidStore {
             | Self::NoEndpoints
             | Self::Endpoint(_)
             | Self::KeyPrefix(_)
+            | Self::DeadAfter { .. }
             | Self::HalfTls { .. }
             | Self::TlsWithout(_)
             | Self::RelativeFile { .. } => Code::InvalidConfig,
@@ -168,6 +177,11 @@ impl Failure for InvalidStore {
                     .into()
             }
             Self::KeyPrefix(_) => "it begins with a slash and ends with none, such as /sealane/v1".into(),
+            Self::DeadAfter { least, .. } => {
+                format!(
+                    "{least} seconds or more: a node that lives says so every 5, and that one is gone shows after 15"
+                )
+            }
             Self::HalfTls { endpoint } if endpoint.is_https() => {
                 "set \"tls\": {\"ca\": \"/etc/etcd/ca.pem\"}, and \"cert\" and \"key\" if etcd asks for them"
                     .into()
