@@ -427,6 +427,12 @@ fn a_node_that_died_comes_back() {
 /// Seconds: three quarters of it are enough for an agent on a machine that has much else to do.
 const DEAD_AFTER: u64 = 40;
 
+/// Whether a node's blocks are taken from it. Each time that the store is at fault meanwhile, which on a busy machine it may be, nobody is dead for a minute, and it all
+/// begins again.
+fn is_reaped(stored: &Stored, node: &str) -> bool {
+    (0..5).any(|_| soon(|| !stored.stored("blk/").contains(node)))
+}
+
 fn a_node_that_stays_dead_loses_its_blocks_and_its_place() {
     let stored = Stored::with(3, [json!({"deadAfter": DEAD_AFTER}), json!({})]);
     let mut agents = stored.agents(3);
@@ -440,7 +446,7 @@ fn a_node_that_stays_dead_loses_its_blocks_and_its_place() {
     let has = |key: &str| stored.stored(key).contains("worker-3");
     assert!(soon(|| stored.stored("live/").lines().count() == 2), "{}", stored.logs());
     assert!(has("blk/"), "a node that is not heard is no dead one yet");
-    assert!(soon(|| !has("blk/")), "{}", stored.logs());
+    assert!(is_reaped(&stored, "worker-3"), "{}", stored.logs());
     let ways = |node| stored.inside(node, "route show").matches("nhid").count();
     for node in [0, 1] {
         assert!(soon(|| stored.peers(node) == 1 && ways(node) == 1), "{}", stored.logs());
@@ -465,7 +471,7 @@ fn an_address_of_a_block_that_another_has_taken_is_not_given() {
     let here = stored.container(0);
     let lost = stored.blocks(0);
     drop(agents.remove(0));
-    assert!(soon(|| !stored.stored("blk/").contains("worker-1")), "{}", stored.logs());
+    assert!(is_reaped(&stored, "worker-1"), "{}", stored.logs());
 
     let refusal = |verb: &str, code| {
         let container = stored.lab.host.container().unwrap();
