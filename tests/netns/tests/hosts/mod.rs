@@ -21,7 +21,8 @@ impl Cluster {
     /// This many hosts; their underlay is of IPv4 or of IPv6, and carries packets of this size.
     pub(crate) fn new(hosts: usize, is_ipv4: bool, mtu: u32) -> Self {
         let host = Host::new().unwrap();
-        ip("link add underlay type bridge").unwrap();
+        // Else it has the lowest of its ports', and another one when that port's host dies: whoever is at the bridge's own address is then not found for a while.
+        ip("link add underlay address 02:00:00:00:02:01 type bridge").unwrap();
         ip("link set underlay up").unwrap();
         let node = |number: usize| {
             let netns = host.container_called(&format!("worker-{number}")).unwrap();
