@@ -22,6 +22,7 @@ mod membership;
 mod metrics;
 mod peers;
 mod poke;
+mod reaper;
 mod status;
 mod view;
 

@@ -11,6 +11,7 @@ use crate::{
     hand::{Done, Hand},
     membership::Membership,
     poke::Pokes,
+    reaper::Reaper,
     status::{Status, note},
     view::View,
 };
@@ -21,15 +22,14 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use store::{Changes, Reaped, Revision, Store};
+use store::{Changes, Revision, Store};
 use tokio::{
     runtime::Builder,
     sync::mpsc::{self, Receiver, Sender},
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
-use tracing::warn;
-use types::{NetworkName, NodeName};
+use types::NetworkName;
 
 /// Keeps what this host knows of other nodes as one store has it, until it is aborted. On a thread of its own: it waits for locks and for the kernel, and to hand that over to
 /// another thread would take as long as the kernel does.
@@ -85,8 +85,7 @@ struct Peers<'a> {
     revision: Revision,
     /// How long the last change took.
     took: Duration,
-    /// Nodes whose blocks were taken, as long as they are not heard again.
-    reaped: Vec<NodeName>,
+    reaper: Reaper,
 }
 
 impl<'a> Peers<'a> {
@@ -108,7 +107,7 @@ impl<'a> Peers<'a> {
             said: BTreeMap::new(),
             revision: Revision::default(),
             took: Duration::ZERO,
-            reaped: Vec::new(),
+            reaper: Reaper::default(),
         }
     }
 
@@ -202,24 +201,16 @@ impl<'a> Peers<'a> {
         }
     }
 
-    /// Takes the blocks of nodes that have not been heard for too long. Not more than once: in the store the node stays.
+    /// Takes the blocks of nodes that have not been heard for too long.
     async fn reap(&mut self, store: &Store) {
-        let dead = self.view.dead(Instant::now());
-        self.reaped.retain(|node| dead.contains(node));
-        for node in dead {
-            if self.reaped.contains(&node) {
-                continue;
+        let now = Instant::now();
+        for node in self.reaper.due(self.view.dead(now), now) {
+            let taken = store.reap(&node).await;
+            let lost = taken.as_ref().is_err_and(store::Error::is_absence);
+            self.reaper.learn(node, taken, self.membership.etcd.dead_after, Instant::now());
+            if lost {
+                return;
             }
-            match store.reap(&node).await {
-                Ok(Reaped { blocks }) => {
-                    let after = self.membership.etcd.dead_after;
-                    warn!(%node, ?blocks, ?after, "was not heard for too long: its blocks are free");
-                }
-                // It is asked again, or has come back.
-                Err(error) if error.is_absence() => return,
-                Err(error) => note(&mut String::new(), node.as_str(), &error),
-            }
-            self.reaped.push(node);
         }
     }
 
