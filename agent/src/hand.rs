@@ -12,9 +12,9 @@
 use crate::Error;
 use cluster::Config;
 use cni::Fail;
-use plan::{Data, Departure, Listing, Lists, Look, Narrowest, Places, State, Way, WayFact, step::Peer};
+use plan::{Data, Departure, Listing, Lists, Look, Places, Reach, State, Way, WayFact, step::Peer};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -31,8 +31,8 @@ pub(crate) struct Hand {
     written: Option<(Way, Arc<Listing>)>,
     /// Who the kernel was last told of by this process. Others may have told it of others since: the tunnel says so.
     told: Option<Arc<Listing>>,
-    /// To whom the ways were looked at.
-    seen: BTreeSet<IpAddr>,
+    /// What the ways to the others carry, in bytes, by where they lead; of one that there is not, none.
+    carried: BTreeMap<IpAddr, Option<u32>>,
     /// When the kernel was last asked for all that it has.
     looked: Option<Instant>,
     /// Whether what is written down would not outlive a power failure yet.
@@ -59,7 +59,7 @@ impl Hand {
             vtep,
             written: None,
             told: None,
-            seen: BTreeSet::new(),
+            carried: BTreeMap::new(),
             looked: None,
             unsettled: false,
         }
@@ -130,37 +130,39 @@ impl Hand {
         Ok(Done { stands, mtu, news: None })
     }
 
-    fn look<'a>(
-        &self,
-        to: impl IntoIterator<Item = &'a IpAddr>,
-        places: &mut Places,
-    ) -> Result<Narrowest, Error> {
-        let narrowest = Narrowest::look(self.vtep, to.into_iter().copied(), places);
-        narrowest.map_err(|cause| self.failed(cause))
-    }
-
     fn failed(&self, cause: plan::Error) -> Error {
         Error::Peers { network: self.network.clone(), cause: Box::new(cause) }
     }
 
     /// Has the ways looked at again, to all of them, and all that the kernel has: they may have changed.
     pub(crate) fn look_again(&mut self) {
-        self.seen.clear();
+        self.carried.clear();
         self.looked = None;
     }
 
-    /// The narrowest of the ways to these. As long as nobody has gone, only those to new ones are looked at.
-    fn narrowest(&mut self, peers: &[Peer], places: &mut Places) -> Result<Narrowest, Fail> {
+    /// The narrowest of the ways to these, but for those to which there is none.
+    fn narrowest(&mut self, peers: &[Peer], places: &mut Places) -> Result<Reach, Fail> {
+        self.look(peers, places).map_err(|cause| self.failed(cause))?;
+        let reach = |peer: &Peer| Some(Reach { carries: self.carries(peer.vtep)?, to: peer.vtep });
+        let narrowest = peers.iter().filter_map(reach).min().map(Ok);
+        let narrowest = narrowest.unwrap_or_else(|| Reach::out(self.vtep, places));
+        Ok(narrowest.map_err(|cause| self.failed(cause))?)
+    }
+
+    /// Looks at the ways to those of these that are new.
+    fn look(&mut self, peers: &[Peer], places: &mut Places) -> Result<(), plan::Error> {
         let all: BTreeSet<IpAddr> = peers.iter().map(|peer| peer.vtep).collect();
-        let before = self.written.as_ref().map(|(way, _)| way);
-        let before = before.filter(|_| !self.seen.is_empty() && self.seen.is_subset(&all));
-        let narrowest = match before.map(|way| way.narrowest) {
-            Some(before) if self.seen == all => before,
-            Some(before) => before.min(self.look(all.difference(&self.seen), places)?),
-            None => self.look(&all, places)?,
-        };
-        self.seen = all;
-        Ok(narrowest)
+        self.carried.retain(|to, _| all.contains(to));
+        let new: Vec<IpAddr> = all.into_iter().filter(|to| !self.carried.contains_key(to)).collect();
+        if !new.is_empty() || peers.is_empty() {
+            self.carried.extend(Reach::look(self.vtep, new, places)?);
+        }
+        Ok(())
+    }
+
+    /// What the way to this address of another node carries, in bytes; none if there is none. All that is said of a way is said of this.
+    fn carries(&self, to: IpAddr) -> Option<u32> {
+        self.carried.get(&to).copied().flatten()
     }
 }
 

@@ -28,7 +28,7 @@ pub use refusal::NoOverlay;
 pub use sheltered::Sheltered;
 pub use transit::Transit;
 pub use tunnel::Tunnel;
-pub use underlay::{Narrowest, WantedUnderlay};
+pub use underlay::{Reach, WantedUnderlay};
 pub use written::{Listing, Lists, WantedWay, Way, WayFact, peers, settle};
 
 use crate::{error::Error, places::Places, state::State};

@@ -11,8 +11,8 @@ mod lab;
 use lab::{Lab, key, nft};
 use netlab::{ip, sysctl};
 use plan::{
-    Data, Error, Extent, Facts, Listing, Lists, Look, Narrowest, NoOverlay, Places, Plan, Query, Record,
-    Transit, WantedUnderlay, Way, apply, check, repair, settle_peers, step,
+    Data, Error, Extent, Facts, Listing, Lists, Look, NoOverlay, Places, Plan, Query, Reach, Record, Transit,
+    WantedUnderlay, Way, apply, check, repair, settle_peers, step,
 };
 use std::{fs, net::IpAddr, path::PathBuf, sync::Arc};
 use types::Mac;
@@ -575,7 +575,7 @@ fn a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_way
 /// Writes down these peers.
 fn write_down(lab: &Lab, lasts: &[u8]) -> Way {
     let peers: Vec<step::Peer> = lasts.iter().map(|last| peer(*last)).collect();
-    let narrowest = Narrowest { carries: 1500, to: address("192.0.2.2") };
+    let narrowest = Reach { carries: 1500, to: address("192.0.2.2") };
     let listing = Listing::new(peers);
     let way = Way::new(address("192.0.2.1"), narrowest, &listing);
     let data = Data::at(&lab.host.data_dir());

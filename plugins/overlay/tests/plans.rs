@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 use cni::{AddResult, Call, ErrorReply, Fail};
 use overlay::Overlay;
-use plan::{Facts, Narrowest, OverlayFact, Query, Transit, WantedUnderlay, WantedWay, Way, WayFact};
+use plan::{Facts, OverlayFact, Query, Reach, Transit, WantedUnderlay, WantedWay, Way, WayFact};
 use planned::lease;
 use plugin::{Endpoint, Lease, Recipe};
 use serde_json::{Value, json};
@@ -214,7 +214,7 @@ fn stored() -> Value {
 
 /// Facts of a node that has heard of others, or of none.
 fn heard(alone: bool) -> Facts {
-    let narrowest = Narrowest { carries: 1500, to: "192.0.2.2".parse().unwrap() };
+    let narrowest = Reach { carries: 1500, to: "192.0.2.2".parse().unwrap() };
     let way = Way {
         vtep: "192.0.2.1".parse().unwrap(),
         narrowest,

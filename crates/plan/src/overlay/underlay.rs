@@ -6,7 +6,10 @@ use crate::{
 };
 use kernel::{addr, link, route};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    net::IpAddr,
+};
 use types::{IfName, Prefix};
 
 /// The tunnel that is wanted.
@@ -26,9 +29,9 @@ pub struct WantedUnderlay {
     pub ipv6: bool,
 }
 
-/// The way to another node that carries least.
+/// What the way to another node carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Narrowest {
+pub struct Reach {
     /// The largest packet on the way there, in bytes.
     pub carries: u32,
     /// The other node's address on the underlay.
@@ -44,7 +47,13 @@ impl WantedUnderlay {
         if !is_here(self.local, places)? {
             return Err(NoOverlay::NotOurs { vtep: self.local }.into());
         }
-        match Narrowest::of(self.peers.iter().copied(), places)? {
+        let carried = carried(self.peers.iter().copied(), places)?;
+        let reach = |(to, carries): (IpAddr, Option<u32>)| {
+            let missing = || Error::from(NoOverlay::NoRoute { vtep: to });
+            Ok(Reach { carries: carries.ok_or_else(missing)?, to })
+        };
+        let ways: Result<Vec<Reach>, Error> = carried.into_iter().map(reach).collect();
+        match ways?.into_iter().min() {
             Some(narrowest) => Ok(narrowest.leaves(self.mtu, self.ipv6)?),
             None => Ok(self.mtu.unwrap_or(LEAST_OF_IPV6)),
         }
@@ -68,40 +77,21 @@ impl WantedUnderlay {
     }
 }
 
-impl Narrowest {
-    /// Of the ways to these; none to nobody.
-    fn of(peers: impl IntoIterator<Item = IpAddr>, places: &mut Places) -> Result<Option<Self>, Error> {
-        let mut narrowest = None;
-        for to in peers {
-            let way = Self { carries: carries(to, places)?, to };
-            narrowest = Some(narrowest.map_or(way, |other: Self| other.min(way)));
-        }
-        Ok(narrowest)
-    }
-
-    /// Of the ways from this address of the host to these, but for those to which there is none; to nobody, what the link of the address carries. Refused if it is no
-    /// address of the host.
+impl Reach {
+    /// What the ways from this address of the host to these carry, in bytes; of one that there is not, none. Refused if it is no address of the host.
     pub fn look(
         vtep: IpAddr,
         peers: impl IntoIterator<Item = IpAddr>,
         places: &mut Places,
-    ) -> Result<Self, Error> {
+    ) -> Result<BTreeMap<IpAddr, Option<u32>>, Error> {
         if !is_here(vtep, places)? {
             return Err(NoOverlay::NotOurs { vtep }.into());
         }
-        let mut narrowest = None;
-        for to in peers {
-            let way = match Self::of([to], places) {
-                Err(Error::Overlay(NoOverlay::NoRoute { .. })) => continue,
-                other => other?,
-            };
-            narrowest = narrowest.into_iter().chain(way).min();
-        }
-        narrowest.map_or_else(|| Self::out(vtep, places), Ok)
+        carried(peers, places)
     }
 
-    /// Where there is nobody to go to. An address of loopback's is on no link that leads anywhere: the default route's does.
-    fn out(vtep: IpAddr, places: &mut Places) -> Result<Self, Error> {
+    /// Where there is nobody to go to: what the link of this address carries. An address of loopback's is on no link that leads anywhere: the default route's does.
+    pub fn out(vtep: IpAddr, places: &mut Places) -> Result<Self, Error> {
         let all = addr::all(places.rtnl(Place::Host)?)?;
         let has = |own: &&Prefix| own.address() == vtep;
         let index = all.iter().find(|(_, addresses)| addresses.iter().find(has).is_some());
@@ -134,13 +124,31 @@ fn is_here(vtep: IpAddr, places: &mut Places) -> Result<bool, Error> {
     Ok(route::is_local(rtnl, vtep)? || addr::all(rtnl)?.values().any(has))
 }
 
-/// The largest packet on the way there, by the route and by its link.
-fn carries(vtep: IpAddr, places: &mut Places) -> Result<u32, Error> {
-    let missing = || Error::from(NoOverlay::NoRoute { vtep });
-    let way = route::way_to(places.rtnl(Place::Host)?, vtep)?.ok_or_else(missing)?;
-    let name = link::name_of(way.link)?.ok_or_else(missing)?;
-    let link = link::mtu_of(&name)?;
-    way.mtu.into_iter().chain(link).min().ok_or_else(missing)
+/// The largest packets on the ways there, in bytes, by the routes and by their links; none where there is no way.
+fn carried(
+    to: impl IntoIterator<Item = IpAddr>,
+    places: &mut Places,
+) -> Result<BTreeMap<IpAddr, Option<u32>>, Error> {
+    // Of links there are few, and of nodes ten thousand.
+    let (mut links, mut carried) = (BTreeMap::new(), BTreeMap::new());
+    let rtnl = places.rtnl(Place::Host)?;
+    for vtep in to {
+        let Some(way) = route::way_to(rtnl, vtep)? else {
+            carried.insert(vtep, None);
+            continue;
+        };
+        let link = match links.entry(way.link) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => *new.insert(mtu_of(way.link)?),
+        };
+        carried.insert(vtep, link.map(|link| way.mtu.map_or(link, |mtu| mtu.min(link))));
+    }
+    Ok(carried)
+}
+
+/// None of a link that is not there.
+fn mtu_of(index: u32) -> Result<Option<u32>, Error> {
+    Ok(link::name_of(index)?.map(|name| link::mtu_of(&name)).transpose()?.flatten())
 }
 
 /// What links carry of which nobody has said anything.

@@ -10,7 +10,7 @@
 use super::{
     NoOverlay,
     peers::{self, Peer, first_of},
-    underlay::Narrowest,
+    underlay::Reach,
 };
 use crate::{
     error::Error,
@@ -36,7 +36,7 @@ pub struct Way {
     /// This node's address on the underlay.
     pub vtep: IpAddr,
     /// The narrowest way to one of them; as long as there are none, the way out.
-    pub narrowest: Narrowest,
+    pub narrowest: Reach,
     /// Whether there are any.
     pub alone: bool,
     /// The number of the first of them.
@@ -85,7 +85,7 @@ pub struct WayFact {
 
 impl Way {
     /// The way to these peers.
-    pub fn new(vtep: IpAddr, narrowest: Narrowest, listing: &Listing) -> Self {
+    pub fn new(vtep: IpAddr, narrowest: Reach, listing: &Listing) -> Self {
         let Listing { peers, digest, .. } = listing;
         Self { vtep, narrowest, alone: peers.is_empty(), first: first_of(peers), digest: digest.clone() }
     }
