@@ -30,6 +30,9 @@ use std::{
 
 fn main() -> ExitCode {
     netlab::main(netlab::with_etcd(netlab::trials![
+        // They wait for most of a minute, so they begin first.
+        a_node_that_stays_dead_loses_its_blocks_and_its_place,
+        an_address_of_a_block_that_another_has_taken_is_not_given,
         a_fourth_host_joins_three_while_traffic_flows,
         who_joins_twelve_is_reached_by_all,
         no_packet_is_lost_when_agents_are_killed,
@@ -37,8 +40,6 @@ fn main() -> ExitCode {
         an_etcd_with_an_empty_disk_withdraws_nothing,
         a_node_that_died_comes_back,
         a_node_that_has_lost_its_disk_comes_back,
-        a_node_that_stays_dead_loses_its_blocks_and_its_place,
-        an_address_of_a_block_that_another_has_taken_is_not_given,
         a_node_that_is_renamed_is_reached_under_both_names,
         after_a_reboot_without_etcd_the_first_container_has_its_peers,
         a_host_that_nobody_has_told_says_what_to_do,
