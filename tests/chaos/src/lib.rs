@@ -270,30 +270,55 @@ fn wait_for_the_group(leader: Pid) -> Result<(), Error> {
     }
     // Those in sessions of their own are the plugin's or another test's, and soon done either way.
     for detached in detached()? {
-        while is_detached(detached) {
+        while is_at_work(detached) {
             thread::sleep(Duration::from_micros(200));
         }
     }
     Ok(())
 }
 
-/// Our children that lead a session and have not ended.
+/// Our children that lead a session and have something left to do. Those that have ended are buried: of some thousand kills there would be more than there are
+/// numbers for processes, on all of the machine.
 fn detached() -> io::Result<Vec<u32>> {
     let processes = fs::read_dir("/proc")?.flatten();
     let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
-    Ok(numbers.filter(|process| is_detached(*process)).collect())
+    let leaders: Vec<u32> = numbers.filter(|process| does(*process).is_some()).collect();
+    for process in &leaders {
+        if does(*process) == Some(Does::Nothing) {
+            // If it was not another test that has done so meanwhile.
+            let _buried = waitpid(Pid::from_raw(process.cast_signed()), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+    Ok(leaders.into_iter().filter(|process| is_at_work(*process)).collect())
 }
 
-/// One that only holds a socket of the packet filter has nothing left to do; one that is to announce tested addresses holds nothing, for seconds.
-fn is_detached(process: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    if ["(sealane-nft)", "(sealane-nd)"].iter().any(|name| stat.contains(name)) {
-        return false;
-    }
+fn is_at_work(process: u32) -> bool {
+    does(process) == Some(Does::Work)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Work,
+    /// One that only holds a socket of the packet filter has nothing left to do; one that is to announce tested addresses holds nothing, for seconds.
+    Wait,
+    /// It has ended.
+    Nothing,
+}
+
+/// What a child of ours does that leads a session, which none does that a test has started.
+fn does(process: u32) -> Option<Does> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // proc_pid_stat(5): state, parent, process group, session, after the name in parentheses.
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().take(4).collect();
-    let [state, parent, _, session] = fields[..] else { return false };
-    state != "Z" && parent == std::process::id().to_string() && session == process.to_string()
+    let (name, fields) = stat.rsplit_once(')')?;
+    let fields: Vec<_> = fields.split_whitespace().take(4).collect();
+    let [state, parent, _, session] = fields[..] else { return None };
+    let is_ours = parent == std::process::id().to_string() && session == process.to_string();
+    let waits = || ["(sealane-nft", "(sealane-nd"].iter().any(|waiting| name.ends_with(waiting));
+    is_ours.then(|| match state {
+        "Z" => Does::Nothing,
+        _ if waits() => Does::Wait,
+        _ => Does::Work,
+    })
 }
 
 fn printed(child: &mut Child) -> Result<String, Error> {
@@ -302,4 +327,26 @@ fn printed(child: &mut Child) -> Result<String, Error> {
         stdout.read_to_end(&mut text)?;
     }
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::prctl;
+    use std::process::Stdio;
+
+    #[test]
+    fn who_has_ended_in_a_session_of_its_own_is_buried() {
+        prctl::set_child_subreaper(true).unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec 3<&0; setsid cat <&3 >/dev/null & echo $!"]);
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdin = shell.stdin.take();
+        let said = shell.wait_with_output().unwrap();
+        let orphan: u32 = String::from_utf8_lossy(&said.stdout).trim().parse().unwrap();
+        assert!(netlab::soon(|| does(orphan) == Some(Does::Work)), "it has a session of its own");
+        let is_there = || fs::exists(format!("/proc/{orphan}")).unwrap();
+        drop(stdin);
+        assert!(netlab::soon(|| detached().is_ok() && !is_there()), "{:?}", does(orphan));
+    }
 }
