@@ -755,16 +755,17 @@ fn where_all_is_ipv4_a_peers_address_is_what_routes_lead_to() {
 
 fn no_connections_are_kept_of_a_tunnels_packets() {
     let lab = Lab::new();
-    let of = |port| plan([step::Notrack { port }.into()]);
+    let of = |vtep, port| plan([step::Notrack { vtep: address(vtep), port }.into()]);
     let rules = |port: u16| {
         let of_the_port = format!("udp dport {port} ");
         let listed = nft("list table inet sealane");
         listed.lines().filter(|line| line.contains(&of_the_port) && line.contains("notrack")).count()
     };
-    let (plan, another) = (of(4789), of(8472));
+    let (plan, another) = (of("192.0.2.1", 4789), of("2001:db8::1", 8472));
     lab.attach(1, &plan);
     assert_eq!(lab.differs(1, &plan), "");
     let listed = nft("list table inet sealane");
+    assert!(listed.contains("udp dport 4789 ip daddr 192.0.2.1 notrack"), "{listed}");
     for hook in ["prerouting", "output"] {
         assert!(
             listed.contains(&format!("type filter hook {hook} priority raw; policy accept;")),
@@ -773,7 +774,9 @@ fn no_connections_are_kept_of_a_tunnels_packets() {
     }
     lab.attach(2, &plan);
     lab.attach(3, &another);
+    let listed = nft("list table inet sealane");
     assert_eq!([rules(4789), rules(8472)], [2, 2], "{listed}");
+    assert!(listed.contains("udp dport 8472 ip6 daddr 2001:db8::1 notrack"), "{listed}");
     lab.detach(1, &plan);
     assert_eq!(lab.differs(2, &plan), "");
     assert_eq!([rules(4789), rules(8472)], [2, 2]);
@@ -786,7 +789,7 @@ fn no_connections_are_kept_of_a_tunnels_packets() {
 
 fn what_an_older_release_says_of_a_tunnels_packets_is_replaced() {
     let lab = Lab::new();
-    let plan = plan([step::Notrack { port: 4789 }.into()]);
+    let plan = plan([step::Notrack { vtep: address("192.0.2.1"), port: 4789 }.into()]);
     let older = || {
         nft("add table inet sealane");
         nft("add set inet sealane untracked { type inet_service; }");

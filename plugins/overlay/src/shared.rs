@@ -55,15 +55,17 @@ pub(crate) fn steps(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts
 }
 
 fn to_others(plan: &mut Plan, config: &Config, network: &NetworkName, facts: &Facts, mtu: Option<u32>) {
-    let notrack = step::Notrack { port: config.network.port };
+    let notrack = |vtep| step::Notrack { vtep, port: config.network.port };
     match (&config.others, config.listed(), mtu) {
         (Others::Stored, _, _) => {
-            // Also as long as it is alone: who makes the tunnel when others come is nobody's container.
-            plan.ensure(notrack);
-            facts.way.iter().for_each(|fact| plan.append(tunnel(&config.network, network, fact)));
+            if let Some(fact) = &facts.way {
+                // Also as long as it is alone: who makes the tunnel when others come is nobody's container.
+                plan.ensure(notrack(fact.way.vtep));
+                plan.append(tunnel(&config.network, network, fact));
+            }
         }
         (Others::Listed(..), Some((node, others)), Some(mtu)) => {
-            plan.ensure(notrack);
+            plan.ensure(notrack(node.vtep));
             plan.ensure(step::Tunnel { looked: !facts.recalled, ..link(&config.network, node.vtep, mtu) });
             plan.ensure(peers(&config.network, network, step::List::These(list(config, &others))));
         }

@@ -105,7 +105,7 @@ fn several_hosts_have_a_tunnel_to_all_others_and_a_route_to_their_blocks() {
     let four = lease(&[("10.42.0.70/32", None)], &[]);
     let (plan, _) = add(&listed("worker-2"), &four, &facts(Some(1450)));
     let expected = "\
-ensure no tracking of UDP to port 4789, until its last user goes
+ensure no tracking of UDP to port 4789 that comes to 192.0.2.2 or leaves, until its last user goes
 ensure tunnel vx4242 of VNI 4242 from 192.0.2.2 port 4789, mtu 1450, in the network's namespace
 ensure peers of tunnel vx4242: 192.0.2.1 has 10.42.0.0/26, fd42::/122; 192.0.2.3 has 10.42.0.128/26, fd42::80/122; and no others
 own    veth END (mac MAC) in the network's namespace to eth0 (mac MAC) in the container, mtu 1450, queues 1 out 1 in
@@ -235,7 +235,7 @@ fn what_is_written_down_of_a_store_is_the_tunnel_and_who_is_alone_has_none() {
         plan.lines().filter(of).map(|line| line.replace("ensure ", "")).collect::<Vec<_>>()
     };
     let (notrack, peers) = (
-        "no tracking of UDP to port 4789, until its last user goes",
+        "no tracking of UDP to port 4789 that comes to 192.0.2.1 or leaves, until its last user goes",
         "peers of tunnel vx4242: those that are written down",
     );
     let tunnel = "tunnel vx4242 of VNI 4242 from 192.0.2.1 port 4789, mtu 1450, in the network's namespace";
