@@ -13,7 +13,6 @@ use super::{
     isolation::Isolation,
     quiet,
     subjects::{OURS, Tools},
-    table,
 };
 use crate::{console, error::Error, workspace::Workspace};
 use serde_json::{Value, json};
@@ -29,6 +28,8 @@ use ways::Way;
 /// Who stands beside ours in the traffic.
 const RAW: &str = "the underlay";
 const DOCKER: &str = "as Docker";
+/// The same on a host that has Docker's packet filter.
+const RULES: &str = "with its rules";
 const FLANNEL: &str = "as flannel";
 /// Ours with subnets of both families; the others have IPv4 alone.
 const BOTH: &str = "ours, IPv6 too";
@@ -70,8 +71,9 @@ pub(super) fn run(
     if options.wants(Part::Overlay) {
         rest();
         let ways = ways::all(&folder.join("ways"), bin)?;
-        print("Traffic between containers of two hosts", &ways, &measure(options, &ways)?)
-            .and_then(|all| targets(&all))?;
+        let seen = measure(options, &ways)?;
+        print("Traffic between containers of two hosts", &ways, &seen)?;
+        targets(&ways, &seen)?;
         let ways = ways::out(&folder.join("out"), bin)?;
         print("Traffic from a container to who is beyond its network", &ways, &measure(options, &ways)?)?;
     }
@@ -120,16 +122,8 @@ fn measure(options: &Options, ways: &[Way]) -> Result<Vec<Seen>, Error> {
     Ok(all)
 }
 
-/// The medians of a way.
-#[derive(Debug, Clone, Copy)]
-struct Medians {
-    one: f64,
-    many: f64,
-    packet: f64,
-}
-
 /// The table.
-fn print(what: &str, ways: &[Way], all: &[Seen]) -> Result<Vec<(&'static str, Medians)>, Error> {
+fn print(what: &str, ways: &[Way], all: &[Seen]) -> Result<(), Error> {
     let turns = all.first().map_or(0, |seen| seen.packet.len());
     console::say(&format!(
         "\n{what}, {turns} turns each, interleaved: medians, and between which values half of all are. TCP: Gb/s, and \
@@ -139,49 +133,80 @@ fn print(what: &str, ways: &[Way], all: &[Seen]) -> Result<Vec<(&'static str, Me
         "{:14} {:^30} {:^30} {:^18}",
         "", "TCP, 1 stream", "TCP, 8 streams", "small packets"
     ));
-    let mut medians = Vec::new();
     for (way, seen) in ways.iter().zip(all) {
         let missing = || Error::NoSamples { subject: way.name, prefill: 0 };
         let of = |values: Vec<f64>| spread(&values).ok_or_else(missing);
         let tcp = |seen: &[Streamed]| {
             let rate = of(seen.iter().map(|seen| seen.rate).collect())?;
             let cpu = of(seen.iter().map(|seen| seen.cpu).collect())?;
-            Ok::<_, Error>((rate.median, format!("{rate} {:6.0} us", cpu.median)))
+            Ok::<_, Error>(format!("{rate} {:6.0} us", cpu.median))
         };
-        let ((one, one_told), (many, many_told)) = (tcp(&seen.one)?, tcp(&seen.many)?);
-        let packet = of(seen.packet.clone())?;
-        console::say(&format!("{:14} {one_told:30} {many_told:30} {packet}", way.name));
-        medians.push((way.name, Medians { one, many, packet: packet.median }));
+        let (one, many, packet) = (tcp(&seen.one)?, tcp(&seen.many)?, of(seen.packet.clone())?);
+        console::say(&format!("{:14} {one:30} {many:30} {packet}", way.name));
     }
     console::say("");
-    Ok(medians)
+    Ok(())
 }
 
 /// The ratios, and what was to be reached.
-fn targets(medians: &[(&'static str, Medians)]) -> Result<(), Error> {
+fn targets(ways: &[Way], all: &[Seen]) -> Result<(), Error> {
     let of = |wanted| {
-        let found = medians.iter().find(|(name, _)| *name == wanted).map(|(_, medians)| *medians);
+        let found = ways.iter().zip(all).find(|(way, _)| way.name == wanted).map(|(_, seen)| seen);
         found.ok_or(Error::NoSamples { subject: wanted, prefill: 0 })
     };
     let (ours, raw) = (of(OURS)?, of(RAW)?);
-    let percent = |value: f64, of: f64| value / of * 100.0;
+    let missing = || Error::NoSamples { subject: OURS, prefill: 0 };
+    let by_turn = |ours: Vec<f64>, theirs: Vec<f64>| {
+        let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
+        spread(&ratios).ok_or_else(missing)
+    };
     console::say(&format!(
-        "         beside the underlay: TCP {:.0} % with 1 stream, {:.0} % with {MANY}; a small packet costs {:.2} us more",
-        percent(ours.one, raw.one),
-        percent(ours.many, raw.many),
-        ours.packet - raw.packet
+        "         beside the underlay: TCP {:.0} % with 1 stream, {:.0} % with {MANY}; a small packet costs {:.2} times as much",
+        by_turn(rates(&ours.one), rates(&raw.one))?.median * 100.0,
+        by_turn(rates(&ours.many), rates(&raw.many))?.median * 100.0,
+        by_turn(ours.packet.clone(), raw.packet.clone())?.median,
     ));
-    for other in [DOCKER, FLANNEL] {
+    console::say(
+        "         Of each turn the ratio to the other's in the same turn: the median, and between which half of all are.",
+    );
+    for other in [DOCKER, RULES, FLANNEL] {
         let theirs = of(other)?;
-        table::at_least(&format!("TCP, 1 stream, by that {other}"), ours.one / theirs.one, 1.0);
-        table::at_least(&format!("TCP, {MANY} streams, by that {other}"), ours.many / theirs.many, 1.0);
-        table::at_most(
-            &format!("CPU time of a small packet, by that {other}"),
-            ours.packet / theirs.packet,
-            1.0,
-        );
+        let one = by_turn(rates(&ours.one), rates(&theirs.one))?;
+        let many = by_turn(rates(&ours.many), rates(&theirs.many))?;
+        let packet = by_turn(ours.packet.clone(), theirs.packet.clone())?;
+        compare(&format!("TCP, 1 stream, by that {other}"), one, Better::More);
+        compare(&format!("TCP, {MANY} streams, by that {other}"), many, Better::More);
+        compare(&format!("CPU time of a small packet, by that {other}"), packet, Better::Less);
     }
     Ok(())
+}
+
+fn rates(seen: &[Streamed]) -> Vec<f64> {
+    seen.iter().map(|seen| seen.rate).collect()
+}
+
+/// What is better of a value.
+#[derive(Debug, Clone, Copy)]
+enum Better {
+    More,
+    Less,
+}
+
+/// Says whether ours is as good: it is not if it was worse in three turns of four. With half of all turns on either side nobody is better.
+fn compare(what: &str, ratio: Spread, better: Better) {
+    let Spread { low, median, high } = ratio;
+    let (better, worse) = match better {
+        Better::More => (low > 1.0, high < 1.0),
+        Better::Less => (high < 1.0, low > 1.0),
+    };
+    let says = if worse {
+        "MISSED "
+    } else if better {
+        "better "
+    } else {
+        "equal  "
+    };
+    console::say(&format!("{says}  {what}: {median:.3} ({low:.3}..{high:.3})"));
 }
 
 /// A median, and what half of all values are between.

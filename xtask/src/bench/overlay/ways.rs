@@ -1,6 +1,6 @@
 //! Ways between two containers on two hosts, each pair of hosts with an underlay of its own: a veth, which passes large frames whole as a card with
 //! offloads does.
-use super::{BOTH, BRIDGE, DOCKER, FLANNEL, RAW, config_of, vtep};
+use super::{BOTH, BRIDGE, DOCKER, FLANNEL, RAW, RULES, config_of, vtep};
 use crate::{
     bench::{
         hosts::{Host, Namespace},
@@ -34,7 +34,9 @@ pub(super) fn all(folder: &Path, bin: &Path) -> Result<Vec<Way>, Error> {
         made.map_err(|cause| Error::File { what: "make", path: folder, cause })
     };
     let (ipv4, both) = (ours(OURS, IPV4, &of("ours")?, bin)?, ours(BOTH, FAMILIES, &of("both")?, bin)?);
-    Ok(vec![raw(&of("raw")?)?, ipv4.way(), both.way(), docker(&of("docker")?)?, flannel(&of("flannel")?)?])
+    let docker = [docker(DOCKER, &of("docker")?)?, docker(RULES, &of("rules")?)?];
+    let others = docker.into_iter().chain([flannel(&of("flannel")?)?]);
+    Ok([raw(&of("raw")?)?, ipv4.way(), both.way()].into_iter().chain(others).collect())
 }
 
 /// Ways out of a network, to another host: by the gate and the host, and by a bridge that is the host's.
@@ -99,7 +101,24 @@ fn bridge(folder: &Path) -> Result<Way, Error> {
         "ip link set docker0 up",
         &format!("ip link add veth0 type veth peer {eth0}"),
         "ip link set veth0 master docker0 up",
+    ] {
+        host.run(line)?;
+    }
+    docker_rules(&host)?;
+    host.set("/proc/sys/net/ipv4/ip_forward", "1")?;
+    container.run("ip addr add 172.17.0.2/16 dev eth0")?;
+    container.run("ip link set eth0 up")?;
+    container.run("ip route add default via 172.17.0.1")?;
+    Ok(Way { name: BRIDGE, from: container, to: other, at: vtep(2).into() })
+}
+
+/// What Docker always has on a host: the subnet of a bridge that is masqueraded, published ports to be looked for, connections that are known let through.
+fn docker_rules(host: &Namespace) -> Result<(), Error> {
+    for line in [
         "nft add table ip docker",
+        "nft add chain ip docker ports { type nat hook prerouting priority -100 ; }",
+        "nft add chain ip docker published",
+        "nft add rule ip docker ports fib daddr type local jump published",
         "nft add chain ip docker out { type nat hook postrouting priority 100 ; }",
         "nft add rule ip docker out ip saddr 172.17.0.0/16 oifname != docker0 masquerade",
         "nft add chain ip docker forward { type filter hook forward priority 0 ; policy drop ; }",
@@ -108,17 +127,16 @@ fn bridge(folder: &Path) -> Result<Way, Error> {
     ] {
         host.run(line)?;
     }
-    host.set("/proc/sys/net/ipv4/ip_forward", "1")?;
-    container.run("ip addr add 172.17.0.2/16 dev eth0")?;
-    container.run("ip link set eth0 up")?;
-    container.run("ip route add default via 172.17.0.1")?;
-    Ok(Way { name: BRIDGE, from: container, to: other, at: vtep(2).into() })
+    Ok(())
 }
 
 /// What libnetwork builds: a namespace with a bridge, on which are the containers and the tunnel; of each container elsewhere a neighbour, for whom the
 /// tunnel answers, and a forwarding entry.
-fn docker(folder: &Path) -> Result<Way, Error> {
+fn docker(name: &'static str, folder: &Path) -> Result<Way, Error> {
     let hosts = pair(folder)?;
+    if name == RULES {
+        hosts.iter().try_for_each(docker_rules)?;
+    }
     let mut containers = Vec::new();
     for (at, host) in (1..).zip(&hosts) {
         let inner = Namespace::new(folder.join(format!("inner{at}")))?;
@@ -147,7 +165,7 @@ fn docker(folder: &Path) -> Result<Way, Error> {
         container.run("ip link set eth0 up")?;
         containers.push(container);
     }
-    way(DOCKER, containers, Ipv4Addr::new(10, 0, 0, 12))
+    way(name, containers, Ipv4Addr::new(10, 0, 0, 12))
 }
 
 /// What flannel builds with its bridge: a subnet for each host, a route to each by an address on the tunnel, which is a neighbour with a forwarding
