@@ -226,9 +226,7 @@ impl<'a> Run<'a> {
                 Change::Made(change) => self.reverse(change)?,
                 Change::Joined(step, thing) => {
                     self.lock = None;
-                    let places = &mut *self.places;
-                    let undo = |lock: &_| places.under(lock, |places| step.act().undo(places));
-                    self.state.leave(&thing, self.key, undo)?;
+                    self.places.leave(step, &thing, self.key, self.state)?;
                 }
             }
         }

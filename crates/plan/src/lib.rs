@@ -86,6 +86,7 @@ pub use mtu::{TooSmall, WantedMtu};
 pub use overlay::{
     Listing, Lists, NoOverlay, OverlayFact, Reach, Transit, WantedUnderlay, WantedWay, Way, WayFact,
     leads as overlay_leads, peers as written_peers, settle as settle_peers, stands as overlay_stands,
+    sweep as sweep_overlay,
 };
 pub use parent::{NoParent, ParentLink, WantedParent};
 pub use places::{Departure, Place, Places};

@@ -17,6 +17,7 @@ mod sheltered;
 mod transit;
 mod tunnel;
 mod underlay;
+mod unrecorded;
 mod ways;
 mod written;
 
@@ -29,6 +30,8 @@ pub use sheltered::Sheltered;
 pub use transit::Transit;
 pub use tunnel::Tunnel;
 pub use underlay::{Reach, WantedUnderlay};
+pub use unrecorded::sweep;
+pub(crate) use unrecorded::{is_needed, refusal_of_route};
 pub use written::{Listing, Lists, WantedWay, Way, WayFact, peers, settle};
 
 use crate::{error::Error, places::Places, state::State};

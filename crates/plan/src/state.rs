@@ -167,6 +167,17 @@ impl State {
         self.first_of(self.holders_on(network)?, |_, _| true, says)
     }
 
+    /// The same, but for this attachment.
+    pub(crate) fn who_else_on<T>(
+        &self,
+        network: &NetworkName,
+        own: Option<&Key>,
+        says: impl Fn(&Step) -> Option<T>,
+    ) -> Result<Option<(Holder, T)>, Error> {
+        let own = own.map(Holder::from);
+        self.first_of(self.holders_on(network)?, |holder, _| Some(holder) != own.as_ref(), says)
+    }
+
     fn first<T>(
         &self,
         counts: impl Fn(&Holder, &Journal) -> bool,

@@ -4,6 +4,7 @@ use crate::{
     device::Taken,
     error::Error,
     host_port::Holder,
+    overlay,
     places::{Place, Places},
     publish::withdraw_all,
     record::Key,
@@ -28,7 +29,10 @@ pub fn undo(plan: &Plan, places: &mut Places, key: &Key) -> Result<(), Error> {
             // Another suite's, or of a record from before its users were counted: who is not counted finds nothing to leave.
             state.join(&thing, step, key)?;
         }
-        state.leave(&thing, key, |lock| places.under(lock, |places| step.act().undo(places)))?;
+        places.leave(step, &thing, key, &state)?;
+    }
+    if plan.steps().any(|(_, step)| step.act().place() == Place::Network) {
+        overlay::sweep(&key.network, places)?;
     }
     places.state()?.release_unclaimed(plan, key)
 }

@@ -21,6 +21,7 @@
 use crate::{
     act::Work,
     error::Error,
+    overlay,
     places::{Place, Places},
     record::Key,
     state::{State, entries},
@@ -39,6 +40,9 @@ use types::NetworkName;
 
 /// What says that the thing is made, in its directory.
 const MARK: &str = ".made";
+
+/// The user that stands for all of a network's that nobody has recorded (`overlay/unrecorded.rs`). No attachment's is called so: those have colons.
+pub(crate) const UNRECORDED: &str = "unrecorded";
 
 impl State {
     /// Counts this attachment among the users of what the step makes. The name must be one that a file can have. Again is as good.
@@ -66,23 +70,18 @@ impl State {
         written.map_err(|cause| failed("create", &user, cause))
     }
 
-    /// Counts this attachment no longer; the last user takes the thing away, under this lock. Again is as good.
-    pub(crate) fn leave(
-        &self,
-        thing: &str,
-        key: &Key,
-        take_away: impl FnOnce(&Rc<Flock<File>>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    /// Counts this attachment no longer; if it was the last user, the thing, which is to be taken away, or handed over. Again is as good.
+    fn strike_out(&self, thing: &str, key: &Key) -> Result<Option<Last>, Error> {
         let directory = self.shared(thing);
-        let Some(lock) = lock(&directory, FlockArg::LockExclusive)?.map(Rc::new) else { return Ok(()) };
+        let Some(lock) = lock(&directory, FlockArg::LockExclusive)?.map(Rc::new) else { return Ok(None) };
         strike_out(&user(&directory, key))?;
-        if has_users(&directory).map_err(|cause| failed("read", &directory, cause))? {
-            return Ok(());
-        }
-        let mark = directory.join(MARK);
-        gone(&mark, fs::remove_file(&mark))?;
-        take_away(&lock)?;
-        gone(&directory, fs::remove_dir(&directory))
+        let used = has_users(&directory).map_err(|cause| failed("read", &directory, cause))?;
+        Ok((!used).then_some(Last { directory, lock }))
+    }
+
+    /// Whether a thing has this user of a network.
+    pub(crate) fn counts(&self, thing: &str, network: &NetworkName, user: &str) -> bool {
+        self.shared(thing).join(network.as_str()).join(user).exists()
     }
 
     /// Keeps the users of a thing from leaving, until the value goes; `None` if it has none. For one who is not among them.
@@ -98,11 +97,11 @@ impl State {
     fn leave_unrecorded(
         &self,
         thing: &str,
-        key: &Key,
+        (network, user): (&NetworkName, &str),
         take_away: impl FnOnce(&Rc<Flock<File>>, &Step) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let directory = self.shared(thing);
-        let user = user(&directory, key);
+        let user = directory.join(network.as_str()).join(user);
         if !user.exists() {
             return Ok(());
         }
@@ -188,14 +187,52 @@ impl State {
     }
 }
 
+/// A thing that nobody uses any more, with its lock.
+struct Last {
+    directory: PathBuf,
+    lock: Rc<Flock<File>>,
+}
+
+impl Last {
+    /// Takes it away, under this lock.
+    fn take_away(self, how: impl FnOnce(&Rc<Flock<File>>) -> Result<(), Error>) -> Result<(), Error> {
+        let mark = self.directory.join(MARK);
+        gone(&mark, fs::remove_file(&mark))?;
+        how(&self.lock)?;
+        gone(&self.directory, fs::remove_dir(&self.directory))
+    }
+
+    /// Has it stay, with this user.
+    fn hand_over(self, (network, user): (&NetworkName, &str), step: &Step) -> Result<(), Error> {
+        let network = self.directory.join(network.as_str());
+        create(&network)?;
+        let user = network.join(user);
+        fs::write(&user, recipe(step)).map_err(|cause| failed("create", &user, cause))
+    }
+}
+
 impl Places {
+    /// Counts this attachment no longer among the users of what the step makes; the last one takes it away. Again is as good.
+    pub(crate) fn leave(&mut self, step: &Step, thing: &str, key: &Key, state: &State) -> Result<(), Error> {
+        let Some(last) = state.strike_out(thing, key)? else { return Ok(()) };
+        if overlay::is_needed(step, self)? {
+            return last.hand_over((&key.network, UNRECORDED), step);
+        }
+        last.take_away(|lock| self.under(lock, |places| step.act().undo(places)))
+    }
+
     /// Leaves whatever counts this attachment among its users: for one whose record does not say what that is.
     pub(crate) fn leave_all(&mut self, key: &Key) -> Result<(), Error> {
+        self.leave_all_as(&key.network, &user_name(key))
+    }
+
+    /// The same for a user of this name.
+    pub(crate) fn leave_all_as(&mut self, network: &NetworkName, user: &str) -> Result<(), Error> {
         let (state, mut first) = (self.state()?, Ok(()));
         for thing in state.things()? {
             let take_away =
                 |lock: &Rc<Flock<File>>, step: &Step| self.under(lock, |places| step.act().undo(places));
-            first = first.and(state.leave_unrecorded(&thing, key, take_away));
+            first = first.and(state.leave_unrecorded(&thing, (network, user), take_away));
         }
         first
     }
@@ -301,7 +338,11 @@ fn gone(path: &Path, outcome: io::Result<()>) -> Result<(), Error> {
 }
 
 fn user(directory: &Path, key: &Key) -> PathBuf {
-    directory.join(key.network.as_str()).join(format!("{}:{}", key.directory(), key.plugin_use()))
+    directory.join(key.network.as_str()).join(user_name(key))
+}
+
+fn user_name(key: &Key) -> String {
+    format!("{}:{}", key.directory(), key.plugin_use())
 }
 
 /// `None` if there is no such directory, or if it was removed while this process waited for it.
@@ -375,6 +416,21 @@ mod tests {
         (directory.clone(), State::at(&directory))
     }
 
+    type Lock = Rc<Flock<File>>;
+
+    fn leave(state: &State, at: usize, take: impl FnOnce(&Lock) -> Result<(), Error>) -> Result<(), Error> {
+        state.strike_out("thing", &key(at))?.map_or(Ok(()), |last| last.take_away(take))
+    }
+
+    fn leave_unrecorded(
+        state: &State,
+        at: usize,
+        take: impl FnOnce(&Lock, &Step) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let key = key(at);
+        state.leave_unrecorded("thing", (&key.network, &user_name(&key)), take)
+    }
+
     #[test]
     fn the_last_user_takes_it_away_whatever_its_network_and_however_often_it_says_so() {
         let (directory, state) = state("last");
@@ -384,7 +440,7 @@ mod tests {
                 taken.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             };
-            state.leave("thing", &key(at), take).unwrap();
+            leave(&state, at, take).unwrap();
             taken.load(Ordering::Relaxed)
         };
         for at in [1, 2, 3, 2] {
@@ -399,13 +455,13 @@ mod tests {
     fn what_could_not_be_taken_away_is_taken_by_the_next_who_says_so() {
         let (directory, state) = state("again");
         state.join("thing", &unmarked(), &key(1)).unwrap();
-        state.leave("thing", &key(1), |_| Err(Error::NoStateDir)).unwrap_err();
+        leave(&state, 1, |_| Err(Error::NoStateDir)).unwrap_err();
         let mut taken = false;
         let take = |_: &_| {
             taken = true;
             Ok(())
         };
-        state.leave("thing", &key(1), take).unwrap();
+        leave(&state, 1, take).unwrap();
         assert!(taken);
         fs::remove_dir_all(directory).unwrap();
     }
@@ -420,17 +476,17 @@ mod tests {
         state.mark_made("thing", 7, "step").unwrap();
         state.join("thing", &unmarked(), &key(2)).unwrap();
         assert!(made() && state.made("thing", 70).unwrap().is_none());
-        state.leave("thing", &key(2), |_| panic!("it has a user")).unwrap();
+        leave(&state, 2, |_| panic!("it has a user")).unwrap();
         assert!(made());
         let killed = |_: &_| {
             assert!(!made());
             Err(Error::NoStateDir)
         };
-        state.leave("thing", &key(1), killed).unwrap_err();
+        leave(&state, 1, killed).unwrap_err();
         state.join("thing", &unmarked(), &key(3)).unwrap();
         assert!(!made(), "it may be gone, so it is made again");
         state.mark_made("thing", 7, "step").unwrap();
-        state.leave("thing", &key(3), |_| Ok(())).unwrap();
+        leave(&state, 3, |_| Ok(())).unwrap();
         assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
         fs::remove_dir_all(directory).unwrap();
     }
@@ -443,7 +499,7 @@ mod tests {
         }
         state.mark_made("thing", 7, &serde_json::to_string(&marked()).unwrap()).unwrap();
         for at in [1, 3, 9] {
-            state.leave_unrecorded("thing", &key(at), |_, _| panic!("it has a user")).unwrap();
+            leave_unrecorded(&state, at, |_, _| panic!("it has a user")).unwrap();
         }
         let made = || state.made("thing", 7).unwrap().is_some();
         assert!(made());
@@ -451,7 +507,7 @@ mod tests {
             assert!(!made(), "who joins now makes it again");
             Err(Error::NoStateDir)
         };
-        state.leave_unrecorded("thing", &key(2), killed).unwrap_err();
+        leave_unrecorded(&state, 2, killed).unwrap_err();
         assert_eq!(taken(&state, 2), Some(marked()));
         assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
         fs::remove_dir_all(directory).unwrap();
@@ -463,8 +519,8 @@ mod tests {
         for at in [1, 2] {
             state.join("thing", &unmarked(), &key(at)).unwrap();
         }
-        state.leave_unrecorded("thing", &key(1), |_, _| panic!("it has a user")).unwrap();
-        state.leave_unrecorded("thing", &key(2), |_, _| Err(Error::NoStateDir)).unwrap_err();
+        leave_unrecorded(&state, 1, |_, _| panic!("it has a user")).unwrap();
+        leave_unrecorded(&state, 2, |_, _| Err(Error::NoStateDir)).unwrap_err();
         assert_eq!(taken(&state, 2), Some(unmarked()));
         assert_eq!(fs::read_dir(directory.join("shared")).unwrap().count(), 0);
         fs::remove_dir_all(directory).unwrap();
@@ -477,7 +533,7 @@ mod tests {
             taken = Some(step.clone());
             Ok(())
         };
-        state.leave_unrecorded("thing", &key(at), take).unwrap();
+        leave_unrecorded(state, at, take).unwrap();
         taken
     }
 
@@ -487,14 +543,14 @@ mod tests {
         let (directory, state) = state("unknown");
         state.join("thing", &unmarked(), &key(1)).unwrap();
         fs::write(user(&state.shared("thing"), &key(1)), "").unwrap();
-        state.leave_unrecorded("thing", &key(1), |_, _| panic!("nobody knows how")).unwrap();
+        leave_unrecorded(&state, 1, |_, _| panic!("nobody knows how")).unwrap();
         state.join("thing", &unmarked(), &key(2)).unwrap();
         let mut taken = false;
         let take = |_: &_| {
             taken = true;
             Ok(())
         };
-        state.leave("thing", &key(2), take).unwrap();
+        leave(&state, 2, take).unwrap();
         assert!(taken);
         fs::remove_dir_all(directory).unwrap();
     }
@@ -512,12 +568,11 @@ mod tests {
                         File::create(thing).unwrap();
                         thread::yield_now();
                         assert!(thing.exists());
-                        state
-                            .leave("thing", &key(at), |_| {
-                                fs::remove_file(thing).unwrap();
-                                Ok(())
-                            })
-                            .unwrap();
+                        leave(state, at, |_| {
+                            fs::remove_file(thing).unwrap();
+                            Ok(())
+                        })
+                        .unwrap();
                     }
                 });
             }

@@ -4,6 +4,7 @@ use crate::{
     belongings::{MAIN, settle},
     crowded,
     error::Error,
+    overlay,
     places::{Place, Places},
     step::{Address, Alone, Carrier, Route, Sysctl, Unnumbered, Up},
     vrf::table_of_master,
@@ -192,6 +193,9 @@ impl Act for Route {
     }
 
     fn refused(&self, cause: kernel::Error, places: &mut Places) -> Error {
+        if let Some(taken) = overlay::refusal_of_route(self, &cause, places) {
+            return taken.into();
+        }
         match crowded::refusal_of_route(self, &cause, places) {
             Some(crowded) => crowded.into(),
             None => Error::Step { step: self.to_string(), cause },

@@ -47,6 +47,8 @@ pub(crate) fn gc<R: Recipe>(delegates: &Delegates, call: &Call, valid: &[Attachm
         return swept;
     }
     let swept = swept.and(sweep_strays::<R>(delegates, call, valid, &state));
+    let unrecorded = plan::sweep_overlay(&call.network, &mut Places::new(None, departure()));
+    let swept = swept.and(unrecorded.map_err(|cause| Error::Plan(cause).into()));
     swept.and(sweep_addresses::<R>(delegates, call, valid, &state))
 }
 

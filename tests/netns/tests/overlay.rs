@@ -18,6 +18,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
+    path::Path,
     process::{Command, ExitStatus},
     thread,
     time::Duration,
@@ -55,6 +56,7 @@ netlab::tests! {
     what_a_bridges_container_sends_to_a_tunnels_port_elsewhere_is_masqueraded,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
     a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again,
+    who_comes_after_a_disk_is_lost_takes_nothing_from_those_before_when_it_goes,
     plugins_that_are_replaced_go_on_with_the_containers_of_those_before,
 }
 
@@ -1299,6 +1301,13 @@ fn a_node_that_is_added_is_reached_and_one_that_is_removed_is_not() {
 }
 
 /// With all that is written down, but for the namespaces, which are mounts: nobody can remove those so.
+fn lose_the_disk(host: &Path) {
+    let dir = host.display();
+    shell(&format!("rm -rf {dir}/data {dir}/state 2> /dev/null; mkdir {dir}/data"));
+    let left = shell(&format!("find {dir}/state -type f | wc -l"));
+    assert_eq!(left.trim(), "2", "the network's namespace and its gate");
+}
+
 fn a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again() {
     let lab = Cluster::new(2, true, 1500);
     let config = |node| lab.config(node, 2, &json!({}));
@@ -1306,10 +1315,7 @@ fn a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again() {
     let (two, _, at_two) = lab.add(0, &config(0));
     let (far, _, at_far) = lab.add(1, &config(1));
     talks(&one, &at_one, &far, &at_far, 7000);
-    let dir = lab.nodes[0].dir.display();
-    shell(&format!("rm -rf {dir}/data {dir}/state 2> /dev/null; mkdir {dir}/data; find {dir}/state -type f"));
-    let left = shell(&format!("find {dir}/state -type f | wc -l"));
-    assert_eq!(left.trim(), "2", "the network's namespace and its gate");
+    lose_the_disk(&lab.nodes[0].dir);
 
     let (third, _, at_third) = lab.add(0, &config(0));
     let (fourth, _, at_fourth) = lab.add(0, &config(0));
@@ -1327,6 +1333,69 @@ fn a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again() {
     assert!(reply.stdout.contains("a container whose reservation is lost"), "{reply:?}");
     done(&lab.call("DEL", 0, &config(0), &third));
     is_known_to(&one, &at_one, &at_far, 7000);
+}
+
+/// Whoever gives a container's address, and does not ask the kernel before, is told.
+fn given_again(host: &Host, at: IpAddr, hint: &str) {
+    let ipam = json!({"type": "static", "addresses": [{"address": format!("{at}/32")}]});
+    let config = overlay(host, &json!({"ipam": ipam}));
+    let reply = host.add(&config, &host.container().unwrap(), "eth0").unwrap();
+    let said = refused(&reply, 101);
+    assert!(said.contains(&format!("address {at} leads to another container of network net")), "{said}");
+    assert!(reply.hint().contains(hint), "{}", reply.hint());
+}
+
+fn who_comes_after_a_disk_is_lost_takes_nothing_from_those_before_when_it_goes() {
+    let host = Host::new().unwrap();
+    let outside = host.outside(7000).unwrap();
+    for family in ["", "-6 "] {
+        outside.ip(&format!("{family}route del default")).unwrap();
+    }
+    let config = overlay(&host, &json!({}));
+    let (first, _) = netlab::add(&host, &config);
+    let del = |container: &Container| done(&host.del(&config, container, "eth0").unwrap());
+    del(&first); // what stays as with any other plugin
+    let before = host.snapshot().unwrap();
+    // How those go that nobody has recorded: before one that is, after it, and without a DEL.
+    for end in ["before", "after", "dead"] {
+        let (one, _, at_one) = added(&host, &config);
+        let (two, _, at_two) = added(&host, &config);
+        lose_the_disk(host.dir());
+        let (third, _, at_third) = added(&host, &config);
+        given_again(&host, at_one[0], &format!("stop the container that has {}", at_one[0]));
+        given_again(&host, at_third[0], &format!("stop container {}", third.id()));
+        talks(&one, &at_one, &third, &at_third, 7001);
+        get_through(&third, OUTSIDE[0], 7000);
+        del(&third);
+        talks(&one, &at_one, &two, &at_two, 7002);
+        for at in OUTSIDE {
+            get_through(&two, at, 7000);
+        }
+        let (fourth, result, _) = added(&host, &config);
+        done(&host.check(&config, &fourth, "eth0", &result).unwrap());
+        match end {
+            "before" => [&one, &two, &fourth].into_iter().for_each(|each| {
+                get_through(&fourth, OUTSIDE[0], 7000);
+                del(each);
+            }),
+            "after" => [&fourth, &one, &two].into_iter().for_each(|each| {
+                get_through(&two, OUTSIDE[0], 7000);
+                del(each);
+            }),
+            _ => {
+                del(&fourth);
+                done(&host.gc(&config, &[]).unwrap());
+                get_through(&one, OUTSIDE[0], 7000);
+                // As the kernel does when a namespace ends.
+                for each in [&one, &two] {
+                    each.ip("link del eth0").unwrap();
+                }
+                done(&host.gc(&config, &[]).unwrap());
+            }
+        }
+        assert_eq!(host.changes_left_since(&before).unwrap(), "", "{end}");
+        assert!(!host.state_dir().join("overlay").exists(), "{end}");
+    }
 }
 
 /// Sends back what comes to this port of this thread's network namespace, for as long as it comes.

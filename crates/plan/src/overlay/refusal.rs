@@ -39,6 +39,19 @@ pub enum NoOverlay {
         /// The port.
         port: Published,
     },
+    /// Another container of the network has the address.
+    #[error(
+        "address {address} leads to another container of network {network}, {}",
+        by.as_ref().map_or_else(|| "whose record is lost".into(), ToString::to_string)
+    )]
+    AddressTaken {
+        /// The network.
+        network: NetworkName,
+        /// The address.
+        address: IpAddr,
+        /// Whose it is, if that is recorded.
+        by: Option<Box<Holder>>,
+    },
     /// The host does not have the address that its tunnels are from.
     #[error("vtep {vtep} is no address of this host")]
     NotOurs {
@@ -107,6 +120,7 @@ impl NoOverlay {
             | NoOverlay::NoTransit { .. }
             | NoOverlay::TransitTaken { .. }
             | NoOverlay::PortTaken { .. }
+            | NoOverlay::AddressTaken { .. }
             | NoOverlay::NothingWritten { .. }
             | NoOverlay::VniTaken { .. } => false,
         }
@@ -127,6 +141,12 @@ impl NoOverlay {
             NoOverlay::TransitTaken { .. } | NoOverlay::PortTaken { .. } => "try again".into(),
             NoOverlay::VniTaken { vni, .. } => format!(
                 "two networks of a host need numbers of their own: give one of them another \"vni\" than {vni}, on all of its nodes"
+            ),
+            NoOverlay::AddressTaken { by: Some(by), .. } => {
+                format!("stop {}, or have another address given (\"ipam\")", by.brief())
+            }
+            NoOverlay::AddressTaken { address, .. } => format!(
+                "have another address given (\"ipam\"; `cluster` passes over those that are in use), or stop the container that has {address}"
             ),
             NoOverlay::NotOurs { vtep } => {
                 format!("`ip addr` shows those that it has; say on which node it is (\"node\"), or correct {vtep} in the list")
