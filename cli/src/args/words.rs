@@ -202,6 +202,13 @@ What it does:
   It logs to standard error. Who connects to agent.sock in /run/sealane is told how things are, in
   one line of JSON; a GET of /metrics by HTTP is answered in numbers, for Prometheus.";
 
+pub(super) const AGENT_ENVIRONMENT: &str = "\
+Environment:
+  NETCONFPATH          the folder of networks, instead of /etc/cni/net.d
+  SEALANE_STATE_DIR    instead of /run/sealane; if not set, others than root have
+                       $XDG_RUNTIME_DIR/sealane
+  SEALANE_DATA_DIR     instead of /var/lib/sealane; if only SEALANE_STATE_DIR is set, `data` in it";
+
 pub(super) const LAB: &str = "\
 Examples:
   sealane lab
