@@ -7,7 +7,7 @@ use crate::{
 };
 use cluster::NodeRecord;
 use cni::Fail;
-use ipam::cluster::Moment;
+use ipam::cluster::{Moment, Stamp};
 use std::{collections::BTreeMap, time::Duration};
 use store::{KEEP_EVERY, Life, Store};
 use tokio::time::{Instant, sleep};
@@ -54,6 +54,8 @@ struct Progress {
     stale: bool,
     /// When the node was heard, as it is written down.
     heard: Option<Moment>,
+    /// How the reservations were when it was last looked whether they want another block.
+    seen: Option<Stamp>,
     /// Not before then.
     resume: Instant,
     /// What was last complained of.
@@ -137,7 +139,7 @@ impl<'a> Member<'a> {
 
 impl Progress {
     fn new() -> Self {
-        Self { stale: true, heard: None, resume: Instant::now(), said: String::new() }
+        Self { stale: true, heard: None, seen: None, resume: Instant::now(), said: String::new() }
     }
 
     fn hurry(&mut self) {
@@ -165,18 +167,33 @@ impl Progress {
             blocks.reconcile().await?;
             self.stale = false;
         }
-        blocks.lease_in_time().await
+        // Before they are read: of thousands that takes milliseconds.
+        let now = ipam::cluster::stamp(blocks.network)?;
+        if self.has_changed(now) {
+            blocks.lease_in_time().await?;
+            self.seen = now;
+        }
+        Ok(())
+    }
+
+    fn has_changed(&self, now: Option<Stamp>) -> bool {
+        now.is_none() || now != self.seen
     }
 
     /// Writes down, now and then, when the store was heard, for ADDs. Not while blocks may be another node's: their addresses would be given.
     fn write_down(&mut self, blocks: &Blocks<'_>, heard: &Moment, dead_after: Duration) -> Result<(), Fail> {
-        let every = WRITE_EVERY.min(dead_after / 20);
-        let is_due = self.heard.as_ref().is_none_or(|written| heard.since(written) >= every);
-        if !self.stale && is_due {
+        if self.is_to_be_written(heard, dead_after) {
             ipam::cluster::heard(blocks.network, heard)?;
             self.heard = Some(heard.clone());
         }
         Ok(())
+    }
+}
+
+impl Progress {
+    fn is_to_be_written(&self, heard: &Moment, dead_after: Duration) -> bool {
+        let every = WRITE_EVERY.min(dead_after / 20);
+        !self.stale && self.heard.as_ref().is_none_or(|written| heard.since(written) >= every)
     }
 }
 
@@ -191,3 +208,46 @@ const WRITE_EVERY: Duration = Duration::from_secs(10);
 
 /// Before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::SystemTime;
+
+    /// So many seconds after a boot.
+    fn moment(since_boot: u64) -> Moment {
+        serde_json::from_value(json!({"boot": "b", "sinceBoot": since_boot, "wall": since_boot})).unwrap()
+    }
+
+    #[test]
+    fn when_the_node_was_heard_is_written_now_and_then_and_never_while_its_blocks_are_not_known() {
+        let mut progress = Progress::new();
+        let is_due = |progress: &Progress, at, dead_after| {
+            progress.is_to_be_written(&moment(at), Duration::from_secs(dead_after))
+        };
+        assert!(!is_due(&progress, 1000, 86_400), "they may be another node's");
+        progress.stale = false;
+        assert!(is_due(&progress, 1000, 86_400));
+        progress.heard = Some(moment(1000));
+        assert!(!is_due(&progress, 1009, 86_400) && is_due(&progress, 1010, 86_400));
+        // Ten seconds of twenty would be half of what there is.
+        assert!(!is_due(&progress, 1000, 20) && is_due(&progress, 1001, 20));
+        progress.stale = true;
+        assert!(!is_due(&progress, 2000, 86_400), "the store had let the node go");
+    }
+
+    #[test]
+    fn reservations_are_read_when_they_may_be_others() {
+        let mut progress = Progress::new();
+        assert!(progress.has_changed(None));
+        let stamp = |second| {
+            let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            Some(Stamp { inode: 7, changed })
+        };
+        assert!(progress.has_changed(stamp(100)));
+        progress.seen = stamp(100);
+        assert!(!progress.has_changed(stamp(100)) && progress.has_changed(stamp(101)));
+        assert!(progress.has_changed(None), "it is changing, or gone");
+    }
+}

@@ -13,8 +13,9 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write},
     net::IpAddr,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 use types::NetworkName;
 
@@ -132,6 +133,15 @@ impl Store {
             }
         };
         write().map_err(failed("write", &self.dir.join(name)))
+    }
+
+    /// When something last came to the directory or went from it; absent if there is none.
+    pub(crate) fn changed(&self) -> Result<Option<(u64, SystemTime)>, Error> {
+        let failed = failed("look at", &self.dir);
+        let Some(metadata) = file::absent_as_none(fs::metadata(&self.dir)).map_err(&failed)? else {
+            return Ok(None);
+        };
+        Ok(Some((metadata.ino(), metadata.modified().map_err(failed)?)))
     }
 
     /// Every address that has a file.

@@ -9,7 +9,7 @@ mod heard;
 mod lessor;
 mod territory;
 
-pub use blocks::{change, gain, given, holding, lose, owned};
+pub use blocks::{Stamp, change, gain, given, holding, lose, owned, stamp};
 pub use error::{Error, Owner};
 pub(crate) use heard::HEARD;
 pub use heard::{Moment, heard};
