@@ -24,6 +24,7 @@ mod peers;
 mod poke;
 mod reaper;
 mod status;
+mod underlay;
 mod view;
 
 pub use error::Error;

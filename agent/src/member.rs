@@ -4,6 +4,7 @@ use crate::{
     membership::Membership,
     poke::Pokes,
     status::{Status, note},
+    underlay::Uplink,
 };
 use cluster::NodeRecord;
 use cni::Fail;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 
 /// Does what is due, once. The node is announced, and the store lets it go by itself.
 pub(crate) async fn pass(membership: &Membership) -> Result<(), Fail> {
-    let member = Member::new(membership)?;
+    let mut member = Member::new(membership, Status::default())?;
     let (asked, _life) = member.announce().await?;
     let mut first = Ok(());
     for blocks in member.blocks() {
@@ -30,9 +31,9 @@ pub(crate) async fn pass(membership: &Membership) -> Result<(), Fail> {
 pub(crate) async fn stay(membership: Membership, status: Status, mut pokes: Pokes) {
     let mut said = String::new();
     loop {
-        let failure = match Member::new(&membership) {
-            Ok(member) => match member.announce().await {
-                Ok(alive) => member.live(alive, &status, &mut pokes).await,
+        let failure = match Member::new(&membership, status.clone()) {
+            Ok(mut member) => match member.announce().await {
+                Ok(alive) => member.live(alive, &mut pokes).await,
                 Err(failure) => failure,
             },
             Err(failure) => failure,
@@ -46,6 +47,8 @@ pub(crate) async fn stay(membership: Membership, status: Status, mut pokes: Poke
 struct Member<'a> {
     store: Store,
     membership: &'a Membership,
+    status: Status,
+    uplink: Uplink,
 }
 
 /// How far it is with one network.
@@ -63,14 +66,16 @@ struct Progress {
 }
 
 impl<'a> Member<'a> {
-    fn new(membership: &'a Membership) -> Result<Self, Fail> {
-        Ok(Self { store: Store::new(&membership.etcd, DEADLINE)?, membership })
+    fn new(membership: &'a Membership, status: Status) -> Result<Self, Fail> {
+        let store = Store::new(&membership.etcd, DEADLINE)?;
+        Ok(Self { store, membership, status, uplink: Uplink::default() })
     }
 
     /// Says that the node is there: in the life that it had before, if the host has not booted since. Since when at least that is so.
-    async fn announce(&self) -> Result<(Moment, Life), Fail> {
+    async fn announce(&mut self) -> Result<(Moment, Life), Fail> {
         let Membership { node, vtep, .. } = self.membership;
         let asked = Moment::now()?;
+        self.uplink.look(self.membership, &self.status);
         let record = self.begin().await?;
         let life = self.store.live(node, record.incarnation).await?;
         info!(%node, %vtep, incarnation = record.incarnation, "announced");
@@ -80,17 +85,17 @@ impl<'a> Member<'a> {
     async fn begin(&self) -> Result<NodeRecord, Fail> {
         let Membership { node, vtep, .. } = self.membership;
         let boot = kernel::boot_id().map_err(crate::Error::from)?;
-        Ok(self.store.begin(node, *vtep, &boot).await?)
+        Ok(self.store.begin(node, *vtep, self.uplink.carries, &boot).await?)
     }
 
     /// Until the life can't be kept: why.
-    async fn live(&self, (mut heard, mut life): (Moment, Life), status: &Status, pokes: &mut Pokes) -> Fail {
-        status.heard(self.membership, life.incarnation());
+    async fn live(&mut self, (mut heard, mut life): (Moment, Life), pokes: &mut Pokes) -> Fail {
+        self.status.heard(self.membership, life.incarnation());
         let (mut networks, mut said, mut kept) = (BTreeMap::new(), String::new(), Instant::now());
         loop {
             for blocks in self.blocks() {
-                let progress = networks.entry(blocks.network).or_insert_with(Progress::new);
-                progress.go_on(&blocks, self.membership, status).await;
+                let progress = networks.entry(blocks.network.clone()).or_insert_with(Progress::new);
+                progress.go_on(&blocks, self.membership, &self.status).await;
                 let written = progress.write_down(&blocks, &heard, self.membership.etcd.dead_after);
                 if let Err(failure) = written {
                     note(&mut said, blocks.network.as_str(), failure.as_ref());
@@ -99,6 +104,7 @@ impl<'a> Member<'a> {
             if pokes.wait(LOOK).await {
                 // Who pokes has just had an answer of the store.
                 networks.values_mut().for_each(Progress::hurry);
+                self.uplink.hurry();
             }
             if kept.elapsed() < KEEP_EVERY {
                 continue;
@@ -113,22 +119,34 @@ impl<'a> Member<'a> {
                     if lapsed {
                         warn!(node = %self.membership.node, "the store had let this node go");
                         networks.clear();
-                        // Somebody may have removed the node, and its record with it.
-                        if let Err(failure) = self.begin().await {
-                            return failure;
-                        }
+                    }
+                    if let Err(failure) = self.stand_by_record(lapsed).await {
+                        return failure;
                     }
                     kept = Instant::now();
                     said.clear();
-                    status.heard(self.membership, life.incarnation());
+                    self.status.heard(self.membership, life.incarnation());
                 }
                 Err(error) if error.is_absence() => {
-                    status.lost(self.membership, &error);
+                    self.status.lost(self.membership, &error);
                     note(&mut said, self.membership.node.as_str(), &error);
                 }
                 Err(error) => return error.into(),
             }
         }
+    }
+
+    /// Writes the node's record again if it would be another one: the link may carry something else now, and while the store had let the node go somebody may have
+    /// removed it, and its record with it.
+    async fn stand_by_record(&mut self, lapsed: bool) -> Result<(), Fail> {
+        let changed = self.uplink.look(self.membership, &self.status);
+        if changed || lapsed {
+            self.begin().await?;
+        }
+        if changed {
+            info!(node = %self.membership.node, mtu = self.uplink.carries, "the link to the underlay carries something else");
+        }
+        Ok(())
     }
 
     fn blocks(&self) -> impl Iterator<Item = Blocks<'_>> {

@@ -20,6 +20,12 @@ pub(crate) fn text(stores: &[Known]) -> String {
     text.of_stores(stores, "sealane_node_incarnation", "how often this node has begun a life", |it| {
         it.incarnation
     });
+    text.of_stores(
+        stores,
+        "sealane_node_mtu_bytes",
+        "the largest packet that the link to the underlay carries",
+        |it| it.mtu,
+    );
     text.of_networks(stores, "sealane_network_blocks", "blocks of the network that are this node's", |it| {
         Some(it.blocks.len())
     });

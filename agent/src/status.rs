@@ -27,6 +27,8 @@ pub(crate) struct Known {
     pub(crate) endpoints: Vec<String>,
     pub(crate) prefix: String,
     pub(crate) incarnation: Option<u64>,
+    /// What this node's link to the underlay carries outwards, in bytes, if that can be said.
+    pub(crate) mtu: Option<u32>,
     /// Whether the store was heard when it was last asked.
     pub(crate) heard: bool,
     /// Whether it has lost so much at once that nothing is concluded from it.
@@ -67,6 +69,11 @@ impl Status {
         self.change(membership, |known| {
             (known.incarnation, known.heard, known.trouble) = (Some(incarnation), true, None);
         });
+    }
+
+    /// What the link to the underlay carries.
+    pub(crate) fn carries(&self, membership: &Membership, mtu: Option<u32>) {
+        self.change(membership, |known| known.mtu = mtu);
     }
 
     /// The store can't be asked, or has refused.

@@ -332,6 +332,7 @@ mod tests {
             vtep: format!("192.0.2.{number}").parse().unwrap(),
             incarnation: 1,
             boot: "b".into(),
+            mtu: None,
         };
         vec![
             Entry::Node(name(number), record),
@@ -499,7 +500,8 @@ mod tests {
         let start = Instant::now();
         let mut view = view(3, start);
         for (number, vtep) in [(2, "2001:db8::2"), (3, "192.0.2.1")] {
-            let record = NodeRecord { vtep: vtep.parse().unwrap(), incarnation: 1, boot: "b".into() };
+            let record =
+                NodeRecord { vtep: vtep.parse().unwrap(), incarnation: 1, boot: "b".into(), mtu: None };
             view.written(Entry::Node(name(number), record));
         }
         assert_eq!(known(&mut view).len(), 0);

@@ -46,6 +46,9 @@ impl<'a> OverNodes<'a> {
         if let (Store::Etcd(etcd), Some(shown)) = (&config.store, shown.as_object_mut()) {
             match node::look(etcd, [self.name]) {
                 Ok(nodes) => {
+                    let narrowest = node::narrowest(&nodes);
+                    let narrowest = narrowest.map(|(name, mtu)| json!({"Name": name, "Mtu": mtu}));
+                    shown.insert("Narrowest".to_owned(), narrowest.into());
                     let nodes = nodes.iter().map(|(name, seen)| self.stored(name, seen));
                     shown.insert("Nodes".to_owned(), nodes.collect());
                     shown.insert("StoreTrouble".to_owned(), Value::Null);
@@ -62,7 +65,7 @@ impl<'a> OverNodes<'a> {
     /// A node of the store, and what it has of the network.
     fn stored(&self, name: &NodeName, seen: &node::Seen) -> Value {
         let blocks = seen.blocks.get(self.name).map(Vec::as_slice).unwrap_or_default();
-        json!({"Name": name, "Vtep": seen.vtep, "Alive": seen.alive, "Blocks": blocks, "Here": self.is_here(name)})
+        json!({"Name": name, "Vtep": seen.vtep, "Mtu": seen.mtu, "Alive": seen.alive, "Blocks": blocks, "Here": self.is_here(name)})
     }
 
     fn is_here(&self, name: &NodeName) -> bool {

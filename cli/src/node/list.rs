@@ -1,5 +1,8 @@
 //! `sealane node ls`.
-use super::seen::{Seen, look, own_name, stores};
+use super::{
+    seen::{Seen, look, own_name, stores},
+    uneven::advice,
+};
 use crate::{
     args,
     network::{all, each, in_use, listed},
@@ -27,8 +30,12 @@ pub(super) fn list(list: &args::ListNodes) -> Result<(), Fail> {
             nodes.entry(node.name.clone()).or_default().add_listed(network, node, here.as_ref());
         }
     }
-    let outcome = each(&stores(&networks), |(etcd, networks)| add_stored(&mut nodes, etcd, networks));
-    let mut table = Table::new(&["NODE", "VTEP", "ALIVE", "NETWORKS"]);
+    let mut advised = BTreeSet::new();
+    let outcome = each(&stores(&networks), |(etcd, networks)| {
+        advised.extend(add_stored(&mut nodes, etcd, networks)?);
+        Ok(())
+    });
+    let mut table = Table::new(&["NODE", "VTEP", "MTU", "ALIVE", "NETWORKS"]);
     for (name, line) in &nodes {
         match list.format {
             _ if list.quiet => say::text(&format!("{name}\n")),
@@ -38,25 +45,31 @@ pub(super) fn list(list: &args::ListNodes) -> Result<(), Fail> {
     }
     if !list.quiet && list.format == args::Format::Table {
         say::text(&table.text());
+        for advice in &advised {
+            say::note(advice);
+        }
     }
     outcome
 }
 
+/// Adds what a store has; and says what is to be said of it.
 fn add_stored<'a>(
     nodes: &mut BTreeMap<NodeName, Line<'a>>,
     etcd: &Etcd,
     networks: &[&'a Definition],
-) -> Result<(), Fail> {
-    for (name, seen) in look(etcd, networks.iter().map(|network| &network.name))? {
+) -> Result<Option<String>, Fail> {
+    let found = look(etcd, networks.iter().map(|network| &network.name))?;
+    for (name, seen) in &found {
         let line = nodes.entry(name.clone()).or_default();
-        line.here |= networks.iter().any(|network| own_name(network).as_ref() == Some(&name));
+        line.here |= networks.iter().any(|network| own_name(network).as_ref() == Some(name));
         line.alive = Some(line.alive.unwrap_or(false) || seen.alive);
         line.vteps.extend(seen.vtep);
+        line.mtu = line.mtu.into_iter().chain(seen.mtu).min();
         for network in networks {
-            line.add_blocks(network, &seen)?;
+            line.add_blocks(network, seen)?;
         }
     }
-    Ok(())
+    Ok(advice(&found))
 }
 
 /// A node, and where it is in which networks.
@@ -66,6 +79,8 @@ struct Line<'a> {
     /// Whether it is heard, if anybody would know.
     alive: Option<bool>,
     vteps: BTreeSet<IpAddr>,
+    /// What its link carries outwards, in bytes, if anybody has said so.
+    mtu: Option<u32>,
     places: Vec<(&'a Definition, Place)>,
 }
 
@@ -96,18 +111,19 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    /// The node's name, with a star if it is this one, as docker's; its VTEPs; whether it lives; what it has of each network.
-    fn cells(&self, name: &NodeName) -> [String; 4] {
+    /// The node's name, with a star if it is this one, as docker's; its VTEPs; what its link carries; whether it lives; what it has of each network.
+    fn cells(&self, name: &NodeName) -> [String; 5] {
         let vteps: Vec<String> = self.vteps.iter().map(ToString::to_string).collect();
         let places: Vec<String> = self.places.iter().map(|(network, place)| place.cell(network)).collect();
         let star = if self.here { " *" } else { "" };
         let alive = self.alive.map_or("", |alive| if alive { "yes" } else { "no" });
-        [format!("{name}{star}"), vteps.join(", "), alive.to_owned(), places.join(", ")]
+        let mtu = self.mtu.map_or_else(String::new, |mtu| mtu.to_string());
+        [format!("{name}{star}"), vteps.join(", "), mtu, alive.to_owned(), places.join(", ")]
     }
 
     fn json(&self, name: &NodeName) -> Value {
         let places: Vec<Value> = self.places.iter().map(|(network, place)| place.json(network)).collect();
-        json!({"Name": name, "Self": self.here, "Vteps": self.vteps, "Alive": self.alive, "Networks": places})
+        json!({"Name": name, "Self": self.here, "Vteps": self.vteps, "Mtu": self.mtu, "Alive": self.alive, "Networks": places})
     }
 }
 

@@ -3,8 +3,10 @@ mod error;
 mod list;
 mod remove;
 mod seen;
+mod uneven;
 
 pub(crate) use seen::{Seen, look};
+pub(crate) use uneven::narrowest;
 
 use crate::args::NodeVerb;
 use cni::Fail;

@@ -11,6 +11,8 @@ use types::NetworkName;
 pub(crate) struct Seen {
     /// Its end of the tunnels; none of who has leased a block and never had an agent.
     pub(crate) vtep: Option<IpAddr>,
+    /// What the link of that carries outwards, in bytes, if its agent has said it.
+    pub(crate) mtu: Option<u32>,
     /// Whether its agent was heard in the last seconds.
     pub(crate) alive: bool,
     /// Its blocks.
@@ -28,7 +30,10 @@ pub(crate) fn look<'a>(
     let mut nodes: BTreeMap<NodeName, Seen> = BTreeMap::new();
     for entry in snapshot.entries {
         match entry {
-            Entry::Node(node, record) => nodes.entry(node).or_default().vtep = Some(record.vtep),
+            Entry::Node(node, record) => {
+                let seen = nodes.entry(node).or_default();
+                (seen.vtep, seen.mtu) = (Some(record.vtep), record.mtu);
+            }
             Entry::Live(node, _) => nodes.entry(node).or_default().alive = true,
             Entry::Block(network, number, owner) => {
                 nodes.entry(owner.node).or_default().blocks.entry(network).or_default().push(number);

@@ -44,6 +44,9 @@ pub struct NodeRecord {
     pub incarnation: u64,
     /// The boot of the host in which it last has (`/proc/sys/kernel/random/boot_id`).
     pub boot: String,
+    /// What the link of that address carries outwards, in bytes; none of a node that has not said it, as those before did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
 }
 
 /// That a node lives, as long as the lease of this key.
@@ -92,10 +95,14 @@ mod tests {
             r#"{"vni":4097,"subnets":["10.42.0.0/16","fd42::/48"],"blockSize":26}"#,
         );
         let vtep = "192.0.2.1".parse().unwrap();
-        let boot = "39ae".into();
+        let boot = String::from("39ae");
         round(
-            &NodeRecord { vtep, incarnation: 2, boot },
+            &NodeRecord { vtep, incarnation: 2, boot: String::clone(&boot), mtu: None },
             r#"{"vtep":"192.0.2.1","incarnation":2,"boot":"39ae"}"#,
+        );
+        round(
+            &NodeRecord { vtep, incarnation: 2, boot, mtu: Some(9000) },
+            r#"{"vtep":"192.0.2.1","incarnation":2,"boot":"39ae","mtu":9000}"#,
         );
         round(&LiveRecord { incarnation: 2 }, r#"{"incarnation":2}"#);
         let node = "worker-1".parse().unwrap();

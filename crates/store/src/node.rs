@@ -25,9 +25,15 @@ impl Store {
         Ok(self.read(&Key::Node(node.clone())).await?.map(|(record, _)| record))
     }
 
-    /// Begins a life of this node, if that has not been in this boot of its host; its record has this VTEP then. Refused as long as a node of this name lives that has
-    /// another VTEP, and booted otherwise: it is another machine, and would have its blocks given twice.
-    pub async fn begin(&self, node: &NodeName, vtep: IpAddr, boot: &str) -> Result<NodeRecord, Error> {
+    /// Begins a life of this node, if that has not been in this boot of its host; its record has this VTEP then, and what the link of that carries, in bytes, if it is
+    /// known. Refused as long as a node of this name lives that has another VTEP, and booted otherwise: it is another machine, and would have its blocks given twice.
+    pub async fn begin(
+        &self,
+        node: &NodeName,
+        vtep: IpAddr,
+        mtu: Option<u32>,
+        boot: &str,
+    ) -> Result<NodeRecord, Error> {
         let key = Key::Node(node.clone());
         for _ in 0..TIMES {
             let found = self.read::<NodeRecord>(&key).await?;
@@ -37,7 +43,7 @@ impl Store {
             };
             let incarnation =
                 before.as_ref().map_or(1, |record| record.incarnation + u64::from(record.boot != boot));
-            let record = NodeRecord { vtep, incarnation, boot: boot.to_owned() };
+            let record = NodeRecord { vtep, incarnation, boot: boot.to_owned(), mtu };
             if before.as_ref() == Some(&record) {
                 return Ok(record);
             }

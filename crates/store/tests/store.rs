@@ -5,7 +5,7 @@
     clippy::indexing_slicing,
     reason = "a test without libtest's attribute"
 )]
-use cluster::{BlockNumber, Folder, Key, LeasedBlock, NetworkRecord, NodeName};
+use cluster::{BlockNumber, Folder, Key, LeasedBlock, NetworkRecord, NodeName, NodeRecord};
 use etcd::{Client, Endpoint, Keys, Options, Revision};
 use futures_util::future::join_all;
 use netlab::{Etcd, Host, PATIENCE, soon};
@@ -343,7 +343,8 @@ fn a_later_life_is_not_overwritten() {
     with_etcd(async |etcd, store| {
         let mut former = lives(&store, "a").await;
         let lease = etcd.ctl(&["lease", "list"]).unwrap().lines().last().unwrap().to_owned();
-        let next = store.begin(&name("a"), "192.0.2.1".parse().unwrap(), "the next boot").await.unwrap();
+        let next =
+            store.begin(&name("a"), "192.0.2.1".parse().unwrap(), None, "the next boot").await.unwrap();
         let later = store.live(&name("a"), next.incarnation).await.unwrap();
         assert_eq!(later.incarnation(), 2);
         etcd.ctl(&["lease", "revoke", &lease]).unwrap();
@@ -351,15 +352,21 @@ fn a_later_life_is_not_overwritten() {
         assert_eq!(said.to_string(), "node a lives a life 2, and this is its life 1");
         let there = etcd.ctl(&["get", "--print-value-only", "/sealane/v1/live/a"]).unwrap();
         assert_eq!(there, r#"{"incarnation":2}"#);
-        let moved = store.begin(&name("a"), "192.0.2.9".parse().unwrap(), "the next boot").await.unwrap();
-        assert_eq!((moved.incarnation, store.node(&name("a")).await.unwrap()), (2, Some(moved)));
+        let moved =
+            store.begin(&name("a"), "192.0.2.9".parse().unwrap(), None, "the next boot").await.unwrap();
+        assert_eq!((moved.incarnation, store.node(&name("a")).await.unwrap()), (2, Some(moved.clone())));
+        // It carries more now: the same life.
+        let wider = store.begin(&name("a"), moved.vtep, Some(9000), "the next boot").await.unwrap();
+        assert_eq!(store.node(&name("a")).await.unwrap(), Some(wider.clone()));
+        assert_eq!(wider, NodeRecord { mtu: Some(9000), ..moved });
     });
 }
 
 fn two_machines_of_one_name_are_told_apart() {
     with_etcd(async |etcd, store| {
         let (a, here, there) = (name("a"), "192.0.2.1".parse().unwrap(), "192.0.2.9".parse().unwrap());
-        let begun = async |vtep, boot| store.begin(&a, vtep, boot).await.map(|record| record.incarnation);
+        let begun =
+            async |vtep, boot| store.begin(&a, vtep, None, boot).await.map(|record| record.incarnation);
         let refused = |error: Error| {
             assert_eq!(error.to_string(), "node a lives on another machine, at 192.0.2.1");
         };
@@ -423,7 +430,7 @@ fn nothing_is_taken_from_a_node_that_comes_back() {
     with_etcd(async |etcd, store| {
         let (net, a) = (name("net"), name::<NodeName>("a"));
         let record = registered(&store, &["10.42.0.0/24"], 28).await;
-        store.begin(&a, "192.0.2.1".parse().unwrap(), "this boot").await.unwrap();
+        store.begin(&a, "192.0.2.1".parse().unwrap(), None, "this boot").await.unwrap();
         let reaper = open(etcd);
         let reaping = tokio::spawn(async move {
             loop {
@@ -534,7 +541,7 @@ async fn registered(store: &Store, subnets: &[&str], block_size: i64) -> Network
 /// A node that has begun a life.
 async fn lives(store: &Store, node: &str) -> Life {
     let node = name(node);
-    let record = store.begin(&node, "192.0.2.1".parse().unwrap(), "this boot").await.unwrap();
+    let record = store.begin(&node, "192.0.2.1".parse().unwrap(), None, "this boot").await.unwrap();
     store.live(&node, record.incarnation).await.unwrap()
 }
 

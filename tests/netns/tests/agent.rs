@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         a_host_has_one_agent,
         how_things_are_is_told_in_numbers_too,
         a_node_takes_the_address_of_the_default_route,
+        what_the_link_of_a_node_carries_is_published_and_again_when_it_is_another,
         a_name_under_which_another_machine_lives_is_refused,
         a_network_that_can_not_be_kept_stops_no_other,
     ]))
@@ -341,6 +342,42 @@ fn a_node_takes_the_address_of_the_default_route() {
     ip("address add 192.0.2.77/32 dev up0").unwrap();
     ip("route replace default via 198.51.100.1 src 192.0.2.77").unwrap();
     takes("192.0.2.77");
+}
+
+fn what_the_link_of_a_node_carries_is_published_and_again_when_it_is_another() {
+    let (node, etcd) = Node::new();
+    node.done();
+    let published = || serde_json::from_str::<Value>(&stored(&etcd, "node/worker-1")).unwrap()["mtu"].clone();
+    assert_eq!(published(), Value::Null, "an address of loopback's is on no link");
+    let mut config = node.config.clone();
+    config["vtep"] = json!("198.51.100.7");
+    node.configure(&config);
+    for command in [
+        "link add up0 mtu 9000 type veth peer name up1",
+        "link set up0 up",
+        "address add 198.51.100.7/24 dev up0",
+    ] {
+        ip(command).unwrap();
+    }
+    node.done();
+    assert_eq!(published(), 9000);
+
+    let _agent = node.start();
+    assert!(soon(|| node.status()["stores"][0]["mtu"] == 9000), "{}", node.status());
+    // Who says `look` need not wait for as long as the agent would.
+    let becomes = |mtu: &Value| {
+        let poked = UnixStream::connect(node.host.state_dir().join("agent.sock"));
+        poked.and_then(|mut socket| socket.write_all(b"look\n")).unwrap();
+        published() == *mtu
+    };
+    ip("link set up0 mtu 4000").unwrap();
+    assert!(soon(|| becomes(&json!(4000))), "{}", stored(&etcd, "node/"));
+    ip("route add default via 198.51.100.1 mtu 1400").unwrap();
+    assert!(soon(|| becomes(&json!(1400))), "{}", stored(&etcd, "node/"));
+    ip("route del default").unwrap();
+    assert!(soon(|| becomes(&json!(4000))), "{}", stored(&etcd, "node/"));
+    assert!(stored(&etcd, "node/").contains("\"incarnation\":1"), "it is the same life");
+    assert_eq!(node.status()["stores"][0]["mtu"], 4000);
 }
 
 fn a_name_under_which_another_machine_lives_is_refused() {

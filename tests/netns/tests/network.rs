@@ -465,7 +465,7 @@ fn nodes_are_listed_with_their_slots() {
         .lines()
         .map(|line| line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
-    assert_eq!(rows[0], ["NODE", "VTEP", "ALIVE", "NETWORKS"]);
+    assert_eq!(rows[0], ["NODE", "VTEP", "MTU", "ALIVE", "NETWORKS"]);
     assert_eq!(rows[1], ["worker-1", "192.0.2.1", "stage:0, zoo:0"]);
     assert_eq!(rows[2], ["worker-2 *", "192.0.2.2", "stage:1, zoo:1"]);
     assert_eq!(lab.ok("sealane node ls --quiet"), "worker-1\nworker-2\nworker-3\n");
@@ -474,7 +474,7 @@ fn nodes_are_listed_with_their_slots() {
     let place = |network: &str| json!({"Name": network, "Vtep": "192.0.2.2", "Slot": 1, "Prefixes": ["10.42.0.16/28", "fd42::10/124"]});
     assert_eq!(
         second,
-        json!({"Name": "worker-2", "Self": true, "Vteps": ["192.0.2.2"], "Alive": null, "Networks": [place("stage"), place("zoo")]})
+        json!({"Name": "worker-2", "Self": true, "Vteps": ["192.0.2.2"], "Mtu": null, "Alive": null, "Networks": [place("stage"), place("zoo")]})
     );
 }
 

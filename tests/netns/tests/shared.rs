@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         a_network_goes_though_its_agent_runs,
         a_network_is_not_removed_while_its_store_does_not_answer,
         nodes_are_listed_with_their_blocks_and_how_many_addresses_are_given,
+        who_keeps_the_others_narrow_is_named,
         a_node_that_is_gone_leaves_its_blocks_to_others,
         a_node_that_lives_is_removed_by_force_alone_and_notices,
         inspect_shows_the_nodes_of_the_store_and_that_it_is_lost,
@@ -299,11 +300,11 @@ fn nodes_are_listed_with_their_blocks_and_how_many_addresses_are_given() {
         .lines()
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
-    assert_eq!(rows[0], ["NODE", "VTEP", "ALIVE", "NETWORKS"]);
+    assert_eq!(rows[0], ["NODE", "VTEP", "MTU", "ALIVE", "NETWORKS"]);
     assert_eq!(rows[1], ["worker-1 *", "no", "many: 2 blocks (20 in use)"]);
     assert_eq!(rows[2], ["worker-2", "192.0.2.2", "yes", "many: 1 block"]);
     let nodes = one.nodes();
-    let expected = json!({"Name": "worker-2", "Self": false, "Vteps": ["192.0.2.2"], "Alive": true,
+    let expected = json!({"Name": "worker-2", "Self": false, "Vteps": ["192.0.2.2"], "Mtu": null, "Alive": true,
         "Networks": [{"Name": "many", "Blocks": nodes[1]["Networks"][0]["Blocks"], "InUse": null}]});
     assert_eq!(nodes[1], expected);
     assert_eq!(nodes[0]["Networks"][0]["InUse"], 20);
@@ -312,6 +313,40 @@ fn nodes_are_listed_with_their_blocks_and_how_many_addresses_are_given() {
     etcd.kill(0);
     let said = one.refused("node ls");
     assert!(said.contains("no etcd answers (http://127.0.0.1:2379: "), "{said}");
+}
+
+fn who_keeps_the_others_narrow_is_named() {
+    let host = Host::new().unwrap();
+    let etcd = Etcd::new(&host, 1);
+    let one = Worker::new(&host, 1);
+    one.create(&etcd, "many");
+    let put = |key: &str, value: &Value| {
+        etcd.ctl(&["put", &format!("/sealane/v1/{key}"), &value.to_string()]).unwrap();
+    };
+    for (number, mtu) in [(2, 9000), (3, 1500), (4, 9000)] {
+        let vtep = format!("192.0.2.{number}");
+        put(
+            &format!("node/worker-{number}"),
+            &json!({"vtep": vtep, "incarnation": 1, "boot": "b", "mtu": mtu}),
+        );
+        put(&format!("live/worker-{number}"), &json!({"incarnation": 1}));
+    }
+    let (table, said) = one.says("node ls");
+    assert!(
+        table.lines().any(|line| line.split_whitespace().eq(["worker-3", "192.0.2.3", "1500", "yes"])),
+        "{table}"
+    );
+    assert!(said.contains("worker-3 carries 1500 bytes, all others 9000: raise the MTU"), "{said}");
+    assert_eq!(one.nodes()[1]["Mtu"], 1500);
+    assert_eq!(one.says("node ls --format json").1, "", "who reads JSON sees the numbers");
+    let shown: Value = serde_json::from_str(&one.says("network inspect many").0).unwrap();
+    let shown = &shown[0]["Sealane"]["Cluster"];
+    assert_eq!(shown["Narrowest"], json!({"Name": "worker-3", "Mtu": 1500}));
+    assert_eq!(shown["Nodes"][0]["Mtu"], 9000);
+    put("node/worker-3", &json!({"vtep": "192.0.2.3", "incarnation": 1, "boot": "b", "mtu": 9000}));
+    assert_eq!(one.says("node ls").1, "");
+    let shown: Value = serde_json::from_str(&one.says("network inspect many").0).unwrap();
+    assert_eq!(shown[0]["Sealane"]["Cluster"]["Narrowest"], Value::Null);
 }
 
 fn a_node_that_is_gone_leaves_its_blocks_to_others() {
@@ -390,8 +425,8 @@ fn inspect_shows_the_nodes_of_the_store_and_that_it_is_lost() {
     assert_eq!(
         shown["Nodes"],
         json!([
-        {"Name": "worker-1", "Vtep": null, "Alive": false, "Blocks": [blocks[0]], "Here": true},
-        {"Name": "worker-2", "Vtep": null, "Alive": false, "Blocks": [blocks[1]], "Here": false}])
+        {"Name": "worker-1", "Vtep": null, "Mtu": null, "Alive": false, "Blocks": [blocks[0]], "Here": true},
+        {"Name": "worker-2", "Vtep": null, "Mtu": null, "Alive": false, "Blocks": [blocks[1]], "Here": false}])
     );
     assert_eq!((&shown["Owned"][0]["Block"], &shown["Owned"][0]["InUse"]), (blocks[0], &json!(3)));
     etcd.kill(0);
