@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         what_somebody_has_changed_is_put_back,
         an_agent_that_runs_once_is_enough,
         a_block_that_is_given_back_is_withdrawn,
+        nodes_that_vanish_together_are_not_believed_to_be_gone,
         the_last_container_leaves_the_host_as_it_was,
     ]))
 }
@@ -662,6 +663,36 @@ fn a_block_that_is_given_back_is_withdrawn() {
     assert!(soon(|| stored.peers(0) == 1 && ways() == 1), "{}", stored.logs());
     do_not_get_through(&one.container, &gone.own, 7000);
     one.reaches(&two);
+}
+
+/// More than a fifth of all, at once and for good: nobody is there who would lease their blocks again, and still their containers are where they were.
+fn nodes_that_vanish_together_are_not_believed_to_be_gone() {
+    let stored = Stored::new(3);
+    let mut agents: Vec<Option<Agent>> = stored.agents(3).into_iter().map(Some).collect();
+    let all: Vec<There> = (0..3).map(|node| stored.container(node)).collect();
+    // In the order of their blocks: those of the last two go in one request.
+    let block = |node: usize| stored.blocks(node)[0];
+    let mut order = [0, 1, 2];
+    order.sort_by_key(|node| block(*node));
+    let [here, one, two] = order;
+    for gone in [one, two] {
+        agents[gone] = None;
+        all[here].reaches(&all[gone]);
+    }
+    let key = |block: u64| format!("/sealane/v1/blk/net/{block:010}");
+    stored.etcd.ctl(&["del", &key(block(one)), &key(block(two) + 1)]).unwrap();
+    assert!(soon(|| stored.status(here)["fault"] == json!(true)), "{}", stored.logs());
+    assert_eq!(stored.stored("blk/").lines().count(), 1);
+    // For longer than it takes until what a single node has lost is withdrawn.
+    let lost = std::time::Instant::now();
+    while lost.elapsed() < Duration::from_secs(15) {
+        for gone in [one, two] {
+            all[here].reaches(&all[gone]);
+        }
+        assert_eq!(stored.peers(here), 2, "{}", stored.logs());
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(stored.inside(here, "route show").matches("nhid").count(), 2);
 }
 
 fn the_last_container_leaves_the_host_as_it_was() {
