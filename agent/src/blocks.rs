@@ -70,6 +70,17 @@ impl Blocks<'_> {
         Ok(())
     }
 
+    /// Undoes both for a network that was removed meanwhile. Refused where containers have addresses of it: then it is its file alone that is gone.
+    pub(crate) async fn withdraw(&self) -> Result<(), Fail> {
+        let Blocks { store, node, network, config } = self;
+        if let Some(holding) = ipam::cluster::holding(network)? {
+            ipam::cluster::change(network, |before| before.unwrap_or(holding).without_blocks())?;
+        }
+        store.leave(network, &record(config), node).await?;
+        info!(%network, %node, "was removed");
+        Ok(ipam::forget(network)?)
+    }
+
     /// What is written down. Blocks of a network that was cut otherwise are other addresses: nothing is done about those.
     pub(crate) fn leased(&self) -> Result<Vec<LeasedBlock>, Fail> {
         let Some(holding) = ipam::cluster::holding(self.network)? else { return Ok(Vec::new()) };

@@ -9,7 +9,7 @@
 //!
 //! A change of one node is so many changes at once as there are others, so it is to cost little: a list is put into words once, and what this process has written or told
 //! it does not read again.
-use crate::Error;
+use crate::{Error, membership::is_there};
 use cluster::Config;
 use cni::Fail;
 use plan::{Data, Departure, Listing, Lists, Look, Places, Reach, State, Way, WayFact, step::Peer};
@@ -83,6 +83,11 @@ impl Hand {
         let new = self.written.as_ref().is_none_or(|(written, _)| *written != way);
         if new {
             way.write(&listing, &self.network, &data).map_err(|cause| self.failed(cause))?;
+            if !is_there(&self.network) {
+                // This process was stopped, and the network has been removed meanwhile.
+                ipam::forget(&self.network)?;
+                return Ok(Done { stands: false, mtu: 0, news: None });
+            }
             self.written = Some((way, Arc::new(listing)));
             self.unsettled = true;
         }

@@ -1,7 +1,7 @@
 //! One store that this node is in: the node is kept alive in it, and its blocks are seen to.
 use crate::{
     blocks::Blocks,
-    membership::Membership,
+    membership::{Membership, is_there},
     poke::Pokes,
     status::{Status, note},
     underlay::Uplink,
@@ -181,16 +181,23 @@ impl Progress {
     }
 
     async fn see_to(&mut self, blocks: &Blocks<'_>) -> Result<(), Fail> {
+        // Before they are read: of thousands that takes milliseconds.
+        let now = ipam::cluster::stamp(blocks.network)?;
+        if !self.stale && !self.has_changed(now) {
+            return Ok(());
+        }
         if self.stale {
+            if !is_there(blocks.network) {
+                return Ok(());
+            }
             blocks.reconcile().await?;
             self.stale = false;
         }
-        // Before they are read: of thousands that takes milliseconds.
-        let now = ipam::cluster::stamp(blocks.network)?;
-        if self.has_changed(now) {
-            blocks.lease_in_time().await?;
-            self.seen = now;
+        blocks.lease_in_time().await?;
+        if !is_there(blocks.network) {
+            blocks.withdraw().await?;
         }
+        self.seen = now;
         Ok(())
     }
 

@@ -81,6 +81,12 @@ impl Found {
     }
 }
 
+/// Whether a network is to be kept still. `network rm` takes its file away first, and what is written of it last: who has been stopped, and has written meanwhile, finds out here. One that can't be read
+/// is there: somebody is at it.
+pub(crate) fn is_there(network: &NetworkName) -> bool {
+    !matches!(Folder::from_env().find(network.as_str()), Err(networks::Error::NotFound { .. }))
+}
+
 /// The configuration of a network with an etcd, and that.
 fn stored(config: Config) -> Option<(Config, Etcd)> {
     let Store::Etcd(etcd) = &config.store else { return None };

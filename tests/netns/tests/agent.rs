@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         what_the_link_of_a_node_carries_is_published_and_again_when_it_is_another,
         a_name_under_which_another_machine_lives_is_refused,
         a_network_that_can_not_be_kept_stops_no_other,
+        what_was_removed_while_the_agent_could_not_look_stays_removed,
     ]))
 }
 
@@ -445,4 +446,33 @@ fn a_network_that_can_not_be_kept_stops_no_other() {
     node.configure_as("third", &at(2, "192.0.2.1"));
     assert!(soon(|| has("third")), "{}", node.status());
     assert!(soon(|| has("net") && has("other")), "{}", node.status());
+}
+
+/// The agent has read the folder of networks, and asks an etcd that stands still: as one does that was stopped anywhere later. What `network rm` does takes place meanwhile.
+fn what_was_removed_while_the_agent_could_not_look_stays_removed() {
+    let (node, etcd) = Node::new();
+    let folder = node.host.data_dir().join("cluster/net");
+    let asking = || {
+        let sockets = fs::read_to_string("/proc/thread-self/net/tcp").unwrap();
+        sockets.lines().filter(|line| line.contains(":094B 01 ")).count()
+    };
+    // An etcd that stands still for too long is given up, and then the agent has come to nothing.
+    let mut leased = false;
+    for _ in 0..20 {
+        node.configure(&node.config);
+        etcd.freeze(0);
+        let before = asking();
+        let mut agent = node.agent().arg("--once").stderr(Stdio::null()).spawn().unwrap();
+        assert!(soon(|| asking() > before), "the agent asks nobody");
+        fs::remove_file(node.host.dir().join("net.d/net.conflist")).unwrap();
+        etcd.thaw(0);
+        agent.wait().unwrap();
+        assert!(!folder.exists(), "{:?}", fs::read_dir(&folder).map(Iterator::count));
+        assert_eq!((stored(&etcd, "blk/"), stored(&etcd, "net/")), (String::new(), String::new()));
+        leased = !stored(&etcd, "node/").is_empty();
+        if leased {
+            break;
+        }
+    }
+    assert!(leased, "the agent has never come to the place");
 }
