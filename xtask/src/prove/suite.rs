@@ -24,7 +24,8 @@ pub(super) fn run(workspace: &Workspace, reference: &Path) -> Vec<(&'static str,
     };
     let test = |what: &str, chaos: &str| {
         let mut cargo = cargo();
-        cargo.args(["test", "--locked"]).args(what.split(' '));
+        // Who has waited for hours wants to know all that fails.
+        cargo.args(["test", "--locked", "--no-fail-fast"]).args(what.split(' '));
         counted(cargo.env("SEALANE_REFERENCE_BIN", reference).env("SEALANE_CHAOS", chaos))
     };
     // Optimised, or it would take an hour.
