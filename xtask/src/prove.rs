@@ -126,7 +126,21 @@ fn recipe(shared: &Path, name: &str, bin: &Path) -> Outcome {
     script.arg(path).env("CNI_PLUGIN_DIR", folder);
     // /run is the recipe's own; what a container that is never deleted has leased would else stay in /var/lib/sealane.
     script.env("SEALANE_DATA_DIR", "/run/sealane-data");
-    outcome(shell::run(&mut script))
+    without_new(&BOUND_OVER, || outcome(shell::run(&mut script)))
+}
+
+/// The folders that recipes bind theirs over, and make where they are missing; a folder before the one that it is in.
+const BOUND_OVER: [&str; 5] = ["/etc/cni/net.d", "/etc/cni", "/opt/cni/bin", "/opt/cni", "/var/lib/cni"];
+
+/// Those of the folders that are missing now are missing afterwards, unless somebody has put something there.
+fn without_new<T>(folders: &[impl AsRef<Path>], run: impl FnOnce() -> T) -> T {
+    let missing: Vec<&Path> =
+        folders.iter().map(AsRef::as_ref).filter(|folder: &&Path| !folder.exists()).collect();
+    let result = run();
+    for folder in missing {
+        let _not_empty = fs::remove_dir(folder);
+    }
+    result
 }
 
 /// Our plugins, and the one that gives podman's containers names, which is none of the reference's.
@@ -217,6 +231,20 @@ const INCOMPLETE: u8 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_that_a_recipe_has_made_go_and_others_stay() {
+        let root = env::temp_dir().join(format!("xtask-prove-{}", std::process::id()));
+        let [there, inner, outer, used] =
+            ["there", "outer/inner", "outer", "used"].map(|name| root.join(name));
+        fs::create_dir_all(&there).unwrap();
+        without_new(&[&there, &inner, &outer, &used], || {
+            fs::create_dir_all(&inner).unwrap();
+            fs::create_dir_all(used.join("somebody's")).unwrap();
+        });
+        assert_eq!([&there, &outer, &used].map(|folder| folder.exists()), [true, false, true]);
+        fs::remove_dir_all(root).unwrap();
+    }
 
     #[test]
     fn what_was_not_run_is_counted_and_is_no_success() {
