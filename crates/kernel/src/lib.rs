@@ -35,6 +35,7 @@ pub mod route;
 pub mod rule;
 mod signals;
 mod socket;
+mod sounding;
 pub mod sysctl;
 pub mod sysfs;
 pub mod tap;
@@ -63,6 +64,7 @@ pub use pidfd::{Pidfd, process_of, start_of};
 pub use process::{Detached, attended, detached, keep_streams_only};
 pub use signals::{Caught, News, Signals, heed, tell_this_process};
 pub use socket::{Answer, Rtnl};
+pub use sounding::{Sounded, Sounding};
 pub use terminal::{Terminal, go_on, lead_group, lead_session, prepare, stop};
 pub use unlink::{unlink_link, unlink_link_under};
 #[cfg(feature = "watch")]

@@ -20,6 +20,7 @@ mod nft;
 mod process;
 mod route;
 mod rule;
+mod sounding;
 mod sysctl;
 mod tap;
 mod tc;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         process::trials(),
         route::trials(),
         rule::trials(),
+        sounding::trials(),
         sysctl::trials(),
         tap::trials(),
         tc::trials(),
