@@ -33,6 +33,8 @@ pub(crate) struct Hand {
     told: Option<Arc<Listing>>,
     /// What the ways to the others carry, in bytes, by where they lead; of one that there is not, none.
     carried: BTreeMap<IpAddr, Option<u32>>,
+    /// What the others say that their ends carry, and what was found to arrive there, in bytes.
+    limits: BTreeMap<IpAddr, u32>,
     /// When the kernel was last asked for all that it has.
     looked: Option<Instant>,
     /// Whether what is written down would not outlive a power failure yet.
@@ -60,6 +62,7 @@ impl Hand {
             written: None,
             told: None,
             carried: BTreeMap::new(),
+            limits: BTreeMap::new(),
             looked: None,
             unsettled: false,
         }
@@ -69,6 +72,12 @@ impl Hand {
     pub(crate) fn recall(&self) -> Result<Vec<Peer>, Fail> {
         let data = Data::from_env().map_err(|cause| self.failed(cause))?;
         Ok(plan::written_peers(&self.network, &data).map_err(|cause| self.failed(cause))?.unwrap_or_default())
+    }
+
+    /// Has the ways to these be taken for no wider than that, in bytes, from when they are next known. But for less than a network with IPv6 needs: small packets get there all the same.
+    pub(crate) fn limit(&mut self, limits: &BTreeMap<IpAddr, u32>) {
+        let least = |to: &IpAddr| if to.is_ipv4() { LEAST_IPV4 } else { LEAST_IPV6 };
+        self.limits = limits.iter().map(|(to, limit)| (*to, (*limit).max(least(to)))).collect();
     }
 
     /// Has this host know these as the other nodes, and no others.
@@ -167,12 +176,23 @@ impl Hand {
 
     /// What the way to this address of another node carries, in bytes; none if there is none. All that is said of a way is said of this.
     fn carries(&self, to: IpAddr) -> Option<u32> {
+        let own = self.near_end(to)?;
+        Some(self.limits.get(&to).map_or(own, |limit| own.min(*limit)))
+    }
+
+    /// What this host's own end of that way carries, in bytes, if it was looked at.
+    pub(crate) fn near_end(&self, to: IpAddr) -> Option<u32> {
         self.carried.get(&to).copied().flatten()
     }
 }
 
 /// Between two looks at all that the kernel has: of ten thousand nodes that takes a twentieth of a second.
 const WHOLE: Duration = Duration::from_mins(1);
+
+/// What a tunnel over IPv4 needs for packets of 1280 bytes (RFC 8200, section 5), in bytes.
+const LEAST_IPV4: u32 = 1330;
+/// The same over IPv6.
+const LEAST_IPV6: u32 = 1350;
 
 /// Held while something is written down.
 static ONE: Mutex<()> = Mutex::new(());

@@ -22,6 +22,7 @@ mod membership;
 mod metrics;
 mod peers;
 mod poke;
+mod probe;
 mod reaper;
 mod status;
 mod underlay;

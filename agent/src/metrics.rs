@@ -26,6 +26,7 @@ pub(crate) fn text(stores: &[Known]) -> String {
         "the largest packet that the link to the underlay carries",
         |it| it.mtu,
     );
+    text.of_ways(stores);
     text.of_networks(stores, "sealane_network_blocks", "blocks of the network that are this node's", |it| {
         Some(it.blocks.len())
     });
@@ -45,6 +46,26 @@ pub(crate) fn text(stores: &[Known]) -> String {
 struct Text(String);
 
 impl Text {
+    /// What arrives at other nodes: a line for each of the few at which less does.
+    fn of_ways(&mut self, stores: &[Known]) {
+        self.of_stores(
+            stores,
+            "sealane_peers_silent",
+            "other nodes that answer no packet of any size",
+            |it| Some(it.tried.silent.len()),
+        );
+        let name = "sealane_peer_mtu_bytes";
+        self.head(
+            name,
+            "the largest packet that arrives at a node, where that is less than its way should carry",
+        );
+        for known in stores {
+            for (peer, arrives) in &known.tried.narrow {
+                self.line(name, known, Some(("peer", peer.as_str())), Some(arrives));
+            }
+        }
+    }
+
     /// The other nodes.
     fn of_others(&mut self, stores: &[Known]) {
         self.of_peers(stores, "sealane_network_peers", "other nodes with blocks of the network", |it| {
@@ -102,7 +123,7 @@ impl Text {
         self.head(name, help);
         for known in stores {
             for (network, it) in &known.networks {
-                self.line(name, known, Some(network.as_str()), value(it));
+                self.line(name, known, Some(("network", network.as_str())), value(it));
             }
         }
     }
@@ -122,13 +143,13 @@ impl Text {
         let _never_fails = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn line<T: Display>(&mut self, name: &str, known: &Known, network: Option<&str>, value: Option<T>) {
+    fn line<T: Display>(&mut self, name: &str, known: &Known, of: Option<(&str, &str)>, value: Option<T>) {
         let Some(value) = value else { return };
         let (node, prefix) = (quoted(&known.node), quoted(&known.prefix));
         let endpoint = quoted(known.endpoints.first().map_or("", String::as_str));
-        let network = network.map(|network| format!(",network={}", quoted(network))).unwrap_or_default();
+        let of = of.map(|(label, of)| format!(",{label}={}", quoted(of))).unwrap_or_default();
         let _never_fails =
-            writeln!(self.0, "{name}{{node={node},store={endpoint},prefix={prefix}{network}}} {value}");
+            writeln!(self.0, "{name}{{node={node},store={endpoint},prefix={prefix}{of}}} {value}");
     }
 }
 
@@ -140,6 +161,7 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::Tried;
     use std::collections::BTreeMap;
 
     #[test]
@@ -157,6 +179,8 @@ mod tests {
             prefix: "/a\"b".into(),
             endpoints: vec!["http://192.0.2.9:2379".into()],
             heard: true,
+            mtu: Some(9000),
+            tried: Tried { narrow: BTreeMap::from([("w3".parse().unwrap(), 1400)]), ..Tried::default() },
             networks: BTreeMap::from([
                 ("net".parse().unwrap(), network),
                 ("new".parse().unwrap(), Network::default()),
@@ -168,6 +192,9 @@ mod tests {
         for line in [
             format!("sealane_store_heard{of}}} 1"),
             format!("sealane_store_fault{of}}} 0"),
+            format!("sealane_node_mtu_bytes{of}}} 9000"),
+            format!("sealane_peers_silent{of}}} 0"),
+            format!("sealane_peer_mtu_bytes{of},peer=\"w3\"}} 1400"),
             format!("sealane_network_blocks{of},network=\"new\"}} 0"),
             format!("sealane_network_peers{of},network=\"net\"}} 3"),
             format!("sealane_network_peers_suspect{of},network=\"net\"}} 1"),
@@ -179,6 +206,6 @@ mod tests {
             assert!(text.lines().any(|it| it == line), "{line}\n{text}");
         }
         assert!(!text.contains("sealane_network_peers{node=\"w1\",store=\"http://192.0.2.9:2379\",prefix=\"/a\\\"b\",network=\"new\"}"));
-        assert!(!text.contains("mtu_bytes{"), "{text}");
+        assert!(!text.contains("sealane_network_mtu_bytes{"), "{text}");
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     hand::{Done, Hand},
     membership::Membership,
     poke::Pokes,
+    probe::{self, Prober},
     reaper::Reaper,
     status::{Status, note},
     view::View,
@@ -43,7 +44,8 @@ pub(crate) fn begin(membership: Membership, status: Status, pokes: Pokes) -> Res
 }
 
 async fn stay(membership: Membership, status: Status, mut pokes: Pokes) {
-    let mut peers = Peers::new(&membership, status);
+    let prober = probe::begin(membership.clone(), status.clone());
+    let mut peers = Peers::new(&membership, status, prober);
     let mut said = String::new();
     loop {
         let failure = match Store::new(&membership.etcd, DEADLINE) {
@@ -60,7 +62,7 @@ async fn stay(membership: Membership, status: Status, mut pokes: Pokes) {
 /// The same, once. What the store has no more is withdrawn at once, unless it is too much.
 pub(crate) async fn pass(membership: &Membership, status: Status) -> Result<(), Fail> {
     let store = Store::new(&membership.etcd, DEADLINE)?;
-    let mut peers = Peers::new(membership, status);
+    let mut peers = Peers::new(membership, status, Prober::default());
     let snapshot = store.snapshot(&peers.folders()).await?;
     let now = Instant::now();
     peers.view.begin(snapshot.entries, false, now);
@@ -86,10 +88,11 @@ struct Peers<'a> {
     /// How long the last change took.
     took: Duration,
     reaper: Reaper,
+    prober: Prober,
 }
 
 impl<'a> Peers<'a> {
-    fn new(membership: &'a Membership, status: Status) -> Self {
+    fn new(membership: &'a Membership, status: Status, prober: Prober) -> Self {
         let (mut view, mut hands) = (View::new(&membership.node, membership.etcd.dead_after), Vec::new());
         for (network, config) in &membership.networks {
             let hand = Hand::new(network, config, membership.vtep);
@@ -108,6 +111,7 @@ impl<'a> Peers<'a> {
             revision: Revision::default(),
             took: Duration::ZERO,
             reaper: Reaper::default(),
+            prober,
         }
     }
 
@@ -136,7 +140,7 @@ impl<'a> Peers<'a> {
         }
         let mut news = true;
         loop {
-            if news {
+            if news || self.prober.has_news() {
                 let begun = Instant::now();
                 self.view.conclude(begun);
                 news = false;
@@ -184,13 +188,21 @@ impl<'a> Peers<'a> {
         Ok(())
     }
 
-    /// Has the host know what the view says.
+    /// Has the host know what the view says, and what was found to arrive there; and has the ways tried that there are now.
     fn know(&mut self) -> Vec<(NetworkName, Result<Done, Fail>)> {
-        let Self { membership, view, hands, .. } = self;
-        let known = membership.networks.iter().zip(hands).map(|((network, config), hand)| {
+        let Self { membership, view, hands, prober, .. } = self;
+        let mut limits = view.far_ends();
+        for (to, arrives) in prober.limits() {
+            let limit = limits.entry(to).or_insert(arrives);
+            *limit = arrives.min(*limit);
+        }
+        let known = membership.networks.iter().zip(hands.iter_mut()).map(|((network, config), hand)| {
+            hand.limit(&limits);
             (network.clone(), hand.know(view.peers(network, config, membership.vtep)))
         });
-        known.collect()
+        let known = known.collect();
+        prober.aim(view.ways(|to| hands.iter().find_map(|hand| hand.near_end(to))));
+        known
     }
 
     /// Has the kernel know what is written down.

@@ -35,6 +35,21 @@ pub(crate) struct Known {
     pub(crate) fault: bool,
     pub(crate) trouble: Option<String>,
     pub(crate) networks: BTreeMap<NetworkName, Network>,
+    /// What arrives at other nodes.
+    pub(crate) tried: Tried,
+}
+
+/// What is known of the ways to other nodes, from trying.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Tried {
+    /// How many carry what they were believed to.
+    pub(crate) passed: usize,
+    /// How many were not tried yet, or could not be.
+    pub(crate) untried: usize,
+    /// Nodes that answer nothing.
+    pub(crate) silent: Vec<NodeName>,
+    /// Nodes at which less arrives, and what, in bytes.
+    pub(crate) narrow: BTreeMap<NodeName, u32>,
 }
 
 /// What is known of a network.
@@ -74,6 +89,11 @@ impl Status {
     /// What the link to the underlay carries.
     pub(crate) fn carries(&self, membership: &Membership, mtu: Option<u32>) {
         self.change(membership, |known| known.mtu = mtu);
+    }
+
+    /// What arrives at other nodes.
+    pub(crate) fn tried(&self, membership: &Membership, tried: Tried) {
+        self.change(membership, |known| known.tried = tried);
     }
 
     /// The store can't be asked, or has refused.

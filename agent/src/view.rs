@@ -7,6 +7,7 @@
 //! what was known before stays for as long as dead nodes keep their blocks, unless somebody else has it.
 //!
 //! What was known when the agent last ran is among it: it is written down.
+use crate::probe::{Limits, Target, Targets};
 use cluster::{BlockNumber, Config, Key, NodeName, Router};
 use plan::step::Peer;
 use std::{
@@ -28,6 +29,8 @@ pub(crate) struct View {
     vteps: BTreeMap<NodeName, IpAddr>,
     /// Those of which the store has a record.
     nodes: BTreeSet<NodeName>,
+    /// What those have said.
+    said: BTreeMap<NodeName, Said>,
     /// Those that live.
     lives: BTreeSet<NodeName>,
     networks: BTreeMap<NetworkName, Network>,
@@ -35,6 +38,14 @@ pub(crate) struct View {
     absences: Absences,
     /// When it was last found that the store is sick.
     fault: Option<Instant>,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said {
+    incarnation: u64,
+    /// What its link to the underlay carries, in bytes.
+    mtu: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +78,7 @@ impl View {
             dead_after,
             vteps: BTreeMap::new(),
             nodes: BTreeSet::new(),
+            said: BTreeMap::new(),
             lives: BTreeSet::new(),
             networks: BTreeMap::new(),
             expiries: Expiries::default(),
@@ -159,6 +171,7 @@ impl View {
             .map(|block| &block.owner)
             .collect();
         self.vteps.retain(|node, _| self.nodes.contains(node) || owners.contains(node));
+        self.said.retain(|node, _| self.vteps.contains_key(node));
     }
 
     /// When it is time to conclude again, though nothing has changed.
@@ -189,6 +202,32 @@ impl View {
             });
         }
         peers
+    }
+
+    /// The ways to other nodes, as wide as the near end of each that is known, in bytes, and as what the node says of the far one.
+    pub(crate) fn ways(&self, near_end: impl Fn(IpAddr) -> Option<u32>) -> Targets {
+        let mut ways = Targets::new();
+        for (node, vtep) in self.vteps.iter().filter(|(node, _)| **node != self.node) {
+            let Some(near) = near_end(*vtep) else { continue };
+            let (said, suspect) = (self.said.get(node), !self.lives.contains(node));
+            let carries = said.and_then(|said| said.mtu).map_or(near, |far| near.min(far));
+            let incarnation = said.map(|said| said.incarnation);
+            let way = Target { node: node.clone(), incarnation, carries, suspect };
+            // One that was renamed is at its address under both names.
+            if !suspect || !ways.contains_key(vtep) {
+                ways.insert(*vtep, way);
+            }
+        }
+        ways
+    }
+
+    /// What other nodes say that their links carry, in bytes, by where they are. Of one that was renamed, what it said last.
+    pub(crate) fn far_ends(&self) -> Limits {
+        let others = self.vteps.iter().filter(|(node, _)| **node != self.node);
+        let mut all: Vec<_> =
+            others.filter_map(|(node, vtep)| Some((node, *vtep, self.said.get(node)?.mtu?))).collect();
+        all.sort_by_key(|(node, ..)| self.lives.contains(*node));
+        all.into_iter().map(|(_, vtep, mtu)| (vtep, mtu)).collect()
     }
 
     /// Nodes with blocks of a network that are not heard.
@@ -226,6 +265,7 @@ impl View {
         match entry {
             Entry::Node(node, record) => {
                 self.vteps.insert(node.clone(), record.vtep);
+                self.said.insert(node.clone(), Said { incarnation: record.incarnation, mtu: record.mtu });
                 self.nodes.insert(node);
             }
             Entry::Live(node, _) => {
@@ -505,5 +545,27 @@ mod tests {
             view.written(Entry::Node(name(number), record));
         }
         assert_eq!(known(&mut view).len(), 0);
+    }
+    #[test]
+    fn a_way_is_as_wide_as_its_narrower_end_and_one_of_two_names_is_that_which_lives() {
+        let start = Instant::now();
+        let mut view = view(4, start);
+        let said = |number: u32, vtep: u32, mtu: u32| {
+            let vtep = format!("192.0.2.{vtep}").parse().unwrap();
+            Entry::Node(name(number), NodeRecord { vtep, incarnation: 3, boot: "b".into(), mtu: Some(mtu) })
+        };
+        view.written(said(2, 2, 1400));
+        view.written(said(3, 3, 9000));
+        // It has the address of the third, which is what it was called before.
+        view.written(said(4, 3, 4000));
+        gone(&mut view, Key::Live(name(3)), start);
+        let at = |last: u32| format!("192.0.2.{last}").parse::<IpAddr>().unwrap();
+        let ways = view.ways(|to| (to != at(1)).then_some(1500));
+        let way = |node, carries| Target { node: name(node), incarnation: Some(3), carries, suspect: false };
+        assert_eq!(ways, Targets::from([(at(2), way(2, 1400)), (at(3), way(4, 1500))]));
+        assert_eq!(view.far_ends(), Limits::from([(at(2), 1400), (at(3), 4000)]));
+        gone(&mut view, Key::Live(name(2)), start);
+        assert!(view.ways(|_| Some(1500))[&at(2)].suspect);
+        assert_eq!(view.ways(|_| None), Targets::new());
     }
 }

@@ -7,7 +7,7 @@
 )]
 mod hosts;
 
-use hosts::Cluster;
+use hosts::{Cluster, shell};
 use netlab::{
     Container, Etcd, Protocol, Reply, do_not_get_through, ip, reaches, refused, serve, soon, talks,
     thrown_away, with, with_all,
@@ -15,7 +15,7 @@ use netlab::{
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     net::{IpAddr, UdpSocket},
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         after_a_reboot_without_etcd_the_first_container_has_its_peers,
         a_host_that_nobody_has_told_says_what_to_do,
         an_agent_that_has_just_begun_is_waited_for,
+        a_way_that_swallows_large_packets_is_found_and_how_much_arrives,
+        a_router_that_says_what_it_carries_is_believed_until_more_arrives,
         what_somebody_has_changed_is_put_back,
         an_agent_that_runs_once_is_enough,
         a_block_that_is_given_back_is_withdrawn,
@@ -602,6 +604,74 @@ fn an_agent_that_has_just_begun_is_waited_for() {
     fs::remove_file(stored.way(0)).unwrap();
     let container = stored.lab.host.container().unwrap();
     refused(&stored.lab.call("ADD", 0, &stored.config(0), &container), 11);
+}
+
+/// Hosts of which the second is behind a router, whose link there carries 1400; both ends believe that they have 1500.
+fn behind_a_router(hosts: usize) -> Stored {
+    let mut stored = Stored::new(hosts);
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    for command in ["link set u2 nomaster mtu 1400", "addr add 198.51.100.1/24 dev u2"] {
+        ip(command).unwrap();
+    }
+    for (number, node) in stored.lab.nodes.iter().enumerate() {
+        let commands = if number == 1 {
+            // It speaks to etcd in packets that pass.
+            vec![
+                "addr flush dev uplink".to_owned(),
+                "addr add 198.51.100.2/24 dev uplink".to_owned(),
+                "route add default via 198.51.100.1".to_owned(),
+                format!("route add {ETCD} via 198.51.100.1 mtu lock 1300"),
+            ]
+        } else {
+            vec![format!("route add 198.51.100.0/24 via {ETCD}")]
+        };
+        for command in commands {
+            node.netns.ip(&command).unwrap();
+        }
+    }
+    stored.lab.nodes[1].vtep = "198.51.100.2".into();
+    stored.configure(1);
+    stored
+}
+
+fn a_way_that_swallows_large_packets_is_found_and_how_much_arrives() {
+    let stored = behind_a_router(3);
+    shell(
+        "nft 'add table ip f; add chain ip f out { type filter hook output priority 0; }; add rule ip f out icmp type destination-unreachable icmp code 4 drop'",
+    );
+    // The third answers nothing.
+    let deaf = "nft 'add table ip f; add chain ip f in { type filter hook input priority 0; }; add rule ip f in udp dport 33434-33600 drop'";
+    stored.lab.nodes[2].netns.exec(move || shell(deaf)).unwrap();
+    let _agents = stored.agents(3);
+    let tried = || stored.status(0)["tried"].clone();
+    let is_found =
+        || tried()["narrow"] == json!({"worker-2": 1400}) && tried()["silent"] == json!(["worker-3"]);
+    assert!(soon(is_found), "{} {}", tried(), stored.logs());
+    assert_eq!((&tried()["passed"], &tried()["untried"]), (&json!(0), &json!(0)));
+    let said = fs::read_to_string(stored.dir(0, "agent.log")).unwrap();
+    let words = "smaller ones do: raise the MTU of what is between, or lower that of the link here or there node=worker-2 to=198.51.100.2 believed=1500 arrives=1400";
+    assert!(said.contains(words) && !said.contains("node=worker-3 to="), "{said}");
+}
+
+fn a_router_that_says_what_it_carries_is_believed_until_more_arrives() {
+    let stored = behind_a_router(2);
+    let _agents = stored.agents(2);
+    let narrow = || stored.status(0)["tried"]["narrow"].clone();
+    assert!(soon(|| narrow() == json!({"worker-2": 1400})), "{}", stored.logs());
+    let leaves = |mtu: u64| stored.status(0)["networks"]["net"]["peers"]["mtu"] == mtu;
+    assert!(soon(|| leaves(1350)), "{}", stored.status(0));
+    // Once its record is another one it is tried again: it has a smaller link now, and the router a larger one.
+    ip("link set u2 mtu 1500").unwrap();
+    stored.lab.nodes[1].netns.ip("link set uplink mtu 1480").unwrap();
+    let is_wide = || {
+        let poked = UnixStream::connect(stored.dir(1, "state/agent.sock"));
+        poked.and_then(|mut socket| socket.write_all(b"look\n")).unwrap();
+        narrow() == json!({}) && leaves(1430)
+    };
+    assert!(soon(is_wide), "{} {}", stored.status(0), stored.logs());
+    assert_eq!(stored.status(0)["tried"]["passed"], 1);
+    let said = fs::read_to_string(stored.dir(0, "agent.log")).unwrap();
+    assert!(said.contains("larger packets arrive at this node again node=worker-2"), "{said}");
 }
 
 fn what_somebody_has_changed_is_put_back() {
