@@ -8,7 +8,7 @@
 //! A node has two tasks for each store that it is in. One (`member.rs`) announces the node first and compares its blocks with the store afterwards
 //! (`blocks.rs`): blocks are taken only from nodes that are not heard, so from then on none is lost unnoticed. It does so again whenever the store has let the
 //! node go meanwhile. The other (`peers.rs`) hears of the other nodes (`view.rs`: what of it is believed), and writes down who they are, and has the kernel know it
-//! (`hand.rs`). Every few seconds the folder of networks is read anew, and at once when a plugin says that something is new (`poke.rs`).
+//! (`hand.rs`). What this node's link to the underlay carries the first one publishes (`underlay.rs`), and beside the second it is tried what arrives at the others (`probe.rs`). Every few seconds the folder of networks is read anew, and at once when a plugin says that something is new (`poke.rs`).
 //!
 //! Everything is on one thread, but for what waits for locks and for the kernel: the second task of each store is on its own. What happens is logged to standard error, a line an event with its values; how things are,
 //! the socket `STATE/agent.sock` says to whoever connects (`status.rs`, `caller.rs`), in numbers too (`metrics.rs`).
