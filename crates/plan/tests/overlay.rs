@@ -219,6 +219,11 @@ fn a_namespace_whose_file_is_none_is_made_again() {
     assert!(lab.differs(1, &plan).contains("has none"));
     lab.attach(3, &plan);
     assert_eq!(lab.differs(1, &plan), "");
+    let strict = || {
+        let path = format!("ipv4/conf/{}/rp_filter", namespace(1).way_out());
+        lab.inside(1, || assert_eq!(sysctl(&path).unwrap(), "1", "{path}"));
+    };
+    strict();
     // Somebody deletes the host's end, or the one before the gate: the gate alone is made again.
     let inode = || fs::metadata(lab.netns(1)).map(|file| std::os::unix::fs::MetadataExt::ino(&file)).unwrap();
     let first = inode();
@@ -234,6 +239,7 @@ fn a_namespace_whose_file_is_none_is_made_again() {
         for family in ["-4 route get 192.0.2.9", "-6 route get 2001:db8::9"] {
             lab.inside(1, || ip(family).unwrap());
         }
+        strict();
     }
 }
 

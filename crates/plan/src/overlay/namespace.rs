@@ -256,6 +256,8 @@ impl Namespace {
         let (inside, outside) = self.pair(&mut rtnl, (&self.way_out(), &gate::to_network()), gate)?;
         // Links to come have none (`AFTER`), and who has no link-local address asks for no neighbour on behalf of what it forwards (RFC 4861, section 7.2.2).
         set(&["ipv6", "conf", self.way_out().as_str(), "addr_gen_mode"], "0")?;
+        // Whether it is made before `AFTER`, or again: nobody beyond the gate is a container of the network.
+        set(&["ipv4", "conf", self.way_out().as_str(), "rp_filter"], "1")?;
         let mut requests = Vec::new();
         for is_ipv4 in self.families() {
             requests.push(addr::add(inside, gate::inner(is_ipv4).network, Dad::Off));
