@@ -306,6 +306,11 @@ fn overlap_hint(obstacle: &Obstacle) -> String {
                 "name another one, or leave --subnet out for a free one; `sealane network rm {name}` frees it"
             )
         }
+        Obstacle::Stored { name, .. } => {
+            format!(
+                "name another one, or leave --subnet out for a free one; `sealane network rm {name}` on each host that has it frees it"
+            )
+        }
         Obstacle::Route(route) => format!(
             "name another one, or leave --subnet out for a free one; `ip route show {}` shows what has it",
             route.dst

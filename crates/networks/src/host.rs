@@ -54,6 +54,13 @@ pub enum Obstacle {
         /// Its subnet.
         subnet: Prefix,
     },
+    /// It is that of a network in the store that hosts share, which this one has not.
+    Stored {
+        /// That network.
+        name: NetworkName,
+        /// Its subnet.
+        subnet: Prefix,
+    },
     /// The host has a route there.
     Route(HostRoute),
     /// The host has an address in it.
@@ -90,7 +97,7 @@ impl Obstacle {
     /// The part of the address space that a subnet of this length must keep out of; none if it need not care.
     pub(crate) fn blocks(&self, length: u8, care: Care) -> Option<Prefix> {
         match (self, care) {
-            (Self::Network { subnet, .. }, _) => Some(*subnet),
+            (Self::Network { subnet, .. } | Self::Stored { subnet, .. }, _) => Some(*subnet),
             (Self::Route(route), Care::LongestPrefix) if !route.on_link && route.dst.length() < length => {
                 None
             }
@@ -111,6 +118,9 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network { name, subnet } => write!(out, "{subnet} of network {:?}", name.as_str()),
+            Self::Stored { name, subnet } => {
+                write!(out, "{subnet} of network {:?} of other hosts", name.as_str())
+            }
             Self::Route(route) => write!(out, "the route {route}"),
             Self::Address(address) => write!(out, "the address {} of {}", address.prefix, address.dev),
         }

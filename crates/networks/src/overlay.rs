@@ -22,6 +22,8 @@ const BLOCK_SIZE: &str = "block_size";
 const ETCD: &str = "etcd";
 const OF_ETCD: &[(&str, &str)] =
     &[("etcd_prefix", "prefix"), ("etcd_ca", "ca"), ("etcd_cert", "cert"), ("etcd_key", "key")];
+/// One that is a number of seconds.
+const DEAD_AFTER: &str = "etcd_dead_after";
 
 /// Every option there is.
 const KNOWN: &[&str] = &[
@@ -31,6 +33,7 @@ const KNOWN: &[&str] = &[
     ETCD,
     "etcd_ca",
     "etcd_cert",
+    DEAD_AFTER,
     "etcd_key",
     "etcd_prefix",
     NODE,
@@ -94,6 +97,7 @@ impl Overlay {
             NODE | VTEP => drop(self.keys.insert(key.to_owned(), json!(value))),
             PORT => drop(self.keys.insert(key.to_owned(), json!(number()?))),
             BLOCK_SIZE => drop(self.keys.insert("blockSize".to_owned(), json!(number()?))),
+            DEAD_AFTER => drop(self.etcd.insert("deadAfter".to_owned(), json!(number()?))),
             ETCD => drop(self.etcd.insert("endpoints".to_owned(), value.split(',').collect())),
             _ if OF_ETCD.iter().any(|(option, _)| *option == key) => self.take_of_etcd(key, value),
             PEERS => self.peers = value.split(',').map(peer).collect::<Result<_, _>>()?,
@@ -226,6 +230,14 @@ mod tests {
     fn written(folder: &Folder, request: &Request) -> Result<Value, Error> {
         let made = folder.create(request, &HostView::default())?;
         Ok(Value::Object(made.network.plugins[0].config.clone()))
+    }
+
+    #[test]
+    fn the_hint_for_an_mtu_names_none_that_an_overlay_network_would_not_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = written(&Folder::at(dir.path()), &request(&[("mtu", "67")], &[])).unwrap_err();
+        assert_eq!(refused.to_string(), "invalid option \"mtu\"");
+        assert_eq!(refused.hint().unwrap(), "for example -o mtu=1400; left out, it is what fits");
     }
 
     /// Like swarm's: the first /24 of 10.0.0.0/8 and the first VNI behind its own.

@@ -54,9 +54,12 @@ impl Folder {
         let mut numbers = overlay::taken(&networks);
         numbers.extend(others().map(|(other, record)| (record.vni, other.clone())));
         let vni = driver.vni(&numbers)?;
-        let of_others =
-            others().flat_map(|(other, record)| record.subnets.iter().map(|one| (other.clone(), *one)));
-        let obstacles = Obstacle::all(taken(&networks).chain(of_others), host, None);
+        let is_here = |other: &NetworkName| networks.iter().any(|network| network.name == *other);
+        let elsewhere = others().filter(|(other, _)| !is_here(other)).flat_map(|(other, record)| {
+            record.subnets.iter().map(|one| Obstacle::Stored { name: other.clone(), subnet: *one })
+        });
+        let here = Obstacle::all(taken(&networks), host, None);
+        let obstacles: Vec<Obstacle> = here.into_iter().chain(elsewhere).collect();
         let pools = pools_from_env()?.unwrap_or_else(|| Driver::Overlay(driver.clone()).pools());
         let subnets = subnets::settle(&request, &obstacles, &pools)?;
         let config = driver.config(vni, &subnets, request.internal)?;
@@ -85,6 +88,7 @@ fn join(request: &mut Request, record: &NetworkRecord) {
 mod tests {
     use super::*;
     use cluster::Layout;
+    use cni::Failure as _;
 
     fn request(name: &str, options: &[(&str, &str)], subnets: &[&str]) -> Request {
         let etcd = ("etcd", "http://192.0.2.9:2379");
@@ -145,8 +149,17 @@ mod tests {
         assert_eq!(refused(&request("new", &[("vni", "4098")], &[])), "VNI 4098 is that of network there");
         let said = refused(&request("new", &[], &["10.0.0.0/16"]));
         assert!(said.starts_with("subnet 10.0.0.0/16 overlaps with "), "{said}");
+        let named = folder.settle(&request("new", &[], &["10.0.0.0/16"]), &host, &stored).unwrap_err();
+        let hint = named.hint().unwrap();
+        assert!(hint.ends_with("`sealane network rm there` on each host that has it frees it"), "{hint}");
         let shared = folder.settle(&request("new", &[], &[]), &host, &stored).unwrap();
         folder.create(&shared.request, &host).unwrap();
+        let mut stored = stored.clone();
+        stored.insert("new".parse().unwrap(), shared.record);
+        let subnet = shared.request.subnets[0].to_string();
+        let named = folder.settle(&request("other", &[], &[&subnet]), &host, &stored).unwrap_err();
+        let hint = named.hint().unwrap();
+        assert!(hint.ends_with("`sealane network rm new` frees it"), "{hint}");
         assert_eq!(refused(&request("new", &[], &[])), "network with name new already exists");
     }
 
@@ -158,11 +171,13 @@ mod tests {
             ("etcd_ca", "/ca.pem"),
             ("etcd_cert", "/cert.pem"),
             ("etcd_key", "/key.pem"),
+            ("etcd_dead_after", "3600"),
         ];
         let mut asked = request("new", &[], &[]);
         asked.options = full.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         let etcd = etcd_of(&asked).unwrap().unwrap();
         assert_eq!((etcd.endpoints.len(), etcd.prefix.to_string().as_str()), (2, "/mine"));
+        assert_eq!(etcd.dead_after.as_secs(), 3600);
         let tls = etcd.tls.unwrap();
         assert_eq!(tls.ca.to_str(), Some("/ca.pem"));
         assert_eq!(tls.identity, Some(("/cert.pem".into(), "/key.pem".into())));
@@ -171,6 +186,8 @@ mod tests {
         for (options, message) in [
             (vec![("etcd", "x")], "invalid endpoint \"x\""),
             (vec![("etcd_prefix", "/mine")], "the store \"etcd\" has no \"endpoints\""),
+            (vec![("etcd", "http://a"), ("etcd_dead_after", "1d")], "invalid option \"etcd_dead_after\""),
+            (vec![("etcd", "http://a"), ("etcd_dead_after", "19")], "invalid \"deadAfter\" 19"),
             (vec![("etcd", "https://a")], "endpoint https://a:2379 needs \"tls\""),
             (
                 vec![("etcd", "http://a"), ("peers", "a=192.0.2.1")],

@@ -84,6 +84,9 @@ Options of the driver overlay, one network over several hosts, made on each of t
                                                   other network there has them. Its hosts come and
                                                   go, and have the blocks that they lease
   etcd_prefix                                     what its keys begin with; /sealane/v1, if not given
+  etcd_dead_after                                 for how many seconds a host must not have been
+                                                  heard before it loses its blocks; 86400, if not
+                                                  given
   etcd_ca, etcd_cert, etcd_key                    files for https://: whom to trust, and who we are
   vni, com.docker.network.driver.overlay.vxlanid_list
                                                   the network's number; a free one, if not given

@@ -71,7 +71,7 @@ impl InvalidOption {
             Self::Parent { .. } => format!("for example -o {key}=eth0; at most 15 bytes"),
             Self::Word(unknown) => format!("for example -o {key}={}", unknown.known.first().unwrap_or(&"")),
             Self::HostAccess(_) => format!("leave -o {key} out, or -o macvlan_mode"),
-            Self::Mtu(_) => format!("for example -o {key}=1400; left out, it is the kernel's, 1500"),
+            Self::Mtu(_) => format!("for example -o {key}=1400; left out, it is what fits"),
             Self::Number(_) => format!("write -o {key}=NUMBER"),
             Self::Vni(_) => format!("for example -o {key}=4242, the same on every host"),
             Self::Peer(_) => {

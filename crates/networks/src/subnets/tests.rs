@@ -202,7 +202,9 @@ fn any_obstacle() -> impl Strategy<Value = Obstacle> {
 /// Whether a subnet is free, in the words of the manual and not of the code. `any_way`: also under a wide route elsewhere.
 fn is_free_of(subnet: Prefix, obstacles: &[Obstacle], any_way: bool) -> bool {
     obstacles.iter().all(|obstacle| match obstacle {
-        Obstacle::Network { subnet: other, .. } => !other.overlaps(subnet),
+        Obstacle::Network { subnet: other, .. } | Obstacle::Stored { subnet: other, .. } => {
+            !other.overlaps(subnet)
+        }
         Obstacle::Route(route) => {
             let elsewhere = !route.on_link && route.dst.length() < subnet.length();
             !route.dst.overlaps(subnet) || any_way && elsewhere
