@@ -113,6 +113,10 @@ impl Failure for Error {
             Error::Config { source, .. } => source.hint(),
             Error::Plugin { source, .. } | Error::Answer(source) => source.hint(),
             Error::Attachment(source) => source.hint(),
+            Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
+                "name a network's file: /etc/cni/net.d, or $NETCONFPATH, has them by the names of networks"
+                    .to_owned(),
+            ),
             Error::Read { .. } | Error::NoNetwork { .. } | Error::Attachments { .. } => None,
             Error::Cache { doing, .. } if *doing == "get" => {
                 Some("DEL works all the same; then ADD again".to_owned())

@@ -99,8 +99,9 @@ fn an_error_names_the_file() {
     let message = ErrorReply::new("", &Network::load(&path).unwrap_err()).msg;
     assert_eq!(message, format!("error parsing configuration {}: no plugins in list", path.display()));
     let missing = lab.path("none.conflist");
-    let message = ErrorReply::new("", &Network::load(&missing).unwrap_err()).msg;
-    assert!(message.starts_with(&format!("error reading {}: ", missing.display())), "{message}");
+    let ErrorReply { msg, details, .. } = ErrorReply::new("", &Network::load(&missing).unwrap_err());
+    assert!(msg.starts_with(&format!("error reading {}: ", missing.display())), "{msg}");
+    assert!(details.starts_with("name a network's file: "), "{details}");
 }
 
 #[test]
