@@ -197,7 +197,8 @@ What it does:
   Registers the networks of the folder in their stores, keeps this node alive there, leases a block
   when the node has none, and the next one when three quarters of the addresses are given. Hears
   of the other nodes, and leads their addresses to them. Takes the blocks of nodes that were not
-  heard for a day. Containers come and go, and their traffic goes on, whether it runs or not.
+  heard for a day, or as long as `deadAfter` of the networks' store says. Containers come and go,
+  and their traffic goes on, whether it runs or not.
 
   It logs to standard error. Who connects to agent.sock in /run/sealane is told how things are, in
   one line of JSON; a GET of /metrics by HTTP is answered in numbers, for Prometheus.";

@@ -104,6 +104,7 @@ fn told(network: &NetworkName, given_back: usize, rest: &Rest) -> String {
     };
     let rest = match rest {
         Rest::Gone => "no node has a block of it, and it is gone from the store".to_owned(),
+        Rest::InUse { blocks: 1, node } => format!("it stays in the store, where {node} has a block of it"),
         Rest::InUse { blocks, node } => {
             format!("it stays in the store, where {blocks} of its blocks are {node}'s or others'")
         }
@@ -117,3 +118,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often somebody may be quicker.
 const TRIES: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leaves_a_network_is_told_who_has_blocks_of_it_yet() {
+        let node: NodeName = "worker-2".parse().unwrap();
+        let told = |blocks| told(&"many".parse().unwrap(), 1, &Rest::InUse { blocks, node: node.clone() });
+        let begin = "network many: 1 block was given back; it stays in the store, where";
+        assert_eq!(told(1), format!("{begin} worker-2 has a block of it"));
+        assert_eq!(told(2), format!("{begin} 2 of its blocks are worker-2's or others'"));
+    }
+}
