@@ -7,7 +7,7 @@ use crate::{
 use cni::{Call, Fail};
 use serde::Deserialize;
 use serde_json::Value;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 use types::{NodeName, Prefix, Vni};
 
 /// The UDP port of VXLAN (RFC 7348, section 5; IANA).
@@ -49,8 +49,8 @@ struct RawConfig {
 
 impl Config {
     /// The configuration of a call; refuses what cannot be, before anything is changed.
-    pub fn read(call: &Call) -> Result<Self, Fail> {
-        Ok(call.decode::<RawConfig>()?.meant()?)
+    pub fn read(call: &Call) -> Result<Arc<Self>, Fail> {
+        call.meant(|| Ok(call.decode::<RawConfig>()?.meant()?))
     }
 
     /// The same of a plugin's part of a network, for who looks at networks without being called.

@@ -18,7 +18,8 @@ fn read(keys: Value) -> Result<Config, Fail> {
         config[key] = value.clone();
     }
     let stdin = config.to_string().into_bytes();
-    Config::read(&Call::new(Verb::Add, stdin, Args::default(), Vec::new(), &Version::ALL).unwrap())
+    let call = Call::new(Verb::Add, stdin, Args::default(), Vec::new(), &Version::ALL).unwrap();
+    Config::read(&call).map(|config| Config::clone(&config))
 }
 
 fn three() -> Value {

@@ -9,7 +9,7 @@ use crate::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 use types::NetworkName;
 
 /// A configuration that is JSON and has a name; nothing else is known of it.
@@ -65,9 +65,9 @@ impl Call {
 
     /// The configuration for one that is to keep these attachments; as it came, if it says so itself.
     pub(crate) fn with_valid(&self, valid: &[AttachmentId]) -> Vec<u8> {
-        let mut config = self.config.clone();
+        let mut config = Value::clone(&self.config);
         let said = self.valid_attachments().is_ok_and(|said| said == valid);
-        let Some(fields) = config.as_object_mut().filter(|_| !said) else { return self.stdin.clone() };
+        let Some(fields) = config.as_object_mut().filter(|_| !said) else { return self.stdin.to_vec() };
         let list = valid.iter().map(
             |id| serde_json::json!({"containerID": id.container.as_str(), "ifname": id.ifname.as_str()}),
         );
@@ -119,8 +119,8 @@ impl Named {
             prev_result: prev_result(envelope.prev_result, version, verb)?,
             dns: envelope.dns,
             ipam_type: Some(envelope.ipam.r#type).filter(|name| !name.is_empty()),
-            config: self.config,
-            stdin: self.stdin,
+            config: Arc::new(self.config.into()),
+            stdin: Arc::new(self.stdin),
             args,
             cni_path,
         })

@@ -23,7 +23,7 @@ pub use convert::ConvertError;
 pub use delegate::{BuiltIn, Delegates};
 pub use error::{Code, Error, ErrorReply, Fail, Failure};
 pub use json::DecodeError;
-pub use request::{Attachment, AttachmentId, Call, Verb};
+pub use request::{Attachment, AttachmentId, Call, Configuration, Verb};
 pub use result::{AddResult, Dns, Interface, Ip, Route};
 pub use serve::{BANNER_VERSION, Handler, serve};
 pub use version::{UnknownVersion, Version};

@@ -8,7 +8,12 @@ use crate::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::{
+    any::Any,
+    ops::Deref,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 use types::{ContainerId, IfName, NetworkName};
 
 /// What `CNI_COMMAND` can ask for (CNI spec 1.1, section 2).
@@ -37,10 +42,10 @@ pub struct Call {
     pub network: NetworkName,
     /// The configuration's `type`: the plugin's file name. Empty when the configuration has none.
     pub plugin_type: String,
-    /// The whole configuration.
-    pub config: Value,
+    /// The whole configuration. Shared, for it may be long: a list of ten thousand nodes.
+    pub config: Arc<Configuration>,
     /// The configuration exactly as it came, for delegates.
-    pub stdin: Vec<u8>,
+    pub stdin: Arc<Vec<u8>>,
     /// `CNI_ARGS`.
     pub args: Args,
     /// The folders of `CNI_PATH`, where delegates are looked for.
@@ -52,6 +57,27 @@ pub struct Call {
     pub dns: Dns,
     /// The configuration's `ipam.type`; absent when empty.
     pub ipam_type: Option<String>,
+}
+
+/// A configuration, and what was made of it.
+#[derive(Debug)]
+pub struct Configuration {
+    value: Value,
+    meant: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl From<Value> for Configuration {
+    fn from(value: Value) -> Self {
+        Self { value, meant: OnceLock::new() }
+    }
+}
+
+impl Deref for Configuration {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
+    }
 }
 
 /// What ADD, CHECK and DEL are about.
@@ -117,7 +143,23 @@ impl Call {
 
     /// The plugin's own configuration, as the user typed it.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Fail> {
-        Ok(json::decode(&self.config).map_err(Error::Netconf)?)
+        Ok(json::decode(&**self.config).map_err(Error::Netconf)?)
+    }
+
+    /// What this makes of the configuration, made once: a plugin and its IPAM plugin, where they run in one process, need not read a list of ten thousand nodes
+    /// twice. Of several types the first is kept.
+    pub fn meant<T: Any + Send + Sync>(
+        &self,
+        make: impl FnOnce() -> Result<T, Fail>,
+    ) -> Result<Arc<T>, Fail> {
+        let kept = self.config.meant.get().and_then(|kept| Arc::clone(kept).downcast().ok());
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let result = Arc::new(make()?);
+        // Of another type there is one already.
+        let _kept = self.config.meant.set(Arc::clone(&result) as Arc<dyn Any + Send + Sync>);
+        Ok(result)
     }
 
     /// One key of the plugin's own, for a DEL, which whatever else the configuration says must not stop. Of another type than is wanted it is absent.
@@ -140,7 +182,7 @@ impl Call {
         let within = |error: DecodeError, path: &[&str]| {
             Error::Netconf(path.iter().rev().fold(error, |error, key| error.under(key)))
         };
-        let mut value = &self.config;
+        let mut value = &**self.config;
         for (depth, key) in path.iter().enumerate() {
             if !value.is_object() && !value.is_null() {
                 let above = path.get(..depth).unwrap_or_default();

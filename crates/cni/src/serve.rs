@@ -11,6 +11,7 @@ use crate::{
 use serde::Serialize;
 use std::{
     io::{self, Write},
+    mem::ManuallyDrop,
     os::unix::fs::MetadataExt,
     path::Path,
     process::ExitCode,
@@ -80,7 +81,8 @@ pub(crate) fn answer(
     let named = stdin().map_err(Error::Stdin).and_then(Named::read).map_err(early)?;
     let verb: Verb = environment.command.parse().map_err(early)?;
     let Environment { args, cni_path, attachment, may_share_netns, .. } = environment;
-    let call = named.call(verb, args, cni_path, handler.versions()).map_err(early)?;
+    // To give back piece by piece what was read of a long list takes as long as to read it, and whoever waits for the end of this process waits for that, too.
+    let call = ManuallyDrop::new(named.call(verb, args, cni_path, handler.versions()).map_err(early)?);
     let may_share_netns = may_share_netns || handler.may_share_netns();
     let done = dispatch(handler, verb, &call, attachment.as_ref(), may_share_netns);
     done.map_err(|failure| ErrorReply::new(call.version.as_str(), &*failure))
@@ -166,16 +168,25 @@ fn pretty(value: &impl Serialize) -> Vec<u8> {
 
 /// Everything from stdin, without the buffer of [`io::Stdin`].
 fn read_stdin() -> io::Result<Vec<u8>> {
-    let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
+    let (mut text, mut chunk) = (Vec::new(), vec![0; FIRST]);
     loop {
         match nix::unistd::read(io::stdin(), &mut chunk) {
             Ok(0) => return Ok(text),
-            Ok(length) => text.extend(chunk.iter().take(length)),
+            Ok(length) => {
+                text.extend_from_slice(chunk.get(..length).unwrap_or_default());
+                chunk.resize(CHUNK, 0);
+            }
             Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
 }
+
+/// What nearly every configuration fits into.
+const FIRST: usize = 4096;
+
+/// As much as a pipe holds (pipe(7)).
+const CHUNK: usize = 65536;
 
 /// Writes to stdout, past the line buffer of [`io::Stdout`], which would make two writes of one answer.
 fn print(mut text: &[u8]) -> io::Result<()> {

@@ -45,7 +45,7 @@ fn what_the_envelope_lacks_is_absent() {
 fn the_configuration_is_kept_byte_for_byte_for_delegates() {
     let text = br#"{ "name":"n", "B":1,"a" : null, "b":2 }"#;
     let call = Call::new(Verb::Del, text.to_vec(), Args::default(), Vec::new(), &Version::ALL).unwrap();
-    assert_eq!(call.stdin, text);
+    assert_eq!(*call.stdin, text);
 }
 
 #[test]
@@ -136,4 +136,15 @@ fn valid_attachments_prefer_the_right_name() {
         call(&json!({"name": "n", "cni.dev/attachments": id("old"), "cni.dev/valid-attachments": id("new")}));
     let expected = AttachmentId { container: "new".parse().unwrap(), ifname: "eth0".parse().unwrap() };
     assert_eq!(call.valid_attachments().unwrap(), [expected]);
+}
+
+#[test]
+fn what_is_made_of_a_configuration_is_made_once_for_all_who_have_the_call() {
+    let call = call(&json!({"name": "net"}));
+    let copy = call.clone();
+    assert!(call.meant(|| Err::<u32, _>(cni::Error::NoPath.into())).is_err(), "a failure is not kept");
+    assert_eq!(*call.meant(|| Ok(1u32)).unwrap(), 1);
+    assert_eq!(*copy.meant(|| Ok(2u32)).unwrap(), 1);
+    // Of another type nothing has been made.
+    assert_eq!(*copy.meant(|| Ok("text")).unwrap(), "text");
 }

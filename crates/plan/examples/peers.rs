@@ -2,7 +2,7 @@
 //! namespace where nothing else is. `peers STATE NUMBER`; prints milliseconds and KiB as JSON.
 #![allow(clippy::unwrap_used, reason = "whoever measures sees where it stopped")]
 use kernel::{Netns, Rtnl, link};
-use plan::{Departure, Key, Places, Plan, State, Transit, apply, step, undo};
+use plan::{Departure, Key, Listing, Places, Plan, State, Transit, apply, step, undo};
 use serde_json::json;
 use std::{
     env, fs,
@@ -22,10 +22,11 @@ fn main() {
     let record = bench.state.claim(&key()).unwrap();
     bench.apply(&shared);
     let before = of_the_kernel();
-    let first = bench.apply(&all);
+    let first = bench.lead_to(&all);
     let kernel = of_the_kernel() - before;
-    let again = bench.apply(&all);
-    let one = median((0..CHANGES).map(|_| f64::midpoint(bench.apply(&more), bench.apply(&all))).collect());
+    let again = bench.lead_to(&all);
+    let one =
+        median((0..CHANGES).map(|_| f64::midpoint(bench.lead_to(&more), bench.lead_to(&all))).collect());
     let compared = median((0..CHANGES).map(|_| bench.compare(&folder, &all)).collect());
     let memory = number_after("/proc/self/status", "VmHWM:");
     undo(&shared, &mut bench.places(), &key()).unwrap();
@@ -46,6 +47,16 @@ impl Bench {
         Places::new(None, Departure::Waiting).keeping(&self.state)
     }
 
+    /// Milliseconds, with what it takes to write the list down.
+    fn lead_to(&self, peers: &[step::Peer]) -> f64 {
+        let (peers, start) = (peers.to_vec(), Instant::now());
+        let list = step::List::These(Listing::new(peers).into());
+        let mut plan = Plan::default();
+        plan.ensure(step::Peers { network: key().network, link: "vx7".parse().unwrap(), list });
+        let listed = start.elapsed().as_secs_f64() * 1e3;
+        listed + self.apply(&plan)
+    }
+
     /// Milliseconds.
     fn apply(&self, plan: &Plan) -> f64 {
         let start = Instant::now();
@@ -54,7 +65,7 @@ impl Bench {
     }
 
     /// The same when the tunnel does not say what it has.
-    fn compare(&self, folder: &str, plan: &Plan) -> f64 {
+    fn compare(&self, folder: &str, peers: &[step::Peer]) -> f64 {
         let netns = Path::new(folder).join("overlay").join(key().network.as_str()).join("netns");
         let wiped = Netns::open(&netns).unwrap().run(|| {
             let mut rtnl = Rtnl::open()?;
@@ -62,7 +73,7 @@ impl Bench {
             rtnl.transact(&[link::set_alias(tunnel.index, None)])
         });
         wiped.unwrap().unwrap();
-        self.apply(plan)
+        self.lead_to(peers)
     }
 }
 
@@ -101,7 +112,7 @@ fn shared() -> Plan {
 }
 
 /// So many, with a block of each family; the first one has some more.
-fn peers(number: u32, more: u32) -> Plan {
+fn peers(number: u32, more: u32) -> Vec<step::Peer> {
     let blocks = |at: u32| [Ipv4Addr::from_bits(0x0a20_0000 + (at << 6)).into(), block_v6(at)];
     let peer = |at: u32| {
         let extra = (0..more).filter(|_| at == 1).map(|extra| number + 1 + extra);
@@ -115,11 +126,7 @@ fn peers(number: u32, more: u32) -> Plan {
             blocks: all.map(prefix).collect(),
         }
     };
-    let peers = (1..=number).map(peer).collect();
-    let list = step::List::These(step::Listed { peers, mtu: None });
-    let mut plan = Plan::default();
-    plan.ensure(step::Peers { network: key().network, link: "vx7".parse().unwrap(), list });
-    plan
+    (1..=number).map(peer).collect()
 }
 
 fn block_v6(at: u32) -> IpAddr {

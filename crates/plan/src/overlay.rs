@@ -24,7 +24,7 @@ mod written;
 pub(crate) use gate::to_host;
 pub use namespace::Namespace;
 pub use notrack::Notrack;
-pub use peers::{List, Listed, Peer, Peers};
+pub use peers::{List, Peer, Peers};
 pub use refusal::NoOverlay;
 pub use sheltered::Sheltered;
 pub use transit::Transit;

@@ -92,7 +92,7 @@ fn peer(last: u8) -> step::Peer {
 
 fn peers(at: usize, lasts: &[u8]) -> step::Peers {
     let peers = lasts.iter().map(|last| peer(*last)).collect();
-    let list = step::List::These(step::Listed { peers, mtu: None });
+    let list = step::List::These(Listing::new(peers).into());
     step::Peers { network: key(at).network, link: "vx7".parse().unwrap(), list }
 }
 
@@ -366,8 +366,8 @@ fn peers_are_what_the_list_says_and_only_the_difference_is_changed() {
     let mut moved = peer(4);
     moved.vtep = address("192.0.2.44");
     moved.router = router(44);
-    let listed = step::Listed { peers: vec![moved], mtu: None };
-    let list = step::Peers { list: step::List::These(listed), ..peers(1, &[]) };
+    let listed = Listing::new(vec![moved]);
+    let list = step::Peers { list: step::List::These(listed.into()), ..peers(1, &[]) };
     let changed = plan([namespace(1).into(), tunnel(7).into(), list.into()]);
     lab.attach(7, &changed);
     assert_eq!((ways(&lab).len(), lab.differs(1, &changed)), (4, String::new()));
@@ -413,8 +413,8 @@ fn who_goes_takes_no_way_of_one_that_stays() {
     let lab = Lab::new();
     let renamed = step::Peer { id: 3, blocks: peer(3).blocks, ..peer(2) };
     let listed = |all: &[&step::Peer]| {
-        let listed = step::Listed { peers: all.iter().map(|peer| (*peer).clone()).collect(), mtu: None };
-        let list = step::Peers { list: step::List::These(listed), ..peers(1, &[]) };
+        let listed = Listing::new(all.iter().map(|peer| (*peer).clone()).collect());
+        let list = step::Peers { list: step::List::These(listed.into()), ..peers(1, &[]) };
         plan([namespace(1).into(), tunnel(7).into(), list.into()])
     };
     lab.attach(1, &listed(&[&peer(2), &renamed]));
@@ -550,12 +550,11 @@ fn the_mtu_is_what_the_narrowest_way_leaves() {
 
 fn a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_ways() {
     let lab = Lab::new();
-    let listed =
-        |lasts: &[u8], mtu| step::Listed { peers: lasts.iter().map(|last| peer(*last)).collect(), mtu };
+    let listed = |lasts: &[u8], mtu| Listing::beside(lasts.iter().map(|last| peer(*last)).collect(), mtu);
     let find = |lasts: &[u8], mtu| {
         let wanted = WantedUnderlay {
             link: "vx7".parse().unwrap(),
-            digest: listed(lasts, mtu).digest(),
+            digest: listed(lasts, mtu).digest().to_owned(),
             local: address("192.0.2.1"),
             peers: lasts.iter().map(|last| address(&format!("192.0.2.{last}"))).collect(),
             mtu,
@@ -741,7 +740,7 @@ fn where_all_is_ipv4_a_peers_address_is_what_routes_lead_to() {
     let of = |families: &[bool]| {
         let mut peer = peer(2);
         peer.blocks.retain(|block| families.contains(&block.is_ipv4()));
-        let list = step::List::These(step::Listed { peers: vec![peer], mtu: None });
+        let list = step::List::These(Listing::new(vec![peer]).into());
         let peers = step::Peers { network: key(1).network, link: "vx7".parse().unwrap(), list };
         plan([namespace(1).into(), tunnel(7).into(), peers.into()])
     };

@@ -21,13 +21,13 @@ use crate::{
 };
 use cluster::{Config, Holding, LeasedBlock, Owned, Place, Role, Span, gateway};
 use cni::{Call, Fail};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 use types::NetworkName;
 
 /// A network, and what this node is to it.
 #[derive(Debug)]
 pub(crate) struct Territory {
-    config: Config,
+    config: Arc<Config>,
     role: Role,
 }
 

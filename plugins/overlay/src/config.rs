@@ -1,16 +1,16 @@
 //! What `overlay` goes by: the network as all nodes have it (`cluster`), and what this node is to it.
-use cluster::{Node, Nodes, Place, Role, Store};
+use cluster::{BlockNumber, Node, Place, Role, Router, Store};
 use cni::{Call, Code, Fail, Failure, Route};
-use plan::{Data, State, Way};
+use plan::{Data, Listing, State, Way, step};
 use plugin::{Lease, keys};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 use types::{Mac, NetworkName, NodeName, Prefix};
 
 /// What it means: nothing is left to refuse but what the host says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The network.
-    pub(crate) network: cluster::Config,
+    pub(crate) network: Arc<cluster::Config>,
     /// The other nodes.
     pub(crate) others: Others,
     /// What this node's addresses are of, if another IPAM plugin than ours gives them.
@@ -24,8 +24,8 @@ pub struct Config {
 pub(crate) enum Others {
     /// There are none.
     Nobody,
-    /// This node, and all nodes.
-    Listed(Node, Nodes),
+    /// This node, and the peers that it has of the list.
+    Listed(Node, Arc<Listing>),
     /// A store knows, and who hears of it writes it down.
     Stored,
 }
@@ -112,7 +112,10 @@ impl Config {
         let network = cluster::Config::read(call)?;
         let ipam = call.ipam_type.as_deref().unwrap_or(OURS);
         let others = match (network.role(&call.host_name())?, &network.store) {
-            (Role::Listed(node), Store::Static(nodes)) => Others::Listed(node, nodes.clone()),
+            (Role::Listed(node), Store::Static(nodes)) => {
+                let peers = nodes.others(&node.name).map(|other| peer(&network, other)).collect();
+                Others::Listed(node, Listing::beside(peers, network.mtu).into())
+            }
             (Role::Leasing(_), _) => match ipam {
                 OURS => Others::Stored,
                 other => return Err(Error::Ipam { ipam: other.to_owned() }.into()),
@@ -140,30 +143,22 @@ impl Config {
         Err(Error::Untold { network: network.clone(), stands: plan::overlay_stands(network, &state) }.into())
     }
 
-    /// This node and the others that are listed; none as long as it is alone.
-    pub(crate) fn listed(&self) -> Option<(&Node, Vec<&Node>)> {
-        let Others::Listed(node, nodes) = &self.others else { return None };
-        let others: Vec<&Node> = nodes.others(&node.name).collect();
-        (!others.is_empty()).then_some((node, others))
-    }
-
     /// Refuses addresses that packets would not find here, and routes that lead nowhere.
     pub(crate) fn accept(&self, ipam: &str, lease: &Lease) -> Result<(), Error> {
         let ipam = || ipam.to_owned();
         for address in lease.ips.iter().map(|ip| ip.address.address()) {
-            let (block, node, nodes) = match (self.network.layout.place(address), &self.others) {
+            let (block, node) = match (self.network.layout.place(address), &self.others) {
                 // Who is alone has all of the subnets, and not blocks of them.
                 (Place::Block(_) | Place::Behind(_), Others::Nobody) | (Place::Block(_), Others::Stored) => {
                     continue;
                 }
-                (Place::Block(block), Others::Listed(node, nodes)) => (block, node, nodes),
+                (Place::Block(block), Others::Listed(node, _)) => (block, node),
                 (Place::Outside | Place::Kept(_) | Place::Behind(_), _) => {
                     return Err(Error::Nobodys { ipam: ipam(), address });
                 }
             };
             if node.slot != block {
-                let owner = nodes.owner(block).map(|owner| owner.name.clone());
-                return Err(owner.map_or_else(
+                return Err(self.owner(block).map_or_else(
                     || Error::Nobodys { ipam: ipam(), address },
                     |owner| Error::Others { ipam: ipam(), address, owner },
                 ));
@@ -173,6 +168,22 @@ impl Config {
             Some((dst, gateway)) => Err(Error::Gateway { ipam: ipam(), dst, gateway }),
             None => Ok(()),
         }
+    }
+
+    fn owner(&self, block: BlockNumber) -> Option<NodeName> {
+        let Store::Static(nodes) = &self.network.store else { return None };
+        nodes.owner(block).map(|owner| owner.name.clone())
+    }
+}
+
+fn peer(network: &cluster::Config, other: &Node) -> step::Peer {
+    step::Peer {
+        node: other.name.clone(),
+        vtep: other.vtep,
+        router: Router::of(network.vni, other.vtep).mac,
+        // A next hop has no number 0.
+        id: other.slot.0.saturating_add(1),
+        blocks: network.layout.block(other.slot).unwrap_or_default(),
     }
 }
 

@@ -1,28 +1,28 @@
 //! What the containers of a network share on a host: its namespace, the way out, the tunnel to the other nodes.
 use crate::config::{Config, Others};
-use cluster::{Node, Router};
+use cluster::Router;
 use plan::{Facts, Plan, Query, WantedUnderlay, WantedWay, Way, WayFact, step};
 use plugin::{Endpoint, Lease, interface};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 use types::{IfName, NetworkName, Prefix, Vni};
 
 /// What must be known of the way to the other nodes, if there are any; else of the way out.
 pub(crate) fn asks(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
     let mtu = config.network.mtu;
     let ipv6 = config.network.layout.subnets().iter().any(|subnet| !subnet.is_ipv4());
-    match (&config.others, config.listed()) {
-        (_, Some((node, others))) => vec![Query::Underlay(WantedUnderlay {
-            link: tunnel_of(config.network.vni),
-            digest: list(config, &others).digest(),
-            local: node.vtep,
-            peers: others.iter().map(|other| other.vtep).collect(),
-            mtu,
-            ipv6,
-        })],
-        (Others::Stored, None) => {
-            vec![Query::Way(WantedWay { network: endpoint.network.clone(), mtu, ipv6 })]
+    match &config.others {
+        Others::Listed(node, listing) if !listing.peers().is_empty() => {
+            vec![Query::Underlay(WantedUnderlay {
+                link: tunnel_of(config.network.vni),
+                digest: listing.digest().to_owned(),
+                local: node.vtep,
+                peers: listing.peers().iter().map(|peer| peer.vtep).collect(),
+                mtu,
+                ipv6,
+            })]
         }
-        (Others::Nobody | Others::Listed(..), None) => interface::asks_for_mtu(mtu, None, lease),
+        Others::Stored => vec![Query::Way(WantedWay { network: endpoint.network.clone(), mtu, ipv6 })],
+        Others::Nobody | Others::Listed(..) => interface::asks_for_mtu(mtu, None, lease),
     }
 }
 
@@ -56,24 +56,29 @@ pub(crate) fn steps(plan: &mut Plan, config: &Config, endpoint: &Endpoint, facts
 
 fn to_others(plan: &mut Plan, config: &Config, network: &NetworkName, facts: &Facts, mtu: Option<u32>) {
     let notrack = |vtep| step::Notrack { vtep, port: config.network.port };
-    match (&config.others, config.listed(), mtu) {
-        (Others::Stored, _, _) => {
+    match &config.others {
+        Others::Nobody => {}
+        Others::Stored => {
             if let Some(fact) = &facts.way {
                 // Also as long as it is alone: who makes the tunnel when others come is nobody's container.
                 plan.ensure(notrack(fact.way.vtep));
                 plan.append(tunnel(&config.network, network, fact));
             }
         }
-        (Others::Listed(..), Some((node, others)), Some(mtu)) => {
-            plan.ensure(notrack(node.vtep));
-            plan.ensure(step::Tunnel { looked: !facts.recalled, ..link(&config.network, node.vtep, mtu) });
-            plan.ensure(peers(&config.network, network, step::List::These(list(config, &others))));
+        Others::Listed(node, listing) => {
+            let list = step::List::These(Arc::clone(listing));
+            if listing.peers().is_empty() {
+                // Who is alone in the list now may not have been.
+                plan.ensure(peers(&config.network, network, list));
+            } else if let Some(mtu) = mtu {
+                plan.ensure(notrack(node.vtep));
+                plan.ensure(step::Tunnel {
+                    looked: !facts.recalled,
+                    ..link(&config.network, node.vtep, mtu)
+                });
+                plan.ensure(peers(&config.network, network, list));
+            }
         }
-        // Who is alone in the list now may not have been.
-        (Others::Listed(..), None, _) => {
-            plan.ensure(peers(&config.network, network, step::List::These(step::Listed::default())));
-        }
-        (Others::Nobody, ..) | (Others::Listed(..), Some(_), None) => {}
     }
 }
 
@@ -105,18 +110,6 @@ fn peers(config: &cluster::Config, network: &NetworkName, list: step::List) -> s
 
 fn list_of(way: &Way) -> step::List {
     step::List::Written { digest: way.digest.clone(), first: way.first }
-}
-
-fn list(config: &Config, others: &[&Node]) -> step::Listed {
-    let peer = |other: &&Node| step::Peer {
-        node: other.name.clone(),
-        vtep: other.vtep,
-        router: Router::of(config.network.vni, other.vtep).mac,
-        // A next hop has no number 0.
-        id: other.slot.0.saturating_add(1),
-        blocks: config.network.layout.block(other.slot).unwrap_or_default(),
-    };
-    step::Listed { peers: others.iter().map(peer).collect(), mtu: config.network.mtu }
 }
 
 /// By the network's number, as people know it.

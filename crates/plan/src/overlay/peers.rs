@@ -14,7 +14,7 @@
 use super::{
     folder_of,
     ways::{Ways, turn},
-    written::{self, Lists},
+    written::{self, Listing, Lists},
 };
 use crate::{
     act::{Act, Shared, Work},
@@ -25,7 +25,7 @@ use crate::{
 };
 use kernel::{Link, Message, Rtnl, link, nexthop};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, fmt, fs, io, iter, net::IpAddr, path::PathBuf};
+use std::{borrow::Cow, fmt, fs, io, iter, net::IpAddr, path::PathBuf, sync::Arc};
 use types::{IfName, Mac, NetworkName, NodeName, Prefix, base32, stable_hash};
 
 /// The peers that a tunnel leads to, and no others.
@@ -46,8 +46,8 @@ pub enum List {
     /// Those of whoever came last.
     #[default]
     Last,
-    /// These.
-    These(Listed),
+    /// These, as the configuration has them.
+    These(Arc<Listing>),
     /// Those that are written down ([`Way`](super::Way)).
     Written {
         /// What tells them from others.
@@ -55,26 +55,6 @@ pub enum List {
         /// The number of the first of them; none if there is nobody.
         first: Option<u32>,
     },
-}
-
-/// A list that the configuration has.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listed {
-    /// Who they are.
-    pub peers: Vec<Peer>,
-    /// The MTU that was asked for beside them, in bytes. Another one has the ways to all of them looked at again.
-    pub mtu: Option<u32>,
-}
-
-impl Listed {
-    /// What tells it from others.
-    pub fn digest(&self) -> String {
-        digest(&text(&self.peers), &self.besides())
-    }
-
-    fn besides(&self) -> String {
-        self.mtu.map(|mtu| mtu.to_string()).unwrap_or_default()
-    }
 }
 
 /// Another host of a network.
@@ -109,7 +89,7 @@ impl fmt::Display for Peers {
             List::Written { .. } => {
                 return write!(f, "peers of tunnel {}: those that are written down", self.link);
             }
-            List::These(listed) => &listed.peers,
+            List::These(listing) => &listing.peers,
         };
         if peers.is_empty() {
             return write!(f, "no peers of tunnel {}, if there is one", self.link);
@@ -163,7 +143,7 @@ impl Shared for Peers {
     fn stands(&self, places: &mut Places) -> Result<bool, Error> {
         let (digest, first) = match &self.list {
             List::Last => return Ok(false),
-            List::These(listed) => (listed.digest(), first_of(&listed.peers)),
+            List::These(listing) => (listing.digest.clone(), first_of(&listing.peers)),
             List::Written { digest, first } => (digest.clone(), *first),
         };
         let Some(found) = places.seen(Place::Network, &self.link)? else { return Ok(first.is_none()) };
@@ -202,34 +182,42 @@ impl Shared for Peers {
 }
 
 impl Peers {
+    /// Who they are and how that is written down, in the hands of whoever has it.
+    fn listing<'a>(&'a self, lists: Option<&'a Lists>) -> Option<&'a Listing> {
+        match &self.list {
+            List::Last => None,
+            List::These(listing) => Some(listing),
+            List::Written { .. } => lists.map(|lists| &*lists.written),
+        }
+    }
+
     /// Who they are; none if nobody has said.
     fn peers<'a>(
         &'a self,
         lists: Option<&'a Lists>,
         places: &Places,
     ) -> Result<Option<Cow<'a, [Peer]>>, Error> {
-        Ok(match (&self.list, lists) {
-            (List::Last, _) => self.kept(places)?.map(|(_, peers)| Cow::Owned(peers)),
-            (List::These(listed), _) => Some(Cow::Borrowed(&listed.peers)),
-            (List::Written { .. }, Some(lists)) => Some(Cow::Borrowed(&lists.written.peers)),
-            (List::Written { .. }, None) => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
+        if let Some(listing) = self.listing(lists) {
+            return Ok(Some(Cow::Borrowed(&listing.peers)));
+        }
+        Ok(match &self.list {
+            List::Written { .. } => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
+            List::Last | List::These(_) => self.kept(places)?.map(|(_, peers)| Cow::Owned(peers)),
         })
     }
 
     /// How these are written, and what tells them from others. Not of those that nobody has named.
-    fn named<'a>(&self, peers: &[Peer], lists: Option<&'a Lists>) -> Option<(Cow<'a, str>, String)> {
-        let besides = match (&self.list, lists) {
-            (List::Last, _) => return None,
-            (List::These(listed), _) => listed.besides(),
-            (List::Written { .. }, Some(Lists { written, .. })) => {
-                return Some((written.text.as_str().into(), written.digest.clone()));
-            }
+    fn named<'a>(&'a self, peers: &[Peer], lists: Option<&'a Lists>) -> Option<(Cow<'a, str>, String)> {
+        match (self.listing(lists), &self.list) {
+            (Some(listing), _) => Some((listing.text.as_str().into(), listing.digest.clone())),
             // Perhaps a newer one than was spoken of.
-            (List::Written { .. }, None) => String::new(),
-        };
-        let text = text(peers);
-        let digest = digest(&text, &besides);
-        Some((text.into(), digest))
+            (None, List::Written { .. }) => {
+                let text = text(peers);
+                let digest = digest(&text, "");
+                Some((text.into(), digest))
+            }
+            (None, List::Last | List::These(_)) => None,
+        }
     }
 
     fn file(&self, places: &Places) -> Result<PathBuf, Error> {
@@ -258,14 +246,14 @@ impl Peers {
     ) -> Result<Option<Cow<'a, [Peer]>>, Error> {
         let (besides, wanted) = match &self.list {
             List::Last => return Ok(None),
-            List::These(listed) => (listed.besides(), listed.digest()),
-            List::Written { digest, .. } => (String::new(), digest.clone()),
+            List::These(listing) => (listing.besides.as_str(), &listing.digest),
+            List::Written { digest, .. } => ("", digest),
         };
-        let Some(alias) = tunnel.alias.as_ref().filter(|alias| **alias != wanted) else { return Ok(None) };
+        let Some(alias) = tunnel.alias.as_ref().filter(|alias| *alias != wanted) else { return Ok(None) };
         if let Some(told) = lists.and_then(|lists| lists.told.as_ref()).filter(|told| told.digest == *alias) {
             return Ok(Some(Cow::Borrowed(&told.peers)));
         }
-        let kept = self.kept(places)?.filter(|(text, _)| digest(text, &besides) == *alias);
+        let kept = self.kept(places)?.filter(|(text, _)| digest(text, besides) == *alias);
         Ok(kept.map(|(_, peers)| Cow::Owned(peers)))
     }
 

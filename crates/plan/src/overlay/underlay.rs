@@ -17,7 +17,7 @@ use types::{IfName, Prefix};
 pub struct WantedUnderlay {
     /// Its name in the network's namespace.
     pub link: IfName,
-    /// What tells the list of peers from others ([`Listed::digest`](super::Listed::digest)).
+    /// What tells the list of peers from others ([`Listing::digest`](super::Listing::digest)).
     pub digest: String,
     /// The host's address on the underlay.
     pub local: IpAddr,

@@ -46,11 +46,12 @@ pub struct Way {
     pub digest: String,
 }
 
-/// Who the peers are, and how that is written down.
+/// Who the peers are, and how that is written down: worked out once, for of ten thousand it takes milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     pub(super) peers: Vec<Peer>,
     pub(super) text: String,
+    pub(super) besides: String,
     pub(super) digest: String,
 }
 
@@ -106,10 +107,29 @@ impl Way {
 }
 
 impl Listing {
-    /// These.
+    /// These, in a store, and the MTU is beside them ([`Way`]).
     pub fn new(peers: Vec<Peer>) -> Self {
+        Self::of(peers, String::new())
+    }
+
+    /// These, of a configuration that asks for this MTU, in bytes. Another one has the ways to all of them looked at again.
+    pub fn beside(peers: Vec<Peer>, mtu: Option<u32>) -> Self {
+        Self::of(peers, mtu.map(|mtu| mtu.to_string()).unwrap_or_default())
+    }
+
+    /// Who they are.
+    pub fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    /// What tells the list from others.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn of(peers: Vec<Peer>, besides: String) -> Self {
         let text = peers::text(&peers);
-        Self { digest: peers::digest(&text, ""), text, peers }
+        Self { digest: peers::digest(&text, &besides), text, besides, peers }
     }
 }
 
