@@ -676,7 +676,7 @@ fn a_signal_to_a_run_alone_ends_it_though_its_plugin_hangs() {
     hanging(&lab);
     let before = traces(&lab);
     for (signal, status) in [("TERM", "143\n"), ("HUP", "129\n")] {
-        let run = "CNI_PATH=$CNI_PATH:$TMPDIR exec sealane run --name c1 --network hang -- true";
+        let run = "exec env --default-signal=TERM,HUP CNI_PATH=$CNI_PATH:$TMPDIR sealane run --name c1 --network hang -- true";
         lab.ok(&format!(
             "rm -f $TMPDIR/status; (sh -c 'echo $$ > $TMPDIR/pid; {run}'; echo $? > $TMPDIR/status) 2> $TMPDIR/said &"
         ));
