@@ -5,6 +5,9 @@
 //! first, this or an ADD, nor whether one of them is killed: whoever comes next finds what is written. The kernel is compared both ways and only the difference is
 //! changed, so nothing is felt of it.
 //!
+//! What each way leaves is found out here, and is the node's own: its routes have it (`plan`, `overlay/peers.rs`), nobody else's. Ways are looked at when they are new, and all of
+//! them now and then.
+//!
 //! All of it waits, for locks and for the kernel: it is for a thread that has nothing else to do.
 //!
 //! A change of one node is so many changes at once as there are others, so it is to cost little: a list is put into words once, and what this process has written or told
@@ -12,7 +15,9 @@
 use crate::{Error, membership::is_there};
 use cluster::Config;
 use cni::Fail;
-use plan::{Data, Departure, Listing, Lists, Look, Places, Reach, State, Way, WayFact, step::Peer};
+use plan::{
+    Data, Departure, Listing, Lists, Look, Places, Reach, Span, State, WantedWay, Way, WayFact, step::Peer,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -42,7 +47,7 @@ pub(crate) struct Hand {
 }
 
 /// How it is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Done {
     /// Whether the network has containers here.
     pub(crate) stands: bool,
@@ -50,6 +55,8 @@ pub(crate) struct Done {
     pub(crate) mtu: u32,
     /// If others are known than before: how long it took.
     pub(crate) news: Option<Duration>,
+    /// To whom there are no routes, as its way leaves too little for any.
+    pub(crate) unreached: Option<Error>,
 }
 
 impl Hand {
@@ -81,21 +88,21 @@ impl Hand {
     }
 
     /// Has this host know these as the other nodes, and no others.
-    pub(crate) fn know(&mut self, peers: Vec<Peer>) -> Result<Done, Fail> {
+    pub(crate) fn know(&mut self, mut peers: Vec<Peer>) -> Result<Done, Fail> {
         // One whose networks are others now may not be through.
         let begun = Instant::now();
         let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (data, mut places) = (Data::from_env().map_err(|cause| self.failed(cause))?, places());
-        let narrowest = self.narrowest(&peers, &mut places)?;
+        let span = self.span(&mut peers, &mut places).map_err(|cause| self.failed(cause))?;
         let listing = Listing::new(peers);
-        let way = Way::new(self.vtep, narrowest, &listing);
+        let way = Way::new(self.vtep, span, &listing);
         let new = self.written.as_ref().is_none_or(|(written, _)| *written != way);
         if new {
             way.write(&listing, &self.network, &data).map_err(|cause| self.failed(cause))?;
             if !is_there(&self.network) {
                 // This process was stopped, and the network has been removed meanwhile.
                 ipam::forget(&self.network)?;
-                return Ok(Done { stands: false, mtu: 0, news: None });
+                return Ok(Done { stands: false, mtu: 0, news: None, unreached: None });
             }
             self.written = Some((way, Arc::new(listing)));
             self.unsettled = true;
@@ -107,7 +114,16 @@ impl Hand {
     /// Sees to it that the kernel knows what is written down: somebody may have changed it, or an ADD have begun before it was written.
     pub(crate) fn uphold(&mut self) -> Result<Done, Fail> {
         self.settle()?;
-        self.tell(Look::Brief, places())
+        match &self.written {
+            // Ways become others with nobody coming or going: a link, or a route, has another MTU.
+            Some((_, listing)) if self.is_due() => {
+                let peers = listing.peers().to_vec();
+                self.carried.clear();
+                let known = self.know(peers);
+                known.or_else(|failure| self.tell(Look::Brief, places()).and(Err(failure)))
+            }
+            _ => self.tell(Look::Brief, places()),
+        }
     }
 
     /// Has what is written down outlive a power failure. Disks take longer for it than the kernel for a change, so it is for when nothing is new.
@@ -121,27 +137,42 @@ impl Hand {
     }
 
     /// As closely as that, or more so where that is due.
-    fn tell(&mut self, closely: Look, places: Places) -> Result<Done, Fail> {
+    fn tell(&mut self, closely: Look, mut places: Places) -> Result<Done, Fail> {
         let Some((way, written)) = self.written.clone() else {
-            return Ok(Done { stands: false, mtu: 0, news: None });
+            return Ok(Done { stands: false, mtu: 0, news: None, unreached: None });
         };
-        let ipv6 = self.config.layout.subnets().iter().any(|subnet| !subnet.is_ipv4());
-        let (wanted, fits) = (way.narrowest.leaves(self.config.mtu, ipv6), way.narrowest.leaves(None, ipv6));
-        // Where too much was asked for, containers that are there are served as well as can be.
-        let mtu = wanted.as_ref().copied().or(fits).map_err(|refusal| self.failed(refusal.into()))?;
-        let steps = overlay::tunnel(&self.config, &self.network, &WayFact { way, mtu });
+        let (fact, refusal) = self.weigh(way, &mut places).map_err(|cause| self.failed(cause))?;
+        let (mtu, steps) = (fact.mtu, overlay::tunnel(&self.config, &self.network, &fact));
         let state = State::from_env().map_err(|cause| self.failed(cause))?;
-        let whole = self.looked.is_none_or(|at| at.elapsed() > WHOLE);
+        let whole = self.is_due();
         let look = if whole { Look::Whole } else { closely };
         let mut places = places.knowing(Lists { written: Arc::clone(&written), told: self.told.take() });
         let stands = plan::uphold(&steps, &self.network, look, &mut places, &state);
         let stands = stands.map_err(|cause| self.failed(cause))?;
-        self.told = stands.then_some(written);
+        self.told = stands.then_some(Arc::clone(&written));
         if whole {
             self.looked = Some(Instant::now());
         }
-        wanted.map_err(|refusal| self.failed(refusal.into()))?;
-        Ok(Done { stands, mtu, news: None })
+        refusal.map_or(Ok(()), |cause| Err(self.failed(cause)))?;
+        Ok(Done { stands, mtu, news: None, unreached: self.unreached(written.peers()) })
+    }
+
+    /// The network's MTU here. Where too much is asked for, containers that are there are served as well as can be, and it is said why.
+    fn weigh(&self, way: Way, places: &mut Places) -> Result<(WayFact, Option<plan::Error>), plan::Error> {
+        let wanted = overlay::way(&self.config, &self.network);
+        match wanted.weigh(way.clone(), places) {
+            Ok(fact) => Ok((fact, None)),
+            Err(refusal) => Ok((WantedWay { mtu: None, ..wanted }.weigh(way, places)?, Some(refusal))),
+        }
+    }
+
+    /// Whether it is time to look at everything.
+    fn is_due(&self) -> bool {
+        self.looked.is_none_or(|at| at.elapsed() > WHOLE)
+    }
+
+    fn ipv6(&self) -> bool {
+        self.config.layout.subnets().iter().any(|subnet| !subnet.is_ipv4())
     }
 
     fn failed(&self, cause: plan::Error) -> Error {
@@ -154,13 +185,22 @@ impl Hand {
         self.looked = None;
     }
 
-    /// The narrowest of the ways to these, but for those to which there is none.
-    fn narrowest(&mut self, peers: &[Peer], places: &mut Places) -> Result<Reach, Fail> {
-        self.look(peers, places).map_err(|cause| self.failed(cause))?;
-        let reach = |peer: &Peer| Some(Reach { carries: self.carries(peer.vtep)?, to: peer.vtep });
-        let narrowest = peers.iter().filter_map(reach).min().map(Ok);
-        let narrowest = narrowest.unwrap_or_else(|| Reach::out(self.vtep, places));
-        Ok(narrowest.map_err(|cause| self.failed(cause))?)
+    /// How much the ways to these carry, but for those to which there is none. Each is told what its way leaves.
+    fn span(&mut self, peers: &mut [Peer], places: &mut Places) -> Result<Span, plan::Error> {
+        self.look(peers, places)?;
+        for peer in &mut *peers {
+            peer.mtu = self.reach(peer.vtep).map(Reach::leaves);
+        }
+        match Span::of(peers.iter().filter_map(|peer| self.reach(peer.vtep)), self.ipv6()) {
+            Some(span) => Ok(span),
+            None => Ok(Span { narrowest: Reach::out(self.vtep, places)?, widest: None }),
+        }
+    }
+
+    /// The first of these whose way leaves too little.
+    fn unreached(&self, peers: &[Peer]) -> Option<Error> {
+        let narrow = |peer: &Peer| self.reach(peer.vtep)?.enough(self.ipv6()).err();
+        peers.iter().filter(|peer| !peer.is_reached()).find_map(narrow).map(|cause| self.failed(cause.into()))
     }
 
     /// Looks at the ways to those of these that are new.
@@ -174,10 +214,10 @@ impl Hand {
         Ok(())
     }
 
-    /// What the way to this address of another node carries, in bytes; none if there is none. All that is said of a way is said of this.
-    fn carries(&self, to: IpAddr) -> Option<u32> {
+    /// The way to this address of another node; none if there is none. All that is said of a way is said of this.
+    fn reach(&self, to: IpAddr) -> Option<Reach> {
         let own = self.near_end(to)?;
-        Some(self.limits.get(&to).map_or(own, |limit| own.min(*limit)))
+        Some(Reach { carries: self.limits.get(&to).map_or(own, |limit| own.min(*limit)), to })
     }
 
     /// What this host's own end of that way carries, in bytes, if it was looked at.
@@ -186,7 +226,7 @@ impl Hand {
     }
 }
 
-/// Between two looks at all that the kernel has: of ten thousand nodes that takes a twentieth of a second.
+/// Between two looks at all that the kernel has, and at all ways: of ten thousand nodes that takes a tenth of a second.
 const WHOLE: Duration = Duration::from_mins(1);
 
 /// What a tunnel over IPv4 needs for packets of 1280 bytes (RFC 8200, section 5), in bytes.

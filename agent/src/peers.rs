@@ -70,7 +70,7 @@ pub(crate) async fn pass(membership: &Membership, status: Status) -> Result<(), 
     peers.view.conclude(now + crate::view::WAIT);
     let mut first = Ok(());
     for (_, done) in peers.know() {
-        first = first.and(done.map(drop));
+        first = first.and(done.and_then(|done| done.unreached.map_or(Ok(()), |cause| Err(cause.into()))));
     }
     peers.hands.iter_mut().fold(first, |first, hand| first.and(hand.settle()))
 }
@@ -229,7 +229,8 @@ impl<'a> Peers<'a> {
     fn say(&mut self, network: &NetworkName, done: Result<Done, Fail>) {
         let said = self.said.entry(network.clone()).or_default();
         match &done {
-            Ok(_) => said.clear(),
+            Ok(Done { unreached: None, .. }) => said.clear(),
+            Ok(Done { unreached: Some(cause), .. }) => note(said, network.as_str(), cause),
             Err(failure) => note(said, network.as_str(), failure.as_ref()),
         }
         let known = (self.view.count(network), self.view.suspects(network));

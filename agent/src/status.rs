@@ -129,8 +129,9 @@ impl Status {
             let peers = known.networks.entry(network.clone()).or_default().peers.get_or_insert_default();
             (peers.known, peers.suspect) = (count, suspect);
             match done {
-                Ok(Done { stands, mtu, news }) => {
-                    (peers.stands, peers.mtu, peers.trouble) = (stands, Some(mtu), None);
+                Ok(Done { stands, mtu, news, unreached }) => {
+                    (peers.stands, peers.mtu) = (stands, Some(mtu));
+                    peers.trouble = unreached.map(|cause| words(&cause));
                     if let Some(took) = news {
                         peers.changes += 1;
                         peers.seconds += took.as_secs_f64();

@@ -199,6 +199,7 @@ impl View {
                 router: Router::of(config.vni, vtep).mac,
                 id: ids.of(node),
                 blocks: blocks.collect(),
+                mtu: None,
             });
         }
         peers

@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::Prefix;
 
 pub use default::{default_link, default_route};
-pub use hop::{all_by_hop, by_hop, forget_by_hop, refuse};
+pub use hop::{ByHop, all_by_hop, by_hop, by_hop_instead, forget_by_hop, refuse};
 
 /// A unicast route through one link.
 #[derive(Debug, Clone, PartialEq, Eq)]

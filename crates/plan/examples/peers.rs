@@ -106,7 +106,7 @@ fn shared() -> Plan {
         port: 4789,
         mac: router(0),
         mtu: 1450,
-        looked: true,
+        by: step::By::Ways,
     });
     plan
 }
@@ -124,6 +124,7 @@ fn peers(number: u32, more: u32) -> Vec<step::Peer> {
             router: router(at),
             id: at,
             blocks: all.map(prefix).collect(),
+            mtu: Some(1450),
         }
     };
     (1..=number).map(peer).collect()

@@ -50,8 +50,7 @@ pub enum Query {
     ParentOrVlan(WantedParent),
     /// Which of that link's own addresses do those of a container have on their subnets? It is an error if there is none of any.
     OwnAddresses(Vec<IpAddr>),
-    /// Can an ipvlan link of this mode and flag be on the link that was asked for before, which is in this place? It is an error if others are
-    /// on it in another way.
+    /// Can an ipvlan link of this mode and flag be on the link that was asked for before, which is in this place? It is an error if others are on it in another way.
     Ipvlan(IpvlanMode, IpvlanFlag, Place),
     /// What is this interface of the container like? It is an error if there is none such.
     Settings(IfName),
@@ -127,6 +126,8 @@ pub struct Facts {
     pub recalled: bool,
     /// What an overlay network has of this host, if it was asked for.
     pub overlay: Option<OverlayFact>,
+    /// What each way to the other nodes of an overlay network leaves for packets of containers, in bytes, if anybody has looked.
+    pub leaves: BTreeMap<IpAddr, u32>,
     /// How the other nodes of an overlay network are reached, if it was asked for.
     pub way: Option<WayFact>,
     /// The device to be had, if it was asked for. None where it was taken by another suite.
@@ -211,7 +212,7 @@ impl Facts {
                 Query::Tap(wanted) => wanted.look(places)?,
                 Query::BridgeMac(wanted) => wanted.look(places)?,
                 Query::Mtu(wanted) => facts.mtu = wanted.find(places)?,
-                Query::Underlay(wanted) => facts.mtu = Some(wanted.find(places)?),
+                Query::Underlay(wanted) => (facts.mtu, facts.leaves) = wanted.find(places)?,
                 Query::Way(wanted) => {
                     let way = wanted.find(places)?;
                     (facts.mtu, facts.way) = (Some(way.mtu), Some(way));

@@ -84,7 +84,7 @@ pub use journal::Intent;
 pub use mac_check::Unheard;
 pub use mtu::{TooSmall, WantedMtu};
 pub use overlay::{
-    Listing, Lists, NoOverlay, OverlayFact, Reach, Transit, WantedUnderlay, WantedWay, Way, WayFact,
+    Listing, Lists, NoOverlay, OverlayFact, Reach, Span, Transit, WantedUnderlay, WantedWay, Way, WayFact,
     leads as overlay_leads, peers as written_peers, settle as settle_peers, stands as overlay_stands,
     sweep as sweep_overlay,
 };

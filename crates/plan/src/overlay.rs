@@ -8,11 +8,13 @@
 //!
 //! The namespace is counted among what its last user takes away (`users.rs`), and the rest of it goes with it. Whatever is in it is known by what is
 //! written on its links (`ifalias`): a digest of what it was made of. One look at a link tells an ADD that nothing has changed.
+mod decided;
 mod gate;
 mod namespace;
 mod notrack;
 mod peers;
 mod refusal;
+mod rules;
 mod sheltered;
 mod transit;
 mod tunnel;
@@ -28,8 +30,8 @@ pub use peers::{List, Peer, Peers};
 pub use refusal::NoOverlay;
 pub use sheltered::Sheltered;
 pub use transit::Transit;
-pub use tunnel::Tunnel;
-pub use underlay::{Reach, WantedUnderlay};
+pub use tunnel::{By, Tunnel};
+pub use underlay::{Reach, Span, WantedUnderlay};
 pub use unrecorded::sweep;
 pub(crate) use unrecorded::{is_needed, refusal_of_route};
 pub use written::{Listing, Lists, WantedWay, Way, WayFact, peers, settle};

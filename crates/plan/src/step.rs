@@ -16,7 +16,7 @@ pub use crate::isolation::{IsolatedFrom, Isolation, PortIsolation};
 pub use crate::link::{Announce, AnnounceTested, Link, Parent};
 pub use crate::mac_check::MacCheck;
 pub use crate::masquerade::Masquerade;
-pub use crate::overlay::{List, Namespace, Notrack, Peer, Peers, Sheltered, Tunnel};
+pub use crate::overlay::{By, List, Namespace, Notrack, Peer, Peers, Sheltered, Tunnel};
 pub use crate::policy::{Entry, ExactRoute, LeftRules, Rule, Withdrawn};
 pub use crate::shape::{Ingress, Lead, TokenBucket, ifb_of_the_references};
 pub use crate::tune::{Backup, LeftTuning, Parameter, Parameters, Tuned};

@@ -11,8 +11,8 @@ mod lab;
 use lab::{Lab, key, nft};
 use netlab::{ip, sysctl};
 use plan::{
-    Data, Error, Extent, Facts, Listing, Lists, Look, NoOverlay, Places, Plan, Query, Reach, Record, Transit,
-    WantedUnderlay, Way, apply, check, repair, settle_peers, step,
+    Data, Error, Extent, Facts, Listing, Lists, Look, NoOverlay, Places, Plan, Query, Reach, Record, Span,
+    Transit, WantedUnderlay, Way, apply, check, repair, settle_peers, step,
 };
 use std::{fs, net::IpAddr, path::PathBuf, sync::Arc};
 use types::Mac;
@@ -31,7 +31,10 @@ netlab::tests! {
     who_goes_takes_no_way_of_one_that_stays,
     a_tunnel_that_was_down_leads_to_its_peers_again,
     the_records_of_a_network_have_the_newest_list,
-    the_records_of_a_network_have_the_mtu_of_who_was_the_last_to_look_at_the_ways,
+    a_networks_mtu_is_decided_once_and_anew_when_another_is_asked_for,
+    routes_to_a_peer_have_its_mtu_and_one_without_is_named_and_put_back,
+    what_a_peers_way_leaves_is_no_part_of_a_lists_name,
+    a_peer_whose_way_leaves_too_little_has_no_routes,
     who_is_alone_needs_no_tunnel_and_one_that_is_there_leads_nowhere,
     the_mtu_is_what_the_narrowest_way_leaves,
     a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_ways,
@@ -75,7 +78,7 @@ fn tunnel(vni: u32) -> step::Tunnel {
         vtep: address("192.0.2.1"),
         port: 4789,
         mtu: 1450,
-        looked: true,
+        by: step::By::Ways,
     }
 }
 
@@ -87,6 +90,7 @@ fn peer(last: u8) -> step::Peer {
         router: router(last),
         id: last.into(),
         blocks: blocks.map(|block| block.parse().unwrap()).into(),
+        mtu: None,
     }
 }
 
@@ -169,10 +173,7 @@ fn a_namespace_is_made_by_the_first_and_goes_with_the_last_without_a_trace() {
         for unknown in ["10.42.3.4", "fd42::9"] {
             assert!(ip(&format!("route get {unknown}")).is_err(), "{unknown} must not leave by the host");
         }
-        // Nothing is looked at but who sends, and that of IPv6 alone.
-        let rules = nft("list ruleset");
-        assert!(rules.starts_with("table ip6 sealane {") && !rules.contains("inet"), "{rules}");
-        assert_eq!(rules.matches("comment").count(), 1, "{rules}");
+        what_passes_meets_no_rule_but_who_may_send_ipv6();
     });
     let rules = lab.at_gate(1, || nft("list table inet sealane"));
     assert!(rules.contains("oifname \"host") && rules.contains("\" masquerade"), "{rules}");
@@ -191,6 +192,14 @@ fn a_namespace_is_made_by_the_first_and_goes_with_the_last_without_a_trace() {
     }
     let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
     assert!(!mounts.contains(&lab.host.state_dir().display().to_string()), "{mounts}");
+}
+
+fn what_passes_meets_no_rule_but_who_may_send_ipv6() {
+    let rules = nft("list ruleset");
+    let (ipv4, ipv6) = rules.split_once("table ip6 sealane {").unwrap();
+    let hooks = |of: &str| ["hook output", "hook prerouting", " hook "].map(|hook| of.matches(hook).count());
+    assert_eq!((hooks(ipv4), hooks(ipv6)), ([1, 0, 1], [1, 1, 2]), "{rules}");
+    assert_eq!(rules.matches("comment").count(), 4, "{rules}");
 }
 
 fn two_networks_have_the_same_subnet_and_namespaces_of_their_own() {
@@ -460,11 +469,12 @@ fn the_records_of_a_network_have_the_newest_list() {
     assert_eq!(lab.differs(1, &new), "");
 }
 
-fn the_records_of_a_network_have_the_mtu_of_who_was_the_last_to_look_at_the_ways() {
+fn a_networks_mtu_is_decided_once_and_anew_when_another_is_asked_for() {
+    use step::By::{Configuration, Ways};
     let lab = Lab::new();
-    let of = |mtu| plan([namespace(1).into(), step::Tunnel { mtu, ..tunnel(7) }.into()]);
+    let of = |by, mtu| plan([namespace(1).into(), step::Tunnel { mtu, by, ..tunnel(7) }.into()]);
     let mut record = lab.state.claim(&key(1)).unwrap();
-    record.announce(&of(1450)).unwrap();
+    record.announce(&of(Ways, 1450)).unwrap();
     drop(record);
     let recorded = lab.state.recorded(&key(1)).unwrap().unwrap();
     lab.state.find(&key(1), std::time::Duration::ZERO).unwrap().unwrap().remove().unwrap();
@@ -475,20 +485,122 @@ fn the_records_of_a_network_have_the_mtu_of_who_was_the_last_to_look_at_the_ways
         assert_eq!(done.left, []);
         done.put_back.len()
     };
-    lab.attach(1, &of(1450));
-    for mtu in [1350, 1400] {
-        lab.attach(3, &of(mtu));
-        assert_eq!((lab.differs(1, &recorded), repaired()), (String::new(), 0));
-        for command in ["link set vx7 mtu 1450", "link delete vx7"] {
+    let mtu = || lab.inside(1, || ip("link show vx7").unwrap()[0]["mtu"].as_u64().unwrap());
+    for (by, found, decided) in [
+        (Ways, 1450, 1450),
+        (Ways, 1350, 1450),
+        (Ways, 8950, 1450),
+        (Configuration, 1400, 1400),
+        (Configuration, 1410, 1410),
+        (Ways, 1350, 1350),
+        (Ways, 1450, 1350),
+    ] {
+        lab.attach(1, &of(by, found));
+        assert_eq!((mtu(), lab.differs(1, &recorded), repaired()), (decided, String::new(), 0), "{found}");
+        for command in ["link set vx7 mtu 1300", "link delete vx7"] {
             lab.inside(1, || ip(command).unwrap());
             assert_ne!(lab.differs(1, &recorded), "", "{command}");
-            assert_eq!(repaired(), 1, "{command}");
-            assert_eq!(lab.differs(1, &of(mtu)), "", "{command}");
+            assert_eq!((repaired(), mtu()), (1, decided), "{command}");
         }
     }
-    // As an older release leaves it.
-    fs::remove_file(lab.netns(1).with_file_name("vx7.mtu")).unwrap();
-    assert_eq!(lab.differs(1, &recorded), "vx7 has mtu 1400");
+    // Another namespace, of which nothing was decided.
+    lab.inside(1, || ip("link delete vx7").unwrap());
+    nix::mount::umount2(&lab.netns(1), nix::mount::MntFlags::MNT_DETACH).unwrap();
+    lab.attach(3, &plan([namespace(1).into()]));
+    lab.attach(5, &of(Ways, 1440));
+    assert_eq!(mtu(), 1440);
+}
+
+/// To whom the ways leave that much.
+fn reached(mtus: &[(u8, u32)], asked: Option<u32>) -> Listing {
+    let leaves = mtus.iter().map(|(last, mtu)| (peer(*last).vtep, *mtu)).collect();
+    Listing::beside(mtus.iter().map(|(last, _)| peer(*last)).collect(), asked).reached(&leaves)
+}
+
+fn with_list(listing: Listing) -> Plan {
+    let list = step::Peers { list: step::List::These(listing.into()), ..peers(1, &[]) };
+    plan([namespace(1).into(), tunnel(7).into(), list.into()])
+}
+
+/// The MTUs of the routes to a peer, by family; null if they have none.
+fn mtus(lab: &Lab, last: u8) -> Vec<serde_json::Value> {
+    let routes = [format!("route show 10.42.{last}.0/26"), format!("-6 route show fd42::{last:x}00/122")];
+    let mtu = |command: String| lab.inside(1, || ip(&command).unwrap()[0]["metrics"][0]["mtu"].clone());
+    routes.map(mtu).into()
+}
+
+fn routes_to_a_peer_have_its_mtu_and_one_without_is_named_and_put_back() {
+    let lab = Lab::new();
+    let null = serde_json::Value::Null;
+    let mixed = reached(&[(2, 1450), (3, 1350), (4, 8950)], None);
+    lab.attach(1, &with_list(mixed.clone()));
+    for (last, mtu) in [(2, &null), (3, &1350.into()), (4, &null)] {
+        assert_eq!(mtus(&lab, last), [mtu.clone(), mtu.clone()], "{last}");
+    }
+    // Who has not looked at the ways goes by what was found.
+    let unlooked = with_peers(1, &[2, 3, 4]);
+    assert_eq!((lab.differs(1, &unlooked), lab.differs(1, &with_list(mixed.clone()))), Default::default());
+    for (route, hop, other) in [
+        ("10.42.3.0/26", "nhid 3", "there is no route to 10.42.3.0/26 with mtu 1350"),
+        ("fd42::300/122", "nhid 3", "there is no route to fd42::300/122 with mtu 1350"),
+        ("10.42.3.0/26", "nhid 3 mtu lock 1400", "there is no route to 10.42.3.0/26 with mtu 1350"),
+        ("10.42.2.0/26", "nhid 2 mtu lock 1400", "there is no route to 10.42.2.0/26"),
+    ] {
+        let family = if route.contains(':') { "-6" } else { "-4" };
+        lab.inside(1, || {
+            ip(&format!("{family} route delete {route}")).unwrap();
+            ip(&format!("{family} route add {route} {hop}")).unwrap();
+        });
+        assert_eq!(lab.differs(1, &unlooked), other, "{route} {hop}");
+        let record = lab.state.claim(&key(1)).unwrap();
+        let done = repair(&unlooked, &mut lab.places(), &lab.state, &key(1), Extent::Host);
+        record.remove().unwrap();
+        assert_eq!((done.put_back.len(), done.left, lab.differs(1, &unlooked)), (1, vec![], String::new()));
+        assert_eq!((mtus(&lab, 3), mtus(&lab, 2)), (vec![1350.into(); 2], vec![null.clone(); 2]));
+    }
+    // Another list, another way: by the difference of the two lists alone, and by all that there is.
+    for alias in [false, true] {
+        lab.attach(1, &with_list(reached(&[(2, 1400), (3, 1450), (4, 8950)], None)));
+        lab.attach(3, &with_list(reached(&[(2, 1300), (3, 1450)], None)));
+        assert_eq!((mtus(&lab, 2), mtus(&lab, 3)), (vec![1300.into(); 2], vec![null.clone(); 2]));
+        if alias {
+            lab.inside(1, || ip("link set vx7 alias other").unwrap());
+        }
+        lab.attach(5, &with_list(mixed.clone()));
+        assert_eq!((mtus(&lab, 2), mtus(&lab, 3)), (vec![null.clone(); 2], vec![1350.into(); 2]));
+    }
+    // A tunnel of another MTU: the same ways, and other routes.
+    let of = |mtu| {
+        let list = step::Peers { list: step::List::These(mixed.clone().into()), ..peers(1, &[]) };
+        let tunnel = step::Tunnel { mtu, by: step::By::Configuration, ..tunnel(7) };
+        plan([namespace(1).into(), tunnel.into(), list.into()])
+    };
+    for (mtu, second, third) in [(1300, &null, &null), (1460, &1450.into(), &1350.into())] {
+        lab.attach(7, &of(mtu));
+        assert_eq!((mtus(&lab, 2), mtus(&lab, 3)), (vec![second.clone(); 2], vec![third.clone(); 2]));
+        assert_eq!(lab.differs(1, &of(mtu)), "");
+    }
+}
+
+fn what_a_peers_way_leaves_is_no_part_of_a_lists_name() {
+    let named = |listing: &Listing| listing.digest().to_owned();
+    let bare = Listing::beside(vec![peer(2), peer(3)], None);
+    assert_eq!(named(&bare), named(&reached(&[(2, 1450), (3, 1350)], None)));
+    assert_ne!(named(&bare), named(&reached(&[(2, 1450), (4, 1350)], None)));
+    assert_ne!(named(&bare), named(&reached(&[(2, 1450), (3, 1350)], Some(1400))));
+    // It is what an older release has written on its tunnels.
+    let text = serde_json::to_string(bare.peers()).unwrap();
+    assert_eq!(named(&bare), format!("sealane {}", types::base32(types::stable_hash(&[&text, ""]), 11)));
+}
+
+fn a_peer_whose_way_leaves_too_little_has_no_routes() {
+    let lab = Lab::new();
+    let list = with_list(reached(&[(2, 1279), (3, 1450)], None));
+    lab.attach(1, &list);
+    assert_eq!((ways(&lab).len(), lab.differs(1, &list)), (4, String::new()));
+    lab.attach(3, &with_list(reached(&[(2, 1280), (3, 1450), (4, 100)], None)));
+    assert_eq!(mtus(&lab, 2), [1280, 1280]);
+    assert_eq!(ways(&lab).len(), 8);
 }
 
 fn who_is_alone_needs_no_tunnel_and_one_that_is_there_leads_nowhere() {
@@ -540,9 +652,10 @@ fn the_mtu_is_what_the_narrowest_way_leaves() {
     assert_eq!(find("192.0.2.1", &["192.0.2.2"], Some(1500)), Ok(1500));
     let said = |local: &str, peers: &[&str], mtu| find(local, peers, mtu).unwrap_err();
     assert_eq!(
-        said("192.0.2.1", &["192.0.2.2", "198.51.100.7"], Some(1450)),
-        "invalid \"mtu\" 1450: at most 1350 fit into the 1400 bytes that the way to 198.51.100.7 carries"
+        said("192.0.2.1", &["192.0.2.2", "198.51.100.7"], Some(8951)),
+        "invalid \"mtu\" 8951: at most 8950 fit into the 9000 bytes that the way to 192.0.2.2 carries"
     );
+    assert_eq!(find("192.0.2.1", &["192.0.2.2", "198.51.100.7"], Some(8950)), Ok(8950));
     assert!(said("192.0.2.8", &["192.0.2.2"], None).contains("192.0.2.8 is no address of this host"));
     assert!(said("192.0.2.1", &["100.64.0.1"], None).contains("no route to vtep 100.64.0.1"));
     assert!(said("192.0.2.1", &["203.0.113.7"], None).contains("carries 1300 bytes, too little"));
@@ -580,9 +693,9 @@ fn a_tunnel_that_leads_to_the_same_peers_has_its_mtu_and_nobody_looks_at_the_way
 /// Writes down these peers.
 fn write_down(lab: &Lab, lasts: &[u8]) -> Way {
     let peers: Vec<step::Peer> = lasts.iter().map(|last| peer(*last)).collect();
-    let narrowest = Reach { carries: 1500, to: address("192.0.2.2") };
+    let span = Span { narrowest: Reach { carries: 1500, to: address("192.0.2.2") }, widest: None };
     let listing = Listing::new(peers);
-    let way = Way::new(address("192.0.2.1"), narrowest, &listing);
+    let way = Way::new(address("192.0.2.1"), span, &listing);
     let data = Data::at(&lab.host.data_dir());
     way.write(&listing, &key(1).network, &data).unwrap();
     settle_peers(&key(1).network, &data).unwrap();

@@ -184,6 +184,7 @@ fn peer(network: &cluster::Config, other: &Node) -> step::Peer {
         // A next hop has no number 0.
         id: other.slot.0.saturating_add(1),
         blocks: network.layout.block(other.slot).unwrap_or_default(),
+        mtu: None,
     }
 }
 

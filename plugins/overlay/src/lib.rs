@@ -13,7 +13,7 @@ mod config;
 mod shared;
 
 pub use config::{Config, Error};
-pub use shared::tunnel;
+pub use shared::{tunnel, way};
 
 use cni::{AddResult, Call, Fail, Ip, Route};
 use plan::{Facts, Place, Plan, Query, step};

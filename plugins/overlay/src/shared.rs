@@ -9,7 +9,6 @@ use types::{IfName, NetworkName, Prefix, Vni};
 /// What must be known of the way to the other nodes, if there are any; else of the way out.
 pub(crate) fn asks(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Query> {
     let mtu = config.network.mtu;
-    let ipv6 = config.network.layout.subnets().iter().any(|subnet| !subnet.is_ipv4());
     match &config.others {
         Others::Listed(node, listing) if !listing.peers().is_empty() => {
             vec![Query::Underlay(WantedUnderlay {
@@ -18,10 +17,10 @@ pub(crate) fn asks(config: &Config, endpoint: &Endpoint, lease: &Lease) -> Vec<Q
                 local: node.vtep,
                 peers: listing.peers().iter().map(|peer| peer.vtep).collect(),
                 mtu,
-                ipv6,
+                ipv6: speaks_ipv6(&config.network),
             })]
         }
-        Others::Stored => vec![Query::Way(WantedWay { network: endpoint.network.clone(), mtu, ipv6 })],
+        Others::Stored => vec![Query::Way(way(&config.network, &endpoint.network))],
         Others::Nobody | Others::Listed(..) => interface::asks_for_mtu(mtu, None, lease),
     }
 }
@@ -66,20 +65,37 @@ fn to_others(plan: &mut Plan, config: &Config, network: &NetworkName, facts: &Fa
             }
         }
         Others::Listed(node, listing) => {
-            let list = step::List::These(Arc::clone(listing));
+            let list = match facts.leaves.is_empty() {
+                true => Arc::clone(listing),
+                false => listing.reached(&facts.leaves).into(),
+            };
+            let peers = peers(&config.network, network, step::List::These(list));
             if listing.peers().is_empty() {
                 // Who is alone in the list now may not have been.
-                plan.ensure(peers(&config.network, network, list));
+                plan.ensure(peers);
             } else if let Some(mtu) = mtu {
                 plan.ensure(notrack(node.vtep));
-                plan.ensure(step::Tunnel {
-                    looked: !facts.recalled,
-                    ..link(&config.network, node.vtep, mtu)
-                });
-                plan.ensure(peers(&config.network, network, list));
+                let link = link(&config.network, node.vtep, mtu);
+                let by = if facts.recalled { step::By::Record } else { link.by };
+                plan.ensure(step::Tunnel { by, ..link });
+                plan.ensure(peers);
             }
         }
     }
+}
+
+/// What has to be known of how this node reaches the others, where they lie in a store.
+pub fn way(config: &cluster::Config, network: &NetworkName) -> WantedWay {
+    WantedWay {
+        network: network.clone(),
+        link: tunnel_of(config.vni),
+        mtu: config.mtu,
+        ipv6: speaks_ipv6(config),
+    }
+}
+
+fn speaks_ipv6(config: &cluster::Config) -> bool {
+    config.layout.subnets().iter().any(|subnet| !subnet.is_ipv4())
 }
 
 /// What is written down of other nodes, as steps in the network's namespace: for who has it up to date whether containers come or not.
@@ -100,7 +116,7 @@ fn link(config: &cluster::Config, vtep: IpAddr, mtu: u32) -> step::Tunnel {
         port: config.port,
         mac: Router::of(config.vni, vtep).mac,
         mtu,
-        looked: true,
+        by: if config.mtu == Some(mtu) { step::By::Configuration } else { step::By::Ways },
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 use cni::{AddResult, Call, ErrorReply, Fail};
 use overlay::Overlay;
-use plan::{Facts, OverlayFact, Query, Reach, Transit, WantedUnderlay, WantedWay, Way, WayFact};
+use plan::{Facts, OverlayFact, Query, Reach, Span, Transit, WantedUnderlay, WantedWay, Way, WayFact};
 use planned::lease;
 use plugin::{Endpoint, Lease, Recipe};
 use serde_json::{Value, json};
@@ -217,7 +217,7 @@ fn heard(alone: bool) -> Facts {
     let narrowest = Reach { carries: 1500, to: "192.0.2.2".parse().unwrap() };
     let way = Way {
         vtep: "192.0.2.1".parse().unwrap(),
-        narrowest,
+        span: Span { narrowest, widest: None },
         alone,
         first: (!alone).then_some(1),
         digest: "sealane x".into(),
@@ -244,6 +244,7 @@ fn what_is_written_down_of_a_store_is_the_tunnel_and_who_is_alone_has_none() {
     assert_eq!(lines(true)[..2], [notrack, peers]);
     let call = call(&stored());
     let asked = Overlay::asks_about(&Overlay::configure(&call).unwrap(), &endpoint(&call), &one);
-    let wanted = WantedWay { network: "n".parse().unwrap(), mtu: None, ipv6: true };
+    let wanted =
+        WantedWay { network: "n".parse().unwrap(), link: "vx4242".parse().unwrap(), mtu: None, ipv6: true };
     assert_eq!(asked[1..], [Query::Way(wanted)]);
 }

@@ -7,7 +7,7 @@
 )]
 mod hosts;
 
-use hosts::{Cluster, shell};
+use hosts::{Cluster, answer, pings, pings_in_full, shell, told_of_the_way};
 use netlab::{
     Binaries, Container, Host, OUTSIDE, PATIENCE, Protocol, Reply, Snapshot, address, addresses,
     do_not_get_through, get_through, ip, is_mute, reaches, refused, serve, soon, talks, with, with_all,
@@ -19,7 +19,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -51,7 +51,10 @@ netlab::tests! {
     a_port_on_one_host_leads_to_its_container_with_the_clients_address,
     a_host_that_died_comes_back_and_one_that_is_renamed_stays_where_it_is,
     hosts_of_an_underlay_of_ipv6_reach_each_other,
-    a_host_with_a_narrower_way_lowers_the_tunnel_and_containers_here_are_told,
+    a_narrower_way_to_one_host_is_the_affair_of_its_routes_alone,
+    what_a_container_does_not_take_its_sender_on_another_host_is_told,
+    an_address_of_another_hosts_that_no_container_has_is_refused_at_once,
+    an_mtu_that_fits_some_ways_alone_is_that_of_the_network,
     what_a_container_sends_to_a_tunnel_is_in_nobodys_network,
     what_a_bridges_container_sends_to_a_tunnels_port_elsewhere_is_masqueraded,
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
@@ -976,20 +979,6 @@ impl Cluster {
     }
 }
 
-/// A packet of this size, which must not be cut on the way.
-fn pings(from: &Container, at: IpAddr, size: u64) -> ExitStatus {
-    let over = if at.is_ipv4() { 28 } else { 48 };
-    let mut command = Command::new("ping");
-    command.args(["-M", "do", "-c", "1", "-W", "20", "-s", &(size - over).to_string(), &at.to_string()]);
-    from.exec(move || command.output().unwrap().status).unwrap()
-}
-
-/// The largest packets.
-fn pings_in_full(from: &Container, at: IpAddr, mtu: u64) {
-    assert!(pings(from, at, mtu).success(), "{at}");
-    assert!(!pings(from, at, mtu + 1).success(), "{at}");
-}
-
 fn mtu_of(container: &Container) -> u64 {
     container.ip("link show eth0").unwrap()[0]["mtu"].as_u64().unwrap()
 }
@@ -1133,11 +1122,6 @@ fn hosts_of_an_underlay_of_ipv6_reach_each_other() {
     assert!(refused.stdout.contains("at most 8930 fit into the 9000 bytes"), "{}", refused.stdout);
 }
 
-/// What the container was told of the way there, in bytes.
-fn told_of_the_way(from: &Container, at: IpAddr) -> Value {
-    from.ip(&format!("route get {at}")).unwrap()[0]["metrics"][0]["mtu"].clone()
-}
-
 /// Larger than any window, so that there are segments as long as they may be; whatever keeps being lost ends it after a minute.
 fn sends_much(from: &Container, to: &Container, at: IpAddr, port: u16) {
     const MUCH: usize = 4 << 20;
@@ -1156,50 +1140,120 @@ fn sends_much(from: &Container, to: &Container, at: IpAddr, port: u16) {
     assert_eq!(reader.join().unwrap().unwrap(), MUCH, "to {at}");
 }
 
-/// A tunnel has one MTU, that of the narrowest way. Containers that are there keep the one that they came with, and so do those of hosts that have other ways.
-fn a_host_with_a_narrower_way_lowers_the_tunnel_and_containers_here_are_told() {
+impl Cluster {
+    /// The last host's link carries less, and so do the ways of the others to it: what is larger is lost on the underlay, and nobody there says so.
+    fn narrow(&self, mtu: u32) {
+        let (last, others) = self.nodes.split_last().unwrap();
+        ip(&format!("link set u{} mtu {mtu}", self.nodes.len())).unwrap();
+        last.netns.ip(&format!("link set uplink mtu {mtu}")).unwrap();
+        for node in others {
+            node.netns.ip(&format!("route replace {}/32 dev uplink mtu {mtu}", last.vtep)).unwrap();
+        }
+    }
+}
+
+/// What the namespace of a network says when it is asked for its routes to other hosts, in both families.
+fn routes(result: &Value) -> String {
+    let netns = result["interfaces"][0]["sandbox"].as_str().unwrap();
+    shell(&format!("nsenter --net={netns} ip route show; nsenter --net={netns} ip -6 route show"))
+}
+
+fn a_narrower_way_to_one_host_is_the_affair_of_its_routes_alone() {
     let lab = Cluster::new(3, true, 1500);
     let config = |node, nodes| lab.config(node, nodes, &json!({}));
     let (old, result, at_old) = lab.add(0, &config(0, 2));
     let (wide, _, at_wide) = lab.add(1, &config(1, 2));
-    for at in &at_wide {
-        pings_in_full(&old, *at, 1450);
-    }
-    // What is larger is lost on the underlay, and nobody there says so.
-    ip("link set u3 mtu 1400").unwrap();
-    lab.nodes[2].netns.ip("link set uplink mtu 1400").unwrap();
-    lab.nodes[0].netns.ip("route add 192.0.2.3/32 dev uplink mtu 1400").unwrap();
+    lab.narrow(1400);
     let (narrow, _, at_narrow) = lab.add(2, &config(2, 3));
-    let (new, _, at_new) = lab.add(0, &config(0, 3));
-    assert_eq!([&old, &wide, &narrow, &new].map(mtu_of), [1450, 1450, 1350, 1350]);
-    done(&lab.call("CHECK", 0, &with(&config(0, 3), "prevResult", &result), &old));
+    let (new, anew, at_new) = lab.add(0, &config(0, 3));
+    let (wider, ..) = lab.add(1, &config(1, 3));
+    assert_eq!([&old, &wide, &narrow, &new, &wider].map(mtu_of), [1450, 1450, 1350, 1450, 1450]);
+    assert_eq!(routes(&result).matches(" mtu lock 1350").count(), 2, "{}", routes(&result));
+    for (container, result) in [(&old, &result), (&new, &anew)] {
+        done(&lab.call("CHECK", 0, &with(&config(0, 3), "prevResult", result), container));
+    }
 
-    for (port, at) in (7000..).zip(&at_wide) {
-        sends_much(&old, &wide, *at, port);
-        assert_eq!(told_of_the_way(&old, *at), 1350, "{at}");
-        pings_in_full(&old, *at, 1350);
+    for at in at_wide.iter().chain(&at_old).chain(&at_new) {
+        let from = if at_wide.contains(at) { [&old, &new] } else { [&wide, &wider] };
+        for from in from {
+            pings_in_full(from, *at, 1450);
+        }
     }
-    for (port, at) in (7010..).zip(&at_narrow) {
+    for (port, at) in (7000..).zip(&at_narrow) {
         sends_much(&old, &narrow, *at, port);
-        assert!(!pings(&old, *at, 1450).success());
-        assert_eq!(told_of_the_way(&old, *at), 1350, "{at}");
-        pings_in_full(&old, *at, 1350);
+        for from in [&old, &new] {
+            assert!(!pings(from, *at, 1450).success());
+            assert_eq!(told_of_the_way(from, *at), 1350, "{at}");
+            pings_in_full(from, *at, 1350);
+        }
     }
-    // And back: from the wide one the larger ones arrive, where the container takes them.
-    for (port, at) in (7020..).zip(&at_old) {
+    for (port, at) in (7010..).zip(&at_old) {
         sends_much(&narrow, &old, *at, port);
         sends_much(&wide, &old, *at, port + 2);
-        assert!(pings(&wide, *at, 1450).success());
     }
-    for (port, at) in (7030..).zip(&at_new) {
-        sends_much(&wide, &new, *at, port);
-        assert!(pings(&wide, *at, 1350).success());
+    // It leaves, and comes back with a way as wide as any.
+    done(&lab.call("DEL", 0, &config(0, 3), &new));
+    let (_, without, _) = lab.add(0, &config(0, 2));
+    assert!(!routes(&without).contains("mtu"), "{}", routes(&without));
+    lab.narrow(1500);
+    lab.add(0, &config(0, 3));
+    assert!(!routes(&without).contains("mtu"), "{}", routes(&without));
+    done(&lab.call("CHECK", 0, &with(&config(0, 3), "prevResult", &result), &old));
+    lab.narrow(1400);
+    lab.add(0, &config(0, 2));
+    lab.add(0, &config(0, 3));
+    assert_eq!(routes(&without).matches(" mtu lock 1350").count(), 2, "{}", routes(&without));
+}
+
+fn what_a_container_does_not_take_its_sender_on_another_host_is_told() {
+    let lab = Cluster::new(2, true, 1500);
+    let (wide, ..) = lab.add(0, &lab.config(0, 2, &json!({})));
+    let (small, _, at_small) = lab.add(1, &lab.config(1, 2, &json!({"mtu": 1350})));
+    assert_eq!([&wide, &small].map(mtu_of), [1450, 1350]);
+    for at in at_small {
+        assert!(!pings(&wide, at, 1450).success(), "{at}");
+        assert_eq!(told_of_the_way(&wide, at), 1350, "{at}");
+        pings_in_full(&wide, at, 1350);
     }
-    // Without it all is as before.
-    let (last, ..) = lab.add(0, &config(0, 2));
-    for at in at_wide {
-        pings_in_full(&last, at, 1450);
+}
+
+fn an_address_of_another_hosts_that_no_container_has_is_refused_at_once() {
+    let lab = Cluster::new(2, true, 1500);
+    let (one, ..) = lab.add(0, &lab.config(0, 2, &json!({})));
+    let (two, ..) = lab.add(1, &lab.config(1, 2, &json!({})));
+    let refusals = [
+        ("10.42.0.120", ErrorKind::HostUnreachable, "169.254.1.3"),
+        ("fd42::78", ErrorKind::NetworkUnreachable, "fd7e:51c0:9e2a:7a16::3"),
+    ];
+    for (nobody, kind, router) in refusals {
+        let at = (address(nobody), 7000).into();
+        let refused = |from: &Container| {
+            let connect = move || TcpStream::connect_timeout(&at, Duration::from_mins(1)).unwrap_err().kind();
+            from.exec(connect).unwrap()
+        };
+        assert_eq!((refused(&one), refused(&two)), (kind, kind), "{nobody}");
+        // To one of its own containers it is the namespace that says so.
+        let said = [&one, &two].map(|from| answer(from, at.ip()));
+        assert!(said[0].contains(&format!("From {nobody} ")), "{said:?}");
+        assert!(said[1].contains(&format!("From {router} ")), "{said:?}");
     }
+}
+
+fn an_mtu_that_fits_some_ways_alone_is_that_of_the_network() {
+    let lab = Cluster::new(3, true, 1500);
+    lab.narrow(1400);
+    let config = |mtu: u32| lab.config(0, 3, &json!({"mtu": mtu}));
+    let refused = lab.call("ADD", 0, &config(1451), &lab.host.container().unwrap());
+    assert!(refused.stdout.contains("at most 1450 fit into the 1500 bytes"), "{}", refused.stdout);
+    let (one, result, _) = lab.add(0, &config(1450));
+    assert_eq!(mtu_of(&one), 1450);
+    assert_eq!(routes(&result).matches(" mtu lock 1350").count(), 2, "{}", routes(&result));
+    // Another one decides anew.
+    let (two, ..) = lab.add(0, &config(1300));
+    assert_eq!(mtu_of(&two), 1300);
+    assert!(!routes(&result).contains("mtu"), "{}", routes(&result));
+    let (three, ..) = lab.add(0, &lab.config(0, 3, &json!({})));
+    assert_eq!(mtu_of(&three), 1350);
 }
 
 /// A datagram as a tunnel's packet has it (RFC 7348, section 5).

@@ -7,7 +7,7 @@
 )]
 mod hosts;
 
-use hosts::{Cluster, shell};
+use hosts::{Cluster, answer, pings, pings_in_full, shell, told_of_the_way};
 use netlab::{
     Container, Etcd, Protocol, Reply, do_not_get_through, ip, reaches, refused, serve, soon, talks,
     thrown_away, with, with_all,
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         an_address_of_a_block_that_another_has_taken_is_not_given,
         a_fourth_host_joins_three_while_traffic_flows,
         who_joins_twelve_is_reached_by_all,
+        a_narrower_way_to_one_host_is_the_affair_of_its_routes_alone,
         no_packet_is_lost_when_agents_are_killed,
         a_frozen_etcd_keeps_neither_traffic_nor_containers,
         an_etcd_with_an_empty_disk_withdraws_nothing,
@@ -321,6 +322,56 @@ fn a_fourth_host_joins_three_while_traffic_flows() {
     let known = || stored.status(0)["networks"]["net"]["peers"].clone();
     assert!(soon(|| known()["known"] == 3 && known()["stands"] == json!(true)), "{}", known());
     assert_eq!((&known()["mtu"], &known()["suspect"]), (&json!(1450), &json!([])));
+}
+
+fn a_narrower_way_to_one_host_is_the_affair_of_its_routes_alone() {
+    let stored = Stored::new(3);
+    let mut agents = stored.agents(2);
+    let (one, two) = (stored.container(0), stored.container(1));
+    // What is larger is lost on the underlay, and nobody there says so.
+    let narrow = |mtu: u32| {
+        let to_third = format!("route replace 192.0.2.3/32 dev uplink mtu {mtu}");
+        stored.lab.nodes[..2].iter().for_each(|node| drop(node.netns.ip(&to_third).unwrap()));
+    };
+    ip("link set u3 mtu 1400").unwrap();
+    stored.lab.nodes[2].netns.ip("link set uplink mtu 1400").unwrap();
+    narrow(1400);
+    let _third = stored.start(2);
+    assert!(soon(|| (0..3).all(|node| stored.peers(node) == 2)), "{}", stored.logs());
+    let three = stored.container(2);
+    let marked = |mtu: u32| {
+        let routes = [stored.inside(0, "route show"), stored.inside(0, "-6 route show")];
+        routes.map(|shown| shown.matches(&format!(" mtu lock {mtu}")).count()) == [1, 1]
+    };
+    assert!(soon(|| marked(1350)), "{}", stored.logs());
+    let known = || stored.status(0)["networks"]["net"]["peers"].clone();
+    assert!(soon(|| known()["known"] == 2), "{}", known());
+    assert_eq!(known()["mtu"], 1450);
+    for (to_two, to_three) in two.own.iter().zip(&three.own) {
+        pings_in_full(&one.container, *to_two, 1450);
+        assert!(!pings(&one.container, *to_three, 1450).success());
+        assert_eq!(told_of_the_way(&one.container, *to_three), 1350);
+        pings_in_full(&one.container, *to_three, 1350);
+    }
+    let more = stored.container(0);
+    assert_eq!(more.container.ip("link show eth0").unwrap()[0]["mtu"], 1450);
+    let check = with(&stored.config(0), "prevResult", &more.result);
+    assert!(stored.lab.call("CHECK", 0, &check, &more.container).success());
+    // Nobody comes or goes, and all ways are looked at once a minute.
+    narrow(1390);
+    assert!(soon(|| marked(1340)) || soon(|| marked(1340)), "{}", stored.logs());
+    // Too little for IPv6: whoever else there is is served, by an agent that begins as well.
+    narrow(1329);
+    drop(agents.remove(0));
+    let _again = stored.start(0);
+    let troubled = || known()["trouble"].to_string().contains("192.0.2.3 carries 1329 bytes, too little");
+    assert!(soon(troubled), "{}", known());
+    one.reaches(&two);
+    for at in &three.own {
+        let said = answer(&one.container, *at);
+        assert!(said.contains("nreachable") || said.contains("No route"), "{said}");
+    }
+    assert!(stored.lab.call("CHECK", 0, &check, &more.container).success());
 }
 
 fn who_joins_twelve_is_reached_by_all() {

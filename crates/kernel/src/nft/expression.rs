@@ -28,6 +28,8 @@ pub enum Expression {
     Meta(Meta, Register),
     /// Reads a part of the packet.
     Payload(Payload, Register),
+    /// Writes a part of the packet, and corrects the checksums that it is in.
+    SetPayload(Payload, Register),
     /// Reads a property of its connection.
     Ct(Ct, Register),
     /// Asks the routing table.
@@ -110,6 +112,11 @@ pub enum Payload {
     Ipv6Destination,
     SourcePort,
     DestinationPort,
+    IcmpType,
+    /// Where the packet was for that an error quotes (RFC 792).
+    QuotedIpv4Destination,
+    /// The same of IPv6 (RFC 4443, section 3).
+    QuotedIpv6Destination,
 }
 
 /// A property of a connection (`enum nft_ct_keys`).
@@ -209,7 +216,37 @@ impl Payload {
             Payload::Ipv6Destination => (1, 24, 16),
             Payload::SourcePort => (2, 0, 2),
             Payload::DestinationPort => (2, 2, 2),
+            Payload::IcmpType => (2, 0, 1),
+            Payload::QuotedIpv4Destination => (2, 8 + 16, 4),
+            Payload::QuotedIpv6Destination => (2, 8 + 24, 16),
         }
+    }
+
+    /// Which checksums it is in: the one at this place of its own header, and whether that of the protocol above it (its pseudo-header).
+    fn checksums(self) -> (Option<u32>, bool) {
+        match self {
+            Payload::Ipv4Source | Payload::Ipv4Destination => (Some(10), true),
+            Payload::Ipv6Source | Payload::Ipv6Destination => (None, true),
+            Payload::EtherSource
+            | Payload::EtherDestination
+            | Payload::SourcePort
+            | Payload::DestinationPort
+            | Payload::IcmpType
+            | Payload::QuotedIpv4Destination
+            | Payload::QuotedIpv6Destination => (None, false),
+        }
+    }
+}
+
+impl Payload {
+    fn fill_in(self, from: Register, data: &mut Attributes) {
+        let ((base, offset, length), (own, above)) = (self.place(), self.checksums());
+        pairs(data, &[(5, from.number()), (2, base), (3, offset), (4, length)]);
+        // NFT_PAYLOAD_CSUM_INET, NFT_PAYLOAD_L4CSUM_PSEUDOHDR
+        if let Some(at) = own {
+            pairs(data, &[(6, 1), (7, at)]);
+        }
+        pairs(data, &[(8, u32::from(above))]);
     }
 }
 
@@ -227,7 +264,7 @@ impl Expression {
     fn name(&self) -> &'static str {
         match self {
             Expression::Meta(..) | Expression::SetMark(_) => "meta",
-            Expression::Payload(..) => "payload",
+            Expression::Payload(..) | Expression::SetPayload(..) => "payload",
             Expression::Ct(..) => "ct",
             Expression::Fib(..) => "fib",
             Expression::Load(..) | Expression::Verdict(_) => "immediate",
@@ -256,6 +293,7 @@ impl Expression {
                 let (base, offset, length) = part.place();
                 pairs(data, &[(1, to.number()), (2, base), (3, offset), (4, length)]);
             }
+            Expression::SetPayload(part, from) => part.fill_in(*from, data),
             Expression::Ct(key, to) => pairs(data, &[(2, key.number()), (1, to.number())]),
             Expression::Fib(of, to) => pairs(data, &[(3, of.flags()), (2, of.result()), (1, to.number())]),
             Expression::Load(field, to) => {

@@ -129,17 +129,20 @@ fn what_leads_through_a_tunnel_is_set_read_back_and_forgotten() {
         assert!(!exists(&mut inside, 6, index) && !exists(&mut inside, 5, index + 1));
     }
     let blocks = ["10.42.0.64/26", "fd42::40/122"].map(prefix);
-    for block in blocks {
-        send(&mut inside, route::by_hop(block, 5)).unwrap();
-        send(&mut inside, route::by_hop(block, 5)).unwrap();
+    for mtu in [None, Some(1300), Some(1350), None] {
+        let led = route::ByHop { id: 5, mtu };
+        for block in blocks {
+            send(&mut inside, route::by_hop_instead(block, led)).unwrap();
+            send(&mut inside, route::by_hop(block, led)).unwrap();
+        }
+        assert_eq!(route::all_by_hop(&mut inside).unwrap(), blocks.map(|block| (block, led)));
     }
-    assert_eq!(route::all_by_hop(&mut inside).unwrap(), blocks.map(|block| (block, 5)));
     let shown = netns.run(|| ip("route get 10.42.0.70").unwrap()[0].clone()).unwrap();
     assert_eq!((&shown["dev"], &shown["via"]["host"]), (&"vx7".into(), &"fe80::2".into()), "{shown}");
 
     send(&mut inside, route::forget_by_hop(blocks[0], 5)).unwrap();
     assert_eq!(errno(send(&mut inside, route::forget_by_hop(blocks[0], 5))), Errno::ESRCH);
-    assert_eq!(route::all_by_hop(&mut inside).unwrap(), [(blocks[1], 5)]);
+    assert_eq!(route::all_by_hop(&mut inside).unwrap(), [(blocks[1], route::ByHop { id: 5, mtu: None })]);
     send(&mut inside, nexthop::forget(5)).unwrap();
     assert_eq!(errno(send(&mut inside, nexthop::forget(5))), Errno::ENOENT);
     assert_eq!(route::all_by_hop(&mut inside).unwrap(), []);

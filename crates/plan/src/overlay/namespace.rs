@@ -4,12 +4,12 @@
 //! It is made whole before anybody can see it: forwarding, the way to the gate and by that to the host ([`super::gate`]), the packet filter. Only then it is bound to its file
 //! (`kernel::pinned`). Should its maker be killed before that, all of it goes with the maker, the pair's end on the host a little later.
 //!
-//! It only routes. No rule in it asks for connections, so the kernel tracks none of what containers say to each other, and looks at no rules for IPv4 at
-//! all: what has to be translated is, in the gate.
+//! It only routes. No rule in it asks for connections, so the kernel tracks none of what containers say to each other, and looks at no rules for IPv4 that passes
+//! (`rules.rs`): what has to be translated is, in the gate.
 //!
 //! What is for the network's subnets and leads to no container is refused, never sent to the host; packets may come only from where those to their sender
 //! would go (`rp_filter`, and the same for IPv6 by the packet filter).
-use super::{NoOverlay, Transit, folder, folder_of, gate, gate_of, netns_of};
+use super::{NoOverlay, Transit, decided::forget, folder, folder_of, gate, gate_of, netns_of, rules};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -23,16 +23,12 @@ use crate::{
 };
 use kernel::{
     Link, Message, Netns, Rtnl, addr, link,
-    nft::{
-        Chain, ChainType, Compare, Expression, Family, Fib, Hook, Nft, Point, Policy, Register, Rule, Table,
-        Transaction, Verdict,
-    },
+    nft::{Nft, Transaction},
     pinned, route, sysctl,
 };
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::{
-    borrow::Cow,
     fmt,
     fs::{self, DirBuilder},
     io::{self, ErrorKind},
@@ -171,6 +167,7 @@ impl Shared for Namespace {
             places.unlink(Place::Network, &self.way_out())?;
             places.within(Place::Network, || self.join(&gate))??;
         } else {
+            forget(&folder)?;
             let at = netns_of(&state, &self.network);
             pinned::unpin(&at)?;
             pinned::pin(&at, || self.prepare(&gate))??;
@@ -208,6 +205,7 @@ impl Namespace {
     fn digest(&self) -> String {
         let mut parts: Vec<String> = self.subnets.iter().map(ToString::to_string).collect();
         parts.push(self.egress.to_string());
+        parts.push(rules::DIGEST.into());
         parts.push(self.port.to_string());
         parts.extend(self.within.iter().map(ToString::to_string));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -300,8 +298,8 @@ impl Namespace {
         let mut rtnl = Rtnl::open()?;
         let refused: Vec<Message> = self.subnets.iter().map(|subnet| route::refuse(*subnet)).collect();
         send(&mut rtnl, &refused)?;
-        if self.families().any(|is_ipv4| !is_ipv4) {
-            lay(&section())?;
+        for is_ipv4 in self.families() {
+            lay(&rules::section(is_ipv4))?;
         }
         let missing = || Error::NoLink { name: self.way_out(), place: Place::Network };
         let inside = link::lookup(&mut rtnl, &self.way_out())?.ok_or_else(missing)?;
@@ -313,22 +311,6 @@ impl Namespace {
     }
 }
 
-/// The packet filter in it: of IPv6 alone, for each rule that there is costs every packet that it is for.
-fn section() -> Section {
-    let hook = Hook { kind: ChainType::Filter, at: Point::Prerouting, priority: RAW, policy: Policy::Accept };
-    let rule = Rule {
-        chain: FROM.into(),
-        expressions: from_elsewhere(),
-        comment: "from where nothing leads back".into(),
-    };
-    Section {
-        table: Table { family: Family::Ip6, name: Cow::Borrowed("sealane") },
-        sets: Vec::new(),
-        chains: vec![Chain { name: FROM.into(), hook: Some(hook) }],
-        rules: vec![rule],
-    }
-}
-
 /// Lays a section in the thread's namespace.
 pub(super) fn lay(section: &Section) -> Result<(), Error> {
     let mut change = Transaction::default();
@@ -336,25 +318,12 @@ pub(super) fn lay(section: &Section) -> Result<(), Error> {
     Ok(Nft::open()?.commit(&change)?)
 }
 
-const FROM: &str = "overlay_from";
-// nft(8), "Standard priority names".
-const RAW: i32 = -300;
 /// `lo` of every namespace.
 pub(super) const LOOPBACK: u32 = 1;
 
 /// A route by somebody else.
 pub(super) fn to(dst: Prefix, gateway: Prefix, link: u32) -> route::Route {
     route::Route { gateway: Some(gateway.address()), ..route::Route::to(dst, link) }
-}
-
-/// IPv6 from an address that packets do not go to by where it came in (RFC 3704, section 2.2).
-fn from_elsewhere() -> Vec<Expression> {
-    let register = Register(0);
-    vec![
-        Expression::Fib(Fib::WayBackHere, register),
-        Expression::Compare(Compare::Equal, register, vec![0; 4]),
-        Expression::Verdict(Verdict::Drop),
-    ]
 }
 
 /// `ip-sysctl`: before there is a link but `lo`.

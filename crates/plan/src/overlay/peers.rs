@@ -11,8 +11,12 @@
 //!
 //! The list is in a file beside the namespace, not in the records: there the newest would be one of many. Where nodes lie in a store, who hears of them has
 //! written it down for whoever comes (`written.rs`), and the one beside the namespace is what the kernel was last told.
+//!
+//! A peer whose way carries less than the tunnel has routes with an MTU. That of a list in a configuration is found out when the list is another one; the list that is
+//! kept says what it was, and no digest: whoever comes with the same list has not looked.
 use super::{
     folder_of,
+    underlay::least,
     ways::{Ways, turn},
     written::{self, Listing, Lists},
 };
@@ -70,6 +74,9 @@ pub struct Peer {
     pub id: u32,
     /// The addresses of its containers.
     pub blocks: Vec<Prefix>,
+    /// The largest packet of a container that the way to it takes, in bytes; none if nobody has looked, or there is no way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
 }
 
 impl Peer {
@@ -79,6 +86,12 @@ impl Peer {
         let is_ipv4 =
             self.vtep.is_ipv4() && !self.blocks.is_empty() && self.blocks.iter().all(|block| block.is_ipv4());
         if is_ipv4 { self.vtep } else { self.router.link_local().into() }
+    }
+
+    /// Whether its way leaves enough for packets of its addresses. What is for others is refused.
+    pub fn is_reached(&self) -> bool {
+        let ipv6 = self.blocks.iter().any(|block| !block.is_ipv4());
+        self.mtu.is_none_or(|mtu| mtu >= least(ipv6))
     }
 }
 
@@ -128,7 +141,7 @@ impl Act for Peers {
         let spoken_of = self.spoken_of(&found, places)?.map(Cow::Owned);
         let peers = spoken_of.map_or_else(|| self.peers(None, places), |peers| Ok(Some(peers)))?;
         let Some(peers) = peers else { return Ok(None) };
-        let wanted = Ways::to(peers.as_ref(), found.index);
+        let wanted = Ways::to(peers.as_ref(), &found);
         let here = Ways::look(places.rtnl(Place::Network)?, found.index)?;
         let missing = wanted.missing_from(&here).map(|what| format!("there is no {what}"));
         Ok(missing.or_else(|| here.missing_from(&wanted).map(|what| format!("there is {what} besides"))))
@@ -166,11 +179,11 @@ impl Shared for Peers {
         let had = self.had(&tunnel, lists.as_ref(), places)?;
         let rtnl = places.rtnl(Place::Network)?;
         let wiped = || iter::once(link::set_alias(tunnel.index, None));
-        let turned = had.map(|had| self.send(rtnl, wiped().chain(turn(&had, &peers, tunnel.index))));
+        let turned = had.map(|had| self.send(rtnl, wiped().chain(turn(&had, &peers, &tunnel))));
         // What the kernel refuses of it, somebody else has been at.
         if turned.is_none_or(|turned| turned.is_err()) {
             let here = Ways::look(rtnl, tunnel.index)?;
-            let wanted = Ways::to(peers.as_ref(), tunnel.index);
+            let wanted = Ways::to(peers.as_ref(), &tunnel);
             self.send(rtnl, wiped().chain(wanted.changes(&here, tunnel.index)))?;
         }
         let Some((text, digest)) = self.named(&peers, lists.as_ref()) else { return Ok(()) };
@@ -182,7 +195,7 @@ impl Shared for Peers {
 }
 
 impl Peers {
-    /// Who they are and how that is written down, in the hands of whoever has it.
+    /// How they are written down, in the hands of whoever has it.
     fn listing<'a>(&'a self, lists: Option<&'a Lists>) -> Option<&'a Listing> {
         match &self.list {
             List::Last => None,
@@ -197,18 +210,28 @@ impl Peers {
         lists: Option<&'a Lists>,
         places: &Places,
     ) -> Result<Option<Cow<'a, [Peer]>>, Error> {
-        if let Some(listing) = self.listing(lists) {
-            return Ok(Some(Cow::Borrowed(&listing.peers)));
-        }
-        Ok(match &self.list {
-            List::Written { .. } => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
-            List::Last | List::These(_) => self.kept(places)?.map(|(_, peers)| Cow::Owned(peers)),
+        Ok(match (&self.list, lists) {
+            (List::Written { .. }, Some(lists)) => Some(Cow::Borrowed(&lists.written.peers)),
+            (List::Written { .. }, None) => written::peers(&self.network, &places.data()?)?.map(Cow::Owned),
+            (List::These(listing), _) => Some(self.looked_at(listing, places)?),
+            (List::Last, _) => self.kept(places)?.map(|(_, peers)| Cow::Owned(peers)),
         })
+    }
+
+    /// A list of the configuration with what its ways leave: as long as nobody has looked again, what was found.
+    fn looked_at<'a>(&self, listing: &'a Listing, places: &Places) -> Result<Cow<'a, [Peer]>, Error> {
+        let kept = if listing.is_looked_at() { None } else { self.kept(places)? };
+        let same = kept.filter(|(_, peers)| bare(peers) == listing.text);
+        Ok(same.map_or(Cow::Borrowed(&listing.peers), |(_, peers)| Cow::Owned(peers)))
     }
 
     /// How these are written, and what tells them from others. Not of those that nobody has named.
     fn named<'a>(&'a self, peers: &[Peer], lists: Option<&'a Lists>) -> Option<(Cow<'a, str>, String)> {
         match (self.listing(lists), &self.list) {
+            // With what the ways leave that nobody has looked at again.
+            (Some(listing), _) if listing.peers != peers => {
+                Some((text(peers).into(), listing.digest.clone()))
+            }
             (Some(listing), _) => Some((listing.text.as_str().into(), listing.digest.clone())),
             // Perhaps a newer one than was spoken of.
             (None, List::Written { .. }) => {
@@ -246,14 +269,18 @@ impl Peers {
     ) -> Result<Option<Cow<'a, [Peer]>>, Error> {
         let (besides, wanted) = match &self.list {
             List::Last => return Ok(None),
-            List::These(listing) => (listing.besides.as_str(), &listing.digest),
-            List::Written { digest, .. } => ("", digest),
+            List::These(listing) => (Some(listing.besides.as_str()), &listing.digest),
+            List::Written { digest, .. } => (None, digest),
         };
         let Some(alias) = tunnel.alias.as_ref().filter(|alias| *alias != wanted) else { return Ok(None) };
         if let Some(told) = lists.and_then(|lists| lists.told.as_ref()).filter(|told| told.digest == *alias) {
             return Ok(Some(Cow::Borrowed(&told.peers)));
         }
-        let kept = self.kept(places)?.filter(|(text, _)| digest(text, besides) == *alias);
+        let digest = |text: &str, peers: &[Peer]| match besides {
+            Some(besides) => digest(&bare(peers), besides),
+            None => digest(text, ""),
+        };
+        let kept = self.kept(places)?.filter(|(text, peers)| digest(text, peers) == *alias);
         Ok(kept.map(|(_, peers)| Cow::Owned(peers)))
     }
 
@@ -292,9 +319,9 @@ pub(super) fn keep(path: PathBuf, text: &str) -> Result<(), Error> {
     written.map_err(|cause| Error::State { doing: "write", path, cause })
 }
 
-/// The number of the first.
+/// The number of the first that is reached.
 pub(super) fn first_of(peers: &[Peer]) -> Option<u32> {
-    peers.first().map(|peer| peer.id)
+    peers.iter().find(|peer| peer.is_reached()).map(|peer| peer.id)
 }
 
 pub(super) fn digest(text: &str, besides: &str) -> String {
@@ -303,4 +330,24 @@ pub(super) fn digest(text: &str, besides: &str) -> String {
 
 pub(super) fn text(peers: &[Peer]) -> String {
     serde_json::to_string(peers).unwrap_or_default()
+}
+
+/// The same without what their ways leave.
+pub(super) fn bare(peers: &[Peer]) -> String {
+    #[derive(Serialize)]
+    struct Bare<'a> {
+        node: &'a NodeName,
+        vtep: IpAddr,
+        router: Mac,
+        id: u32,
+        blocks: &'a [Prefix],
+    }
+    // As older releases have it written on their tunnels.
+    let mut text = String::from("[");
+    for Peer { node, vtep, router, id, blocks, mtu: _ } in peers {
+        let bare = Bare { node, vtep: *vtep, router: *router, id: *id, blocks };
+        text.push_str(if text.len() > 1 { "," } else { "" });
+        text.push_str(&serde_json::to_string(&bare).unwrap_or_default());
+    }
+    text + "]"
 }

@@ -1,9 +1,5 @@
-//! The tunnel between a network's namespaces on several hosts.
-//!
-//! # Theory of operation
-//! Its MTU follows the ways to the other hosts, which become others as hosts come and go; the containers' records stay as they are. So what it is to be is in a
-//! file beside the namespace, written by whoever has looked at the ways, before the kernel is told: who goes by a record (CHECK, a repair) goes by that.
-use super::{NoOverlay, folder_of, peers::keep};
+//! The tunnel between a network's namespaces on several hosts. How large its packets are is decided once (`decided.rs`).
+use super::{NoOverlay, decided::Decided};
 use crate::{
     act::{Act, Shared, Work},
     error::Error,
@@ -16,7 +12,7 @@ use kernel::{
     link::{self, NewVxlan, SEGMENT, Vxlan},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, fs, io::ErrorKind, net::IpAddr, path::PathBuf};
+use std::{fmt, net::IpAddr};
 use types::{IfName, Mac, Vni, stable_hash};
 
 /// A VXLAN in the network's namespace, whose packets are the host's. It goes with the namespace.
@@ -32,11 +28,23 @@ pub struct Tunnel {
     pub port: u16,
     /// The MAC address by which the other hosts know this one ([`super::Peer::router`] of theirs).
     pub mac: Mac,
-    /// Its largest packet in bytes.
+    /// Its largest packet in bytes, unless it was decided already.
     pub mtu: u32,
-    /// Whether the ways were looked at for it. By what ADD was answered, as in a record, it counts as long as nobody has written down another.
+    /// Who says so.
     #[serde(skip)]
-    pub looked: bool,
+    pub by: By,
+}
+
+/// Who says how large a tunnel's packets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum By {
+    /// A record, or what ADD was answered: whatever was decided counts more.
+    #[default]
+    Record,
+    /// The ways, as they were looked at now: what they left when the tunnel was made counts more, not what the configuration said then.
+    Ways,
+    /// The configuration.
+    Configuration,
 }
 
 impl fmt::Display for Tunnel {
@@ -89,8 +97,9 @@ impl Shared for Tunnel {
     /// What was made goes with the namespace.
     fn ensure(&self, places: &mut Places, _done: &mut Vec<Reversal>) -> Result<(), Error> {
         let mtu = self.expected(places)?;
-        if self.looked {
-            keep(self.file(places)?, &mtu.to_string())?;
+        let decided = Decided { mtu, asked: self.by == By::Configuration };
+        if self.by != By::Record && self.decided(places)? != Some(decided) {
+            decided.keep(places.network_name()?, &self.name, &places.state()?)?;
         }
         match places.link(Place::Network, &self.name)? {
             Some(found) if self.is(&found) => self.correct(&found, mtu, places)?,
@@ -114,21 +123,16 @@ impl Tunnel {
         found.vxlan == Some(self.vxlan()) && found.mac == Some(self.mac)
     }
 
-    /// Its MTU, in bytes, by who was the last to look at the ways. An older release has not written it down.
+    /// Its MTU, in bytes.
     fn expected(&self, places: &Places) -> Result<u32, Error> {
-        if self.looked {
-            return Ok(self.mtu);
-        }
-        let path = self.file(places)?;
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(text.parse().unwrap_or(self.mtu)),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(self.mtu),
-            Err(cause) => Err(Error::State { doing: "read", path, cause }),
-        }
+        Ok(match (self.by, self.decided(places)?) {
+            (By::Configuration, _) | (_, None) | (By::Ways, Some(Decided { asked: true, .. })) => self.mtu,
+            (By::Ways | By::Record, Some(decided)) => decided.mtu,
+        })
     }
 
-    fn file(&self, places: &Places) -> Result<PathBuf, Error> {
-        Ok(folder_of(&places.state()?, places.network_name()?).join(format!("{}.mtu", self.name)))
+    fn decided(&self, places: &Places) -> Result<Option<Decided>, Error> {
+        Decided::read(places.network_name()?, &self.name, &places.state()?)
     }
 
     /// Asked for on the host, where its packets are, and born where its frames are.
@@ -156,8 +160,8 @@ impl Tunnel {
 
     fn correct(&self, found: &Link, mtu: u32, places: &mut Places) -> Result<(), Error> {
         let mut requests = Vec::new();
-        if !found.up {
-            // What led through it is gone, whatever list of peers is written on it.
+        if !found.up || found.mtu != mtu {
+            // What led through it is gone, whatever list of peers is written on it; or has, or lacks, an MTU that now it should not.
             requests.push(link::set_alias(found.index, None));
         }
         requests.extend([

@@ -1,5 +1,5 @@
 //! What carries a tunnel's packets: whether the host can send them, and how large they may be.
-use super::NoOverlay;
+use super::{NoOverlay, decided::Decided};
 use crate::{
     error::Error,
     places::{Place, Places},
@@ -38,25 +38,38 @@ pub struct Reach {
     pub to: IpAddr,
 }
 
+/// The ways to all other nodes: one carries less, one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The narrowest that leaves enough for a tunnel, if any does; where there is nobody, the way out.
+    pub narrowest: Reach,
+    /// The widest; an older release has not written it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widest: Option<Reach>,
+}
+
 impl WantedUnderlay {
-    /// The network's MTU, in bytes: what the narrowest way to a peer leaves. Where the tunnel stands, and leads to the very same peers, that has been found out.
-    pub(crate) fn find(&self, places: &mut Places) -> Result<u32, Error> {
+    /// The network's MTU, and what each way leaves for packets of containers, in bytes, if anybody has looked.
+    /// Where the tunnel stands, and leads to the very same peers, that has been found out. Else all ways are looked at; the MTU is what was decided, if
+    /// anything was.
+    pub(crate) fn find(&self, places: &mut Places) -> Result<(Option<u32>, BTreeMap<IpAddr, u32>), Error> {
         if let Some(mtu) = self.standing(places)? {
-            return Ok(mtu);
+            return Ok((Some(mtu), BTreeMap::new()));
         }
         if !is_here(self.local, places)? {
             return Err(NoOverlay::NotOurs { vtep: self.local }.into());
         }
-        let carried = carried(self.peers.iter().copied(), places)?;
-        let reach = |(to, carries): (IpAddr, Option<u32>)| {
-            let missing = || Error::from(NoOverlay::NoRoute { vtep: to });
-            Ok(Reach { carries: carries.ok_or_else(missing)?, to })
-        };
-        let ways: Result<Vec<Reach>, Error> = carried.into_iter().map(reach).collect();
-        match ways?.into_iter().min() {
-            Some(narrowest) => Ok(narrowest.leaves(self.mtu, self.ipv6)?),
-            None => Ok(self.mtu.unwrap_or(LEAST_OF_IPV6)),
+        let mut ways = Vec::new();
+        for (to, carries) in carried(self.peers.iter().copied(), places)? {
+            let carries = carries.ok_or(NoOverlay::NoRoute { vtep: to })?;
+            ways.push(Reach { carries, to }.enough(self.ipv6)?);
         }
+        let fits = match Span::of(ways.iter().copied(), self.ipv6) {
+            Some(span) => span.leaves(self.mtu, self.ipv6)?,
+            None => self.mtu.unwrap_or(LEAST_OF_IPV6),
+        };
+        let leaves = ways.into_iter().map(|way| (way.to, way.leaves())).collect();
+        Ok((Some(decided(self.mtu, &self.link, places)?.unwrap_or(fits)), leaves))
     }
 
     /// The MTU of the tunnel, if it is this one.
@@ -104,17 +117,56 @@ impl Reach {
         Ok(Self { carries: carries.unwrap_or(ETHERNET), to: vtep })
     }
 
-    /// What it leaves for packets of containers, in bytes; `mtu` if that was asked for.
-    pub fn leaves(self, mtu: Option<u32>, ipv6: bool) -> Result<u32, NoOverlay> {
+    /// What it leaves for packets of containers, in bytes.
+    pub fn leaves(self) -> u32 {
+        let Self { carries, to } = self;
+        carries.saturating_sub(if to.is_ipv4() { OVER_IPV4 } else { OVER_IPV6 }).min(LARGEST)
+    }
+
+    /// Itself, if that is enough for a tunnel.
+    pub fn enough(self, ipv6: bool) -> Result<Self, NoOverlay> {
         let Self { carries, to: vtep } = self;
-        let least = if ipv6 { LEAST_OF_IPV6 } else { LEAST_OF_IPV4 };
-        let fits = carries.saturating_sub(if vtep.is_ipv4() { OVER_IPV4 } else { OVER_IPV6 });
+        if self.leaves() < least(ipv6) { Err(NoOverlay::TooNarrow { carries, vtep }) } else { Ok(self) }
+    }
+}
+
+impl Span {
+    /// Of these; none of nobody.
+    pub fn of(ways: impl Iterator<Item = Reach> + Clone, ipv6: bool) -> Option<Self> {
+        let enough = ways.clone().filter(|way| way.enough(ipv6).is_ok()).min();
+        Some(Self { narrowest: enough.or_else(|| ways.clone().min())?, widest: ways.max() })
+    }
+
+    /// The MTU of a network that nothing was decided of, in bytes; `mtu` if that was asked for: to whom it does not fit, routes say so, if there is anybody to whom it does.
+    pub fn leaves(self, mtu: Option<u32>, ipv6: bool) -> Result<u32, NoOverlay> {
+        let fits = self.narrowest.enough(ipv6)?.leaves();
+        let widest = self.widest.unwrap_or(self.narrowest);
         match mtu {
-            _ if fits < least => Err(NoOverlay::TooNarrow { carries, vtep }),
-            Some(mtu) if mtu > fits => Err(NoOverlay::TooLarge { mtu, fits, carries, vtep }),
-            mtu => Ok(mtu.unwrap_or(fits).min(LARGEST)),
+            Some(mtu) if mtu > widest.leaves() => {
+                let Reach { carries, to: vtep } = widest;
+                Err(NoOverlay::TooLarge { mtu, fits: widest.leaves(), carries, vtep })
+            }
+            mtu => Ok(mtu.unwrap_or(fits)),
         }
     }
+}
+
+/// The network's MTU as it was decided, in bytes, if that still counts where this is asked for.
+pub(super) fn decided(
+    asked: Option<u32>,
+    tunnel: &IfName,
+    places: &mut Places,
+) -> Result<Option<u32>, Error> {
+    if asked.is_some() || !places.has(Place::Network) {
+        return Ok(None);
+    }
+    let found = Decided::read(places.network_name()?, tunnel, &places.state()?)?;
+    Ok(found.filter(|found| !found.asked).map(|found| found.mtu))
+}
+
+/// The largest packet below which there is none of what containers speak, in bytes.
+pub(super) fn least(ipv6: bool) -> u32 {
+    if ipv6 { LEAST_OF_IPV6 } else { LEAST_OF_IPV4 }
 }
 
 /// The kernel has its own route to an IPv6 address only once the link has been heard on.

@@ -2,9 +2,9 @@
 use super::peers::Peer;
 use crate::error::Error;
 use kernel::{
-    Message, Rtnl, fdb, neigh,
+    Link, Message, Rtnl, fdb, neigh,
     nexthop::{self, Nexthop},
-    route,
+    route::{self, ByHop},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,14 +13,14 @@ use std::{
 use types::{Mac, Prefix};
 
 /// What makes of one list another.
-pub(super) fn turn(had: &[Peer], wanted: &[Peer], link: u32) -> Vec<Message> {
+pub(super) fn turn(had: &[Peer], wanted: &[Peer], tunnel: &Link) -> Vec<Message> {
     let routers = apart(had, wanted);
-    let of = |peers: &[Peer]| Ways::to(peers.iter().filter(|peer| routers.contains(&peer.router)), link);
+    let of = |peers: &[Peer]| Ways::to(peers.iter().filter(|peer| routers.contains(&peer.router)), tunnel);
     let (here, there) = (of(had), of(wanted));
     // Whoever set the tunnel down has taken the ways to those that stay, too, without which the kernel refuses a route to one of them.
-    let mut stays = wanted.iter().filter(|peer| !routers.contains(&peer.router));
-    let probe = stays.find_map(|peer| Some(route::by_hop(*peer.blocks.first()?, peer.id)));
-    probe.into_iter().chain(there.changes(&here, link)).collect()
+    let mut stays = wanted.iter().filter(|peer| !routers.contains(&peer.router) && peer.is_reached());
+    let probe = stays.find_map(|peer| Some(route::by_hop(*peer.blocks.first()?, led(peer, tunnel))));
+    probe.into_iter().chain(there.changes(&here, tunnel.index)).collect()
 }
 
 /// The routers of those that are not, as they are, in both lists. Two nodes have one router if one has come with the other's address.
@@ -33,24 +33,30 @@ fn apart(one: &[Peer], other: &[Peer]) -> BTreeSet<Mac> {
     &of(one, other) | &of(other, one)
 }
 
+/// Where its routes lead: with an MTU of their own where its way leaves less than the tunnel takes.
+fn led(peer: &Peer, tunnel: &Link) -> ByHop {
+    ByHop { id: peer.id, mtu: peer.mtu.filter(|mtu| *mtu < tunnel.mtu) }
+}
+
 /// What leads through a tunnel.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Ways {
     forwarded: BTreeMap<Mac, IpAddr>,
     neighbours: BTreeMap<IpAddr, Mac>,
     hops: BTreeMap<u32, Nexthop>,
-    routes: BTreeMap<Prefix, u32>,
+    routes: BTreeMap<Prefix, ByHop>,
 }
 
 impl Ways {
-    pub(super) fn to<'a>(peers: impl IntoIterator<Item = &'a Peer>, link: u32) -> Self {
-        let mut ways = Self::default();
-        for peer in peers {
+    pub(super) fn to<'a>(peers: impl IntoIterator<Item = &'a Peer>, tunnel: &Link) -> Self {
+        let (mut ways, link) = (Self::default(), tunnel.index);
+        for peer in peers.into_iter().filter(|peer| peer.is_reached()) {
             let gateway = peer.gateway();
             ways.forwarded.insert(peer.router, peer.vtep);
             ways.neighbours.insert(gateway, peer.router);
             ways.hops.insert(peer.id, Nexthop { id: peer.id, link, gateway });
-            ways.routes.extend(peer.blocks.iter().map(|block| (*block, peer.id)));
+            let led = led(peer, tunnel);
+            ways.routes.extend(peer.blocks.iter().map(|block| (*block, led)));
         }
         ways
     }
@@ -58,7 +64,7 @@ impl Ways {
     pub(super) fn look(rtnl: &mut Rtnl, link: u32) -> Result<Self, Error> {
         let hops: BTreeMap<u32, Nexthop> =
             nexthop::of(rtnl, link)?.into_iter().map(|hop| (hop.id, hop)).collect();
-        let routes = route::all_by_hop(rtnl)?.into_iter().filter(|(_, id)| hops.contains_key(id));
+        let routes = route::all_by_hop(rtnl)?.into_iter().filter(|(_, led)| hops.contains_key(&led.id));
         Ok(Self {
             routes: routes.collect(),
             hops,
@@ -73,14 +79,20 @@ impl Ways {
         let unnamed = here.hops.keys().filter(|id| !self.hops.contains_key(id));
         let unknown = here.neighbours.keys().filter(|address| !self.neighbours.contains_key(*address));
         let unforwarded = here.forwarded.iter().filter(|(mac, _)| !self.forwarded.contains_key(*mac));
+        let narrow: BTreeSet<u32> =
+            here.routes.values().filter(|led| led.mtu.is_some()).map(|led| led.id).collect();
+        let lead = move |(dst, led): (&Prefix, &ByHop)| {
+            let lead = if narrow.contains(&led.id) { route::by_hop_instead } else { route::by_hop };
+            lead(*dst, *led)
+        };
         let forwarded = lacks(&self.forwarded, &here.forwarded);
         let neighbours = lacks(&self.neighbours, &here.neighbours);
         unled
-            .map(|(dst, id)| route::forget_by_hop(*dst, *id))
+            .map(|(dst, led)| route::forget_by_hop(*dst, led.id))
             .chain(forwarded.map(move |(mac, vtep)| fdb::set(link, *mac, *vtep)))
             .chain(neighbours.map(move |(address, mac)| neigh::set(link, *address, *mac)))
             .chain(lacks(&self.hops, &here.hops).map(|(_, hop)| nexthop::set(hop)))
-            .chain(lacks(&self.routes, &here.routes).map(|(dst, id)| route::by_hop(*dst, *id)))
+            .chain(lacks(&self.routes, &here.routes).map(lead))
             .chain(unnamed.map(|id| nexthop::forget(*id)))
             .chain(unknown.map(move |address| neigh::forget(link, *address)))
             .chain(unforwarded.map(move |(mac, vtep)| fdb::forget(link, *mac, *vtep)))
@@ -88,7 +100,10 @@ impl Ways {
 
     /// The first thing of these that those lack, in words.
     pub(super) fn missing_from(&self, others: &Ways) -> Option<String> {
-        let route = lacks(&self.routes, &others.routes).next().map(|(dst, _)| format!("route to {dst}"));
+        let route = lacks(&self.routes, &others.routes).next().map(|(dst, led)| match led.mtu {
+            Some(mtu) => format!("route to {dst} with mtu {mtu}"),
+            None => format!("route to {dst}"),
+        });
         let vtep =
             || lacks(&self.forwarded, &others.forwarded).next().map(|(_, vtep)| format!("way to {vtep}"));
         let router = || {

@@ -10,7 +10,7 @@
 use super::{
     NoOverlay,
     peers::{self, Peer, first_of},
-    underlay::Reach,
+    underlay::{Span, decided},
 };
 use crate::{
     error::Error,
@@ -20,6 +20,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::ErrorKind,
     net::IpAddr,
@@ -28,15 +29,16 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use types::NetworkName;
+use types::{IfName, NetworkName};
 
 /// How this node reaches the others of a network, as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Way {
     /// This node's address on the underlay.
     pub vtep: IpAddr,
-    /// The narrowest way to one of them; as long as there are none, the way out.
-    pub narrowest: Reach,
+    /// How much the ways to them carry.
+    #[serde(flatten)]
+    pub span: Span,
     /// Whether there are any.
     pub alone: bool,
     /// The number of the first of them.
@@ -69,6 +71,8 @@ pub struct Lists {
 pub struct WantedWay {
     /// The network.
     pub network: NetworkName,
+    /// The tunnel's name in the network's namespace.
+    pub link: IfName,
     /// The MTU that was asked for, in bytes.
     pub mtu: Option<u32>,
     /// Whether its containers have IPv6 addresses.
@@ -80,15 +84,15 @@ pub struct WantedWay {
 pub struct WayFact {
     /// What is written down.
     pub way: Way,
-    /// The MTU of the tunnel, in bytes.
+    /// The MTU of the network, in bytes.
     pub mtu: u32,
 }
 
 impl Way {
     /// The way to these peers.
-    pub fn new(vtep: IpAddr, narrowest: Reach, listing: &Listing) -> Self {
+    pub fn new(vtep: IpAddr, span: Span, listing: &Listing) -> Self {
         let Listing { peers, digest, .. } = listing;
-        Self { vtep, narrowest, alone: peers.is_empty(), first: first_of(peers), digest: digest.clone() }
+        Self { vtep, span, alone: peers.is_empty(), first: first_of(peers), digest: digest.clone() }
     }
 
     /// What is written down of a network; none if nothing is, or what can't be read: a power failure can leave that.
@@ -114,7 +118,8 @@ impl Listing {
 
     /// These, of a configuration that asks for this MTU, in bytes. Another one has the ways to all of them looked at again.
     pub fn beside(peers: Vec<Peer>, mtu: Option<u32>) -> Self {
-        Self::of(peers, mtu.map(|mtu| mtu.to_string()).unwrap_or_default())
+        let besides = mtu.map(|mtu| mtu.to_string()).unwrap_or_default();
+        Self::of(peers, besides)
     }
 
     /// Who they are.
@@ -125,6 +130,19 @@ impl Listing {
     /// What tells the list from others.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The same, with what the ways to them leave, in bytes, as far as anybody has looked. It is no other list.
+    #[must_use]
+    pub fn reached(&self, leaves: &BTreeMap<IpAddr, u32>) -> Self {
+        let reached = |peer: &Peer| Peer { mtu: leaves.get(&peer.vtep).copied(), ..peer.clone() };
+        let peers: Vec<Peer> = self.peers.iter().map(reached).collect();
+        Self { text: peers::text(&peers), besides: self.besides.clone(), digest: self.digest.clone(), peers }
+    }
+
+    /// Whether any way was looked at.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.peers.iter().any(|peer| peer.mtu.is_some())
     }
 
     fn of(peers: Vec<Peer>, besides: String) -> Self {
@@ -148,18 +166,23 @@ pub fn peers(network: &NetworkName, data: &Data) -> Result<Option<Vec<Peer>>, Er
 }
 
 impl WantedWay {
-    pub(crate) fn find(&self, places: &Places) -> Result<WayFact, Error> {
+    pub(crate) fn find(&self, places: &mut Places) -> Result<WayFact, Error> {
         let missing = || Error::from(NoOverlay::NothingWritten { network: self.network.clone() });
         let (data, state) = (places.data()?, places.state()?);
         let way = match Way::read(&self.network, &data)? {
             Some(way) => way,
             None => self.wait(&data, &state)?.ok_or_else(missing)?,
         };
-        Ok(WayFact { mtu: way.narrowest.leaves(self.mtu, self.ipv6)?, way })
+        self.weigh(way, places)
     }
-}
 
-impl WantedWay {
+    /// What this makes of it.
+    pub fn weigh(&self, way: Way, places: &mut Places) -> Result<WayFact, Error> {
+        places.turn_to_network(&self.network);
+        let fits = way.span.leaves(self.mtu, self.ipv6)?;
+        Ok(WayFact { mtu: decided(self.mtu, &self.link, places)?.unwrap_or(fits), way })
+    }
+
     /// What an agent writes down that has just begun, or has not looked at the folder of networks since this one came. None if no agent runs, or it can't say.
     fn wait(&self, data: &Data, state: &State) -> Result<Option<Way>, Error> {
         let begun = Instant::now();

@@ -1,7 +1,12 @@
 //! Hosts on one underlay, each a namespace with a state of its own.
 use netlab::{Call, Container, Host, Reply, Snapshot, addresses, ip, soon};
 use serde_json::Value;
-use std::{fs, net::IpAddr, path::PathBuf, process::Command};
+use std::{
+    fs,
+    net::IpAddr,
+    path::PathBuf,
+    process::{Command, ExitStatus, Output},
+};
 
 /// The hosts.
 pub(crate) struct Cluster {
@@ -109,4 +114,32 @@ pub(crate) fn shell(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// A packet of this size, which must not be cut on the way.
+pub(crate) fn pings(from: &Container, at: IpAddr, size: u64) -> ExitStatus {
+    let over = if at.is_ipv4() { 28 } else { 48 };
+    ping(from, &["-M", "do", "-s", &(size - over).to_string(), &at.to_string()]).status
+}
+
+/// What a small one comes back with.
+pub(crate) fn answer(from: &Container, at: IpAddr) -> String {
+    String::from_utf8(ping(from, &[&at.to_string()]).stdout).unwrap()
+}
+
+fn ping(from: &Container, arguments: &[&str]) -> Output {
+    let mut command = Command::new("ping");
+    command.args(["-n", "-c", "1", "-W", "20"]).args(arguments);
+    from.exec(move || command.output().unwrap()).unwrap()
+}
+
+/// The largest packets.
+pub(crate) fn pings_in_full(from: &Container, at: IpAddr, mtu: u64) {
+    assert!(pings(from, at, mtu).success(), "{at}");
+    assert!(!pings(from, at, mtu + 1).success(), "{at}");
+}
+
+/// What the container was told of the way there, in bytes.
+pub(crate) fn told_of_the_way(from: &Container, at: IpAddr) -> Value {
+    from.ip(&format!("route get {at}")).unwrap()[0]["metrics"][0]["mtu"].clone()
 }
