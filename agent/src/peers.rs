@@ -201,13 +201,19 @@ impl<'a> Peers<'a> {
             (network.clone(), hand.know(view.peers(network, config, membership.vtep)))
         });
         let known = known.collect();
-        prober.aim(view.ways(|to| hands.iter().find_map(|hand| hand.near_end(to))));
+        self.aim();
         known
     }
 
-    /// Has the kernel know what is written down.
+    /// Has the ways tried that there are now.
+    fn aim(&self) {
+        self.prober.aim(self.view.ways(|to| self.hands.iter().find_map(|hand| hand.near_end(to))));
+    }
+
+    /// Has the kernel know what is written down. The ways may have become others.
     fn uphold(&mut self) {
         let upheld: Vec<_> = self.hands.iter_mut().map(Hand::uphold).collect();
+        self.aim();
         for (network, done) in self.membership.networks.keys().zip(upheld) {
             self.say(network, done);
         }
