@@ -2,7 +2,7 @@
 use crate::pool::InvalidRange;
 use cni::{Code, Failure};
 use std::{fmt, io, net::IpAddr, path::PathBuf};
-use types::{LockHeld, RelativeDirectory};
+use types::RelativeDirectory;
 
 /// Why an address could not be given, taken back or vouched for.
 #[derive(Debug, thiserror::Error)]
@@ -137,9 +137,6 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
-    /// The reservations, which are locked for moments only, somebody has locked for longer.
-    #[error(transparent)]
-    Held(#[from] LockHeld),
     /// An address of a network over many nodes could not be given.
     #[error(transparent)]
     Cluster(Box<crate::cluster::Error>),
@@ -186,7 +183,7 @@ impl Failure for Error {
             Self::NoPrefixLength { field, .. } => field.code(),
             Self::ResolvConf { .. } | Self::Reservation { .. } => Code::Io,
             Self::Allocate { cause, .. } => cause.code(),
-            Self::Disturbed { .. } | Self::Held(_) => Code::TryAgain,
+            Self::Disturbed { .. } => Code::TryAgain,
             Self::Unavailable { .. } => Code::NotAvailable,
             Self::NotHeld { .. } | Self::Mismatch { .. } => Code::Check,
             Self::Cluster(cause) => cause.code(),
@@ -234,7 +231,6 @@ impl Failure for Error {
             Self::Reservation { .. } => {
                 "reservations lie in `dataDir`, by default /var/lib/cni/networks".into()
             }
-            Self::Held(cause) => cause.hint(),
             Self::Cluster(cause) => return cause.hint(),
             Self::Layout(cause) => return cause.hint(),
             Self::Record { .. } => {

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
-use types::{NetworkName, lock_in_time};
+use types::NetworkName;
 
 /// A network's directory; its lock is held until this is dropped, if it was taken.
 #[derive(Debug)]
@@ -57,7 +57,11 @@ impl Store {
         let flags = OFlag::O_CREAT.bits();
         let opened = OpenOptions::new().read(true).custom_flags(flags).mode(0o750).open(&path);
         let Some(lock) = file::absent_as_none(opened).map_err(&failed)? else { return Ok(None) };
-        lock_in_time(&lock, &path, true)?.map_err(failed)?;
+        while let Err(cause) = lock.lock() {
+            if cause.kind() != ErrorKind::Interrupted {
+                return Err(failed(cause));
+            }
+        }
         Ok(Some(Self { dir, _lock: Some(lock) }))
     }
 

@@ -18,7 +18,7 @@ use crate::{
     vrf::NoVrf,
 };
 use std::{fmt, io, path::PathBuf};
-use types::{IfName, LockHeld, Prefix, RelativeDirectory};
+use types::{IfName, Prefix, RelativeDirectory};
 
 /// Why a plan could not be applied, undone or compared, or a record not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -234,9 +234,6 @@ pub enum Error {
     /// The data directory is named by a path that depends on where one is.
     #[error(transparent)]
     RelativeDataDir(#[from] RelativeDirectory),
-    /// What is locked for moments only, somebody has locked for longer.
-    #[error(transparent)]
-    Held(#[from] LockHeld),
     /// Another process is at this very attachment.
     #[error("another ADD or DEL of {attachment} is running")]
     Busy {
@@ -304,7 +301,6 @@ impl Error {
             Error::Differs(_) => Some("`sealane repair` puts back what is on the host, `sealane check --repair` what is in the container; of a link that is gone, or where repair has nothing to do, DEL the attachment and ADD it again".into()),
             Error::State { .. } | Error::NoStateDir | Error::RelativeStateDir { .. } => Some(STATE_DIR.into()),
             Error::Data { .. } | Error::RelativeDataDir(_) => Some(DATA_DIR.into()),
-            Error::Held(cause) => Some(cause.hint()),
             Error::Busy { .. } => Some("try again when it has ended".into()),
         }
     }

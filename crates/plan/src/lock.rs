@@ -12,7 +12,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use types::lock_in_time;
 
 /// What a lock guards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,35 +29,16 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Locks a directory. Its holders are quick, so this waits for them; for those of the host's, who may have programs look at a packet filter meanwhile, without an end.
+    /// Locks a directory. Its holders are quick, so this waits for them.
     pub(crate) fn on(directory: &Path, scope: Scope) -> Result<Self, Error> {
         let failed = |cause| Error::State { doing: "lock", path: directory.to_owned(), cause };
         let file = File::open(directory).map_err(failed)?;
-        let held = match scope {
-            Scope::Network => lock_in_turn(file, true, directory)?,
-            Scope::Host => {
-                Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))?
-            }
-        };
+        let held = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))?;
         Ok(Self { _held: held, scope })
     }
 
     pub(crate) fn scope(&self) -> Scope {
         self.scope
-    }
-}
-
-/// Locks a directory that an agent locks as well, which may be stopped: its holders are quick otherwise.
-pub(crate) fn lock_in_turn(file: File, alone: bool, directory: &Path) -> Result<Flock<File>, Error> {
-    let failed = |cause| Error::State { doing: "lock", path: directory.to_owned(), cause };
-    let how = if alone { FlockArg::LockExclusiveNonblock } else { FlockArg::LockSharedNonblock };
-    match Flock::lock(file, how) {
-        Err((file, Errno::EWOULDBLOCK)) => {
-            lock_in_time(&file, directory, alone)?.map_err(failed)?;
-            // It is its own by now, and this says so.
-            Flock::lock(file, how).map_err(|(_, errno)| failed(errno.into()))
-        }
-        other => other.map_err(|(_, errno)| failed(errno.into())),
     }
 }
 

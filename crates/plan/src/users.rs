@@ -21,7 +21,6 @@
 use crate::{
     act::Work,
     error::Error,
-    lock::lock_in_turn,
     overlay,
     places::{Place, Places},
     record::Key,
@@ -29,7 +28,7 @@ use crate::{
     step::Step,
 };
 use kernel::{Netns, netns_cookie};
-use nix::fcntl::Flock;
+use nix::fcntl::{Flock, FlockArg};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write},
@@ -51,7 +50,7 @@ impl State {
         let directory = self.shared(thing);
         let user = user(&directory, key);
         let _lock = loop {
-            if let Some(lock) = lock(&directory, false)? {
+            if let Some(lock) = lock(&directory, FlockArg::LockShared)? {
                 break lock;
             }
             create(&directory)?;
@@ -74,7 +73,7 @@ impl State {
     /// Counts this attachment no longer; if it was the last user, the thing, which is to be taken away, or handed over. Again is as good.
     fn strike_out(&self, thing: &str, key: &Key) -> Result<Option<Last>, Error> {
         let directory = self.shared(thing);
-        let Some(lock) = lock(&directory, true)?.map(Rc::new) else { return Ok(None) };
+        let Some(lock) = lock(&directory, FlockArg::LockExclusive)?.map(Rc::new) else { return Ok(None) };
         strike_out(&user(&directory, key))?;
         let used = has_users(&directory).map_err(|cause| failed("read", &directory, cause))?;
         Ok((!used).then_some(Last { directory, lock }))
@@ -88,7 +87,7 @@ impl State {
     /// Keeps the users of a thing from leaving, until the value goes; `None` if it has none. For one who is not among them.
     pub(crate) fn keep_users(&self, thing: &str) -> Result<Option<Flock<File>>, Error> {
         let directory = self.shared(thing);
-        let Some(held) = lock(&directory, false)? else { return Ok(None) };
+        let Some(held) = lock(&directory, FlockArg::LockShared)? else { return Ok(None) };
         let used = has_users(&directory).map_err(|cause| failed("read", &directory, cause))?;
         Ok(used.then_some(held))
     }
@@ -106,7 +105,7 @@ impl State {
         if !user.exists() {
             return Ok(());
         }
-        let Some(lock) = lock(&directory, true)?.map(Rc::new) else { return Ok(()) };
+        let Some(lock) = lock(&directory, FlockArg::LockExclusive)?.map(Rc::new) else { return Ok(()) };
         if has_other_users(&directory, &user).map_err(|cause| failed("read", &directory, cause))? {
             return strike_out(&user);
         }
@@ -274,7 +273,7 @@ impl Places {
     /// As one of its users, whoever they are: it has some as long as there is a mark, and none of them leaves meanwhile.
     fn make_one_again(&mut self, state: &State, thing: &str) -> Result<(), Error> {
         let here = self.host_number()?;
-        let Some(_lock) = lock(&state.shared(thing), false)? else { return Ok(()) };
+        let Some(_lock) = lock(&state.shared(thing), FlockArg::LockShared)? else { return Ok(()) };
         let made = state.made(thing, here)?.and_then(|text| step(text.as_bytes()));
         let Some(step) = made else { return Ok(()) };
         match step.act().work(self)? {
@@ -346,8 +345,8 @@ fn user_name(key: &Key) -> String {
     format!("{}:{}", key.directory(), key.plugin_use())
 }
 
-/// For itself `alone`, or with all that are not. `None` if there is no such directory, or if it was removed while this process waited for it.
-fn lock(directory: &Path, alone: bool) -> Result<Option<Flock<File>>, Error> {
+/// `None` if there is no such directory, or if it was removed while this process waited for it.
+fn lock(directory: &Path, how: FlockArg) -> Result<Option<Flock<File>>, Error> {
     let there = |outcome: io::Result<_>| match outcome {
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
         other => other.map(Some).map_err(|cause| failed("lock", directory, cause)),
@@ -356,7 +355,7 @@ fn lock(directory: &Path, alone: bool) -> Result<Option<Flock<File>>, Error> {
         return Ok(None);
     };
     let (inode, file) = file;
-    let held = lock_in_turn(file, alone, directory)?;
+    let held = Flock::lock(file, how).map_err(|(_, errno)| failed("lock", directory, errno.into()))?;
     let now = match fs::metadata(directory) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
         other => other.map_err(|cause| failed("lock", directory, cause))?,

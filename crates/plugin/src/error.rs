@@ -154,7 +154,6 @@ fn code(error: &plan::Error) -> Code {
         plan::Error::State { .. } | plan::Error::Data { .. } | plan::Error::NoStateDir => Code::State,
         plan::Error::Busy { .. }
         | plan::Error::Lock { .. }
-        | plan::Error::Held(_)
         | plan::Error::PortTaken { .. }
         | plan::Error::PortListenedOn { .. }
         | plan::Error::NoFreePort { .. }

@@ -3,7 +3,6 @@
 mod directory;
 mod hash;
 mod link_kind;
-mod lock;
 mod mac;
 mod name;
 mod prefix;
@@ -13,7 +12,6 @@ mod vni;
 pub use directory::{RelativeDirectory, data_dir, directory};
 pub use hash::{base32, stable_hash};
 pub use link_kind::{Dad, IpvlanFlag, IpvlanMode, LinkKind, MacvlanMode, UnknownWord};
-pub use lock::{LockHeld, lock_in_time};
 pub use mac::{InvalidMac, Mac};
 pub use name::{ContainerId, IfName, InvalidName, NetworkName, NodeName};
 pub use prefix::{InvalidPrefix, Prefix};

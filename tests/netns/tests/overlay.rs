@@ -14,11 +14,11 @@ use netlab::{
 };
 use serde_json::{Value, json};
 use std::{
-    fs::{self, File},
+    fs,
     io::{ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     thread,
     time::Duration,
@@ -60,7 +60,6 @@ netlab::tests! {
     a_node_that_is_added_is_reached_and_one_that_is_removed_is_not,
     a_disk_that_is_lost_under_containers_does_not_give_their_addresses_again,
     who_comes_after_a_disk_is_lost_takes_nothing_from_those_before_when_it_goes,
-    who_is_stopped_with_a_lock_of_the_networks_is_named_and_keeps_nobody_for_good,
     plugins_that_are_replaced_go_on_with_the_containers_of_those_before,
 }
 
@@ -1451,47 +1450,6 @@ fn who_comes_after_a_disk_is_lost_takes_nothing_from_those_before_when_it_goes()
         assert_eq!(host.changes_left_since(&before).unwrap(), "", "{end}");
         assert!(!host.state_dir().join("overlay").exists(), "{end}");
     }
-}
-
-/// As an agent may be, which has all of them now and then: in its place is this process.
-fn who_is_stopped_with_a_lock_of_the_networks_is_named_and_keeps_nobody_for_good() {
-    let host = Host::new().unwrap();
-    let config = overlay(&host, &json!({}));
-    let bridge = host.config(&json!({"type": "bridge", "name": "other",
-        "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"}}));
-    let (one, _, _) = added(&host, &config);
-    let [two, three] = [(), ()].map(|()| host.container().unwrap());
-    let attachments = host.state_dir().join("attachments/other");
-    fs::create_dir(&attachments).unwrap();
-    let shared = host.state_dir().join("shared/overlay:net");
-    let calls = [
-        (attachments, host.attach("ADD", &bridge, &two, "eth0").unwrap()),
-        (shared, host.attach("DEL", &config, &one, "eth0").unwrap()),
-        (host.data_dir().join("cluster/net/lock"), host.attach("ADD", &config, &three, "eth0").unwrap()),
-    ];
-    let held: Vec<File> = calls.iter().map(|(path, _)| File::open(path).unwrap()).collect();
-    for file in &held {
-        file.lock().unwrap();
-    }
-    let replies: Vec<(PathBuf, Reply)> = thread::scope(|scope| {
-        let waiting = calls.into_iter().map(|(path, call)| (path, scope.spawn(move || call.run().unwrap())));
-        let waiting: Vec<_> = waiting.collect();
-        waiting.into_iter().map(|(path, call)| (path, call.join().unwrap())).collect()
-    });
-    for (path, reply) in replies {
-        let said = refused(&reply, 11);
-        assert!(said.contains(&format!("process {} (", std::process::id())), "{said}");
-        assert!(said.contains(&format!(") has {} locked", path.display())), "{said}");
-        // Who had begun can't take that back under this lock, either.
-        let hint = if path.ends_with("other") { "DEL takes the rest away" } else { "kill -CONT" };
-        assert!(reply.hint().contains(hint), "{}", reply.hint());
-    }
-    drop(held);
-    done(&host.del(&config, &one, "eth0").unwrap());
-    assert!(!host.state_dir().join("overlay").exists());
-    done(&host.add(&config, &three, "eth0").unwrap());
-    done(&host.del(&bridge, &two, "eth0").unwrap());
-    done(&host.add(&bridge, &two, "eth0").unwrap());
 }
 
 /// Sends back what comes to this port of this thread's network namespace, for as long as it comes.
