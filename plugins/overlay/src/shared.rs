@@ -65,9 +65,11 @@ fn to_others(plan: &mut Plan, config: &Config, network: &NetworkName, facts: &Fa
             }
         }
         Others::Listed(node, listing) => {
-            let list = match facts.leaves.is_empty() {
-                true => Arc::clone(listing),
-                false => listing.reached(&facts.leaves).into(),
+            // Where nobody has looked at the ways, what was found stays.
+            let list = if facts.leaves.is_empty() {
+                Arc::clone(listing)
+            } else {
+                listing.reached(&facts.leaves).into()
             };
             let peers = peers(&config.network, network, step::List::These(list));
             if listing.peers().is_empty() {
