@@ -12,7 +12,7 @@
 //!
 //! A change of one node is so many changes at once as there are others, so it is to cost little: a list is put into words once, and what this process has written or told
 //! it does not read again.
-use crate::{Error, membership::is_there};
+use crate::{Error, membership::Seen};
 use cluster::Config;
 use cni::Fail;
 use plan::{
@@ -44,6 +44,8 @@ pub(crate) struct Hand {
     looked: Option<Instant>,
     /// Whether what is written down would not outlive a power failure yet.
     unsettled: bool,
+    /// Where the network's file was last seen.
+    file: Seen,
 }
 
 /// How it is done.
@@ -72,6 +74,7 @@ impl Hand {
             limits: BTreeMap::new(),
             looked: None,
             unsettled: false,
+            file: Seen::default(),
         }
     }
 
@@ -99,7 +102,7 @@ impl Hand {
         let new = self.written.as_ref().is_none_or(|(written, _)| *written != way);
         if new {
             way.write(&listing, &self.network, &data).map_err(|cause| self.failed(cause))?;
-            if !is_there(&self.network) {
+            if !self.file.is_there(&self.network) {
                 // This process was stopped, and the network has been removed meanwhile.
                 ipam::forget(&self.network)?;
                 return Ok(Done { stands: false, mtu: 0, news: None, unreached: None });

@@ -4,7 +4,7 @@ use cluster::{Config, Etcd, NetworkRecord, NodeName, Role, Store};
 use cni::Fail;
 use kernel::{Rtnl, addr, route};
 use networks::Folder;
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 use types::NetworkName;
 
 /// A store, and who this node is in it.
@@ -85,6 +85,24 @@ impl Found {
 /// is there: somebody is at it.
 pub(crate) fn is_there(network: &NetworkName) -> bool {
     !matches!(Folder::from_env().find(network.as_str()), Err(networks::Error::NotFound { .. }))
+}
+
+/// Where a network was seen, and need not be looked for again: nothing has come or gone there since.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Option<SystemTime>);
+
+impl Seen {
+    /// The same as [`is_there`], for one system call.
+    pub(crate) fn is_there(&mut self, network: &NetworkName) -> bool {
+        // Before it is looked for: what goes meanwhile counts.
+        let changed = Folder::from_env().changed();
+        if changed.is_some() && changed == self.0 {
+            return true;
+        }
+        let there = is_there(network);
+        self.0 = changed.filter(|_| there);
+        there
+    }
 }
 
 /// The configuration of a network with an etcd, and that.

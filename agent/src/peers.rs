@@ -188,7 +188,7 @@ impl<'a> Peers<'a> {
         Ok(())
     }
 
-    /// Has the host know what the view says, and what was found to arrive there; and has the ways tried that there are now.
+    /// Has the host know what the view says, and what was found to arrive there.
     fn know(&mut self) -> Vec<(NetworkName, Result<Done, Fail>)> {
         let Self { membership, view, hands, prober, .. } = self;
         let mut limits = view.far_ends();
@@ -200,20 +200,13 @@ impl<'a> Peers<'a> {
             hand.limit(&limits);
             (network.clone(), hand.know(view.peers(network, config, membership.vtep)))
         });
-        let known = known.collect();
-        self.aim();
-        known
+        known.collect()
     }
 
-    /// Has the ways tried that there are now.
-    fn aim(&self) {
-        self.prober.aim(self.view.ways(|to| self.hands.iter().find_map(|hand| hand.near_end(to))));
-    }
-
-    /// Has the kernel know what is written down. The ways may have become others.
+    /// Has the kernel know what is written down; and has the ways tried that there are now, for which there is time.
     fn uphold(&mut self) {
         let upheld: Vec<_> = self.hands.iter_mut().map(Hand::uphold).collect();
-        self.aim();
+        self.prober.aim(self.view.ways(|to| self.hands.iter().find_map(|hand| hand.near_end(to))));
         for (network, done) in self.membership.networks.keys().zip(upheld) {
             self.say(network, done);
         }

@@ -7,6 +7,7 @@ use std::{
     ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 /// The network of containers that name none; docker's name for it.
@@ -19,6 +20,8 @@ const DEFAULT_FOLDER: &str = "/etc/cni/net.d";
 const BUILTIN: &[(&str, &str)] = &[("host", "host"), ("none", "null")];
 /// How the names of our files begin.
 const OURS: &str = "sealane-";
+/// Within it two changes of a folder can have the same time: far more than any file system's.
+const TICK: Duration = Duration::from_secs(2);
 /// How unlike a name may be to one that is taken for a slip of the finger.
 const SLIPS: usize = 2;
 
@@ -52,6 +55,12 @@ impl Folder {
     /// The networks, builtin ones included, in the order of their names. Of two of one name the one counts whose file is first.
     pub fn networks(&self) -> Result<Vec<Definition>, Error> {
         Ok(self.listing()?.networks)
+    }
+
+    /// When a file last came here or went; none if there is no folder, or if that was so lately that the next could have the same time.
+    pub fn changed(&self) -> Option<SystemTime> {
+        let changed = fs::metadata(&self.path).and_then(|folder| folder.modified()).ok()?;
+        SystemTime::now().duration_since(changed).is_ok_and(|age| age > TICK).then_some(changed)
     }
 
     /// The networks, and which files are none.
